@@ -1,0 +1,1 @@
+"""Settings, logging, the database engine, the embedded PostgreSQL, migrations and programme files."""

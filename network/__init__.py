@@ -1,0 +1,1 @@
+"""The hub: who a member is and what every account holds."""

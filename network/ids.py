@@ -1,0 +1,64 @@
+"""Public ids: a prefix and a UUIDv7 that carries the member's number, so that an id finds its row.
+
+Layout (RFC 9562 version 7): 48 bits of Unix milliseconds, 12 and 22 random bits, 40 bits of member number.
+With entries partitioned by ranges of entry_id and keyed by (member_id, entry_id), a bare public id names the
+partition, the shard and the row; no index on entry_id alone is kept.
+"""
+
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
+from uuid import UUID
+
+MEMBER_BITS = 40
+_MEMBER_MASK = (1 << MEMBER_BITS) - 1
+_VERSION = 7 << 76
+_VARIANT = 0b10 << 62
+
+
+def mint(at: datetime, member_id: int, randbits: Callable[[int], int] = secrets.randbits) -> UUID:
+    """A new UUIDv7 at an instant, carrying `member_id` (0 where there is none yet).
+
+    Raises:
+        ValueError: the member number does not fit 40 bits.
+    """
+    if not 0 <= member_id <= _MEMBER_MASK:
+        raise ValueError(f"member number {member_id} does not fit {MEMBER_BITS} bits")
+    milliseconds = int(at.timestamp() * 1000)
+    noise = randbits(34)
+    return UUID(
+        int=milliseconds << 80
+        | _VERSION
+        | (noise >> 22) << 64
+        | _VARIANT
+        | (noise & 0x3FFFFF) << MEMBER_BITS
+        | member_id
+    )
+
+
+def member_of(public: UUID) -> int:
+    """The member number an id carries."""
+    return public.int & _MEMBER_MASK
+
+
+def floor_of(at: datetime) -> UUID:
+    """The smallest id of an instant: the bound of a partition."""
+    return UUID(int=int(at.timestamp() * 1000) << 80)
+
+
+def recorded_at(public: UUID) -> datetime:
+    """The instant an id was minted, to the millisecond."""
+    return datetime.fromtimestamp((public.int >> 80) / 1000, tz=UTC)
+
+
+def show(prefix: str, public: UUID) -> str:
+    """The public form, `ent_0190…`."""
+    return f"{prefix}_{public.hex}"
+
+
+def read(prefix: str, text: str) -> UUID | None:
+    """The id behind a public form, or None where the text is no such id."""
+    head, separator, digits = text.partition("_")
+    if head != prefix or separator != "_" or len(digits) != 32 or not set(digits) <= set("0123456789abcdef"):
+        return None
+    return UUID(hex=digits)

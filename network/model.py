@@ -1,0 +1,194 @@
+"""Values of the network room. Points are whole; amounts are integer minor units of a currency.
+
+Structs of msgspec rather than dataclasses: as frozen, and made five times faster, which a batch feels.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from enum import IntEnum
+from uuid import UUID
+
+import msgspec
+
+NEVER = date(9999, 12, 31)
+"""Expiry of points that never lapse (a NULL in the lot's key would let duplicates in)."""
+
+
+class Unit(IntEnum):
+    """What an account counts."""
+
+    POINTS = 1
+
+
+class AccountKind(IntEnum):
+    """The accounts a posting moves points between; kind and the posting's own columns name the owner.
+
+    Only MEMBER is materialised (table account). The others are sums over postings: ISSUED and LAPSED per
+    issuer, ACCEPTED per acceptor.
+    """
+
+    MEMBER = 1
+    ISSUED = 2
+    ACCEPTED = 3
+    LAPSED = 4
+
+
+class EntryKind(IntEnum):
+    """Business events."""
+
+    ENROLMENT = 1
+    ACCRUAL = 2
+    REDEMPTION = 3
+    REVERSAL = 4
+    EXPIRY = 5
+
+
+class Lot(msgspec.Struct, frozen=True):
+    """Points of one member with one issuer, terms version and expiry."""
+
+    issuer_id: int
+    terms_version: int
+    spendable_on: date
+    expires_on: date
+    remaining: int
+
+
+class Posting(msgspec.Struct, frozen=True, kw_only=True):
+    """One balanced movement of points inside an entry; the lot it fed or drew is named by its own columns."""
+
+    line: int
+    debit: AccountKind
+    credit: AccountKind
+    points: int
+    issuer_id: int
+    issuer_terms: int
+    spendable_on: date
+    expires_on: date
+    acceptor_id: int | None = None
+    acceptor_terms: int | None = None
+    category: int = 0
+    window_id: int
+    reversed_window_id: int | None = None
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One business event as it is recorded. `points` is signed as it changes the member's balance."""
+
+    entry_id: UUID
+    member_id: int
+    kind: EntryKind
+    partner_id: int
+    reference: str
+    window_id: int
+    programme_version: int
+    points: int
+    balance_after: int
+    amount_minor: int
+    currency: str | None
+    outlet_code: str | None
+    occurred_at: datetime
+    recorded_at: datetime
+    reverses: UUID | None = None
+
+
+class Enrol(msgspec.Struct, frozen=True, kw_only=True, tag="enrol"):
+    """Make a member with one card; the shell has minted `member_id`, `public_id` and `card_number`."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+
+
+class Accrue(msgspec.Struct, frozen=True, kw_only=True, tag="accrue"):
+    """A sale earns points."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    outlet_code: str
+    card_number: int
+    amount_minor: int
+    currency: str
+
+
+class Redeem(msgspec.Struct, frozen=True, kw_only=True, tag="redeem"):
+    """Points pay for `amount_minor` of a sale."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    outlet_code: str
+    card_number: int
+    points: int
+    amount_minor: int
+    currency: str
+
+
+class Reverse(msgspec.Struct, frozen=True, kw_only=True, tag="reverse"):
+    """Undo an entry of the same partner, in full."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    entry_id: UUID
+
+
+Command = Enrol | Accrue | Redeem | Reverse
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """A refusal, as a fact. It is a value, remembered with the request, never raised."""
+
+    reason: str
+
+
+class Minted(msgspec.Struct, frozen=True, kw_only=True):
+    """What the shell drew for one command: ids are arguments of a decision, never made inside it."""
+
+    entry_id: UUID
+    member_id: int = 0
+    public_id: UUID | None = None
+    card_number: int = 0
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """An accepted command: its entry and the movements it makes."""
+
+    entry: Entry
+    postings: Sequence[Posting] = ()
+    enrolled: Minted | None = None
+    occurred_on: date | None = None
+
+
+class RecordedEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """An earlier entry with its postings and how much of it has been reversed."""
+
+    entry: Entry
+    postings: Sequence[Posting]
+    reversed_points: int | None = None
+
+
+class MemberState(msgspec.Struct, frozen=True, kw_only=True):
+    """One member's points as loaded under lock. `lots` is None where no command of the batch needs them."""
+
+    member_id: int
+    balance: int
+    lots: Sequence[Lot] | None = None
+
+
+class Moment(msgspec.Struct, frozen=True, kw_only=True):
+    """When a batch happens: read once per batch, from the database, after the window's lock is held."""
+
+    now: datetime
+    window_id: int
+    business_date: date
+    lapsed_through: date
+
+
+class LedgerState(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a batch of commands can see."""
+
+    moment: Moment
+    cards: Mapping[int, int]
+    members: Mapping[int, MemberState]
+    recorded: Mapping[UUID, RecordedEntry]

@@ -1,0 +1,1 @@
+"""Merchants: who takes part, contracts with dated terms, outlets and signing keys."""

@@ -1,0 +1,1 @@
+"""The night: clearing window, obligations, netting, statements."""
