@@ -14,6 +14,10 @@ NEVER = date(9999, 12, 31)
 """Expiry of points that never lapse (a NULL in the lot's key would let duplicates in)."""
 
 
+IMMEDIATELY = date(1970, 1, 1)
+"""`spendable_on` of points that were never pending, so that they share lots whatever day they came."""
+
+
 class Unit(IntEnum):
     """What an account counts."""
 
@@ -142,6 +146,10 @@ class Rejected(msgspec.Struct, frozen=True):
     reason: str
 
 
+NOT_REMEMBERED = frozenset({"occurred_in_future"})
+"""Refusals that time cures: the same reference may be sent again. All others are final."""
+
+
 class Minted(msgspec.Struct, frozen=True, kw_only=True):
     """What the shell drew for one command: ids are arguments of a decision, never made inside it."""
 
@@ -157,7 +165,14 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     entry: Entry
     postings: Sequence[Posting] = ()
     enrolled: Minted | None = None
-    occurred_on: date | None = None
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """What a command is answered: an entry or a refusal, now or (`replayed`) as it was answered before."""
+
+    outcome: Entry | Rejected
+    replayed: bool = False
+    enrolled: Minted | None = None
 
 
 class RecordedEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -185,10 +200,17 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     lapsed_through: date
 
 
+class CardState(msgspec.Struct, frozen=True):
+    """Whose card it is, and whether it may be used."""
+
+    member_id: int
+    active: bool
+
+
 class LedgerState(msgspec.Struct, frozen=True, kw_only=True):
     """All that a batch of commands can see."""
 
     moment: Moment
-    cards: Mapping[int, int]
+    cards: Mapping[int, CardState]
     members: Mapping[int, MemberState]
     recorded: Mapping[UUID, RecordedEntry]

@@ -1,8 +1,8 @@
 """Tables of the network room: members, cards, accounts, lots, and the append-only ledger.
 
-Member-scoped tables carry `member_id` first in their primary key, which is what a distributed engine shards by.
-`entry` and `posting` are partitioned by ranges of `entry_id`: it is a UUIDv7, so its range is a month of
-recording, and a public id alone finds partition, member and row (see network.ids).
+Member-scoped tables carry `member_id` first in their primary key, which is what a distributed engine
+shards by. `entry` and `posting` are partitioned by ranges of `entry_id`: it is a UUIDv7, so its range is a
+month of recording, and a public id alone finds partition, member and row (see network.ids).
 """
 
 from sqlalchemy import (
@@ -155,7 +155,8 @@ posting = Table(
 )
 """One movement of points from the debit account to the credit account (network.model.AccountKind).
 
-(issuer_id, issuer_terms, spendable_on, expires_on) is the lot it fed or drew: price and expiry from birth to burn.
+(issuer_id, issuer_terms, spendable_on, expires_on) is the lot it fed or drew: issuer, price and expiry stay
+with a point from birth to burn.
 """
 
 reversed_points = Table(
@@ -195,4 +196,7 @@ clearing_window = Table(
         postgresql_where=text("closed_at IS NULL"),
     ),
 )
-"""Stamped on every posting; exactly one is open. `lapsed_through`: lots that expired before this date have lapsed."""
+"""Stamped on every posting; exactly one is open. `window_id` is the business date as yyyymmdd.
+
+`lapsed_through`: lots that expired before this date have lapsed.
+"""

@@ -1,0 +1,33 @@
+"""Errors of the network room. A refusal is not among them: that is a value (network.model.Rejected)."""
+
+
+class NetworkError(Exception):
+    """Root of what can go wrong in this room."""
+
+
+class ProgrammeInvalid(NetworkError):
+    """A programme file does not say what it must."""
+
+
+class NotReady(NetworkError):
+    """The network is not set up: no network row, no programme, or no open window."""
+
+
+class WindowOrder(NetworkError):
+    """A window was to be closed before its time or before an earlier one."""
+
+
+class ClockBackwards(NetworkError):
+    """The network clock only moves forward."""
+
+
+class InvariantBroken(NetworkError):
+    """The ledger would have become wrong; the transaction was rolled back."""
+
+
+class Overloaded(NetworkError):
+    """The queue of waiting commands is full; try again later."""
+
+
+class Unavailable(NetworkError):
+    """The database cannot be reached, or did not answer whether a batch was committed; safe to retry."""

@@ -1,0 +1,74 @@
+"""A programme compiled into plain values: nothing is interpreted per request (pure)."""
+
+from collections.abc import Mapping
+from datetime import date
+
+import msgspec
+
+from network.errors import ProgrammeInvalid
+from network.programme.spec import EarnRuleSpec, ProgrammeSpec
+
+
+class EarnRule(msgspec.Struct, frozen=True, kw_only=True):
+    """Whole points for each whole step of a sale; see EarnRuleSpec."""
+
+    step_minor: int
+    points_per_step: int
+    weekend_multiplier: int
+
+    def points_for(self, amount_minor: int, on: date) -> int:
+        """Points a sale earns. What is left of a step earns nothing and stays with the partner.
+
+        Args:
+            amount_minor: The sale, > 0, in minor units.
+            on: The day of the sale in the network's time zone.
+        """
+        multiplier = self.weekend_multiplier if on.weekday() >= 5 else 1
+        return amount_minor // self.step_minor * self.points_per_step * multiplier
+
+
+class Programme(msgspec.Struct, frozen=True, kw_only=True):
+    """The live rules. `earn` holds the partners with a rule of their own, by partner id."""
+
+    version: int
+    default_earn: EarnRule
+    earn: Mapping[int, EarnRule]
+    expiry_months: int
+    grace_days: int
+
+    def earn_rule(self, partner_id: int) -> EarnRule:
+        """The rule that judges a sale at a partner."""
+        return self.earn.get(partner_id, self.default_earn)
+
+
+def _rule(spec: EarnRuleSpec) -> EarnRule:
+    return EarnRule(
+        step_minor=spec.step_minor,
+        points_per_step=spec.points_per_step,
+        weekend_multiplier=spec.weekend_multiplier,
+    )
+
+
+def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[str, int]) -> Programme:
+    """Turn a validated file into live rules.
+
+    Args:
+        spec: The file.
+        version: The number under which it was applied; entries remember it.
+        partner_ids: Partner ids by code.
+    Raises:
+        ProgrammeInvalid: a rule names a partner the network does not have.
+    """
+    unknown = sorted(set(spec.earn.partner) - set(partner_ids))
+    if unknown:
+        raise ProgrammeInvalid(
+            f"programme {spec.name!r}: earn.partner names {', '.join(unknown)}, "
+            f"but the network's partners are {', '.join(sorted(partner_ids))}"
+        )
+    return Programme(
+        version=version,
+        default_earn=_rule(spec.earn.default),
+        earn={partner_ids[code]: _rule(rule) for code, rule in spec.earn.partner.items()},
+        expiry_months=spec.expiry.months,
+        grace_days=spec.expiry.grace_days,
+    )

@@ -1,0 +1,357 @@
+"""Load and save for the group commit: a fixed number of statements per batch, locks in one order.
+
+Lock order, always: the window (shared advisory), idempotency records (inserted sorted), accounts (ordered
+FOR UPDATE); lots only under their account's lock. Sorting an array is not an order (the planner may hash it),
+so every locking statement carries ORDER BY.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, date
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Connection, text
+
+from network import tables
+from network.bulk import equal_length, insert_from_arrays, insert_rows
+from network.errors import InvariantBroken, NotReady
+from network.ids import member_of
+from network.model import (
+    AccountKind,
+    CardState,
+    Decision,
+    Entry,
+    EntryKind,
+    Lot,
+    MemberState,
+    Moment,
+    Posting,
+    RecordedEntry,
+    Unit,
+)
+from network.rules import lot_change
+
+WINDOW_LOCK = "7263, hashtext(current_schema())"
+"""The advisory lock that writers share and the close takes alone; one per schema."""
+
+_SHARE_WINDOW = text(f"SELECT pg_advisory_xact_lock_shared({WINDOW_LOCK})")
+_MOMENT = text(
+    "SELECT coalesce(n.clock, clock_timestamp()) AS now, w.window_id, w.business_date, w.lapsed_through"
+    " FROM network n, clearing_window w WHERE w.closed_at IS NULL"
+)
+_CARDS = text("SELECT card_number, member_id, status FROM card WHERE card_number = ANY(:cards)")
+_MEMBER_IDS = text("SELECT nextval('member_id_seq') FROM generate_series(1, :count)")
+_CLAIM = insert_from_arrays(
+    tables.idempotency,
+    ("request_key", "content_hash", "entry_id", "recorded_on"),
+    "ORDER BY request_key ON CONFLICT (request_key) DO NOTHING RETURNING request_key",
+)
+_RECALL = text(
+    "SELECT request_key, content_hash, entry_id, refusal FROM idempotency WHERE request_key = ANY(:keys)"
+)
+_REFUSE = text(
+    "UPDATE idempotency i SET refusal = u.refusal"
+    " FROM unnest(CAST(:keys AS uuid[]), CAST(:refusals AS text[])) AS u (request_key, refusal)"
+    " WHERE i.request_key = u.request_key AND i.request_key = ANY(:keys)"
+)
+_FORGET = text("DELETE FROM idempotency WHERE request_key = ANY(:keys)")
+_LOCK_ACCOUNTS = text(
+    "SELECT member_id FROM account WHERE member_id = ANY(:members) AND unit = :unit"
+    " ORDER BY member_id FOR UPDATE"
+)
+_BALANCES = text("SELECT member_id, balance FROM account WHERE member_id = ANY(:members) AND unit = :unit")
+_LOTS = text(
+    "SELECT member_id, issuer_id, terms_version, spendable_on, expires_on, remaining FROM lot"
+    " WHERE member_id = ANY(:members) AND unit = :unit AND remaining > 0"
+)
+_ENTRIES = text(
+    "SELECT e.* FROM unnest(CAST(:members AS bigint[]), CAST(:entries AS uuid[])) AS u (member_id, entry_id)"
+    " JOIN entry e ON e.member_id = u.member_id AND e.entry_id = u.entry_id"
+)
+_POSTINGS = text(
+    "SELECT p.* FROM unnest(CAST(:members AS bigint[]), CAST(:entries AS uuid[])) AS u (member_id, entry_id)"
+    " JOIN posting p ON p.member_id = u.member_id AND p.entry_id = u.entry_id ORDER BY p.entry_id, p.line"
+)
+_REVERSED = text(
+    "SELECT r.entry_id, r.points FROM"
+    " unnest(CAST(:members AS bigint[]), CAST(:entries AS uuid[])) AS u (member_id, entry_id)"
+    " JOIN reversed_points r ON r.member_id = u.member_id AND r.entry_id = u.entry_id"
+)
+_ENROLLED = text(
+    "SELECT m.member_id, m.public_id, c.card_number FROM member m"
+    " JOIN card c ON c.member_id = m.member_id WHERE m.member_id = ANY(:members)"
+)
+
+_ENTRY_FIELDS = tuple(column.name for column in tables.entry.columns)
+_POSTING_FIELDS = tuple(column.name for column in tables.posting.columns if column.name != "unit")
+_INSERT_ENTRIES = insert_from_arrays(tables.entry, _ENTRY_FIELDS)
+_INSERT_POSTINGS = insert_from_arrays(tables.posting, (*_POSTING_FIELDS, "unit"))
+_INSERT_REVERSED = insert_from_arrays(
+    tables.reversed_points, ("member_id", "entry_id", "points", "amount_minor")
+)
+_INSERT_MEMBERS = insert_from_arrays(tables.member, ("member_id", "public_id", "enrolled_by", "enrolled_at"))
+_INSERT_CARDS = insert_from_arrays(tables.card, ("card_number", "member_id", "issued_at"))
+_INSERT_ACCOUNTS = insert_from_arrays(tables.account, ("member_id", "unit", "balance"))
+_LOT_KEY = ("member_id", "unit", "issuer_id", "terms_version", "spendable_on", "expires_on")
+_CREDIT_LOTS = insert_from_arrays(
+    tables.lot,
+    (*_LOT_KEY, "remaining"),
+    f"ON CONFLICT ({', '.join(_LOT_KEY)}) DO UPDATE SET remaining = lot.remaining + excluded.remaining",
+)
+_LOT_ARRAYS = (
+    "unnest(CAST(:member_id AS bigint[]), CAST(:unit AS smallint[]), CAST(:issuer_id AS integer[]),"
+    " CAST(:terms_version AS integer[]), CAST(:spendable_on AS date[]), CAST(:expires_on AS date[]),"
+    " CAST(:remaining AS bigint[]))"
+)
+_DEBIT_LOTS = text(
+    f"UPDATE lot SET remaining = lot.remaining - u.remaining FROM {_LOT_ARRAYS}"
+    f" AS u ({', '.join(_LOT_KEY)}, remaining)"
+    " WHERE lot.member_id = ANY(CAST(:member_id AS bigint[])) AND "
+    + " AND ".join(f"lot.{name} = u.{name}" for name in _LOT_KEY)
+)
+_CHANGE_BALANCES = text(
+    "UPDATE account a SET balance = a.balance + u.change"
+    " FROM unnest(CAST(:members AS bigint[]), CAST(:changes AS bigint[])) AS u (member_id, change)"
+    " WHERE a.member_id = ANY(:members) AND a.member_id = u.member_id AND a.unit = :unit"
+)
+
+
+class Recalled(msgspec.Struct, frozen=True):
+    """What a request was answered before."""
+
+    content_hash: UUID
+    entry_id: UUID
+    refusal: str | None
+
+
+def begin(connection: Connection) -> Moment:
+    """Share the window's lock and read, in a later statement, which window is open and what time it is.
+
+    Raises:
+        NotReady: the network is not set up, or no window is open.
+    """
+    connection.execute(_SHARE_WINDOW)
+    row = connection.execute(_MOMENT).one_or_none()
+    if row is None:
+        raise NotReady("no window is open: set the network up, then open its first window")
+    # Milliseconds, because that is what an entry's id can say of when it was recorded.
+    now = row.now.astimezone(UTC)
+    return Moment(
+        now=now.replace(microsecond=now.microsecond // 1000 * 1000),
+        window_id=row.window_id,
+        business_date=row.business_date,
+        lapsed_through=row.lapsed_through,
+    )
+
+
+def load_cards(connection: Connection, numbers: Collection[int]) -> dict[int, CardState]:
+    """Whose cards these are; unknown ones are missing."""
+    if not numbers:
+        return {}
+    rows = connection.execute(_CARDS, {"cards": list(numbers)})
+    return {row.card_number: CardState(row.member_id, row.status == "active") for row in rows}
+
+
+def new_member_ids(connection: Connection, count: int) -> list[int]:
+    """Fresh member numbers."""
+    return list(connection.execute(_MEMBER_IDS, {"count": count}).scalars()) if count else []
+
+
+def claim(
+    connection: Connection,
+    keys: Sequence[UUID],
+    content_hashes: Sequence[UUID],
+    entry_ids: Sequence[UUID],
+    recorded_on: date,
+) -> set[UUID]:
+    """Record requests under the ids minted for them; a key in flight elsewhere is waited for.
+
+    Returns:
+        The keys that were new. The others were answered before (`recall`).
+    """
+    arrays = {
+        "request_key": keys,
+        "content_hash": content_hashes,
+        "entry_id": entry_ids,
+        "recorded_on": [recorded_on] * len(keys),
+    }
+    equal_length(arrays)
+    return set(connection.execute(_CLAIM, arrays).scalars())
+
+
+def recall(connection: Connection, keys: Collection[UUID]) -> dict[UUID, Recalled]:
+    """What requests were answered before."""
+    if not keys:
+        return {}
+    rows = connection.execute(_RECALL, {"keys": list(keys)})
+    return {row.request_key: Recalled(row.content_hash, row.entry_id, row.refusal) for row in rows}
+
+
+def load_members(
+    connection: Connection, members: Collection[int], with_lots: Collection[int]
+) -> dict[int, MemberState]:
+    """Lock accounts in order, then read them (and the lots of those whose points may be taken)."""
+    if not members:
+        return {}
+    wanted = {"members": sorted(members), "unit": int(Unit.POINTS)}
+    connection.execute(_LOCK_ACCOUNTS, wanted)
+    balances = connection.execute(_BALANCES, wanted).all()
+    lots: dict[int, list[Lot]] = {member_id: [] for member_id in with_lots}
+    if with_lots:
+        for row in connection.execute(_LOTS, {"members": sorted(with_lots), "unit": int(Unit.POINTS)}):
+            lots[row.member_id].append(Lot(*row[1:]))
+    return {
+        row.member_id: MemberState(member_id=row.member_id, balance=row.balance, lots=lots.get(row.member_id))
+        for row in balances
+    }
+
+
+def load_entries(connection: Connection, entry_ids: Collection[UUID]) -> dict[UUID, RecordedEntry]:
+    """Earlier entries with their postings; unknown ids are missing. An id carries its member."""
+    if not entry_ids:
+        return {}
+    wanted = {"entries": list(entry_ids), "members": [member_of(entry_id) for entry_id in entry_ids]}
+    postings: dict[UUID, list[Posting]] = {}
+    for row in connection.execute(_POSTINGS, wanted).mappings():
+        postings.setdefault(row["entry_id"], []).append(_posting(row))
+    reversed_points = {row.entry_id: row.points for row in connection.execute(_REVERSED, wanted)}
+    return {
+        row["entry_id"]: RecordedEntry(
+            entry=read_entry(row),
+            postings=tuple(postings.get(row["entry_id"], ())),
+            reversed_points=reversed_points.get(row["entry_id"]),
+        )
+        for row in connection.execute(_ENTRIES, wanted).mappings()
+    }
+
+
+def load_enrolled(connection: Connection, members: Collection[int]) -> dict[int, tuple[UUID, int]]:
+    """Public id and first card of members."""
+    if not members:
+        return {}
+    rows = connection.execute(_ENROLLED, {"members": list(members)})
+    return {row.member_id: (row.public_id, row.card_number) for row in rows}
+
+
+def read_entry(row: Mapping[Any, Any]) -> Entry:
+    """An entry from a row of table `entry`."""
+    values = {name: row[name] for name in _ENTRY_FIELDS}
+    values["kind"] = EntryKind(values["kind"])
+    return Entry(**values)
+
+
+def _posting(row: Mapping[Any, Any]) -> Posting:
+    values = {name: row[name] for name in _POSTING_FIELDS if name not in {"member_id", "entry_id"}}
+    values["debit"] = AccountKind(values["debit"])
+    values["credit"] = AccountKind(values["credit"])
+    return Posting(**values)
+
+
+def refuse(connection: Connection, refusals: Mapping[UUID, str]) -> None:
+    """Remember refusals beside the requests claimed for them."""
+    if refusals:
+        arrays = {"keys": list(refusals), "refusals": list(refusals.values())}
+        _expect(connection.execute(_REFUSE, arrays).rowcount, len(refusals), "refusals remembered")
+
+
+def forget(connection: Connection, keys: Collection[UUID]) -> None:
+    """Release requests whose refusal is not final."""
+    if keys:
+        _expect(connection.execute(_FORGET, {"keys": list(keys)}).rowcount, len(keys), "requests released")
+
+
+def save(connection: Connection, decisions: Sequence[Decision]) -> None:
+    """Write decisions: entries, postings, lots, balances. Sums are made here, one row per key.
+
+    Raises:
+        InvariantBroken: a row that must change did not.
+    """
+    if not decisions:
+        return
+    _save_enrolled(connection, [d for d in decisions if d.enrolled is not None])
+    entries = [decision.entry for decision in decisions]
+    arrays: dict[str, list[Any]] = {name: [getattr(e, name) for e in entries] for name in _ENTRY_FIELDS}
+    insert_rows(connection, _INSERT_ENTRIES, arrays)
+    moved = [(d.entry, posting) for d in decisions for posting in d.postings]
+    if moved:
+        arrays = {name: [getattr(p, name) for _, p in moved] for name in _POSTING_FIELDS[2:]}
+        arrays["member_id"] = [entry.member_id for entry, _ in moved]
+        arrays["entry_id"] = [entry.entry_id for entry, _ in moved]
+        arrays["unit"] = [int(Unit.POINTS)] * len(moved)
+        insert_rows(connection, _INSERT_POSTINGS, arrays)
+        _save_lots(connection, moved)
+        _save_balances(connection, moved)
+    undone = [entry for entry in entries if entry.reverses is not None]
+    arrays = {
+        "member_id": [entry.member_id for entry in undone],
+        "entry_id": [entry.reverses for entry in undone],
+        "points": [-entry.points for entry in undone],
+        "amount_minor": [entry.amount_minor for entry in undone],
+    }
+    insert_rows(connection, _INSERT_REVERSED, arrays)
+
+
+def _save_enrolled(connection: Connection, decisions: Sequence[Decision]) -> None:
+    minted = [d.enrolled for d in decisions if d.enrolled is not None]
+    members = [one.member_id for one in minted]
+    at = [d.entry.recorded_at for d in decisions]
+    insert_rows(
+        connection,
+        _INSERT_MEMBERS,
+        {
+            "member_id": members,
+            "public_id": [one.public_id for one in minted],
+            "enrolled_by": [d.entry.partner_id for d in decisions],
+            "enrolled_at": at,
+        },
+    )
+    cards: dict[str, list[Any]] = {
+        "card_number": [one.card_number for one in minted],
+        "member_id": members,
+        "issued_at": at,
+    }
+    insert_rows(connection, _INSERT_CARDS, cards)
+    accounts: dict[str, list[Any]] = {
+        "member_id": members,
+        "unit": [int(Unit.POINTS)] * len(minted),
+        "balance": [0] * len(minted),
+    }
+    insert_rows(connection, _INSERT_ACCOUNTS, accounts)
+
+
+def _save_lots(connection: Connection, moved: Sequence[tuple[Entry, Posting]]) -> None:
+    changes: dict[tuple[Any, ...], int] = {}
+    for entry, posting in moved:
+        key = (
+            entry.member_id,
+            int(Unit.POINTS),
+            posting.issuer_id,
+            posting.issuer_terms,
+            posting.spendable_on,
+            posting.expires_on,
+        )
+        changes[key] = changes.get(key, 0) + lot_change(posting)
+    # A lot that is both fed and drawn in one batch changes by the sum. A zero sum still makes the lot's row,
+    # so that each lot of the postings exists.
+    fed = [(*key, change) for key, change in changes.items() if change >= 0]
+    drawn = [(*key, -change) for key, change in changes.items() if change < 0]
+    names = (*_LOT_KEY, "remaining")
+    if fed:
+        insert_rows(connection, _CREDIT_LOTS, dict(zip(names, zip(*fed, strict=True), strict=True)))
+    if drawn:
+        arrays = {name: list(column) for name, column in zip(names, zip(*drawn, strict=True), strict=True)}
+        _expect(connection.execute(_DEBIT_LOTS, arrays).rowcount, len(drawn), "lots drawn")
+
+
+def _save_balances(connection: Connection, moved: Sequence[tuple[Entry, Posting]]) -> None:
+    changes: dict[int, int] = {}
+    for entry, posting in moved:
+        changes[entry.member_id] = changes.get(entry.member_id, 0) + lot_change(posting)
+    arrays = {"members": list(changes), "changes": list(changes.values()), "unit": int(Unit.POINTS)}
+    _expect(connection.execute(_CHANGE_BALANCES, arrays).rowcount, len(changes), "balances changed")
+
+
+def _expect(written: int, expected: int, what: str) -> None:
+    if written != expected:
+        raise InvariantBroken(f"{what}: {written} rows, expected {expected}")
