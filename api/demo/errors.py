@@ -1,0 +1,21 @@
+"""Why the demo stops."""
+
+
+class DemoError(Exception):
+    """Root of the demo's errors; the text says what was wrong, where, and what to do."""
+
+
+class DataUnavailable(DemoError):
+    """The purchase data is not installed."""
+
+
+class ControlTotalsDiffer(DemoError):
+    """The data, or what became of it, does not add up to the published totals."""
+
+
+class NetworkFileInvalid(DemoError):
+    """A network file has a fault; the text names file and field."""
+
+
+class ServerFailed(DemoError):
+    """The demo's API server did not start, or answered what it must not."""
