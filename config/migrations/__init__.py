@@ -1,0 +1,1 @@
+"""Alembic revisions of our schema; run by config.database.migrate."""

@@ -1,0 +1,54 @@
+"""Settings, read once by the composition roots from TESSERA_* variables of the environment."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from config.errors import SettingsError
+
+PROJECT = Path(__file__).resolve().parent.parent
+"""The folder of the clone."""
+
+
+class Settings(BaseSettings):
+    """What may differ between two installations. Every field has a default that suits a laptop."""
+
+    model_config = SettingsConfigDict(env_prefix="TESSERA_", frozen=True, env_ignore_empty=True)
+
+    database_url: SecretStr | None = None
+    """An existing PostgreSQL, 15 or newer. Unset: the embedded one."""
+    database_schema: str = Field(
+        default="tessera", validation_alias="TESSERA_SCHEMA", pattern=r"^[a-z_][a-z0-9_]{0,62}$"
+    )
+    """The schema that holds all our tables; made if it is missing."""
+    lock_timeout_ms: int = Field(default=10_000, ge=1)
+    """How long a statement waits for a lock before it fails, so that nothing queues behind it for ever."""
+    home: Path | None = None
+    """Folder of the project's data. Unset: `.tessera` in the clone; see also config.cluster.postgres_home."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+
+    @property
+    def data_folder(self) -> Path:
+        """Where reports and other files of ours go."""
+        return PROJECT / ".tessera" if self.home is None else self.home.expanduser().absolute()
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        SettingsError: a variable has a value that cannot be used; the error names each one.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors(include_url=False, include_input=False):
+            name = str(problem["loc"][0]).upper()
+            variable = name if name.startswith("TESSERA_") else f"TESSERA_{name}"
+            lines.append(f"{variable}: {problem['msg']}")
+        raise SettingsError("settings that cannot be used: " + "; ".join(lines)) from None
