@@ -28,7 +28,7 @@ class Participant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
-    """One dated version of a partner's contract. Money is in major units of `currency`, per point, without VAT.
+    """One dated version of a partner's contract. Money is per point, in major units of `currency`, less VAT.
 
     `funding_share`: the part of a point paid for at issue (1 = on_issue, 0 = on_redeem, between = split).
     `issue_price` holds for points this partner issues; `reimbursement_rate` for points it accepts.
