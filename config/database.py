@@ -1,5 +1,6 @@
 """The database: the embedded PostgreSQL or the one of TESSERA_DATABASE_URL, its schema, its migrations."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,8 @@ _ACCEPTED_SCHEMES = ("postgres", "postgresql", _DRIVER)
 _ONE_AT_A_TIME = 7_835_231_904_412
 """Key of the advisory lock under which a schema is made and migrated."""
 _MIGRATION_LOCK_TIMEOUT = "5s"
+_ALEMBIC = threading.Lock()
+"""Alembic keeps what it is doing in globals of its module, so threads take turns as well."""
 
 
 def normalise_url(given: str) -> URL:
@@ -101,9 +104,9 @@ def migrate(engine: Engine) -> None:
     """
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-    with engine.begin() as connection:
-        connection.execute(text(f"SET LOCAL lock_timeout = '{_MIGRATION_LOCK_TIMEOUT}'"))
+    with _ALEMBIC, engine.begin() as connection:
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_ONE_AT_A_TIME})"))
+        connection.execute(text(f"SET LOCAL lock_timeout = '{_MIGRATION_LOCK_TIMEOUT}'"))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
