@@ -336,12 +336,16 @@ def _save_lots(connection: Connection, moved: Sequence[tuple[Entry, Posting]]) -
     # so that each lot of the postings exists.
     fed = [(*key, change) for key, change in changes.items() if change >= 0]
     drawn = [(*key, -change) for key, change in changes.items() if change < 0]
-    names = (*_LOT_KEY, "remaining")
     if fed:
-        insert_rows(connection, _CREDIT_LOTS, dict(zip(names, zip(*fed, strict=True), strict=True)))
+        insert_rows(connection, _CREDIT_LOTS, _columns(fed))
     if drawn:
-        arrays = {name: list(column) for name, column in zip(names, zip(*drawn, strict=True), strict=True)}
-        _expect(connection.execute(_DEBIT_LOTS, arrays).rowcount, len(drawn), "lots drawn")
+        _expect(connection.execute(_DEBIT_LOTS, _columns(drawn)).rowcount, len(drawn), "lots drawn")
+
+
+def _columns(rows: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:
+    """Rows of (lot key…, remaining) as one array a column."""
+    names = (*_LOT_KEY, "remaining")
+    return {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
 
 
 def _save_balances(connection: Connection, moved: Sequence[tuple[Entry, Posting]]) -> None:

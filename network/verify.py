@@ -79,8 +79,7 @@ CHECKS = (
                 format('entry says %s, postings %s', e.points, coalesce(p.points, 0))
             FROM entry e FULL JOIN (
                 SELECT member_id, entry_id,
-                    sum(CASE WHEN credit = {_MEMBER} THEN points WHEN debit = {_MEMBER} THEN -points ELSE 0 END)
-                        AS points
+                    sum(CASE {_MEMBER} WHEN credit THEN points WHEN debit THEN -points ELSE 0 END) AS points
                 FROM posting GROUP BY 1, 2
             ) p USING (member_id, entry_id)
             WHERE e.points IS DISTINCT FROM coalesce(p.points, 0)
@@ -131,13 +130,14 @@ CHECKS = (
         name="reversed_once",
         says="every reversal undoes one entry, in full, once",
         faults="""
-            SELECT format('entry %s of member %s', coalesce(r.entry_id, e.reverses), member_id),
-                format('reversed %s, by entries %s', r.points, e.points)
+            SELECT format('entry %s of member %s', entry_id, member_id),
+                format('%s points noted as reversed, reversals move %s, entry had %s',
+                    r.points, e.points, o.points)
             FROM reversed_points r FULL JOIN (
-                SELECT member_id, reverses, -sum(points) AS points, count(*) AS times
+                SELECT member_id, reverses AS entry_id, -sum(points) AS points, count(*) AS times
                 FROM entry WHERE reverses IS NOT NULL GROUP BY 1, 2
-            ) e USING (member_id)
-            WHERE e.reverses = r.entry_id AND (e.points <> r.points OR e.times <> 1)
+            ) e USING (member_id, entry_id) LEFT JOIN entry o USING (member_id, entry_id)
+            WHERE (r.points, e.points, e.times) IS DISTINCT FROM (o.points, o.points, 1::bigint)
         """,
     ),
     Check(

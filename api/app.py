@@ -1,0 +1,150 @@
+"""The application factory: routes, middleware, lanes and keys come together here."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
+from starlette.exceptions import HTTPException
+
+from api.auth import KeyRing, SignatureAuth
+from api.bodies import AccrualBody, EnrolmentBody, EntryBody, RedemptionBody, ReversalBody
+from api.metrics import Metrics
+from api.middleware import RequestId
+from api.openapi import describe
+from api.problems import FieldError, ProblemError, problem_response
+from api.routes import batches, commands, reads
+from api.service import Service
+from partners.store import load_keys
+
+log = logging.getLogger("tessera.api")
+
+_TYPES = (
+    AccrualBody,
+    RedemptionBody,
+    ReversalBody,
+    EnrolmentBody,
+    EntryBody,
+    batches.LineAnswer,
+    reads.EntryPage,
+    reads.CardBody,
+    reads.BalanceBody,
+)
+
+
+def create_app(database: Engine, *, authority: str, now: Callable[[], datetime]) -> FastAPI:
+    """Build the application.
+
+    Args:
+        database: A migrated database.
+        authority: Host and port that partners address, as they sign it; never taken from a request.
+        now: Real time, by which signatures are judged (the network's business time is the database's).
+    """
+    metrics = Metrics()
+    service = Service(database, metrics.batch)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        service.start()
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(service.stop)
+
+    app = FastAPI(title="Tessera partner API", version="1", lifespan=lifespan, redoc_url=None, docs_url=None)
+    app.state.service = service
+    for router in (commands.router, batches.router, reads.router):
+        app.include_router(router)
+    _add_operations(app, database, service, metrics)
+    _add_error_answers(app)
+    _complete_description(app)
+
+    def keys() -> Any:
+        with database.connect() as connection:
+            return load_keys(connection)
+
+    app.add_middleware(SignatureAuth, keyring=KeyRing(keys), authority=authority, now=now)
+    app.add_middleware(RequestId, metrics=metrics)
+    return app
+
+
+def _add_operations(app: FastAPI, database: Engine, service: Service, metrics: Metrics) -> None:
+    """Health and metrics: for the operator's machines, not signed."""
+
+    @app.get("/health/live", tags=["Health"])
+    async def live() -> dict[str, str]:
+        """The process answers."""
+        return {"status": "live"}
+
+    @app.get("/health/ready", tags=["Health"])
+    def ready() -> Response:
+        """The ledger answers, and a window is open."""
+        try:
+            with database.connect() as connection:
+                opened = connection.execute(
+                    text("SELECT business_date FROM clearing_window WHERE closed_at IS NULL")
+                ).scalar_one_or_none()
+        except DBAPIError:
+            return problem_response("unavailable", "the ledger's database does not answer")
+        if opened is None:
+            return problem_response("unavailable", "no window is open")
+        return Response('{"status":"ready"}', media_type="application/json")
+
+    @app.get("/metrics", tags=["Health"], include_in_schema=False)
+    async def metrics_page() -> Response:
+        """Prometheus metrics."""
+        metrics.waiting.labels("tills").set(service.tills.waiting)
+        metrics.waiting.labels("files").set(service.files.waiting)
+        return Response(metrics.render(), media_type="text/plain; version=0.0.4")
+
+
+def _add_error_answers(app: FastAPI) -> None:
+    """Whatever goes wrong is answered as a problem, the framework's own answers included."""
+
+    def request_id(request: Request) -> str:
+        return str(getattr(request.state, "request_id", ""))
+
+    @app.exception_handler(ProblemError)
+    async def on_problem(request: Request, error: ProblemError) -> Response:
+        return problem_response(error.code, error.detail, errors=error.errors, request_id=request_id(request))
+
+    @app.exception_handler(RequestValidationError)
+    async def on_validation(request: Request, error: RequestValidationError) -> Response:
+        errors = [
+            FieldError("/" + "/".join(str(part) for part in fault["loc"][1:]), str(fault["type"]))
+            for fault in error.errors()
+        ]
+        return problem_response("validation_failed", errors=errors, request_id=request_id(request))
+
+    @app.exception_handler(HTTPException)
+    async def on_http(request: Request, error: HTTPException) -> Response:
+        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "internal_error")
+        return problem_response(code, request_id=request_id(request), headers=error.headers)
+
+    @app.exception_handler(DBAPIError)
+    async def on_database(request: Request, error: DBAPIError) -> Response:
+        log.error("request %s: database error", request_id(request), exc_info=error)
+        code = "unavailable" if error.connection_invalidated else "internal_error"
+        return problem_response(code, request_id=request_id(request))
+
+    @app.exception_handler(Exception)
+    async def on_anything(request: Request, error: Exception) -> Response:
+        log.error("request %s failed", request_id(request), exc_info=error)
+        return problem_response("internal_error", request_id=request_id(request))
+
+
+def _complete_description(app: FastAPI) -> None:
+    plain = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = describe(plain(), _TYPES)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend the description

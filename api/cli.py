@@ -1,0 +1,165 @@
+"""The command `tessera`. Each command is a composition root: it reads settings and clocks, and calls the rooms."""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvicorn
+from rich.console import Console
+from sqlalchemy import Engine
+
+from api.app import create_app
+from api.verification import verify_ledger
+from config.database import migrate as migrate_database
+from config.database import open_database
+from config.errors import ConfigError
+from config.settings import Settings, load_settings
+from network.errors import NetworkError
+from network.service import network_now
+from partners.errors import PartnersError
+from settlement import net_file
+from settlement.errors import SettlementError
+from settlement.service import clear as clear_date
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Tessera: a coalition loyalty network. One card, many merchants, and a night that settles to the cent.",
+    epilog="The database is the embedded PostgreSQL, or the one that TESSERA_DATABASE_URL names.",
+)
+_FAILED = 1
+_BAD_INPUT = 2
+
+
+def now() -> datetime:
+    """Real time; the only clock the commands read."""
+    return datetime.now(UTC)  # noqa: TID251 - a composition root
+
+
+def main() -> None:
+    """Run the command line; errors we know are one line, not a traceback."""
+    try:
+        app()
+    except (ConfigError, NetworkError, PartnersError, SettlementError) as error:
+        Console(stderr=True).print(f"tessera: {error}", style="red", markup=False, highlight=False)
+        sys.exit(_FAILED)
+
+
+@contextmanager
+def _database() -> Iterator[tuple[Settings, Engine]]:
+    settings = load_settings()
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    with open_database(settings) as database:
+        yield settings, database
+
+
+@app.command()
+def serve() -> None:
+    """Serve the partner API on TESSERA_HOST:TESSERA_PORT (127.0.0.1:8080)."""
+    with _database() as (settings, database):
+        migrate_database(database)
+        authority = settings.authority or f"{settings.host}:{settings.port}"
+        uvicorn.run(
+            create_app(database, authority=authority, now=now),
+            host=settings.host,
+            port=settings.port,
+            loop="uvloop",
+            http="httptools",
+            access_log=False,
+            server_header=False,
+            log_level=settings.log_level,
+            timeout_graceful_shutdown=10,
+        )
+
+
+@app.command()
+def worker() -> None:
+    """Clear every night at the network's cut-off, and missed nights in order."""
+    from api.worker import run_worker  # noqa: PLC0415 - APScheduler is needed here alone
+
+    with _database() as (_, database):
+        migrate_database(database)
+        run_worker(database)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database's schema to the newest revision."""
+    with _database() as (_, database):
+        migrate_database(database)
+    typer.echo("the schema is at its newest revision")
+
+
+@app.command()
+def demo(
+    *,
+    year: Annotated[bool, typer.Option("--year", help="The whole year and its 366 nights.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder for the report and the statements.")] = Path("build/demo"),
+) -> None:
+    """Replay real purchases at eleven partners, settle every night, and draw a report."""
+    from api.demo.run import run_demo  # noqa: PLC0415 - the demo's data packages are an extra
+
+    raise typer.Exit(run_demo(load_settings(), year=year, out=out))
+
+
+@app.command()
+def clear(
+    *,
+    on: Annotated[str, typer.Option("--date", help="The business date, as 2017-05-31.")],
+) -> None:
+    """Clear one business date; doing it again changes nothing."""
+    try:
+        business_date = date.fromisoformat(on)
+    except ValueError:
+        raise typer.BadParameter(f"{on!r} is no date; write it as 2017-05-31", param_hint="--date") from None
+    with _database() as (_, database):
+        with database.connect() as connection:
+            at = network_now(connection)
+        result = clear_date(database, business_date, at=at)
+    typer.echo(result)
+
+
+@app.command()
+def verify() -> None:
+    """Check every law of the ledger and of the nights; exit status 1 if one is broken."""
+    with _database() as (_, database):
+        problems = verify_ledger(database, Console())
+    raise typer.Exit(_FAILED if problems else 0)
+
+
+@app.command()
+def net(
+    file: Annotated[Path, typer.Argument(help="CSV with the columns debtor, creditor, amount, currency.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Net a file of debts: gross, bilateral, multilateral, and the payments that discharge them."""
+    try:
+        text = file.read_text(encoding="utf-8-sig", errors="strict") if str(file) != "-" else sys.stdin.read()
+    except (OSError, UnicodeDecodeError) as error:
+        typer.echo(f"tessera net: cannot read {file}: {error}", err=True)
+        raise typer.Exit(_BAD_INPUT) from error
+    read = net_file.read(text)
+    if isinstance(read, net_file.Faults):
+        for fault in read.faults:
+            typer.echo(f"tessera net: {file}: {fault}", err=True)
+        raise typer.Exit(_BAD_INPUT)
+    report = net_file.report(read)
+    if as_json:
+        typer.echo(json.dumps(net_file.as_json(report), indent=2))
+    else:
+        net_file.render(report, Console())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""The OpenAPI description: schemas from the very types that parse and answer, examples, and signatures."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from api.problems import PROBLEMS, Problem
+
+_ENTRY_ID = "ent_01595c8e7c1e7a3f9c2b5d0000000001"
+_CARD = "6330001234567892"
+_SALE = {
+    "reference": "till-7/2017-05-01/000123",
+    "occurred_at": "2017-05-01T10:15:00Z",
+    "outlet": "330",
+    "card": _CARD,
+    "amount_minor": 1250,
+    "currency": "USD",
+}
+_ENTRY = {
+    "id": _ENTRY_ID,
+    "kind": "accrual",
+    "reference": _SALE["reference"],
+    "points": 12,
+    "balance": 340,
+    "occurred_at": _SALE["occurred_at"],
+    "recorded_at": "2017-05-01T10:15:01.204Z",
+    "business_date": "2017-05-01",
+    "outlet": "330",
+    "amount_minor": 1250,
+    "currency": "USD",
+}
+EXAMPLES: Mapping[str, Any] = {
+    "EnrolmentBody": {"reference": "app-signup-4711", "occurred_at": "2017-05-01T10:00:00Z"},
+    "AccrualBody": _SALE,
+    "RedemptionBody": {**_SALE, "reference": "till-7/2017-05-01/000124", "points": 200, "amount_minor": 200},
+    "ReversalBody": {
+        "reference": "till-7/2017-05-02/000009",
+        "occurred_at": "2017-05-02T09:00:00Z",
+        "entry": _ENTRY_ID,
+    },
+    "EntryBody": _ENTRY,
+    "EntryPage": {"data": [_ENTRY], "has_more": False, "next_cursor": None},
+    "CardBody": {"card": _CARD, "status": "active", "member": "mbr_01595c8e7c1e7a3f9c2b5d0000000001"},
+    "BalanceBody": {
+        "member": "mbr_01595c8e7c1e7a3f9c2b5d0000000001",
+        "points": 340,
+        "as_of": "2017-05-01T10:16:00Z",
+        "expiring": [{"expires_on": "2017-08-31", "points": 340}],
+    },
+}
+_DESCRIPTION = """
+Every request under `/v1` is signed by RFC 9421 HTTP Message Signatures with an Ed25519 key of the partner.
+The signature covers `@method @authority @path @query`, with a body also `content-type content-digest`
+(RFC 9530), with that header also `idempotency-key`; its parameters are `created`, `keyid`
+and `tag="loyalty-v1"`.
+
+Every write carries your own `reference`. The same reference with the same content gives the same answer and
+does nothing twice, so after a timeout send it again.
+"""
+
+
+def _content(name: str, media_type: str = "application/json") -> dict[str, Any]:
+    held: dict[str, Any] = {"schema": {"$ref": f"#/components/schemas/{name}"}}
+    if name in EXAMPLES:
+        held["example"] = EXAMPLES[name]
+    return {media_type: held}
+
+
+def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    described: dict[int | str, dict[str, Any]] = {}
+    for status in statuses:
+        codes = [code for code, (its, _) in PROBLEMS.items() if its == status]
+        described[status] = {
+            "description": "One of: " + ", ".join(f"`{code}`" for code in codes),
+            "content": _content("Problem", "application/problem+json"),
+        }
+    return described
+
+
+def command_docs(body: str) -> dict[str, Any]:
+    """Keyword arguments of a route that takes one command."""
+    return {
+        "status_code": 201,
+        "openapi_extra": {"requestBody": {"required": True, "content": _content(body)}},
+        "responses": {
+            201: {
+                "description": "The entry, durable. `Idempotent-Replayed: true` where it was so before.",
+                "content": _content("EntryBody"),
+            },
+            **_problems(400, 401, 404, 413, 415, 422, 503),
+        },
+    }
+
+
+def read_docs(body: str) -> dict[str, Any]:
+    """Keyword arguments of a route that looks something up."""
+    return {
+        "responses": {
+            200: {"description": "Found.", "content": _content(body)},
+            **_problems(400, 401, 404, 422),
+        }
+    }
+
+
+BATCH_DOCS: Mapping[str, Any] = {
+    "openapi_extra": {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/x-ndjson": {
+                    "schema": {"type": "string"},
+                    "example": '{"type":"accrual","reference":"r-1","occurred_at":"2017-05-01T10:15:00Z",'
+                    '"outlet":"330","card":"6330001234567892","amount_minor":1250,"currency":"USD"}\n',
+                }
+            },
+        }
+    },
+    "responses": {
+        200: {
+            "description": "One LineAnswer for each line, in order.",
+            "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+        },
+        **_problems(401, 413, 415),
+    },
+}
+
+
+def describe(openapi: dict[str, Any], types: Sequence[Any]) -> dict[str, Any]:
+    """Complete FastAPI's description with our schemas and the signature scheme.
+
+    Args:
+        openapi: What FastAPI made of the routes; changed in place.
+        types: The msgspec types that requests and answers are.
+    """
+    _, schemas = msgspec.json.schema_components((*types, Problem), ref_template="#/components/schemas/{name}")
+    for schema in schemas.values():
+        # A single command's address says its type; only a file's lines must.
+        if (
+            "type" in schema.get("properties", {})
+            and "required" in schema
+            and "reference" in schema["required"]
+        ):
+            schema["required"] = [name for name in schema["required"] if name != "type"]
+    components = openapi.setdefault("components", {})
+    components["schemas"] = {**components.get("schemas", {}), **schemas}
+    components["securitySchemes"] = {
+        "httpSignature": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "Signature",
+            "description": "RFC 9421 with Ed25519; see the introduction.",
+        }
+    }
+    openapi["info"]["description"] = _DESCRIPTION.strip()
+    for path, methods in openapi["paths"].items():
+        if path.startswith("/v1/"):
+            for operation in methods.values():
+                operation["security"] = [{"httpSignature": []}]
+    return openapi

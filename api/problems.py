@@ -1,0 +1,117 @@
+"""Problems as RFC 9457 says them: the one table of codes, statuses and titles, and the answer itself."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from starlette.responses import Response
+
+PROBLEMS: Mapping[str, tuple[int, str]] = {
+    # the request itself
+    "malformed_json": (400, "The body is not JSON that can be read in one way only"),
+    "cursor_invalid": (400, "The cursor is not one that we gave"),
+    "media_type_unsupported": (415, "This content type is not accepted here"),
+    "body_too_large": (413, "The body is larger than this address takes"),
+    "validation_failed": (422, "A field is missing, unknown or not of its form"),
+    "card_number_invalid": (422, "The card number's check digit is wrong"),
+    "not_found": (404, "There is nothing at this address"),
+    "method_not_allowed": (405, "This address does not take this method"),
+    # signatures
+    "header_too_large": (431, "The signature headers are larger than 8 KB or name too many components"),
+    "signature_missing": (401, "The request is not signed"),
+    "signature_malformed": (401, "The signature headers cannot be read"),
+    "signature_coverage": (401, "The signature does not cover what it must"),
+    "signature_time": (401, "The signature was made too long ago, or in the future"),
+    "signature_invalid": (401, "The signature does not fit the request and the key"),
+    "digest_mismatch": (401, "The body is not the one that was signed"),
+    "digest_unsupported": (401, "Content-Digest must be sha-256 or sha-512, once"),
+    "key_unknown": (401, "No such key"),
+    "key_revoked": (401, "The key has been revoked"),
+    "key_expired": (401, "The key's time is over"),
+    "key_not_yet_valid": (401, "The key's time has not begun"),
+    "weak_key": (422, "The public key is a point of low order"),
+    # refusals of the rules
+    "reference_reused": (422, "This reference was used for a request with other content"),
+    "insufficient_points": (422, "The member has not enough points"),
+    "card_unknown": (422, "No such card"),
+    "card_blocked": (422, "The card is blocked"),
+    "outlet_unknown": (422, "The partner has no such outlet"),
+    "no_contract_terms": (422, "No terms of the contract are in force on that day"),
+    "currency_not_contracted": (422, "The contract is in another currency"),
+    "partner_not_active": (422, "The partner is not active in the network"),
+    "occurred_in_future": (422, "That is more than 10 minutes ahead of the network's time"),
+    "occurred_too_long_ago": (422, "That is more than 30 days ago"),
+    "entry_unknown": (404, "No such entry of this partner"),
+    "entry_not_reversible": (422, "Only accruals and redemptions can be reversed"),
+    "entry_already_reversed": (422, "The entry has been reversed"),
+    "points_already_spent": (422, "The points of this sale have been spent"),
+    "member_unknown": (404, "No such member"),
+    # ours
+    "overloaded": (503, "Too many requests are waiting; try again with the same reference"),
+    "unavailable": (503, "The ledger cannot be reached; try again with the same reference"),
+    "internal_error": (500, "Something broke on our side; try again with the same reference"),
+}
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """What is wrong with one field. `pointer` is a JSON pointer into the body."""
+
+    pointer: str
+    code: str
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A problem detail."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    request_id: str = ""
+    detail: str = ""
+    errors: Sequence[FieldError] = ()
+    server_time: int = 0
+
+
+class ProblemError(Exception):
+    """Ends a request with a problem; raised by parsing and routes, answered in one place."""
+
+    def __init__(self, code: str, detail: str = "", errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(code)
+        self.code = code
+        self.detail = detail
+        self.errors = errors
+
+
+def problem(
+    code: str, detail: str = "", *, errors: Sequence[FieldError] = (), request_id: str = ""
+) -> Problem:
+    """The problem detail of a code."""
+    status, title = PROBLEMS[code]
+    return Problem(
+        type=f"urn:tessera:problem:{code}",
+        title=title,
+        status=status,
+        code=code,
+        detail=detail,
+        errors=errors,
+        request_id=request_id,
+    )
+
+
+def problem_response(
+    code: str,
+    detail: str = "",
+    *,
+    errors: Sequence[FieldError] = (),
+    request_id: str = "",
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """The answer that carries a problem."""
+    said = problem(code, detail, errors=errors, request_id=request_id)
+    extra = {"retry-after": "1"} if said.status == 503 else {}
+    return Response(
+        msgspec.json.encode(said),
+        status_code=said.status,
+        media_type="application/problem+json",
+        headers={**extra, **(headers or {})},
+    )

@@ -1,0 +1,50 @@
+"""`tessera verify`: every check of both rooms on one snapshot of a live database, with a progress bar."""
+
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from sqlalchemy import Connection, Engine
+
+from network import verify as ledger
+from settlement import verify as nights
+
+
+def verify_ledger(database: Engine, console: Console) -> int:
+    """Run all checks and print what they find.
+
+    They read one repeatable-read snapshot, so that tills may go on meanwhile.
+
+    Returns:
+        The number of problems.
+    """
+    problems = 0
+    checks: Sequence[tuple[str, str, Callable[[Connection], Sequence[ledger.Problem]]]] = [
+        *((check.name, check.says, _runner(check)) for check in ledger.CHECKS),
+        *nights.CHECKS,
+    ]
+    bar = Progress(
+        TextColumn("{task.description:<28}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    )
+    with database.connect().execution_options(isolation_level="REPEATABLE READ") as connection, bar:
+        task = bar.add_task("verify", total=len(checks))
+        for name, says, run in checks:
+            bar.update(task, description=name)
+            found = run(connection)
+            console.print(f"[green]ok[/]     {says}" if not found else f"[bold red]BROKEN[/] {says}")
+            for problem in found:
+                console.print(f"       {problem.where}: {problem.detail}", markup=False, highlight=False)
+            problems += len(found)
+            bar.advance(task)
+    verdict = "[green]the ledger is whole[/]" if not problems else f"[bold red]{problems} problems[/]"
+    console.print(f"{len(checks)} checks: {verdict}")
+    return problems
+
+
+def _runner(check: ledger.Check) -> Callable[[Connection], Sequence[ledger.Problem]]:
+    return lambda connection: ledger.faults(connection, check)

@@ -1,0 +1,172 @@
+"""A small coalition for tests: four partners, terms, one outlet each, a programme, an open window."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Engine
+
+from network.batch import execute
+from network.model import Accrue, Command, Enrol, Entry, Redeem, Rejected, Reply, Reverse
+from network.programme.compiled import compile_programme
+from network.programme.spec import read_programme
+from network.rules import Rules
+from network.service import (
+    Network,
+    apply_programme,
+    create_network,
+    load_rules,
+    open_first_window,
+)
+from partners.model import OPERATOR_ID, POOL_ID, Directory, Participant, Terms
+from partners.store import add_outlets, add_participants, add_terms
+
+GROCER, PETROL, HOTEL, BANK = 11, 12, 13, 14
+CODES = {GROCER: "grocer", PETROL: "petrol", HOTEL: "hotel", BANK: "bank"}
+START = datetime(2017, 5, 1, 9, 0, tzinfo=UTC)
+OUTLET = "main"
+
+PROGRAMME = """
+name = "test"
+[earn.default]
+step_minor = 100
+points_per_step = 1
+[earn.partner.petrol]
+step_minor = 200
+points_per_step = 1
+[earn.partner.hotel]
+points_per_step = 3
+weekend_multiplier = 2
+[expiry]
+months = 3
+grace_days = 30
+"""
+
+
+def participants() -> list[Participant]:
+    """The operator, the pool, and four partners."""
+    return [
+        Participant(partner_id=OPERATOR_ID, code="operator", name="Network operator", kind="operator"),
+        Participant(partner_id=POOL_ID, code="pool", name="Pool", kind="pool"),
+        *(Participant(partner_id=number, code=code, name=f"The {code}") for number, code in CODES.items()),
+    ]
+
+
+def terms(partner_id: int, version: int = 1, effective_on: date = date(2016, 1, 1), **given: str) -> Terms:
+    """Terms of a partner; the grocer and the bank fund on issue, the others on redeem."""
+    figures = {
+        "funding_share": "1" if partner_id in {GROCER, BANK} else "0",
+        "issue_price": "0.0100",
+        "reimbursement_rate": "0.0080",
+        **given,
+    }
+    return Terms(
+        partner_id=partner_id,
+        terms_version=version,
+        effective_on=effective_on,
+        currency="USD",
+        funding_share=Decimal(figures["funding_share"]),
+        issue_price=Decimal(figures["issue_price"]),
+        reimbursement_rate=Decimal(figures["reimbursement_rate"]),
+    )
+
+
+def rules(versions: Sequence[Terms] = ()) -> Rules:
+    """Live rules without a database. `versions` are added to the partners' first terms."""
+    by_partner = {number: [terms(number)] for number in CODES}
+    for version in versions:
+        by_partner[version.partner_id].append(version)
+    directory = Directory(
+        participants={p.partner_id: p for p in participants()},
+        outlets=frozenset((number, OUTLET) for number in CODES),
+        terms=by_partner,
+    )
+    programme = compile_programme(
+        read_programme(PROGRAMME), 1, {code: number for number, code in CODES.items()}
+    )
+    return Rules(directory=directory, programme=programme, time_zone=ZoneInfo("Etc/UTC"))
+
+
+def set_up(database: Engine, at: datetime = START) -> Rules:
+    """Write the coalition into a migrated database, its clock at `at`, its first window that day."""
+    with database.begin() as connection:
+        create_network(
+            connection,
+            Network(name="test", time_zone="Etc/UTC", cut_off=time(0), currency="USD", clock=at),
+        )
+        add_participants(connection, participants())
+        add_outlets(connection, [(number, OUTLET, "Main outlet") for number in CODES])
+        add_terms(
+            connection, [terms(number) for number in CODES], prepared_by="maker", activated_by="checker"
+        )
+        apply_programme(connection, PROGRAMME, at=at, applied_by="checker")
+        open_first_window(connection, at.date(), at)
+        return load_rules(connection)
+
+
+def enrol(reference: str = "enrol", *, partner_id: int = GROCER, at: datetime = START) -> Enrol:
+    """An enrolment."""
+    return Enrol(partner_id=partner_id, reference=reference, occurred_at=at)
+
+
+def sale(
+    card_number: int, amount_minor: int, reference: str, *, partner_id: int = GROCER, at: datetime = START
+) -> Accrue:
+    """A sale at a partner's outlet."""
+    return Accrue(
+        partner_id=partner_id,
+        reference=reference,
+        occurred_at=at,
+        outlet_code=OUTLET,
+        card_number=card_number,
+        amount_minor=amount_minor,
+        currency="USD",
+    )
+
+
+def burn(
+    card_number: int, points: int, reference: str, *, partner_id: int = HOTEL, at: datetime = START
+) -> Redeem:
+    """A redemption at a partner's outlet, a cent a point."""
+    return Redeem(
+        partner_id=partner_id,
+        reference=reference,
+        occurred_at=at,
+        outlet_code=OUTLET,
+        card_number=card_number,
+        points=points,
+        amount_minor=points,
+        currency="USD",
+    )
+
+
+def undo(entry: Entry, reference: str, *, partner_id: int | None = None, at: datetime = START) -> Reverse:
+    """The reversal of an entry, by its own partner unless said otherwise."""
+    return Reverse(
+        partner_id=entry.partner_id if partner_id is None else partner_id,
+        reference=reference,
+        occurred_at=at,
+        entry_id=entry.entry_id,
+    )
+
+
+def new_card(database: Engine, live: Rules, reference: str = "enrol") -> int:
+    """Enrol a member; the card's number."""
+    [reply] = execute(database, [enrol(reference)], live)
+    if reply.enrolled is None:
+        raise AssertionError(f"enrolment refused: {reply.outcome}")
+    return reply.enrolled.card_number
+
+
+def entry_of(reply: Reply) -> Entry:
+    """The entry of an accepted command."""
+    if isinstance(reply.outcome, Rejected):
+        raise AssertionError(f"refused: {reply.outcome.reason}")
+    return reply.outcome
+
+
+def run(database: Engine, live: Rules, command: Command) -> Entry:
+    """Carry out one command that must be accepted."""
+    [reply] = execute(database, [command], live)
+    return entry_of(reply)
