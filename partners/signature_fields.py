@@ -33,7 +33,6 @@ RefusalCode = Literal[
     "signature_coverage",
     "signature_time",
     "signature_invalid",
-    "digest_malformed",
     "digest_unsupported",
     "digest_mismatch",
 ]
@@ -163,11 +162,13 @@ def check_digest(field: bytes, body: bytes) -> SignatureRefused | None:
     if field == content_digest(body):
         return None
     if _DIGESTS.fullmatch(field) is None:
-        return SignatureRefused("digest_malformed", "Content-Digest is written sha-256=:<base64>: (RFC 9530)")
+        return SignatureRefused(
+            "digest_unsupported", "Content-Digest is written sha-256=:<base64>: (RFC 9530)"
+        )
     digests = _DIGEST.findall(field)
     names = [name for name, _ in digests]
     if len(set(names)) != len(names):
-        return SignatureRefused("digest_malformed", "Content-Digest names an algorithm twice")
+        return SignatureRefused("digest_unsupported", "Content-Digest names an algorithm twice")
     for name in names:
         if name not in _HASHES:
             return SignatureRefused(

@@ -1,0 +1,297 @@
+"""Who sends a request: pure ASGI middleware that lets only signed requests reach the addresses under /v1."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+
+import msgspec
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.problems import problem
+from partners.model import PartnerKey
+from partners.signature import RequestHead, Verified, verify_body, verify_head
+from partners.signature_fields import SignatureRefused
+
+log = logging.getLogger("tessera.api")
+
+PREFIX = "/v1"
+FILES_PATH = "/v1/batches"
+MAX_BODY_BYTES = 1 << 20
+MAX_FILE_BYTES = 64 << 20
+MAX_AGE_SECONDS = 5.0
+"""No request is judged by keys read longer ago: that is how fast a revocation works."""
+REFRESH_AFTER_SECONDS = 4.0
+EARLY_GAP_SECONDS = 1.0
+"""Keys nobody knows make us read the register again, but never sooner than this after the last time."""
+RETRY_GAP_SECONDS = 0.5
+PATIENCE_SECONDS = 5.0
+MAX_WAITING = 64
+"""Requests under unknown keys that may wait for one reading; the others are refused at once."""
+
+
+class KeysUnavailable(Exception):
+    """The register of keys cannot be read, and what was read is too old to judge by."""
+
+
+class KeyRing:
+    """The partners' keys as last read, never older than five seconds when a request is judged by them.
+
+    The register is read in a thread, by one reader at a time, while requests go on under the keys held here.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], Mapping[str, PartnerKey]],
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._load = load
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._keys: Mapping[str, PartnerKey] = {}
+        # When the readings began, since what they saw may be that old.
+        self._read_at = self._begun_at = self._failed_at = float("-inf")
+        self._reading: asyncio.Task[None] | None = None
+        self._waiting = 0
+
+    async def keys(self) -> Mapping[str, PartnerKey]:
+        """The keys to judge by now.
+
+        Raises:
+            KeysUnavailable: they are too old, and the register cannot be read.
+        """
+        now = self._monotonic()
+        if now - self._read_at < REFRESH_AFTER_SECONDS:
+            return self._keys
+        if now - self._failed_at >= RETRY_GAP_SECONDS:
+            self._begin_reading()
+        if now - self._read_at >= MAX_AGE_SECONDS:
+            await self._await_reading()
+            if self._monotonic() - self._read_at >= MAX_AGE_SECONDS:
+                raise KeysUnavailable
+        return self._keys
+
+    def moment(self) -> float:
+        """When a request arrived, for `keys_anew`."""
+        return self._monotonic()
+
+    async def keys_anew(self, asked_at: float) -> Mapping[str, PartnerKey]:
+        """The keys as read after a moment, for a key that is not among those here: new keys work at once.
+
+        Where too many wait for that already, the keys that are here.
+
+        Raises:
+            KeysUnavailable: the register cannot be read.
+        """
+        if self._waiting >= MAX_WAITING:
+            return self._keys
+        self._waiting += 1
+        try:
+            while self._begun_at < asked_at:
+                await self._await_reading()
+                pause = self._begun_at + EARLY_GAP_SECONDS - self._monotonic()
+                if pause > 0:
+                    await self._sleep(pause)
+                elif self._begun_at < asked_at:
+                    self._begin_reading()
+            await self._await_reading()
+        finally:
+            self._waiting -= 1
+        if self._read_at < asked_at:
+            raise KeysUnavailable
+        return self._keys
+
+    def _begin_reading(self) -> None:
+        if self._reading is None:
+            self._begun_at = self._monotonic()
+            self._reading = asyncio.create_task(self._read())
+
+    async def _await_reading(self) -> None:
+        if self._reading is None:
+            return
+        # Unlike awaiting the task: a client that goes away does not cancel what others wait for.
+        _, pending = await asyncio.wait({self._reading}, timeout=PATIENCE_SECONDS)
+        if pending:
+            raise KeysUnavailable
+
+    async def _read(self) -> None:
+        begun_at = self._begun_at
+        try:
+            self._keys = await asyncio.to_thread(self._load)
+            self._read_at = begun_at
+        except Exception:
+            self._failed_at = self._monotonic()
+            log.exception("the register of keys cannot be read")
+        finally:
+            self._reading = None
+
+
+class _Refused(Exception):
+    """Ends the judging of a request with a problem."""
+
+    def __init__(self, code: str, detail: str, *, server_time: int = 0, close: bool = False) -> None:
+        super().__init__(code)
+        self.code = code
+        self.detail = detail
+        self.server_time = server_time
+        self.close = close
+
+
+class _Disconnected(Exception):
+    """The client went away before its body was whole."""
+
+
+class SignatureAuth:
+    """Verifies requests under /v1 and puts `partner_id` and `key_id` into the scope's state.
+
+    The authority that was signed is compared with the configured one: no header of a request can change it.
+    The head is judged before the body is read, so that only partners make us hold a large body.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, keyring: KeyRing, authority: str, now: Callable[[], datetime]
+    ) -> None:
+        self._app = app
+        self._keyring = keyring
+        self._authority = authority.lower().encode()
+        self._hosts = _spellings(self._authority)
+        self._now = now
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        # `path` is what routes are chosen by; the raw path may spell the prefix in another way.
+        path = scope.get("path", "").removeprefix(scope.get("root_path", ""))
+        if scope["type"] != "http" or not (path.startswith(PREFIX + "/") or path == PREFIX):
+            await self._app(scope, receive, send)
+            return
+        limit = MAX_FILE_BYTES if path == FILES_PATH else MAX_BODY_BYTES
+        try:
+            verified, body = await self._judge(scope, receive, limit)
+        except _Refused as refused:
+            await _answer(scope, send, refused)
+        except _Disconnected:
+            return
+        else:
+            state = scope.setdefault("state", {})
+            state["partner_id"] = verified.key.partner_id
+            state["key_id"] = verified.key.key_id
+            await self._app(scope, _replay(body, receive), send)
+
+    async def _judge(self, scope: Scope, receive: Receive, limit: int) -> tuple[Verified, bytes]:
+        """Who signed the request, and its whole body.
+
+        Raises:
+            _Refused: with the problem that is the answer.
+            _Disconnected: nobody is there to answer.
+        """
+        fields: dict[bytes, bytes] = dict(scope["headers"])
+        length = fields.get(b"content-length", b"")
+        if length.isdigit() and (len(length) > 10 or int(length) > limit):
+            raise _too_large(limit)
+        if fields.get(b"content-encoding", b"identity").strip().lower() != b"identity":
+            raise _Refused("media_type_unsupported", "send the body as it is, without a content encoding")
+        head = RequestHead(
+            scope["method"].encode(),
+            self._authority,
+            scope["raw_path"].partition(b"?")[0],
+            scope["query_string"],
+            scope["headers"],
+            length.strip(b"0") != b"" or b"transfer-encoding" in fields,
+        )
+        verified = await self._verify(head)
+        if fields.get(b"host", b"").lower() not in self._hosts:
+            raise _Refused(
+                "signature_invalid",
+                f"the Host header must name {self._authority.decode()}, as the signature does",
+            )
+        body = await _read_body(receive, limit)
+        # Hashing tens of megabytes takes long enough for others to notice, and frees the interpreter.
+        refused = (
+            verify_body(verified, body)
+            if len(body) <= MAX_BODY_BYTES
+            else await asyncio.to_thread(verify_body, verified, body)
+        )
+        if refused is not None:
+            raise _refusal(refused)
+        return verified, body
+
+    async def _verify(self, head: RequestHead) -> Verified:
+        asked_at = self._keyring.moment()
+        try:
+            verified = verify_head(head, await self._keyring.keys(), self._now())
+            if isinstance(verified, SignatureRefused) and verified.code == "key_unknown":
+                verified = verify_head(head, await self._keyring.keys_anew(asked_at), self._now())
+        except KeysUnavailable:
+            raise _Refused("unavailable", "the register of keys cannot be read") from None
+        if isinstance(verified, SignatureRefused):
+            raise _refusal(verified)
+        return verified
+
+
+def _spellings(authority: bytes) -> frozenset[bytes]:
+    """What a Host header may say of an authority: with its scheme's own port, too, where it names none."""
+    if authority.rpartition(b":")[2].isdigit():
+        return frozenset({authority})
+    return frozenset({authority, authority + b":443", authority + b":80"})
+
+
+def _refusal(refused: SignatureRefused) -> _Refused:
+    at = refused.server_time
+    return _Refused(refused.code, refused.detail, server_time=0 if at is None else int(at.timestamp()))
+
+
+def _too_large(limit: int) -> _Refused:
+    # The rest of the body is not worth reading, so the connection cannot be used again.
+    return _Refused("body_too_large", f"at most {limit} bytes are taken at this address", close=True)
+
+
+async def _read_body(receive: Receive, limit: int) -> bytes:
+    """The whole raw body, counted as it comes: a chunked one announces no length."""
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise _Disconnected
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(limit)
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives the body that was read, and then what comes after it."""
+    given = False
+
+    async def replayed() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replayed
+
+
+async def _answer(scope: Scope, send: Send, refused: _Refused) -> None:
+    """Answer a refused request with its problem."""
+    said = problem(refused.code, refused.detail, request_id=scope.get("state", {}).get("request_id", ""))
+    body = msgspec.json.encode(msgspec.structs.replace(said, server_time=refused.server_time))
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", b"%d" % len(body)),
+    ]
+    if said.status == 401:
+        headers.append((b"www-authenticate", b"Signature"))
+    if said.status == 503:
+        headers.append((b"retry-after", b"1"))
+    if refused.close:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": said.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
