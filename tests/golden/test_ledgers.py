@@ -1,0 +1,156 @@
+"""Scenarios that read as ledgers: before, apply, after. Each file in scenarios/ is one test.
+
+    today 2017-05-10               the network's date
+    before
+      lot PARTNER TERMS EXPIRES POINTS
+    apply
+      accrue PARTNER AMOUNT        a sale, 12.50 as 1250
+      redeem PARTNER POINTS
+      reverse N                    the N-th line of apply, from 1
+      on DATE                      the days go by
+    after
+      N REASON                     a line that was refused
+      N DEBIT -> CREDIT POINTS of PARTNER TERMS EXPIRES [at PARTNER TERMS]
+      lot PARTNER TERMS EXPIRES POINTS
+      balance POINTS
+"""
+
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from network.decide import decide_batch
+from network.model import (
+    IMMEDIATELY,
+    CardState,
+    Command,
+    Decision,
+    LedgerState,
+    Lot,
+    MemberState,
+    Minted,
+    Moment,
+    Posting,
+    RecordedEntry,
+    Rejected,
+)
+from network.rules import lot_change
+from tests.coalition import CODES, burn, rules, sale, undo
+
+SCENARIOS = sorted((Path(__file__).parent / "scenarios").glob("*.ledger"))
+IDS = {code: number for number, code in CODES.items()}
+MEMBER, CARD = 7, 6330001234567892
+
+
+class Book:
+    """A member's lots, kept naively: a dictionary that postings change."""
+
+    def __init__(self) -> None:
+        self.lots: dict[tuple[int, int, date], int] = {}
+        self.decided: list[Decision | Rejected] = []
+        self.reversed: set[UUID] = set()
+
+    def state(self, today: date) -> LedgerState:
+        """What a batch of today would load."""
+        now = datetime.combine(today, time(12), tzinfo=UTC)
+        lots = [Lot(issuer, terms, IMMEDIATELY, expires, n) for (issuer, terms, expires), n in self.lots.items()]
+        return LedgerState(
+            moment=Moment(
+                now=now, window_id=int(f"{today:%Y%m%d}"), business_date=today, lapsed_through=today
+            ),
+            cards={CARD: CardState(MEMBER, active=True)},
+            members={MEMBER: MemberState(member_id=MEMBER, balance=sum(self.lots.values()), lots=lots)},
+            recorded={
+                d.entry.entry_id: RecordedEntry(
+                    entry=d.entry,
+                    postings=d.postings,
+                    reversed_points=0 if d.entry.entry_id in self.reversed else None,
+                )
+                for d in self.decided
+                if isinstance(d, Decision)
+            },
+        )
+
+    def command(self, words: list[str], today: date) -> Command:
+        """The command a line asks for."""
+        at = datetime.combine(today, time(11), tzinfo=UTC)
+        reference = f"line-{len(self.decided) + 1}"
+        if words[0] == "accrue":
+            return sale(CARD, int(words[2]), reference, partner_id=IDS[words[1]], at=at)
+        if words[0] == "redeem":
+            return burn(CARD, int(words[2]), reference, partner_id=IDS[words[1]], at=at)
+        original = self.decided[int(words[1]) - 1]
+        assert words[0] == "reverse"
+        assert isinstance(original, Decision)
+        return undo(original.entry, reference, at=at)
+
+    def apply(self, words: list[str], today: date) -> None:
+        """Decide a line and book it."""
+        number = len(self.decided) + 1
+        minted = Minted(entry_id=UUID(int=number << 40 | MEMBER))
+        [outcome] = decide_batch(self.state(today), [(self.command(words, today), minted)], rules())
+        self.decided.append(outcome)
+        if isinstance(outcome, Decision):
+            for posting in outcome.postings:
+                key = (posting.issuer_id, posting.issuer_terms, posting.expires_on)
+                self.lots[key] = self.lots.get(key, 0) + lot_change(posting)
+            if outcome.entry.reverses:
+                self.reversed.add(outcome.entry.reverses)
+
+
+def shown(number: int, posting: Posting) -> str:
+    """A posting as a line."""
+    line = (
+        f"{number} {posting.debit.name.lower()} -> {posting.credit.name.lower()} {posting.points}"
+        f" of {CODES[posting.issuer_id]} {posting.issuer_terms} {posting.expires_on}"
+    )
+    at = posting.acceptor_id
+    return line if at is None else f"{line} at {CODES[at]} {posting.acceptor_terms}"
+
+
+def play(text: str) -> tuple[list[str], list[str]]:
+    """Play a scenario: what came out, and what the file says should have."""
+    book = Book()
+    today = date(2017, 5, 1)
+    part = ""
+    expected: list[str] = []
+    for raw in text.splitlines():
+        line = raw.partition("#")[0].strip()
+        words = line.split()
+        if not words:
+            continue
+        if words[0] in {"today", "on"}:
+            today = date.fromisoformat(words[1])
+        elif words[0] in {"before", "apply", "after"}:
+            part = words[0]
+        elif part == "before":
+            book.lots[IDS[words[1]], int(words[2]), date.fromisoformat(words[3])] = int(words[4])
+        elif part == "apply":
+            book.apply(words, today)
+        else:
+            expected.append(" ".join(words))
+    came = []
+    for number, outcome in enumerate(book.decided, start=1):
+        if isinstance(outcome, Rejected):
+            came.append(f"{number} {outcome.reason}")
+        else:
+            came.extend(shown(number, posting) for posting in outcome.postings)
+    for (issuer, terms, expires), points in sorted(book.lots.items(), key=lambda item: (item[0][2], item[0])):
+        if points:
+            came.append(f"lot {CODES[issuer]} {terms} {expires} {points}")
+    live = sum(points for (_, _, expires), points in book.lots.items() if expires >= today)
+    return [*came, f"balance {live}"], expected
+
+
+def test_there_are_scenarios() -> None:
+    """The folder was found: an empty list would pass by saying nothing."""
+    assert len(SCENARIOS) >= 5
+
+
+@pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
+def test_scenario(path: Path) -> None:
+    """What the rules do to the lots is, line by line, what the file says."""
+    came, expected = play(path.read_text())
+    assert came == expected
