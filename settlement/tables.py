@@ -40,7 +40,7 @@ settlement_step = Table(
     PrimaryKeyConstraint("window_id", "revision", "step"),
     ForeignKeyConstraint(["window_id", "revision"], ["settlement_run.window_id", "settlement_run.revision"]),
 )
-"""Each step commits its output together with the SHA-256 of it; a night resumes at the first step not here."""
+"""Each step commits its output with the SHA-256 of it; a night resumes at the first step not here."""
 
 window_total = Table(
     "window_total",
@@ -118,7 +118,7 @@ net_position = Table(
     Column("carried_out", Numeric, nullable=False),
     PrimaryKeyConstraint("window_id", "revision", "participant_id"),
 )
-"""What each participant receives (+) or pays (-) tonight, and the fraction of a cent carried to the next night.
+"""What each participant receives (+) or pays (-) tonight, and the fraction of a cent that it carries on.
 
 `fee_base` and `vat_base` are the unrounded fee and VAT of this window; what is charged is the rounded
 month to date less what was charged before.

@@ -1,0 +1,190 @@
+"""What a window's postings cost, and whom they make debtor of whom (pure).
+
+Per point, with the issuer's funding share s and issue price, and the acceptor's rate:
+
+    issue       issuer → pool        price * s
+    redemption  issuer → acceptor    rate * (1 - s)
+                pool → acceptor      rate * s
+                pool → operator      (price - rate) * s; the other way round where that is below zero
+    lapse       pool → recipient     price * s
+    reversal    the same flows with the sign turned, at the terms on the posting: the original's
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
+
+from network.model import AccountKind, EntryKind
+from partners.model import OPERATOR_ID, POOL_ID, Terms
+from settlement.errors import CurrencyMixed, FlowUnknown, TermsMissing
+from settlement.model import FeeBasis, Flow, Obligation, PricedLine, WindowActivity, WindowTotal
+from settlement.money import ZERO, exactly
+
+TermsByVersion = Mapping[tuple[int, int], Terms]
+"""Contract terms by (partner_id, terms_version)."""
+
+
+def price(totals: Iterable[WindowTotal], terms: TermsByVersion) -> tuple[PricedLine, ...]:
+    """The money flows of a window's totals, exact, one line per total and flow that is not nothing.
+
+    Raises:
+        FlowUnknown: accounts between which no money flow is agreed.
+        TermsMissing: a total names terms that are not in `terms`.
+    """
+    lines: list[PricedLine] = []
+    for total in totals:
+        lines.extend(_price_total(total, terms))
+    return tuple(lines)
+
+
+@exactly
+def obligations(lines: Iterable[PricedLine]) -> tuple[Obligation, ...]:
+    """Gross debts: lines summed by flow, debtor and creditor, sorted by them. Debts of nothing stay."""
+    points: dict[tuple[Flow, int, int], int] = {}
+    amounts: dict[tuple[Flow, int, int], Decimal] = {}
+    for line in lines:
+        key = (line.flow, line.debtor_id, line.creditor_id)
+        points[key] = points.get(key, 0) + line.points
+        amounts[key] = amounts.get(key, ZERO) + line.amount
+    return tuple(
+        Obligation(flow=key[0], debtor_id=key[1], creditor_id=key[2], points=points[key], amount=amounts[key])
+        for key in sorted(points)
+    )
+
+
+@exactly
+def fee_bases(
+    totals: Iterable[WindowTotal],
+    lines: Iterable[PricedLine],
+    activity: Iterable[WindowActivity],
+    in_force: Mapping[int, Terms],
+) -> dict[tuple[int, int], FeeBasis]:
+    """What each contract version is charged fees on, by (partner_id, terms_version).
+
+    Points issued and credits count under the version on their postings, so that a reversal takes back what
+    its original was charged. Transactions (sales and redemptions, those without points too) count under the
+    version in force on the business date; reversals are no transactions and take none back. Credits for
+    points that the creditor funds itself bear no basis points, whether they pass through the pool or not.
+
+    Args:
+        totals: As they were priced.
+        lines: What `price` made of them.
+        activity: Entries by partner and kind.
+        in_force: Terms by partner_id on the business date.
+    Raises:
+        TermsMissing: a partner had transactions and has no terms.
+    """
+    issued: dict[tuple[int, int], int] = {}
+    credited: dict[tuple[int, int], Decimal] = {}
+    counted: dict[tuple[int, int], int] = {}
+    for total in totals:
+        event, sign = _EVENTS[total.debit, total.credit]
+        if event == "issue":
+            key = (total.issuer_id, total.issuer_terms)
+            issued[key] = issued.get(key, 0) + sign * total.points
+    for line in lines:
+        if line.creditor_terms is not None:
+            key = (line.creditor_id, line.creditor_terms)
+            credited[key] = credited.get(key, ZERO) + line.amount
+    for row in activity:
+        if row.kind in _TRANSACTIONS:
+            key = (row.partner_id, _in_force(in_force, row.partner_id).terms_version)
+            counted[key] = counted.get(key, 0) + row.entries
+    return {
+        key: FeeBasis(
+            issued_points=issued.get(key, 0),
+            transactions=counted.get(key, 0),
+            credits=credited.get(key, ZERO),
+        )
+        for key in sorted(issued.keys() | credited.keys() | counted.keys())
+    }
+
+
+def require_currency(terms: Iterable[Terms], currency: str) -> None:
+    """Refuse terms in another currency than the network's.
+
+    Raises:
+        CurrencyMixed: naming the first such version.
+    """
+    for version in terms:
+        if version.currency != currency:
+            raise CurrencyMixed(
+                f"partner {version.partner_id} terms {version.terms_version} are in {version.currency}, "
+                f"and the network settles in {currency}: supersede them by terms in {currency}"
+            )
+
+
+Event = Callable[[WindowTotal, int, Terms, TermsByVersion], Sequence[PricedLine]]
+
+
+@exactly
+def _price_total(total: WindowTotal, terms: TermsByVersion) -> list[PricedLine]:
+    event = _EVENTS.get((total.debit, total.credit))
+    if event is None:
+        raise FlowUnknown(
+            f"points moved from account kind {total.debit} to {total.credit} (issuer {total.issuer_id}): "
+            "no money flow is agreed for that"
+        )
+    name, sign = event
+    issuer = _terms(terms, total.issuer_id, total.issuer_terms)
+    lines = _PRICES[name](total, sign * total.points, issuer, terms)
+    return [line for line in lines if line.amount != 0]
+
+
+def _issue(total: WindowTotal, points: int, issuer: Terms, terms: TermsByVersion) -> Sequence[PricedLine]:
+    del terms
+    amount = points * issuer.issue_price * issuer.funding_share
+    return [PricedLine("issue", total.issuer_id, POOL_ID, points, amount)]
+
+
+def _redemption(
+    total: WindowTotal, points: int, issuer: Terms, terms: TermsByVersion
+) -> Sequence[PricedLine]:
+    if total.acceptor_id is None or total.acceptor_terms is None:
+        raise TermsMissing(f"points of issuer {total.issuer_id} were redeemed, and no acceptor is on them")
+    acceptor = _terms(terms, total.acceptor_id, total.acceptor_terms)
+    share, rate = issuer.funding_share, acceptor.reimbursement_rate
+    version = None if total.acceptor_id == total.issuer_id else acceptor.terms_version
+    direct = points * rate * (1 - share)
+    margin = (issuer.issue_price - rate) * share
+    payer, receiver = (POOL_ID, OPERATOR_ID) if margin >= 0 else (OPERATOR_ID, POOL_ID)
+    return [
+        PricedLine("redemption", total.issuer_id, total.acceptor_id, points, direct, version),
+        PricedLine("redemption", POOL_ID, total.acceptor_id, points, points * rate * share, version),
+        PricedLine("margin", payer, receiver, points, points * abs(margin)),
+    ]
+
+
+def _lapse(total: WindowTotal, points: int, issuer: Terms, terms: TermsByVersion) -> Sequence[PricedLine]:
+    del terms
+    recipient = total.issuer_id if issuer.breakage_to == "issuer" else OPERATOR_ID
+    amount = points * issuer.issue_price * issuer.funding_share
+    return [PricedLine("lapse", POOL_ID, recipient, points, amount)]
+
+
+def _terms(terms: TermsByVersion, partner_id: int, version: int) -> Terms:
+    try:
+        return terms[partner_id, version]
+    except KeyError:
+        raise TermsMissing(
+            f"postings name terms {version} of partner {partner_id}, and there are none: "
+            "`tessera verify` lists such postings"
+        ) from None
+
+
+def _in_force(in_force: Mapping[int, Terms], partner_id: int) -> Terms:
+    try:
+        return in_force[partner_id]
+    except KeyError:
+        raise TermsMissing(f"partner {partner_id} had transactions and has no contract terms") from None
+
+
+_PRICES: dict[str, Event] = {"issue": _issue, "redemption": _redemption, "lapse": _lapse}
+_EVENTS: dict[tuple[int, int], tuple[str, int]] = {
+    (AccountKind.ISSUED, AccountKind.MEMBER): ("issue", 1),
+    (AccountKind.MEMBER, AccountKind.ISSUED): ("issue", -1),
+    (AccountKind.MEMBER, AccountKind.ACCEPTED): ("redemption", 1),
+    (AccountKind.ACCEPTED, AccountKind.MEMBER): ("redemption", -1),
+    (AccountKind.MEMBER, AccountKind.LAPSED): ("lapse", 1),
+}
+"""What a posting means by (debit, credit), and the sign of its money."""
+_TRANSACTIONS = frozenset({int(EntryKind.ACCRUAL), int(EntryKind.REDEMPTION)})

@@ -1,0 +1,154 @@
+"""Values of the settlement room. Points are whole; amounts are exact Decimals in major units of the currency.
+
+Signs: an obligation is positive where the debtor owes; a position is positive where the participant receives.
+"""
+
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+Flow = Literal["issue", "redemption", "margin", "lapse"]
+"""Why money moves: points issued into the pool, points accepted (owed by the issuer, the pool, or both), the
+pool's margin between issue price and reimbursement rate, points that lapsed."""
+
+Step = Literal["closed", "priced", "netted"]
+STEPS: tuple[Step, ...] = ("closed", "priced", "netted")
+"""The steps of a night, in order; each is one transaction."""
+
+
+class WindowTotal(msgspec.Struct, frozen=True, kw_only=True):
+    """Postings of one window that are priced alike, summed.
+
+    `debit` and `credit` are network.model.AccountKind. Issuer terms fix funding share and issue price,
+    acceptor terms the reimbursement rate. `reversed_window_id` is set on reversals.
+    """
+
+    debit: int
+    credit: int
+    issuer_id: int
+    issuer_terms: int
+    acceptor_id: int | None
+    acceptor_terms: int | None
+    category: int
+    reversed_window_id: int | None
+    points: int
+    postings: int
+
+
+class WindowActivity(msgspec.Struct, frozen=True, kw_only=True):
+    """Entries of one window by partner and kind (network.model.EntryKind)."""
+
+    partner_id: int
+    kind: int
+    entries: int
+    points: int
+    amount_minor: int
+
+
+class PricedLine(msgspec.Struct, frozen=True):
+    """One money flow of one window total, before lines are summed to obligations.
+
+    `points` and `amount` are negative on a reversal. `creditor_terms`: the creditor's contract version by
+    which this credit bears basis points; None for operator and pool, who pay no fees.
+    """
+
+    flow: Flow
+    debtor_id: int
+    creditor_id: int
+    points: int
+    amount: Decimal
+    creditor_terms: int | None = None
+
+
+class Obligation(msgspec.Struct, frozen=True, kw_only=True):
+    """A gross debt of one participant to another; negative where reversals outweigh.
+
+    Debtor and creditor are one where a partner accepts points that it funds itself: it is on the statement
+    and nets to nothing.
+    """
+
+    flow: Flow
+    debtor_id: int
+    creditor_id: int
+    points: int
+    amount: Decimal
+
+
+class FeeBasis(msgspec.Struct, frozen=True, kw_only=True):
+    """What one contract version of a partner is charged fees on, for one window."""
+
+    issued_points: int = 0
+    transactions: int = 0
+    credits: Decimal = Decimal(0)
+
+
+class Charge(msgspec.Struct, frozen=True, kw_only=True):
+    """Fee and VAT of one window: unrounded, and as charged in minor units."""
+
+    fee_base: Decimal = Decimal(0)
+    vat_base: Decimal = Decimal(0)
+    fee_minor: int = 0
+    vat_minor: int = 0
+
+
+class Before(msgspec.Struct, frozen=True, kw_only=True):
+    """What earlier nights left to a participant: this month's charges, and the fraction of a minor unit."""
+
+    month_to_date: Charge = Charge()
+    carried_out: Decimal = Decimal(0)
+
+
+class Rounded(msgspec.Struct, frozen=True):
+    """A position in minor units, and the fraction of a minor unit (in major units) that it leaves over."""
+
+    final_minor: int
+    carried_out: Decimal
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """A participant against the hub for one night: it receives (+) or pays (-) `final_minor`.
+
+    exact = carried_in + credits - debits - (fee_minor + vat_minor) in major units = final + carried_out.
+    `credits` and `debits` are what others owe it and it owes others, self-dealing left out. The operator
+    receives fees and VAT: its fee_minor and vat_minor are minus the sum of everybody's, so that every column
+    sums to zero over the participants (credits to debits). `fee_base` and `vat_base` are the unrounded fee
+    and VAT of this window, zero for operator and pool.
+    """
+
+    participant_id: int
+    currency: str
+    credits: Decimal
+    debits: Decimal
+    fee_minor: int
+    vat_minor: int
+    fee_base: Decimal
+    vat_base: Decimal
+    carried_in: Decimal
+    exact: Decimal
+    final_minor: int
+    carried_out: Decimal
+
+
+class Night(msgspec.Struct, frozen=True, kw_only=True):
+    """What a night came to. Reading it again gives an equal value.
+
+    `gross`, `bilateral` and `multilateral` are what would be paid one by one, pair by pair, and through the
+    hub before fees; `payment_minor` is what is paid in, and so out, after fees and rounding.
+    `hashes` holds the SHA-256 of each step's output.
+    """
+
+    window_id: int
+    business_date: date
+    revision: int
+    currency: str
+    minor_digits: int
+    gross: Decimal
+    bilateral: Decimal
+    multilateral: Decimal
+    payment_minor: int
+    obligations: tuple[Obligation, ...]
+    positions: tuple[Position, ...]
+    hashes: Mapping[Step, bytes]

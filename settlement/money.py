@@ -1,0 +1,88 @@
+"""Exact money: a decimal context in which nothing is ever lost, and each named rounding (pure).
+
+Amounts are Decimals in major units of their currency until they are rounded, on purpose and by name, to
+integer minor units.
+"""
+
+from collections.abc import Callable
+from decimal import (
+    ROUND_FLOOR,
+    ROUND_HALF_UP,
+    Context,
+    Decimal,
+    DivisionByZero,
+    FloatOperation,
+    Inexact,
+    InvalidOperation,
+    Overflow,
+    localcontext,
+)
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+EXACT = Context(prec=100, traps=[Inexact, InvalidOperation, Overflow, DivisionByZero, FloatOperation])
+"""Arithmetic that raises where it would round; 100 digits hold any sum of points, prices and shares."""
+
+ZERO = Decimal(0)
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+_WITHOUT_MINOR = (
+    *("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG"),
+    *("RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF"),
+)
+_MINOR_DIGITS = {
+    **dict.fromkeys(_WITHOUT_MINOR, 0),
+    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
+    **dict.fromkeys(("CLF", "UYW"), 4),
+}
+
+
+def minor_digits(currency: str) -> int:
+    """Decimal digits of a currency's minor unit: EUR 2, JPY 0, KWD 3. Source: ISO 4217."""
+    return _MINOR_DIGITS.get(currency, 2)
+
+
+def exactly(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Run a function in the exact context.
+
+    Raises:
+        decimal.Inexact: from the function, where a result would have been rounded.
+    """
+
+    @wraps(function)
+    def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        with localcontext(EXACT):
+            return function(*args, **kwargs)
+
+    return wrapped
+
+
+@exactly
+def floor_minor(amount: Decimal, digits: int) -> int:
+    """Minor units, towards minus infinity: -0.001 at 2 digits gives -1."""
+    return int(amount.scaleb(digits).to_integral_value(rounding=ROUND_FLOOR))
+
+
+@exactly
+def half_up_minor(amount: Decimal, digits: int) -> int:
+    """Minor units, the nearest; a half goes away from zero: 0.005 gives 1, -0.005 gives -1."""
+    return int(amount.scaleb(digits).to_integral_value(rounding=ROUND_HALF_UP))
+
+
+@exactly
+def from_minor(minor: int, digits: int) -> Decimal:
+    """Major units from minor ones: 78035 at 2 digits gives 780.35."""
+    return Decimal(minor).scaleb(-digits)
+
+
+@exactly
+def fixed_scale(amount: Decimal, scale: int) -> str:
+    """An amount with exactly `scale` decimals and no exponent; there is one text for one value.
+
+    Raises:
+        decimal.Inexact: the amount has more decimals than that.
+    """
+    text = f"{amount.quantize(Decimal(1).scaleb(-scale)):f}"
+    return text.removeprefix("-") if amount == 0 else text
