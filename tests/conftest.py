@@ -10,23 +10,23 @@ import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, make_url, text
+from sqlalchemy import URL, Engine, NullPool, create_engine, make_url, text
 from sqlalchemy.exc import ProgrammingError
 
 from config.cluster import postgres_home
 from config.database import ensure_schema, make_engine, migrate, normalise_url
 from config.postgres import embedded_server, sweep
 from config.settings import PROJECT
-from network.ids import floor_of
+from network.service import ensure_partitions
 
 SCHEMA = "tessera"
-FIRST_MONTH = (2016, 12)
-LAST_MONTH = (2018, 3)
+MONTHS = (date(2016, 12, 1), date(2018, 3, 31))
+"""The partitions that the template has."""
 _WORKERS_KEY = "tessera_run"
 
 
@@ -40,25 +40,6 @@ class Run:
     def of(self, database: str) -> URL:
         """The URL of a database of this run."""
         return make_url(self.url).set(database=database)
-
-
-def months(first: tuple[int, int], last: tuple[int, int]) -> Iterator[tuple[str, datetime, datetime]]:
-    """Each month from first to last: its name (201701), its first instant, and the next month's."""
-    count = first[0] * 12 + first[1] - 1
-    while count <= last[0] * 12 + last[1] - 1:
-        start = datetime(count // 12, count % 12 + 1, 1, tzinfo=UTC)
-        count += 1
-        yield f"{start:%Y%m}", start, datetime(count // 12, count % 12 + 1, 1, tzinfo=UTC)
-
-
-def make_partitions(connection: Connection) -> None:
-    """The monthly partitions that tests write to."""
-    for parent in ("entry", "posting"):
-        for name, start, end in months(FIRST_MONTH, LAST_MONTH):
-            bounds = f"FROM ('{floor_of(start)}') TO ('{floor_of(end)}')"
-            connection.execute(
-                text(f"CREATE TABLE {parent}_p{name} PARTITION OF {parent} FOR VALUES {bounds}")
-            )
 
 
 @contextmanager
@@ -101,7 +82,7 @@ def started_run() -> Iterator[Run]:
             ensure_schema(connection, SCHEMA)
         migrate(engine)
         with engine.begin() as connection:
-            make_partitions(connection)
+            ensure_partitions(connection, *MONTHS)
         engine.dispose()
         yield Run(url, template.database or "")
 

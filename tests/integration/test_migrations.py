@@ -140,7 +140,7 @@ def test_migrations_stay_in_the_schema_that_was_chosen(empty_database: URL) -> N
 
 
 def test_migrations_at_once_take_turns(empty_database: URL) -> None:
-    """Three threads and two processes that migrate one empty schema all succeed; the revision is there once."""
+    """Three threads and two processes migrate one empty schema: all succeed, the revision is there once."""
     engine = make_engine(empty_database, schema="tessera")
     with engine.begin() as connection:
         ensure_schema(connection, "tessera")
