@@ -1,0 +1,11 @@
+"""Why a report cannot be written."""
+
+from settlement.errors import SettlementError
+
+
+class NothingToReport(SettlementError):
+    """No cleared window where one was asked for."""
+
+
+class FiguresDisagree(SettlementError):
+    """Stored figures contradict one another: a report would state something false."""

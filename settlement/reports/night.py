@@ -1,0 +1,116 @@
+"""The operator's report of a night: positions, who owes whom, and what asks for attention."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+from sqlalchemy import Connection, text
+
+from network.model import EntryKind
+from partners.model import OPERATOR_ID, Participant
+from settlement.model import Obligation, Position
+from settlement.money import ZERO, exactly
+from settlement.reports import read
+from settlement.reports.matrix import net_obligations
+from settlement.reports.read import Night
+from settlement.reports.show import PAGES, money, whole, write_whole
+
+_LATE = text(
+    """
+    SELECT e.partner_id, count(*) AS entries, min(e.occurred_at AT TIME ZONE n.time_zone)::date AS earliest
+    FROM entry e, network n
+    WHERE e.window_id = :window_id AND e.kind <> :expiry
+        AND (e.occurred_at AT TIME ZONE n.time_zone)::date < :business_date
+    GROUP BY 1 ORDER BY 1
+    """
+)
+_REVERSED = text(
+    """
+    SELECT reversed_window_id, sum(points)::bigint AS points, sum(postings)::bigint AS postings
+    FROM window_total WHERE window_id = :window_id AND reversed_window_id <> :window_id GROUP BY 1 ORDER BY 1
+    """
+)
+
+
+class Attention(msgspec.Struct, frozen=True):
+    """Something an operator should look at; `wrong` marks what must not be, the rest is merely unusual."""
+
+    where: str
+    what: str
+    wrong: bool = False
+
+
+def write_operator_report(connection: Connection, window_id: int, directory: Path) -> Path:
+    """Write `operator.html` for a cleared window into the folder of its business date.
+
+    Raises:
+        NothingToReport: the window has not been cleared.
+    """
+    night = read.read_night(connection, window_id)
+    participants = read.read_participants(connection)
+    positions = read.read_positions(connection, night)
+    obligations = read.read_obligations(connection, night)
+    parties = [position.participant_id for position in positions]
+    page = PAGES.get_template("operator.html.j2").render(
+        night=night,
+        participants=participants,
+        codes={one.partner_id: one.code for one in participants.values()},
+        positions=positions,
+        totals=_totals(positions),
+        fees_minor=sum(
+            one.fee_minor + one.vat_minor for one in positions if one.participant_id != OPERATOR_ID
+        ),
+        owed=net_obligations(obligations, parties),
+        attention=list(find_exceptions(connection, night, participants, positions, obligations)),
+    )
+    folder = directory / night.business_date.isoformat()
+    folder.mkdir(parents=True, exist_ok=True)
+    return write_whole(folder / "operator.html", page.encode())
+
+
+def find_exceptions(
+    connection: Connection,
+    night: Night,
+    participants: Mapping[int, Participant],
+    positions: Sequence[Position],
+    obligations: Sequence[Obligation],
+) -> Iterator[Attention]:
+    """What asks for attention in a night, what is wrong before what is unusual."""
+    codes = {one.partner_id: one.code for one in participants.values()}
+    left = sum(position.final_minor for position in positions)
+    if left:
+        yield Attention("positions", f"they sum to {money(night.major(left))} and not to 0.00", wrong=True)
+    if night.state != "netted":
+        yield Attention("run", f"revision {night.revision} stands at {night.state}, not netted", wrong=True)
+    involved = {debt.debtor_id for debt in obligations} | {debt.creditor_id for debt in obligations}
+    for one in participants.values():
+        if one.status != "active" and one.partner_id in involved:
+            yield Attention(one.code, f"is {one.status}, and has obligations tonight")
+    for debt in obligations:
+        if debt.amount < 0:
+            yield Attention(
+                f"{codes[debt.debtor_id]} to {codes[debt.creditor_id]}",
+                f"{debt.flow} of {money(debt.amount)}: reversals outweigh, so the money flows back",
+            )
+    parameters = {"window_id": night.window_id, "business_date": night.business_date}
+    for row in connection.execute(_REVERSED, parameters):
+        yield Attention(
+            f"window {row.reversed_window_id}",
+            f"{whole(row.postings)} postings of {whole(row.points)} points were reversed after it closed",
+        )
+    for row in connection.execute(_LATE, {**parameters, "expiry": int(EntryKind.EXPIRY)}):
+        yield Attention(
+            codes[row.partner_id],
+            f"{whole(row.entries)} entries reported for earlier days, the earliest of {row.earliest}",
+        )
+
+
+@exactly
+def _totals(positions: Sequence[Position]) -> dict[str, Decimal | int]:
+    amounts = ("credits", "debits", "carried_in", "exact", "carried_out")
+    minors = ("fee_minor", "vat_minor", "final_minor")
+    return {
+        **{name: sum((getattr(one, name) for one in positions), ZERO) for name in amounts},
+        **{name: sum(getattr(one, name) for one in positions) for name in minors},
+    }

@@ -1,0 +1,183 @@
+"""Pictures of a period, as SVG: drawn from exact figures, in colours that the colour-blind tell apart.
+
+Text becomes outlines, so that a picture looks alike wherever it is opened. Floats are for drawing alone.
+"""
+
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from settlement.reports.matrix import Matrix
+from settlement.reports.period import PartnerPeriod, Period
+
+BLUE, ORANGE, GREEN, SKY, GREY = "#0072B2", "#D55E00", "#009E73", "#56B4E9", "#6b7480"
+"""Okabe and Ito's colours, and a grey."""
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "path",
+    "svg.hashsalt": "tessera",
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e3e7eb",
+    "xtick.color": "#3a424b",
+    "ytick.color": "#3a424b",
+}
+_MINUS = "\N{MINUS SIGN}"
+
+
+def obligation_matrix(period: Period) -> bytes:
+    """Who owes whom over the period, gross beside net, in whole units of the currency."""
+    with _figure((15, 7.4)) as figure:
+        left, right = figure.subplots(1, 2)
+        codes = [period.participants[party].code for party in period.owed.parties]
+        largest = max((abs(float(one)) for one in period.owed.gross.cells.values()), default=1.0)
+        for axes, matrix, title in (
+            (left, period.owed.gross, "Gross"),
+            (right, period.owed.bilateral, "Net, pair by pair"),
+        ):
+            _draw_matrix(axes, matrix, period.owed.parties, codes, largest)
+            axes.set_title(f"{title}: {matrix.total:,.0f} {period.currency}")
+        return _svg(figure)
+
+
+def net_positions(period: Period) -> bytes:
+    """Each participant's net position of every night, one panel each, each with its own scale."""
+    columns = 4
+    nights = _as_numbers(period.nightly.index)
+    shown = sorted(period.participants.keys() & set(period.nightly.columns))
+    rows = -(-len(shown) // columns)
+    with _figure((15, 2.35 * rows)) as figure:
+        panels = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel()
+        for axes, participant_id in zip(panels, shown, strict=False):
+            minor = period.nightly[participant_id]
+            net = [float(period.major(int(one))) for one in minor]
+            _draw_bars(axes, nights, net)
+            total = float(period.major(int(minor.sum())))
+            axes.set_title(f"{period.participants[participant_id].name}: {_signed(total)}")
+        for axes in panels[len(shown) :]:
+            axes.set_visible(False)
+        for axes in panels[::columns]:
+            axes.set_ylabel(f"{period.currency} a night")
+        return _svg(figure)
+
+
+def points_over_time(period: Period) -> bytes:
+    """What became of the points: outstanding at each night's end, and what moved in each night."""
+    nights = _as_numbers(period.points.index)
+    with _figure((15, 9)) as figure:
+        axes = figure.subplots(4, 1, sharex=True, height_ratios=[2.2, 1, 1, 1])
+        axes[0].fill_between(nights, period.points["outstanding"].tolist(), color=BLUE, alpha=0.25, lw=0)
+        axes[0].plot(nights, period.points["outstanding"].tolist(), color=BLUE, lw=2)
+        axes[0].set_title("Outstanding at the end of each night")
+        for panel, name, colour in zip(
+            axes[1:], ("issued", "redeemed", "lapsed"), (GREEN, ORANGE, GREY), strict=True
+        ):
+            moved = period.points[name]
+            panel.bar(nights, moved.tolist(), width=1.0, color=colour)
+            title = "expired" if name == "lapsed" else name
+            panel.set_title(f"{title.capitalize()} per night: {int(moved.sum()):,} in all")
+        for panel in axes:
+            panel.set_ylabel("points")
+            panel.set_ylim(bottom=0)
+            panel.yaxis.set_major_formatter(_thousands())
+        _date_axis(axes[-1])
+        return _svg(figure)
+
+
+def redemption_rates(partners: Sequence[PartnerPeriod]) -> bytes:
+    """How much of each partner's issued points was redeemed, anywhere in the network, in per cent."""
+    drawn = sorted(
+        ((100 * rate, one) for one in partners if (rate := one.redemption_rate) is not None),
+        key=lambda pair: (pair[0], -pair[1].participant.partner_id),
+    )
+    with _figure((15, 0.42 * len(drawn) + 1)) as figure:
+        axes = figure.subplots()
+        names = [one.participant.name for _, one in drawn]
+        bars = axes.barh(names, [rate for rate, _ in drawn], color=BLUE, height=0.65)
+        labels = [f" {rate:.1f} %  ({one.redeemed:,} of {one.issued:,})" for rate, one in drawn]
+        axes.bar_label(bars, labels, color="#3a424b")
+        axes.set_xlim(0, max((rate for rate, _ in drawn), default=1.0) * 1.25 or 1.0)
+        axes.set_xlabel("points redeemed, % of the points the partner issued")
+        axes.grid(visible=False, axis="y")
+        return _svg(figure)
+
+
+def _draw_matrix(
+    axes: Axes, matrix: Matrix, parties: Sequence[int], codes: Sequence[str], largest: float
+) -> None:
+    """Debtors in rows, creditors in columns. Colour goes by the square root, so that small debts show too."""
+    place = {party: index for index, party in enumerate(parties)}
+    shades = np.full((len(parties), len(parties)), np.nan)
+    for (debtor, creditor), amount in matrix.cells.items():
+        if amount:
+            shades[place[debtor], place[creditor]] = (abs(float(amount)) / largest) ** 0.5
+    axes.imshow(shades, cmap="Blues", vmin=0, vmax=1.25)
+    for (debtor, creditor), amount in matrix.cells.items():
+        if amount:
+            row, column = place[debtor], place[creditor]
+            text = f"{amount:,.0f}" if abs(amount) >= 10 else f"{amount:,.2f}"
+            ink = "white" if shades[row, column] > 0.8 else "#1b1f24"
+            axes.text(column, row, text.replace("-", _MINUS), ha="center", va="center", size=7.5, color=ink)
+    axes.set_xticks(range(len(codes)), list(codes), rotation=45, ha="left", rotation_mode="anchor")
+    axes.set_yticks(range(len(codes)), list(codes))
+    axes.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False, length=0)
+    axes.set_ylabel("owes")
+    axes.set_xlabel("is owed")
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+
+
+def _draw_bars(axes: Axes, nights: list[float], net: list[float]) -> None:
+    axes.bar(nights, [max(one, 0.0) for one in net], width=1.0, color=BLUE)
+    axes.bar(nights, [min(one, 0.0) for one in net], width=1.0, color=ORANGE)
+    axes.axhline(0, color=GREY, lw=0.8)
+    axes.yaxis.set_major_formatter(_thousands())
+    _date_axis(axes)
+
+
+def _date_axis(axes: Axes) -> None:
+    locator = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call] # matplotlib has no types here
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call] # as above
+    axes.margins(x=0.01)
+
+
+def _as_numbers(dates: Iterable[date]) -> list[float]:
+    """Dates as matplotlib counts them: days since 1970."""
+    return [float(day) for day in np.array(list(dates), dtype="datetime64[D]").astype("int64")]
+
+
+def _thousands() -> FuncFormatter:
+    return FuncFormatter(lambda value, _: f"{value:,.10g}".replace("-", _MINUS))
+
+
+def _signed(amount: float) -> str:
+    return f"{amount:+,.2f}".replace("-", _MINUS)
+
+
+@contextmanager
+def _figure(inches: tuple[float, float]) -> Iterator[Figure]:
+    with mpl.rc_context(_STYLE):
+        yield Figure(figsize=inches, layout="constrained")
+
+
+def _svg(figure: Figure) -> bytes:
+    out = io.BytesIO()
+    # without a date, the same figures give the same bytes
+    figure.savefig(out, format="svg", metadata={"Date": None})
+    return out.getvalue()

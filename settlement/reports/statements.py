@@ -1,0 +1,174 @@
+"""A participant's statement of a night, as CSV and as a page."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import pandas as pd
+from sqlalchemy import Connection
+
+from settlement.model import Obligation, Position
+from settlement.money import ZERO, exactly
+from settlement.reports import read
+from settlement.reports.errors import FiguresDisagree
+from settlement.reports.read import Night, as_frame
+from settlement.reports.show import PAGES, csv_bytes, write_whole
+
+COLUMNS = ("section", "line", "counterparty", "terms", "entries", "points", "amount")
+"""Of a statement; amounts are in major units of the currency, + to the participant, - from it."""
+_LINE = ["participant_id", *COLUMNS]
+ACTIVITY, ISSUER, ACCEPTOR = "at your tills", "points you issued", "points you accepted"
+OBLIGATIONS, POSITION = "obligations", "position"
+SECTIONS = (ACTIVITY, ISSUER, ACCEPTOR, OBLIGATIONS, POSITION)
+
+
+class Statement(msgspec.Struct, frozen=True, kw_only=True):
+    """One participant's night: lines as COLUMNS, in order, and what it comes to."""
+
+    code: str
+    name: str
+    lines: Sequence[Mapping[Hashable, Any]]
+    final_minor: int
+
+
+def write_statements(connection: Connection, window_id: int, directory: Path) -> list[Path]:
+    """Write each participant's statement of a cleared window; the same window gives the same bytes.
+
+    Args:
+        connection: Read from only.
+        window_id: A window that has been cleared.
+        directory: Gets a folder named after the business date, with `<code>.csv` and `<code>.html`.
+    Returns:
+        The files written.
+    Raises:
+        NothingToReport: the window has not been cleared.
+        FiguresDisagree: a stored position is not the sum of its parts.
+    """
+    night = read.read_night(connection, window_id)
+    folder = directory / night.business_date.isoformat()
+    folder.mkdir(parents=True, exist_ok=True)
+    page = PAGES.get_template("statement.html.j2")
+    files = []
+    for statement in read_statements(connection, night):
+        rows = [[line[name] for name in COLUMNS] for line in statement.lines]
+        dated = [[night.business_date, statement.code, *row, night.currency] for row in rows]
+        content = csv_bytes(("business_date", "participant", *COLUMNS, "currency"), dated)
+        files.append(write_whole(folder / f"{statement.code}.csv", content))
+        sections = {
+            section: [line for line in statement.lines if line["section"] == section] for section in SECTIONS
+        }
+        net = night.major(statement.final_minor)
+        html = page.render(night=night, statement=statement, sections=sections, net=net)
+        files.append(write_whole(folder / f"{statement.code}.html", html.encode()))
+    return files
+
+
+@exactly
+def read_statements(connection: Connection, night: Night) -> list[Statement]:
+    """The statements of a night, by participant id; operator and pool have theirs too."""
+    participants = read.read_participants(connection)
+    positions = read.read_positions(connection, night)
+    codes = {one.partner_id: one.code for one in participants.values()}
+    lines = pd.concat(
+        [
+            _activity(read.read_activity(connection, night), night),
+            *_points(read.read_totals(connection, night), codes),
+            *_obligations(as_frame(read.read_obligations(connection, night), Obligation), codes),
+            _positions(positions, night),
+        ],
+        ignore_index=True,
+    )
+    of_participant = {cast("int", key): rows for key, rows in lines.groupby("participant_id", sort=True)}
+    return [
+        Statement(
+            code=codes[position.participant_id],
+            name=participants[position.participant_id].name,
+            lines=of_participant[position.participant_id][list(COLUMNS)].to_dict("records"),
+            final_minor=position.final_minor,
+        )
+        for position in positions
+    ]
+
+
+def _lines(rows: pd.DataFrame, **columns: object) -> pd.DataFrame:
+    """Rows as statement lines: columns given here, those of the same name, and nothing elsewhere."""
+    named: dict[str, object] = {name: rows.get(name) for name in _LINE}
+    return pd.DataFrame({**named, **columns}, index=rows.index, dtype=object)
+
+
+def _activity(activity: pd.DataFrame, night: Night) -> pd.DataFrame:
+    """What happened at the participant's own tills; sales are told, not owed."""
+    return _lines(
+        activity,
+        participant_id=activity["partner_id"],
+        section=ACTIVITY,
+        line=activity["event"],
+        amount=activity["amount_minor"].map(night.major),
+    )
+
+
+def _points(totals: pd.DataFrame, codes: Mapping[int, str]) -> list[pd.DataFrame]:
+    """Points seen by who issued them and by who accepted them, each under the terms that price them."""
+    accepted = totals[totals["acceptor_id"].notna()]
+    return [
+        _lines(
+            totals,
+            participant_id=totals["issuer_id"],
+            section=ISSUER,
+            line=totals["movement"],
+            counterparty=totals["acceptor_id"].map(codes).astype(object),
+            terms=totals["issuer_terms"],
+            entries=None,
+        ),
+        _lines(
+            accepted,
+            participant_id=accepted["acceptor_id"],
+            section=ACCEPTOR,
+            line=accepted["movement"],
+            counterparty=accepted["issuer_id"].map(codes).astype(object),
+            terms=accepted["acceptor_terms"],
+        ),
+    ]
+
+
+def _obligations(obligations: pd.DataFrame, codes: Mapping[int, str]) -> list[pd.DataFrame]:
+    """Each gross debt twice: to the creditor's good, and at the debtor's cost."""
+    return [
+        _lines(
+            obligations,
+            participant_id=obligations[mine],
+            section=OBLIGATIONS,
+            line=obligations["flow"],
+            counterparty=obligations[other].map(codes).astype(object),
+            amount=obligations["amount"] * sign,
+        )
+        for mine, other, sign in (("creditor_id", "debtor_id", 1), ("debtor_id", "creditor_id", -1))
+    ]
+
+
+def _positions(positions: Sequence[Position], night: Night) -> pd.DataFrame:
+    """How each participant's net comes about, from what is carried in to what is carried out."""
+    rows: list[tuple[int, str, str, Decimal]] = []
+    for position in positions:
+        parts = {
+            "carried in from the night before": position.carried_in,
+            "obligations, to receive": position.credits,
+            "obligations, to pay": -position.debits,
+            "fees": -night.major(position.fee_minor),
+            "VAT on fees": -night.major(position.vat_minor),
+        }
+        net = night.major(position.final_minor)
+        if sum(parts.values(), ZERO) != position.exact or position.exact - net != position.carried_out:
+            raise FiguresDisagree(
+                f"net position of participant {position.participant_id}: {parts} do not come to "
+                f"{position.exact}, or that less {position.carried_out} is not {net}"
+            )
+        parts |= {
+            "exact position": position.exact,
+            "carried out to the next night (rounding)": -position.carried_out,
+            "net tonight": net,
+        }
+        rows.extend((position.participant_id, POSITION, line, amount) for line, amount in parts.items())
+    return _lines(pd.DataFrame(rows, columns=["participant_id", "section", "line", "amount"], dtype=object))
