@@ -30,6 +30,8 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
+    authority: str | None = None
+    """Host and port as partners address and sign them, where that is not host:port (behind a proxy, say)."""
 
     @property
     def data_folder(self) -> Path:
