@@ -91,7 +91,9 @@ def total(
     )
 
 
-def owed(flow: str, debtor: int, creditor: int, points: int, amount: str) -> tuple[str, int, int, int, Decimal]:
+def owed(
+    flow: str, debtor: int, creditor: int, points: int, amount: str
+) -> tuple[str, int, int, int, Decimal]:
     """An obligation as a row of a test's table, to compare with `row`."""
     return flow, debtor, creditor, points, Decimal(amount)
 
