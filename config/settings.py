@@ -15,7 +15,9 @@ PROJECT = Path(__file__).resolve().parent.parent
 class Settings(BaseSettings):
     """What may differ between two installations. Every field has a default that suits a laptop."""
 
-    model_config = SettingsConfigDict(env_prefix="TESSERA_", frozen=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix="TESSERA_", frozen=True, env_ignore_empty=True, populate_by_name=True
+    )
 
     database_url: SecretStr | None = None
     """An existing PostgreSQL, 15 or newer. Unset: the embedded one."""
