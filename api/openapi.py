@@ -8,7 +8,7 @@ import msgspec
 from api.problems import PROBLEMS, Problem
 
 _ENTRY_ID = "ent_01595c8e7c1e7a3f9c2b5d0000000001"
-_CARD = "6330001234567892"
+_CARD = "6330001234567895"
 _SALE = {
     "reference": "till-7/2017-05-01/000123",
     "occurred_at": "2017-05-01T10:15:00Z",
@@ -111,7 +111,7 @@ BATCH_DOCS: Mapping[str, Any] = {
                 "application/x-ndjson": {
                     "schema": {"type": "string"},
                     "example": '{"type":"accrual","reference":"r-1","occurred_at":"2017-05-01T10:15:00Z",'
-                    '"outlet":"330","card":"6330001234567892","amount_minor":1250,"currency":"USD"}\n',
+                    '"outlet":"330","card":"6330001234567895","amount_minor":1250,"currency":"USD"}\n',
                 }
             },
         }

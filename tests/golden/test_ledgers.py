@@ -1,18 +1,18 @@
 """Scenarios that read as ledgers: before, apply, after. Each file in scenarios/ is one test.
 
-    today 2017-05-10               the network's date
-    before
-      lot PARTNER TERMS EXPIRES POINTS
-    apply
-      accrue PARTNER AMOUNT        a sale, 12.50 as 1250
-      redeem PARTNER POINTS
-      reverse N                    the N-th line of apply, from 1
-      on DATE                      the days go by
-    after
-      N REASON                     a line that was refused
-      N DEBIT -> CREDIT POINTS of PARTNER TERMS EXPIRES [at PARTNER TERMS]
-      lot PARTNER TERMS EXPIRES POINTS
-      balance POINTS
+today 2017-05-10               the network's date
+before
+  lot PARTNER TERMS EXPIRES POINTS
+apply
+  accrue PARTNER AMOUNT        a sale, 12.50 as 1250
+  redeem PARTNER POINTS
+  reverse N                    the N-th line of apply, from 1
+  on DATE                      the days go by
+after
+  N REASON                     a line that was refused
+  N DEBIT -> CREDIT POINTS of PARTNER TERMS EXPIRES [at PARTNER TERMS]
+  lot PARTNER TERMS EXPIRES POINTS
+  balance POINTS
 """
 
 from datetime import UTC, date, datetime, time
@@ -41,7 +41,7 @@ from tests.coalition import CODES, burn, rules, sale, undo
 
 SCENARIOS = sorted((Path(__file__).parent / "scenarios").glob("*.ledger"))
 IDS = {code: number for number, code in CODES.items()}
-MEMBER, CARD = 7, 6330001234567892
+MEMBER, CARD = 7, 6330001234567895
 
 
 class Book:
@@ -55,7 +55,7 @@ class Book:
     def state(self, today: date) -> LedgerState:
         """What a batch of today would load."""
         now = datetime.combine(today, time(12), tzinfo=UTC)
-        lots = [Lot(issuer, terms, IMMEDIATELY, expires, n) for (issuer, terms, expires), n in self.lots.items()]
+        lots = [Lot(issuer, terms, IMMEDIATELY, by, n) for (issuer, terms, by), n in self.lots.items()]
         return LedgerState(
             moment=Moment(
                 now=now, window_id=int(f"{today:%Y%m%d}"), business_date=today, lapsed_through=today
@@ -117,20 +117,25 @@ def play(text: str) -> tuple[list[str], list[str]]:
     part = ""
     expected: list[str] = []
     for raw in text.splitlines():
-        line = raw.partition("#")[0].strip()
-        words = line.split()
-        if not words:
-            continue
-        if words[0] in {"today", "on"}:
-            today = date.fromisoformat(words[1])
-        elif words[0] in {"before", "apply", "after"}:
-            part = words[0]
-        elif part == "before":
-            book.lots[IDS[words[1]], int(words[2]), date.fromisoformat(words[3])] = int(words[4])
-        elif part == "apply":
-            book.apply(words, today)
-        else:
-            expected.append(" ".join(words))
+        words = raw.partition("#")[0].split()
+        match words:
+            case []:
+                continue
+            case ["today" | "on", day]:
+                today = date.fromisoformat(day)
+            case ["before" | "apply" | "after"]:
+                part = words[0]
+            case ["lot", code, version, expires, points] if part == "before":
+                book.lots[IDS[code], int(version), date.fromisoformat(expires)] = int(points)
+            case _ if part == "apply":
+                book.apply(words, today)
+            case _:
+                expected.append(" ".join(words))
+    return written(book, today), expected
+
+
+def written(book: Book, today: date) -> list[str]:
+    """What happened and what is left, as lines."""
     came = []
     for number, outcome in enumerate(book.decided, start=1):
         if isinstance(outcome, Rejected):
@@ -141,7 +146,7 @@ def play(text: str) -> tuple[list[str], list[str]]:
         if points:
             came.append(f"lot {CODES[issuer]} {terms} {expires} {points}")
     live = sum(points for (_, _, expires), points in book.lots.items() if expires >= today)
-    return [*came, f"balance {live}"], expected
+    return [*came, f"balance {live}"]
 
 
 def test_there_are_scenarios() -> None:

@@ -1,0 +1,122 @@
+"""A running application on a real ledger, and tills that sign."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import Engine
+from starlette.testclient import TestClient
+
+from api.app import create_app
+from network.rules import Rules
+from partners.model import PartnerKey
+from partners.signature import sign_request
+from partners.store import add_key
+from tests.coalition import CODES, START, set_up
+
+AUTHORITY = "api.example.com"
+LONG_AGO = datetime(2017, 1, 1, tzinfo=UTC)
+
+
+def real_now() -> datetime:
+    """Real time, by which signatures are judged."""
+    return datetime.now(UTC)  # noqa: TID251 - the tests' composition root
+
+
+class Till:
+    """Sends signed requests for one partner."""
+
+    def __init__(self, client: TestClient, key_id: str, private_key: Ed25519PrivateKey) -> None:
+        self.client = client
+        self.key_id = key_id
+        self.private_key = private_key
+
+    def send(self, method: str, target: str, body: bytes = b"", **signing: Any) -> Any:
+        """Send raw bytes, signed."""
+        path, _, query = target.partition("?")
+        headers = sign_request(
+            self.private_key,
+            self.key_id,
+            method=method,
+            authority=AUTHORITY,
+            path=path,
+            query=query,
+            body=body,
+            created=int(real_now().timestamp()),
+            **signing,
+        )
+        return self.client.request(method, target, content=body, headers=headers)
+
+    def post(self, path: str, **fields: Any) -> Any:
+        """Post one JSON object."""
+        return self.send("POST", path, msgspec.json.encode(fields))
+
+    def get(self, target: str) -> Any:
+        """Get an address."""
+        return self.send("GET", target)
+
+    def file(self, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Post a file of lines; its answers."""
+        raw = b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
+        answer = self.send("POST", "/v1/batches", raw, content_type="application/x-ndjson")
+        assert answer.status_code == 200, answer.text
+        return [msgspec.json.decode(line) for line in answer.content.splitlines()]
+
+    def enrol(self, reference: str = "member-1") -> dict[str, Any]:
+        """Enrol a member."""
+        answer = self.post("/v1/members", reference=reference, occurred_at=START.isoformat())
+        assert answer.status_code == 201, answer.text
+        entry: dict[str, Any] = answer.json()
+        return entry
+
+
+def a_sale(card: str, amount_minor: int, reference: str, **changed: Any) -> dict[str, Any]:
+    """The fields of a sale, some of them changed."""
+    return {
+        "reference": reference,
+        "occurred_at": START.isoformat(),
+        "outlet": "main",
+        "card": card,
+        "amount_minor": amount_minor,
+        "currency": "USD",
+        **changed,
+    }
+
+
+@pytest.fixture
+def live(database: Engine) -> Rules:
+    """The rules of a network that has been set up in `database`."""
+    return set_up(database)
+
+
+@pytest.fixture
+def client(database: Engine, live: Rules) -> Iterator[TestClient]:
+    """The application, running."""
+    app = create_app(database, authority=AUTHORITY, now=real_now)
+    with TestClient(app, base_url=f"http://{AUTHORITY}", raise_server_exceptions=False) as running:
+        yield running
+
+
+@pytest.fixture
+def till(database: Engine, client: TestClient) -> Callable[[int], Till]:
+    """Makes a till of a partner, with a key of its own."""
+
+    def make(partner_id: int) -> Till:
+        private_key = Ed25519PrivateKey.generate()
+        key_id = f"{CODES[partner_id]}-test"
+        with database.begin() as connection:
+            add_key(
+                connection,
+                PartnerKey(
+                    key_id=key_id,
+                    partner_id=partner_id,
+                    public_key=private_key.public_key().public_bytes_raw(),
+                    not_before=LONG_AGO,
+                ),
+            )
+        return Till(client, key_id, private_key)
+
+    return make
