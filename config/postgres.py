@@ -12,6 +12,7 @@ import queue
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -32,6 +33,7 @@ from config.cluster import (
     last_lines,
     locked,
     make_data,
+    postgres_home,
     prepare,
     read_password,
     remove_tree,
@@ -339,3 +341,22 @@ def _ended_by_signals() -> Iterator[None]:
     finally:
         for number in mine:
             signal.signal(number, signal.SIG_DFL)
+
+
+def _main(arguments: list[str]) -> int:
+    """`python -m config.postgres remove`: what `make clean` calls, with any Python."""
+    if arguments != ["remove"]:
+        sys.stderr.write("usage: python -m config.postgres remove\n")
+        return 2
+    given = os.environ.get("TESSERA_HOME")
+    project = Path(__file__).resolve().parent.parent
+    try:
+        remove(postgres_home(project, Path(given) if given else None))
+    except PostgresError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main(sys.argv[1:]))

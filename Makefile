@@ -1,0 +1,83 @@
+# Every target makes what it needs. Paths are relative, so the folder may have any name, spaces included.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip install --quiet --constraint constraints.txt
+
+# Settings of pip that a user may carry and that would break an environment of our own.
+export PIP_CONSTRAINT := constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+export PIP_USER := 0
+unexport PYTHONPATH PYTHONHOME
+
+# An environment knows its own path: after a move, or without its Python, it is made again.
+SOUND := $(shell [ "$$(cat $(VENV)/place 2>/dev/null)" = "$$(pwd)" ] && [ -x $(RUN) ] && echo yes)
+ifneq ($(SOUND),yes)
+.PHONY: $(VENV)/place
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-year test lint types bench clean
+.DELETE_ON_ERROR:
+
+help: ## show this list
+	@echo "Tessera. Each command makes what it needs; the first run takes a minute or two more."
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+demo: $(VENV)/demo ## replay five months of real purchases and settle every night (about three minutes)
+	@$(RUN) -m api.cli demo
+
+demo-year: $(VENV)/demo ## the same for the whole year and its 366 nights
+	@$(RUN) -m api.cli demo --year
+
+test: lint ## lint, types, import contracts, and all tests on a real PostgreSQL
+	@$(RUN) -m pytest
+
+lint: $(VENV)/all ## ruff, mypy --strict and the import contracts
+	@$(RUN) -m ruff check --quiet
+	@$(RUN) -m ruff format --check --quiet || { echo "run: $(RUN) -m ruff format"; exit 1; }
+	@$(RUN) -m mypy
+	@$(VENV)/bin/lint-imports
+
+bench: $(VENV)/all ## signed earns and batch accruals a second, as ratios to pgbench on the same server
+	@$(RUN) -m tests.benchmarks.bench
+
+clean: ## remove what these commands made: environment, database, reports, caches
+	@$(PYTHON) -m config.postgres remove
+	@rm -rf $(VENV) .tessera build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+	  .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/demo: pyproject.toml constraints.txt $(VENV)/place
+	@echo "Installing what the demo needs ..."
+	@$(PIP) --editable '.[demo]'
+	@touch $@
+
+$(VENV)/all: pyproject.toml constraints.txt $(VENV)/place
+	@echo "Installing what tests and benchmarks need ..."
+	@$(PIP) --editable '.[demo,dev]'
+	@touch $@ $(VENV)/demo
+
+# Debian packs ensurepip apart from Python. Without it, another pip that is about fills the environment.
+$(VENV)/place:
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "$(PYTHON) is not there; Tessera needs Python 3.11 or newer (Debian: apt install python3 python3-venv)"; \
+	  exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "$(PYTHON) is $$($(PYTHON) --version), and Tessera needs 3.11 or newer; try: make PYTHON=python3.11"; \
+	  exit 1; }
+	@echo "Making the virtual environment $(VENV) ..."
+	@rm -rf $(VENV)
+	@if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then \
+	  $(PYTHON) -m venv $(VENV); \
+	else \
+	  $(PYTHON) -m venv --without-pip $(VENV) && \
+	  env -u PIP_CONSTRAINT $(PYTHON) -m pip --python $(RUN) install --quiet pip 2>/dev/null || { \
+	    rm -rf $(VENV); \
+	    echo "This Python can make no virtual environment: its module ensurepip is missing."; \
+	    echo "On Debian or Ubuntu, as root: apt install python3-venv    Then try again."; \
+	    exit 1; }; \
+	fi
+	@pwd > $@
