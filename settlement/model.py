@@ -3,8 +3,8 @@
 Signs: an obligation is positive where the debtor owes; a position is positive where the participant receives.
 """
 
-from collections.abc import Mapping
-from datetime import date
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Literal
 
@@ -132,7 +132,35 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     carried_out: Decimal
 
 
-class Night(msgspec.Struct, frozen=True, kw_only=True):
+class ClosedWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """A window as it was closed; nothing of it changes after."""
+
+    window_id: int
+    business_date: date
+    opened_at: datetime
+    closed_at: datetime
+    lapsed_through: date
+
+
+class Output(msgspec.Struct, frozen=True, kw_only=True):
+    """What the steps of a night put out, table by table; empty where a step is not done."""
+
+    window: Sequence[ClosedWindow] = ()
+    totals: Sequence[WindowTotal] = ()
+    activity: Sequence[WindowActivity] = ()
+    obligations: Sequence[Obligation] = ()
+    positions: Sequence[Position] = ()
+
+    def of(self, step: Step) -> Mapping[str, Sequence[msgspec.Struct]]:
+        """The tables of one step: what its hash is of."""
+        if step == "closed":
+            return {"window": self.window}
+        if step == "priced":
+            return {"totals": self.totals, "activity": self.activity, "obligations": self.obligations}
+        return {"positions": self.positions}
+
+
+class NightResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a night came to. Reading it again gives an equal value.
 
     `gross`, `bilateral` and `multilateral` are what would be paid one by one, pair by pair, and through the

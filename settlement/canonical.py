@@ -1,0 +1,53 @@
+"""One sequence of bytes for one set of values, and its SHA-256 (pure).
+
+JSON in the manner of RFC 8785: sorted keys, no spaces. Amounts are texts of fixed scale, instants are UTC to
+the microsecond, and rows are sorted by their own text, so that the bytes show neither the order of rows nor
+how a number came about.
+"""
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from hashlib import sha256
+
+import msgspec
+
+from settlement.model import Step
+from settlement.money import fixed_scale
+
+SCALE = 20
+"""Decimals of an amount: prices have 8, shares and basis points 4 each, a basis point is 4 places down."""
+
+
+def digest(step: Step, window_id: int, revision: int, **tables: Iterable[msgspec.Struct]) -> bytes:
+    """SHA-256 of what a step of a night put out: its rows, by table."""
+    return sha256(canonical(step, window_id, revision, **tables)).digest()
+
+
+def canonical(step: Step, window_id: int, revision: int, **tables: Iterable[msgspec.Struct]) -> bytes:
+    """The bytes that are hashed, UTF-8."""
+    head = _text({"step": step, "window_id": window_id, "revision": revision})
+    parts = [
+        f"{_text(name)}:[{','.join(sorted(_text(_plain(row)) for row in rows))}]"
+        for name, rows in sorted(tables.items())
+    ]
+    return f'{{"run":{head},"tables":{{{",".join(parts)}}}}}'.encode()
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def _plain(row: msgspec.Struct) -> dict[str, object]:
+    return {name: _value(getattr(row, name)) for name in row.__struct_fields__}
+
+
+def _value(value: object) -> object:
+    if isinstance(value, Decimal):
+        return fixed_scale(value, SCALE)
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="microseconds")
+    if isinstance(value, date):
+        return value.isoformat()
+    return value

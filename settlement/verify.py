@@ -1,0 +1,261 @@
+"""Checks of the nights in a live database: set-based, naming what is wrong and where.
+
+Like those of the ledger (network.verify) each selects faults, so an empty answer is a pass, and all read one
+snapshot: the caller opens a repeatable read. A night that is under way at that moment shows as not settled.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from sqlalchemy import Connection
+
+from network.model import AccountKind, Unit
+from network.service import read_network
+from network.verify import Check, Problem, faults
+from partners.model import OPERATOR_ID, POOL_ID
+from settlement import store
+from settlement.canonical import digest
+from settlement.clearing import TermsByVersion, obligations, price
+from settlement.errors import SettlementError
+from settlement.model import Output, Step
+from settlement.money import minor_digits
+
+HASHES_HOLD = "hashes_hold"
+OBLIGATIONS_FOLLOW_TERMS = "obligations_follow_terms"
+
+_MEMBER = int(AccountKind.MEMBER)
+_KEY = (
+    "window_id, debit, credit, issuer_id, issuer_terms, acceptor_id, acceptor_terms, category,"
+    " reversed_window_id"
+)
+_PRICED = "window_id IN (SELECT window_id FROM settlement_run WHERE state <> 'closed')"
+_BATCH = 50
+"""Windows that are recomputed at a time, so that memory stays flat however many nights there are."""
+
+
+def problems(connection: Connection) -> list[Problem]:
+    """Run every check of this room."""
+    found = [problem for check in checks(connection) for problem in faults(connection, check)]
+    found.extend(recomputed(connection))
+    return found
+
+
+def checks(connection: Connection) -> tuple[Check, ...]:
+    """The checks that the database answers by itself, for the currency of its network."""
+    digits = minor_digits(read_network(connection).currency)
+    return (*_RUNS, *_TOTALS, *_positions(f"1e-{digits}"), *_month_to_date(digits), _pool(f"1e-{digits}"))
+
+
+_RUNS = (
+    Check(
+        name="closed_windows_settled",
+        says="every closed window is netted, with a hash for each step, and no other window is",
+        faults=f"""
+            SELECT format('window %s', coalesce(w.window_id, r.window_id)),
+                CASE WHEN w.closed_at IS NULL THEN 'settled, but the window is not closed'
+                    WHEN r.state = 'netted' THEN format('netted with %s of 3 steps', r.steps)
+                    ELSE format('closed, but its night is %s: clear its date', coalesce(r.state, 'not begun'))
+                END
+            FROM clearing_window w FULL JOIN (
+                SELECT r.window_id, r.state, count(s.step) AS steps
+                FROM settlement_run r LEFT JOIN settlement_step s USING (window_id, revision)
+                WHERE r.revision = {store.REVISION} GROUP BY 1, 2
+            ) r ON r.window_id = w.window_id
+            WHERE (w.closed_at IS NOT NULL, r.state, r.steps) IS DISTINCT FROM (true, 'netted', 3::bigint)
+                AND (w.closed_at IS NOT NULL OR r.window_id IS NOT NULL)
+        """,
+    ),
+)
+
+_TOTALS = (
+    Check(
+        name="totals_equal_postings",
+        says="what a window was priced by is the sum of its postings",
+        faults=f"""
+            SELECT format('window %s, accounts %s to %s, issuer %s terms %s, acceptor %s', window_id, debit,
+                    credit, issuer_id, issuer_terms, acceptor_id),
+                format('postings less total: %s points, %s postings', sum(points), sum(postings))
+            FROM (
+                SELECT {_KEY}, sum(points) AS points, count(*) AS postings
+                FROM posting WHERE {_PRICED} GROUP BY {_KEY}
+                UNION ALL SELECT {_KEY}, -points, -postings FROM window_total
+            ) d GROUP BY {_KEY} HAVING sum(points) <> 0 OR sum(postings) <> 0
+        """,
+    ),
+    Check(
+        name="activity_equals_entries",
+        says="what a window's fees go by is the count of its entries",
+        faults=f"""
+            SELECT format('window %s, partner %s, kind %s', window_id, partner_id, kind),
+                format('entries less activity: %s entries, %s points, %s minor units',
+                    sum(entries), sum(points), sum(amount_minor))
+            FROM (
+                SELECT window_id, partner_id, kind, count(*) AS entries, sum(points) AS points,
+                    sum(amount_minor) AS amount_minor
+                FROM entry WHERE {_PRICED} GROUP BY 1, 2, 3
+                UNION ALL
+                SELECT window_id, partner_id, kind, -entries, -points, -amount_minor FROM window_activity
+            ) d GROUP BY 1, window_id, partner_id, kind
+            HAVING sum(entries) <> 0 OR sum(points) <> 0 OR sum(amount_minor) <> 0
+        """,
+    ),
+)
+
+
+def _positions(unit: str) -> tuple[Check, ...]:
+    """Checks of positions; `unit` is one minor unit in major ones, as SQL."""
+    return (
+        Check(
+            name="positions_sum_to_zero",
+            says="every night's positions sum to zero, exactly and in minor units",
+            faults="""
+                SELECT format('window %s', window_id),
+                    format('final %s minor units, exact %s, carried %s, fees %s, VAT %s', sum(final_minor),
+                        sum(exact), sum(carried_out), sum(fee_minor), sum(vat_minor))
+                FROM net_position GROUP BY window_id, revision
+                HAVING sum(final_minor) <> 0 OR sum(exact) <> 0 OR sum(carried_out) <> 0
+                    OR sum(fee_minor) <> 0 OR sum(vat_minor) <> 0
+            """,
+        ),
+        Check(
+            name="positions_add_up",
+            says="every position is the sum of its parts, and final with what is carried on",
+            faults=f"""
+                SELECT format('window %s, participant %s', window_id, participant_id),
+                    format('%s carried in + %s - %s - %s minor units charged, exact %s, final %s, carried %s',
+                        carried_in, credits, debits, fee_minor + vat_minor, exact, final_minor, carried_out)
+                FROM net_position
+                WHERE exact <> carried_in + credits - debits - (fee_minor + vat_minor) * {unit}
+                    OR exact <> final_minor * {unit} + carried_out OR abs(carried_out) >= {unit}
+            """,
+        ),
+        Check(
+            name="fractions_go_on",
+            says="every night takes in what the night before carried on",
+            faults="""
+                SELECT format('window %s, participant %s', window_id, participant_id),
+                    format('carried in %s, the night before carried on %s', carried_in, before)
+                FROM (
+                    SELECT window_id, participant_id, carried_in, coalesce(lag(carried_out) OVER (
+                        PARTITION BY participant_id, revision ORDER BY window_id), 0) AS before
+                    FROM net_position
+                ) p WHERE carried_in <> before
+            """,
+        ),
+        Check(
+            name="positions_equal_obligations",
+            says="credits and debits are the window's obligations, self-dealing left out",
+            faults="""
+                SELECT format('window %s, participant %s', window_id, participant_id),
+                    format('positions less obligations: credits %s, debits %s', sum(credits), sum(debits))
+                FROM (
+                    SELECT window_id, participant_id, credits, debits FROM net_position
+                    UNION ALL
+                    SELECT window_id, creditor_id, -amount, 0 FROM obligation
+                    JOIN settlement_run USING (window_id, revision)
+                    WHERE state = 'netted' AND creditor_id <> debtor_id
+                    UNION ALL
+                    SELECT window_id, debtor_id, 0, -amount FROM obligation
+                    JOIN settlement_run USING (window_id, revision)
+                    WHERE state = 'netted' AND creditor_id <> debtor_id
+                ) d GROUP BY window_id, participant_id HAVING sum(credits) <> 0 OR sum(debits) <> 0
+            """,
+        ),
+    )
+
+
+def _month_to_date(digits: int) -> tuple[Check, ...]:
+    """PostgreSQL's round() of a numeric is half-up away from zero, as ours."""
+    return (
+        Check(
+            name="fees_rounded_on_the_month",
+            says="what was charged in a month so far is the rounded sum of its fees, and so is VAT",
+            faults=f"""
+                SELECT format('window %s, participant %s', window_id, participant_id),
+                    format('fees charged %s for %s, VAT charged %s for %s', fee, fee_base, vat, vat_base)
+                FROM (
+                    SELECT window_id, participant_id, sum(fee_minor) OVER month AS fee,
+                        sum(fee_base) OVER month AS fee_base, sum(vat_minor) OVER month AS vat,
+                        sum(vat_base) OVER month AS vat_base
+                    FROM net_position WHERE participant_id <> {OPERATOR_ID}
+                    WINDOW month AS (
+                        PARTITION BY participant_id, revision, window_id / 100 ORDER BY window_id)
+                ) p
+                WHERE fee <> round(fee_base * 1e{digits}) OR vat <> round(vat_base * 1e{digits})
+            """,
+        ),
+    )
+
+
+def _pool(unit: str) -> Check:
+    """What the pool was paid, with its fraction, against the lots less what is not netted yet."""
+    return Check(
+        name="pool_covers_outstanding",
+        says="as of the last netted night, the pool holds outstanding points x issue price x share",
+        faults=f"""
+            WITH price AS (
+                SELECT partner_id AS issuer_id, terms_version, issue_price * funding_share AS per_point
+                FROM contract_terms
+            ), pool AS (
+                SELECT coalesce(sum(final_minor), 0) * {unit} + coalesce(
+                    (array_agg(carried_out ORDER BY window_id DESC))[1], 0) AS cash
+                FROM net_position WHERE participant_id = {POOL_ID} AND revision = {store.REVISION}
+            ), lots AS (
+                SELECT coalesce(sum(l.remaining * p.per_point), 0) AS worth
+                FROM (
+                    SELECT issuer_id, terms_version, sum(remaining) AS remaining
+                    FROM lot WHERE unit = {int(Unit.POINTS)} GROUP BY 1, 2
+                ) l JOIN price p USING (issuer_id, terms_version)
+            ), later AS (
+                SELECT coalesce(sum(d.points * p.per_point), 0) AS worth
+                FROM (
+                    SELECT issuer_id, issuer_terms AS terms_version, sum(CASE {_MEMBER}
+                        WHEN credit THEN points WHEN debit THEN -points ELSE 0 END) AS points
+                    FROM posting WHERE unit = {int(Unit.POINTS)} AND window_id IN (
+                        SELECT window_id FROM clearing_window EXCEPT
+                        SELECT window_id FROM settlement_run WHERE state = 'netted')
+                    GROUP BY 1, 2
+                ) d JOIN price p USING (issuer_id, terms_version)
+            )
+            SELECT 'the pool', format('cash and fraction %s, outstanding points are worth %s', cash,
+                lots.worth - later.worth)
+            FROM pool, lots, later WHERE cash <> lots.worth - later.worth
+        """,
+    )
+
+
+def recomputed(connection: Connection) -> Iterator[Problem]:
+    """Hash each step's stored output again, and price each window's totals again."""
+    hashes = store.load_hashes(connection)
+    terms = store.load_terms(connection)
+    windows = list(hashes)
+    for start in range(0, len(windows), _BATCH):
+        outputs = store.load_outputs(connection, windows[start : start + _BATCH])
+        for window_id, output in outputs.items():
+            yield from _hash_faults(window_id, output, hashes[window_id])
+            if "priced" in hashes[window_id]:
+                yield from _price_faults(window_id, output, terms)
+
+
+def _hash_faults(window_id: int, output: Output, hashes: Mapping[Step, bytes]) -> Iterator[Problem]:
+    for step, kept in hashes.items():
+        if digest(step, window_id, store.REVISION, **output.of(step)) != kept:
+            yield Problem(
+                check=HASHES_HOLD,
+                where=f"window {window_id}, step {step}",
+                detail=f"its rows are no longer those that were hashed as {kept.hex()}",
+            )
+
+
+def _price_faults(window_id: int, output: Output, terms: TermsByVersion) -> Iterator[Problem]:
+    try:
+        expected = list(obligations(price(output.totals, terms)))
+    except SettlementError as error:
+        yield Problem(check=OBLIGATIONS_FOLLOW_TERMS, where=f"window {window_id}", detail=str(error))
+        return
+    if output.obligations != expected:
+        wrong = [debt for debt in expected if debt not in output.obligations]
+        yield Problem(
+            check=OBLIGATIONS_FOLLOW_TERMS,
+            where=f"window {window_id}",
+            detail=f"the terms make {len(wrong)} of its {len(expected)} obligations otherwise: {wrong[:3]}",
+        )
