@@ -221,7 +221,8 @@ def place_coupons(
         placed["occurred_at"].dt.strftime("%Y%m%d"),
     )
     placed["reference"] = [f"c{u}-{c}-{h}-{d}" for u, c, h, d in zip(*parts, strict=True)]
-    return placed.sort_values(["occurred_at", "reference"], ignore_index=True)
+    # the order in which they are sent: it decides whose coupon is refused when points do not last
+    return placed.sort_values(["occurred_at", "partner_id", "reference"], ignore_index=True)
 
 
 def count_controls(

@@ -3,12 +3,12 @@
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from settlement.money import EXACT
+from settlement.money import EXACT, from_minor, half_up_minor
 
 MINUS = "\N{MINUS SIGN}"
 _RISKY = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -26,7 +26,7 @@ def money(amount: Decimal | None) -> str:
 
 def cents(amount: Decimal) -> str:
     """An amount for a table whose exact figures stand elsewhere, half-up to two decimals."""
-    return money(amount.quantize(Decimal("0.01"), ROUND_HALF_UP, EXACT))
+    return money(from_minor(half_up_minor(amount, 2), 2))
 
 
 def whole(count: int | None) -> str:

@@ -1,0 +1,230 @@
+"""`tessera demo`: a network of eleven partners, real purchases, every night settled, and a report."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+
+import msgspec
+import uvloop
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+from sqlalchemy import Engine
+
+from api.client import ClientError
+from api.demo.dataset import MAY, SPRING, YEAR, Shopping, load_shopping
+from api.demo.errors import DemoError
+from api.demo.network_file import NetworkFile, read_network_file
+from api.demo.replay import Replay
+from api.demo.result import print_controls, print_partners, read_outcome
+from api.demo.server import running_server
+from api.demo.setup import FOUNDED_AT, SCHEMA, found_network, make_fresh_schema, make_signers
+from api.verification import verify_ledger
+from config.database import open_database
+from config.settings import PROJECT, Settings
+from network.service import set_clock
+from settlement.reports import write_operator_report, write_statements
+from settlement.reports.network import write_network_report
+from settlement.service import clear
+
+_NETWORK_FILE = PROJECT / "config" / "networks" / "demo.toml"
+_PROGRAMME_FILE = PROJECT / "config" / "programmes" / "demo.toml"
+_ENROLLED_BY = "supermarket"
+# What steps cost beside one line of a file, so that the estimate of the time left stays steady.
+_SINGLE_COSTS, _NIGHT_COSTS = 8, 400
+
+
+class Demo(msgspec.Struct, frozen=True, kw_only=True):
+    """One run: what is replayed, and where its papers go."""
+
+    spec: NetworkFile
+    shopping: Shopping
+    dates: Sequence[date]
+    out: Path
+
+    @staticmethod
+    def singly(on: date) -> bool:
+        """Whether a date's requests are sent one by one; the other dates go as files."""
+        return MAY[0] <= on < MAY[1]
+
+
+def run_demo(settings: Settings, *, year: bool, out: Path) -> int:
+    """Run the demo and print what it shows.
+
+    Args:
+        settings: Say which database; the demo makes its own schema in it, afresh each time.
+        year: All twelve months and 366 nights, else January to May.
+        out: Folder for report, statements and the server's log.
+    Returns:
+        The exit status: 0 if every figure is right.
+    """
+    console = Console()
+    first, end = YEAR if year else (SPRING[0], MAY[1])
+    try:
+        spec = read_network_file(_NETWORK_FILE)
+        shopping = load_shopping(spec.partner_ids)
+        print_controls(console, "The purchases", ("published", "counted"), shopping.controls)
+        dates = [first + timedelta(days=number) for number in range((end - first).days)]
+        demo = Demo(spec=spec, shopping=shopping, dates=dates, out=out)
+        out.mkdir(parents=True, exist_ok=True)
+        with open_database(settings.model_copy(update={"database_schema": SCHEMA})) as database:
+            return _run(demo, database, console)
+    except (DemoError, ClientError) as error:
+        console.print(f"demo: {error}", style="bold red", markup=False, highlight=False)
+        return 1
+    except KeyboardInterrupt:
+        console.print("stopped; the server is shut down", style="yellow")
+        return 130
+
+
+def _run(demo: Demo, database: Engine, console: Console) -> int:
+    started = _now()
+    signers = make_signers(demo.spec.partner_ids)
+    make_fresh_schema(database)
+    version = found_network(
+        database,
+        demo.spec,
+        _PROGRAMME_FILE.read_text(encoding="utf-8"),
+        demo.shopping.outlets,
+        signers,
+        first=demo.dates[0],
+        now=started,
+    )
+    nights = Nights(database, version, demo.out / "statements")
+    environment = {"TESSERA_SCHEMA": SCHEMA, "TESSERA_LOG_LEVEL": "warning"}
+    with running_server(environment, demo.out / "server.log") as base_url:
+        console.print(f"The API server answers at {base_url}; replaying {len(demo.dates)} days.")
+        keys = {one.partner_id: (one.key_id, one.private_key) for one in signers.values()}
+        with (
+            Bar(demo, console) as bar,
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
+            replay = Replay(base_url, keys, demo.spec.currency, now=_now, sent=bar.sent)
+            runner.run(_replay(demo, replay, nights, bar))
+    return _show(demo, database, replay.refusals, console, started)
+
+
+async def _replay(demo: Demo, replay: Replay, nights: "Nights", bar: "Bar") -> None:
+    """Enrol, then send and end every business date."""
+    async with replay:
+        enroller = demo.spec.partner_ids[_ENROLLED_BY]
+        await replay.enrol(enroller, demo.shopping.households, FOUNDED_AT)
+        for on in demo.dates:
+            bar.day(on, singly=demo.singly(on))
+            nights.open(on)
+            send = replay.send_singly if demo.singly(on) else replay.send_files
+            await send(demo.shopping.days[on])
+            nights.end(on)
+            bar.night()
+
+
+def _show(demo: Demo, database: Engine, refused: Counter[str], console: Console, started: datetime) -> int:
+    """Report, check and print; the exit status."""
+    report = demo.out / "report.html"
+    with database.connect() as connection:
+        period = write_network_report(connection, demo.dates[0], demo.dates[-1], report)
+        outcome = read_outcome(connection, demo.shopping, demo.dates, refused, period)
+    problems = verify_ledger(database, console)
+    print_controls(console, "The ledger beside the data", ("data", "ledger"), outcome.controls)
+    print_partners(console, period)
+    for code, count in outcome.refusals.items():
+        console.print(f"refused as {code}: {count:,}", highlight=False)
+    console.print(
+        f"the pool holds {outcome.pool_holds:,f} {period.currency}, and the outstanding points require "
+        f"{outcome.pool_must_hold:,f}",
+        highlight=False,
+    )
+    wrong = outcome.mismatches()
+    if problems:
+        wrong.append(f"verify found {problems} problems in the ledger")
+    for one in wrong:
+        console.print(f"WRONG: {one}", style="bold red", markup=False, highlight=False)
+    seconds = (_now() - started).seconds
+    console.print(
+        f"report: {report}\nstatements: {demo.out / 'statements'}\ntook {seconds} s", highlight=False
+    )
+    return 1 if wrong else 0
+
+
+class Nights:
+    """Ends business dates: sets the clock, clears, and writes the night's papers."""
+
+    def __init__(self, database: Engine, programme_version: int, directory: Path) -> None:
+        self._database = database
+        self._programme_version = programme_version
+        self._directory = directory
+
+    def open(self, on: date) -> None:
+        """Put the clock at the day's last second: whatever the tills report has happened by then."""
+        self._set_clock(datetime.combine(on, time(23, 59, 59), tzinfo=UTC))
+
+    def end(self, on: date) -> None:
+        """Put the clock at midnight, clear the date and write its statements."""
+        midnight = datetime.combine(on + timedelta(days=1), time(), tzinfo=UTC)
+        self._set_clock(midnight)
+        night = clear(self._database, on, at=midnight, programme_version=self._programme_version)
+        with self._database.connect() as connection:
+            write_statements(connection, night.window_id, self._directory)
+            write_operator_report(connection, night.window_id, self._directory)
+
+    def _set_clock(self, at: datetime) -> None:
+        with self._database.begin() as connection:
+            set_clock(connection, at)
+
+
+class _Speed(ProgressColumn):
+    """Entries a second, since the beginning, the nights included."""
+
+    def render(self, task: Task) -> Text:
+        elapsed = task.elapsed or 0.0
+        speed = task.fields["entries"] / elapsed if elapsed else 0.0
+        return Text(f"{task.fields['entries']:>9,} entries {speed:>6,.0f}/s")
+
+
+class Bar:
+    """The progress bar. Steps are weighed by what they cost; entries are counted beside."""
+
+    def __init__(self, demo: Demo, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), _Speed(), TimeRemainingColumn(), console=console
+        )
+        total = sum(
+            (len(demo.shopping.days[on].sales) + len(demo.shopping.days[on].coupons))
+            * (_SINGLE_COSTS if demo.singly(on) else 1)
+            + _NIGHT_COSTS
+            for on in demo.dates
+        )
+        self._task = self._progress.add_task(
+            "enrolling members", total=total + len(demo.shopping.households), entries=0
+        )
+        self._entries = 0
+        self._cost = 1
+
+    def __enter__(self) -> "Bar":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def sent(self, count: int) -> None:
+        """Entries were answered."""
+        self._entries += count
+        self._progress.update(self._task, advance=count * self._cost, entries=self._entries)
+
+    def day(self, on: date, *, singly: bool) -> None:
+        """A business date begins."""
+        self._cost = _SINGLE_COSTS if singly else 1
+        way = "signed requests" if singly else "files"
+        self._progress.update(self._task, description=f"{on} {way}")
+
+    def night(self) -> None:
+        """A business date has been cleared."""
+        self._progress.update(self._task, advance=_NIGHT_COSTS)
+
+
+def _now() -> datetime:
+    """Real time, for signatures and to measure; business time is the network's clock."""
+    return datetime.now(UTC)  # noqa: TID251 - a composition root
