@@ -70,7 +70,7 @@ $(VENV)/place:
 	  exit 1; }
 	@echo "Making the virtual environment $(VENV) ..."
 	@rm -rf $(VENV)
-	@if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then \
+	@if $(PYTHON) -c 'import ensurepip; ensurepip.version()' 2>/dev/null; then \
 	  $(PYTHON) -m venv $(VENV); \
 	else \
 	  $(PYTHON) -m venv --without-pip $(VENV) && \
