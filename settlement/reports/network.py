@@ -40,55 +40,81 @@ def write_network_report(connection: Connection, first: date, last: date, path: 
 
 def draw(period: Period) -> list[Picture]:
     """The report's pictures, each with its sentence."""
-    owed = period.owed
-    points = period.points
-    outstanding = int(points["outstanding"].iloc[-1])
-    peak = points["outstanding"].idxmax()
-    ranked = sorted(
-        (one for one in period.partners if one.issued),
-        key=lambda one: one.redemption_rate or 0.0,
-        reverse=True,
-    )
-    sums = period.nightly.sum().sort_values()
-    most, least = int(sums.index[-1]), int(sums.index[0])
-    rates = (
-        f"{ranked[0].participant.name} saw the largest part of its points redeemed, "
-        f"{ranked[-1].participant.name} the smallest. Points count for the partner that issued them, "
-        "wherever they were spent."
-        if ranked
-        else "No points were issued."
-    )
     return [
         Picture(
             title="Who owes whom",
             source=_embed(pictures.obligation_matrix(period)),
-            says=f"Over the period {cents(owed.gross.total)} {period.currency} were owed one by one; set off "
-            f"pair by pair {cents(owed.bilateral.total)} remain, and with the hub between all of them "
-            f"{cents(owed.multilateral)}. Rows owe, columns are owed; what a partner owes itself lies on the "
-            "diagonal and is in no total; fees are left out. Amounts from 10 up are rounded to whole units.",
+            says=_say_owed(period),
         ),
         Picture(
-            title="Net position per participant, night by night",
+            title="Net position per participant over the nights",
             source=_embed(pictures.net_positions(period)),
-            says="Blue is received, orange is paid, after fees; each panel has its own scale, and in its "
-            f"title the sum over the period in {period.currency}. "
-            f"{period.participants[most].name} received most ({money(period.major(int(sums.iloc[-1])))}), "
-            f"{period.participants[least].name} paid most ({money(period.major(-int(sums.iloc[0])))}). "
-            "Every night's positions sum to 0.00.",
+            says=_say_positions(period),
         ),
         Picture(
             title="Points issued, redeemed, expired and outstanding",
             source=_embed(pictures.points_over_time(period)),
-            says=f"{whole(outstanding)} points are outstanding at the end; the most was "
-            f"{whole(int(points['outstanding'].max()))} on {peak}. Points expire at the end of a month, "
-            "all at once, so expiry comes in steps. Each panel has its own scale.",
+            says=_say_points(period),
         ),
         Picture(
             title="Redemption rate per partner",
             source=_embed(pictures.redemption_rates(period.partners)),
-            says=rates,
+            says=_say_rates(period),
         ),
     ]
+
+
+def _say_owed(period: Period) -> str:
+    owed = period.owed
+    return (
+        f"Over the period {cents(owed.gross.total)} {period.currency} were owed one by one. Set off pair by "
+        f"pair, {cents(owed.bilateral.total)} remain; with the hub between all of them, "
+        f"{cents(owed.multilateral)}. Rows owe, columns are owed. What a partner owes itself lies on the "
+        "diagonal and is in no total; fees are left out. Amounts from 10 up are rounded to whole units."
+    )
+
+
+def _say_positions(period: Period) -> str:
+    sums = period.nightly.sum().sort_values()
+    least, most = (period.participants[int(sums.index[place])].name for place in (0, -1))
+    unbalanced = int((period.nightly.sum(axis="columns") != 0).sum())
+    return (
+        "Each panel adds up what a participant has received (above zero) or paid (below) since the first "
+        f"night, fees included, in {period.currency} and on a scale of its own; the sum stands in its title. "
+        f"{most} received most, {money(period.major(int(sums.iloc[-1])))}; "
+        f"{least} paid most, {money(period.major(-int(sums.iloc[0])))}. "
+        + (
+            f"On {unbalanced} nights the positions do not sum to 0.00."
+            if unbalanced
+            else "Every night's positions sum to 0.00."
+        )
+    )
+
+
+def _say_points(period: Period) -> str:
+    points = period.points
+    outstanding, lapsed = points["outstanding"], points["lapsed"]
+    expired = (
+        f"Most points expired on {lapsed.idxmax()}: {whole(int(lapsed.max()))}."
+        if lapsed.any()
+        else "No points expired."
+    )
+    return (
+        f"{whole(int(outstanding.iloc[-1]))} points are outstanding at the end; the most was "
+        f"{whole(int(outstanding.max()))} on {outstanding.idxmax()}. {expired} "
+        "Each panel has a scale of its own, from zero."
+    )
+
+
+def _say_rates(period: Period) -> str:
+    rated = [(one.redeemed / one.issued, one.participant.name) for one in period.partners if one.issued]
+    if not rated:
+        return "No points were issued."
+    return (
+        f"Of the points of {max(rated)[1]} the largest part was redeemed, of those of {min(rated)[1]} the "
+        "smallest. Points count for the partner that issued them, wherever they were spent; those issued "
+        "late in the period have had little time."
+    )
 
 
 def _sums(period: Period) -> dict[str, int]:

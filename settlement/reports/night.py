@@ -42,7 +42,7 @@ class Attention(msgspec.Struct, frozen=True):
 
 
 def write_operator_report(connection: Connection, window_id: int, directory: Path) -> Path:
-    """Write `operator.html` for a cleared window into the folder of its business date.
+    """Write `night.html` for a cleared window into the folder of its business date.
 
     Raises:
         NothingToReport: the window has not been cleared.
@@ -52,7 +52,7 @@ def write_operator_report(connection: Connection, window_id: int, directory: Pat
     positions = read.read_positions(connection, night)
     obligations = read.read_obligations(connection, night)
     parties = [position.participant_id for position in positions]
-    page = PAGES.get_template("operator.html.j2").render(
+    page = PAGES.get_template("night.html.j2").render(
         night=night,
         participants=participants,
         codes={one.partner_id: one.code for one in participants.values()},
@@ -66,7 +66,7 @@ def write_operator_report(connection: Connection, window_id: int, directory: Pat
     )
     folder = directory / night.business_date.isoformat()
     folder.mkdir(parents=True, exist_ok=True)
-    return write_whole(folder / "operator.html", page.encode())
+    return write_whole(folder / "night.html", page.encode())
 
 
 def find_exceptions(

@@ -96,11 +96,6 @@ class PartnerPeriod(msgspec.Struct, frozen=True, kw_only=True):
     fees_minor: int
     net_minor: int
 
-    @property
-    def redemption_rate(self) -> float | None:
-        """The part of the points issued that was redeemed, None where none were; for drawing."""
-        return self.redeemed / self.issued if self.issued else None
-
 
 class Period(msgspec.Struct, frozen=True, kw_only=True):
     """A period of cleared nights.

@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from settlement.reports.matrix import Matrix
 from settlement.reports.period import PartnerPeriod, Period
@@ -42,7 +42,7 @@ _MINUS = "\N{MINUS SIGN}"
 
 def obligation_matrix(period: Period) -> bytes:
     """Who owes whom over the period, gross beside net, in whole units of the currency."""
-    with _figure((15, 7.4)) as figure:
+    with _figure((15, 7.6)) as figure:
         left, right = figure.subplots(1, 2)
         codes = [period.participants[party].code for party in period.owed.parties]
         largest = max((abs(float(one)) for one in period.owed.gross.cells.values()), default=1.0)
@@ -51,28 +51,29 @@ def obligation_matrix(period: Period) -> bytes:
             (right, period.owed.bilateral, "Net, pair by pair"),
         ):
             _draw_matrix(axes, matrix, period.owed.parties, codes, largest)
-            axes.set_title(f"{title}: {matrix.total:,.0f} {period.currency}")
+            axes.set_title(f"{title}: {matrix.total:,.2f} {period.currency}", pad=12)
         return _svg(figure)
 
 
 def net_positions(period: Period) -> bytes:
-    """Each participant's net position of every night, one panel each, each with its own scale."""
-    columns = 4
+    """What each participant has received (+) or paid (-) since the first night, a panel and a scale each."""
+    columns = 5
     nights = _as_numbers(period.nightly.index)
     shown = sorted(period.participants.keys() & set(period.nightly.columns))
     rows = -(-len(shown) // columns)
-    with _figure((15, 2.35 * rows)) as figure:
+    with _figure((15, 2.4 * rows)) as figure:
         panels = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel()
         for axes, participant_id in zip(panels, shown, strict=False):
-            minor = period.nightly[participant_id]
-            net = [float(period.major(int(one))) for one in minor]
-            _draw_bars(axes, nights, net)
-            total = float(period.major(int(minor.sum())))
-            axes.set_title(f"{period.participants[participant_id].name}: {_signed(total)}")
+            added = [float(period.major(int(minor))) for minor in period.nightly[participant_id].cumsum()]
+            _draw_course(axes, nights, added)
+            axes.set_title(f"{period.participants[participant_id].name}: {_signed(added[-1])}")
         for axes in panels[len(shown) :]:
             axes.set_visible(False)
-        for axes in panels[::columns]:
-            axes.set_ylabel(f"{period.currency} a night")
+        for place, axes in enumerate(panels[: len(shown)]):
+            if place % columns == 0:
+                axes.set_ylabel(period.currency)
+            # the lowest panel of each column carries the dates
+            axes.tick_params(labelbottom=place + columns >= len(shown))
         return _svg(figure)
 
 
@@ -96,13 +97,14 @@ def points_over_time(period: Period) -> bytes:
             panel.set_ylim(bottom=0)
             panel.yaxis.set_major_formatter(_thousands())
         _date_axis(axes[-1])
+        figure.align_ylabels()
         return _svg(figure)
 
 
 def redemption_rates(partners: Sequence[PartnerPeriod]) -> bytes:
     """How much of each partner's issued points was redeemed, anywhere in the network, in per cent."""
     drawn = sorted(
-        ((100 * rate, one) for one in partners if (rate := one.redemption_rate) is not None),
+        ((100 * one.redeemed / one.issued, one) for one in partners if one.issued),
         key=lambda pair: (pair[0], -pair[1].participant.partner_id),
     )
     with _figure((15, 0.42 * len(drawn) + 1)) as figure:
@@ -132,20 +134,27 @@ def _draw_matrix(
             row, column = place[debtor], place[creditor]
             text = f"{amount:,.0f}" if abs(amount) >= 10 else f"{amount:,.2f}"
             ink = "white" if shades[row, column] > 0.8 else "#1b1f24"
-            axes.text(column, row, text.replace("-", _MINUS), ha="center", va="center", size=7.5, color=ink)
+            axes.text(column, row, text.replace("-", _MINUS), ha="center", va="center", size=8.5, color=ink)
     axes.set_xticks(range(len(codes)), list(codes), rotation=45, ha="left", rotation_mode="anchor")
     axes.set_yticks(range(len(codes)), list(codes))
     axes.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False, length=0)
     axes.set_ylabel("owes")
     axes.set_xlabel("is owed")
+    axes.xaxis.set_label_position("top")
     axes.grid(visible=False)
+    for edge in np.arange(-0.5, len(parties)):
+        axes.axhline(edge, color="#e3e7eb", lw=0.7)
+        axes.axvline(edge, color="#e3e7eb", lw=0.7)
     axes.spines[:].set_visible(False)
 
 
-def _draw_bars(axes: Axes, nights: list[float], net: list[float]) -> None:
-    axes.bar(nights, [max(one, 0.0) for one in net], width=1.0, color=BLUE)
-    axes.bar(nights, [min(one, 0.0) for one in net], width=1.0, color=ORANGE)
+def _draw_course(axes: Axes, nights: list[float], added: list[float]) -> None:
+    """A line from night to night: blue above zero, orange below."""
+    axes.fill_between(nights, [max(one, 0.0) for one in added], color=BLUE, alpha=0.3, lw=0, step="post")
+    axes.fill_between(nights, [min(one, 0.0) for one in added], color=ORANGE, alpha=0.3, lw=0, step="post")
+    axes.step(nights, added, where="post", color=BLUE if added[-1] >= 0 else ORANGE, lw=1.6)
     axes.axhline(0, color=GREY, lw=0.8)
+    axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.yaxis.set_major_formatter(_thousands())
     _date_axis(axes)
 

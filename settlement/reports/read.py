@@ -25,6 +25,7 @@ MOVEMENTS = {
     (_MEMBER, _LAPSED): "lapsed",
 }
 """What a posting from one account to another means."""
+_RANK = {name: rank for rank, name in enumerate(MOVEMENTS.values())}
 EVENTS = {
     int(EntryKind.ENROLMENT): "enrolments",
     int(EntryKind.ACCRUAL): "accruals",
@@ -121,7 +122,8 @@ def read_totals(connection: Connection, night: Night) -> pd.DataFrame:
     """Points of a night by movement (MOVEMENTS), issuer and terms, acceptor and terms."""
     totals = frame(connection, _TOTALS, {"window_id": night.window_id})
     names = [MOVEMENTS[pair] for pair in zip(totals["debit"], totals["credit"], strict=True)]
-    return totals.assign(movement=pd.Series(names, dtype=object))
+    totals = totals.assign(movement=pd.Series(names, dtype=object))
+    return totals.sort_values("movement", key=lambda column: column.map(_RANK), kind="stable")
 
 
 def read_activity(connection: Connection, night: Night) -> pd.DataFrame:

@@ -1,9 +1,8 @@
 """A participant's statement of a night, as CSV and as a page."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, cast
 
 import msgspec
 import pandas as pd
@@ -16,21 +15,34 @@ from settlement.reports.errors import FiguresDisagree
 from settlement.reports.read import Night, as_frame
 from settlement.reports.show import PAGES, csv_bytes, write_whole
 
-COLUMNS = ("section", "line", "counterparty", "terms", "entries", "points", "amount")
-"""Of a statement; amounts are in major units of the currency, + to the participant, - from it."""
-_LINE = ["participant_id", *COLUMNS]
 ACTIVITY, ISSUER, ACCEPTOR = "at your tills", "points you issued", "points you accepted"
 OBLIGATIONS, POSITION = "obligations", "position"
 SECTIONS = (ACTIVITY, ISSUER, ACCEPTOR, OBLIGATIONS, POSITION)
 
 
+class Line(msgspec.Struct, frozen=True):
+    """A line of a statement. `amount` is in major units: + to the participant, - from it."""
+
+    section: str
+    line: str
+    counterparty: str | None
+    terms: int | None
+    entries: int | None
+    points: int | None
+    amount: Decimal | None
+
+
 class Statement(msgspec.Struct, frozen=True, kw_only=True):
-    """One participant's night: lines as COLUMNS, in order, and what it comes to."""
+    """One participant's night: its lines in order, and what it comes to."""
 
     code: str
     name: str
-    lines: Sequence[Mapping[Hashable, Any]]
+    lines: Sequence[Line]
     final_minor: int
+
+
+_COLUMNS = Line.__struct_fields__
+_ROW = ("participant_id", *_COLUMNS)
 
 
 def write_statements(connection: Connection, window_id: int, directory: Path) -> list[Path]:
@@ -52,12 +64,14 @@ def write_statements(connection: Connection, window_id: int, directory: Path) ->
     page = PAGES.get_template("statement.html.j2")
     files = []
     for statement in read_statements(connection, night):
-        rows = [[line[name] for name in COLUMNS] for line in statement.lines]
-        dated = [[night.business_date, statement.code, *row, night.currency] for row in rows]
-        content = csv_bytes(("business_date", "participant", *COLUMNS, "currency"), dated)
+        rows = [
+            (night.business_date, statement.code, *msgspec.structs.astuple(line), night.currency)
+            for line in statement.lines
+        ]
+        content = csv_bytes(("business_date", "participant", *_COLUMNS, "currency"), rows)
         files.append(write_whole(folder / f"{statement.code}.csv", content))
         sections = {
-            section: [line for line in statement.lines if line["section"] == section] for section in SECTIONS
+            section: [line for line in statement.lines if line.section == section] for section in SECTIONS
         }
         net = night.major(statement.final_minor)
         html = page.render(night=night, statement=statement, sections=sections, net=net)
@@ -80,12 +94,14 @@ def read_statements(connection: Connection, night: Night) -> list[Statement]:
         ],
         ignore_index=True,
     )
-    of_participant = {cast("int", key): rows for key, rows in lines.groupby("participant_id", sort=True)}
+    of_participant: dict[int, list[Line]] = {position.participant_id: [] for position in positions}
+    for participant_id, *columns in zip(*(lines[name] for name in _ROW), strict=True):
+        of_participant[participant_id].append(Line(*columns))
     return [
         Statement(
             code=codes[position.participant_id],
             name=participants[position.participant_id].name,
-            lines=of_participant[position.participant_id][list(COLUMNS)].to_dict("records"),
+            lines=of_participant[position.participant_id],
             final_minor=position.final_minor,
         )
         for position in positions
@@ -94,7 +110,7 @@ def read_statements(connection: Connection, night: Night) -> list[Statement]:
 
 def _lines(rows: pd.DataFrame, **columns: object) -> pd.DataFrame:
     """Rows as statement lines: columns given here, those of the same name, and nothing elsewhere."""
-    named: dict[str, object] = {name: rows.get(name) for name in _LINE}
+    named: dict[str, object] = {name: rows.get(name) for name in _ROW}
     return pd.DataFrame({**named, **columns}, index=rows.index, dtype=object)
 
 
@@ -118,7 +134,7 @@ def _points(totals: pd.DataFrame, codes: Mapping[int, str]) -> list[pd.DataFrame
             participant_id=totals["issuer_id"],
             section=ISSUER,
             line=totals["movement"],
-            counterparty=totals["acceptor_id"].map(codes).astype(object),
+            counterparty=_codes(totals["acceptor_id"], codes),
             terms=totals["issuer_terms"],
             entries=None,
         ),
@@ -127,10 +143,15 @@ def _points(totals: pd.DataFrame, codes: Mapping[int, str]) -> list[pd.DataFrame
             participant_id=accepted["acceptor_id"],
             section=ACCEPTOR,
             line=accepted["movement"],
-            counterparty=accepted["issuer_id"].map(codes).astype(object),
+            counterparty=_codes(accepted["issuer_id"], codes),
             terms=accepted["acceptor_terms"],
         ),
     ]
+
+
+def _codes(ids: "pd.Series[int]", codes: Mapping[int, str]) -> list[str | None]:
+    """Codes of participants; None where there is none (Series.map would make it a float)."""
+    return [codes.get(one) for one in ids]
 
 
 def _obligations(obligations: pd.DataFrame, codes: Mapping[int, str]) -> list[pd.DataFrame]:
@@ -141,7 +162,7 @@ def _obligations(obligations: pd.DataFrame, codes: Mapping[int, str]) -> list[pd
             participant_id=obligations[mine],
             section=OBLIGATIONS,
             line=obligations["flow"],
-            counterparty=obligations[other].map(codes).astype(object),
+            counterparty=_codes(obligations[other], codes),
             amount=obligations["amount"] * sign,
         )
         for mine, other, sign in (("creditor_id", "debtor_id", 1), ("debtor_id", "creditor_id", -1))
