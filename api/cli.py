@@ -1,4 +1,7 @@
-"""The command `tessera`. Each command is a composition root: it reads settings and clocks, and calls the rooms."""
+"""The command `tessera`. Each command is a composition root: it reads settings and clocks.
+
+Commands import what they need when they run, so that `--help` is quick and the demo's extra stays optional.
+"""
 
 import json
 import logging
@@ -10,29 +13,23 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvicorn
 from rich.console import Console
 from sqlalchemy import Engine
 
-from api.app import create_app
-from api.verification import verify_ledger
 from config.database import migrate as migrate_database
 from config.database import open_database
 from config.errors import ConfigError
 from config.settings import Settings, load_settings
 from network.errors import NetworkError
-from network.service import network_now
 from partners.errors import PartnersError
-from settlement import net_file
 from settlement.errors import SettlementError
-from settlement.service import clear as clear_date
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="Tessera: a coalition loyalty network. One card, many merchants, and a night that settles to the cent.",
+    help="Tessera: a coalition loyalty network. One card, many merchants, a night that settles to the cent.",
     epilog="The database is the embedded PostgreSQL, or the one that TESSERA_DATABASE_URL names.",
 )
 _FAILED = 1
@@ -66,6 +63,10 @@ def _database() -> Iterator[tuple[Settings, Engine]]:
 @app.command()
 def serve() -> None:
     """Serve the partner API on TESSERA_HOST:TESSERA_PORT (127.0.0.1:8080)."""
+    import uvicorn
+
+    from api.app import create_app
+
     with _database() as (settings, database):
         migrate_database(database)
         authority = settings.authority or f"{settings.host}:{settings.port}"
@@ -85,7 +86,7 @@ def serve() -> None:
 @app.command()
 def worker() -> None:
     """Clear every night at the network's cut-off, and missed nights in order."""
-    from api.worker import run_worker  # noqa: PLC0415 - APScheduler is needed here alone
+    from api.worker import run_worker
 
     with _database() as (_, database):
         migrate_database(database)
@@ -107,7 +108,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for the report and the statements.")] = Path("build/demo"),
 ) -> None:
     """Replay real purchases at eleven partners, settle every night, and draw a report."""
-    from api.demo.run import run_demo  # noqa: PLC0415 - the demo's data packages are an extra
+    from api.demo.run import run_demo
 
     raise typer.Exit(run_demo(load_settings(), year=year, out=out))
 
@@ -118,6 +119,9 @@ def clear(
     on: Annotated[str, typer.Option("--date", help="The business date, as 2017-05-31.")],
 ) -> None:
     """Clear one business date; doing it again changes nothing."""
+    from network.service import network_now
+    from settlement.service import clear as clear_date
+
     try:
         business_date = date.fromisoformat(on)
     except ValueError:
@@ -132,6 +136,8 @@ def clear(
 @app.command()
 def verify() -> None:
     """Check every law of the ledger and of the nights; exit status 1 if one is broken."""
+    from api.verification import verify_ledger
+
     with _database() as (_, database):
         problems = verify_ledger(database, Console())
     raise typer.Exit(_FAILED if problems else 0)
@@ -144,6 +150,8 @@ def net(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Net a file of debts: gross, bilateral, multilateral, and the payments that discharge them."""
+    from settlement import net_file
+
     try:
         text = file.read_text(encoding="utf-8-sig", errors="strict") if str(file) != "-" else sys.stdin.read()
     except (OSError, UnicodeDecodeError) as error:

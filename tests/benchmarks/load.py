@@ -1,0 +1,115 @@
+"""A light load generator: requests made and signed beforehand, kept-alive connections, every answer checked.
+
+Plain asyncio streams of bytes: a general client costs more than the service it would measure.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import cast
+
+import msgspec
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run measured. Latencies in seconds, sorted."""
+
+    answered: int
+    wrong: Sequence[bytes]
+    seconds: float
+    latencies: Sequence[float]
+
+    @property
+    def rate(self) -> float:
+        """Answers per second."""
+        return self.answered / self.seconds
+
+    def percentile(self, share: float) -> float:
+        """The latency that `share` of the answers did not exceed."""
+        return self.latencies[min(len(self.latencies) - 1, int(len(self.latencies) * share))]
+
+
+def request_bytes(path: str, authority: str, headers: dict[str, str], body: bytes) -> bytes:
+    """A whole HTTP/1.1 request."""
+    lines = [f"POST {path} HTTP/1.1", f"Host: {authority}", f"Content-Length: {len(body)}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+class _Connection(asyncio.Protocol):
+    """Sends the next request as soon as the last is answered."""
+
+    def __init__(self, run: "_Run") -> None:
+        self._run = run
+        self._buffer = b""
+        self._sent_at = 0.0
+        self._transport: asyncio.WriteTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's is one without saying so
+        self._next()
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        head, separator, rest = self._buffer.partition(b"\r\n\r\n")
+        if not separator:
+            return
+        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+        if len(rest) < length:
+            return
+        self._buffer = rest[length:]
+        self._run.answered(head, rest[:length], time.perf_counter() - self._sent_at)
+        self._next()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._run.closed()
+
+    def _next(self) -> None:
+        if self._transport is None:
+            return
+        request = self._run.take()
+        if request is None:
+            self._transport.close()
+            return
+        self._sent_at = time.perf_counter()
+        self._transport.write(request)
+
+
+class _Run:
+    """One load: the requests that are left, and what came back."""
+
+    def __init__(self, requests: Sequence[bytes], connections: int) -> None:
+        self._requests = iter(requests)
+        self._open = connections
+        self.done = asyncio.get_running_loop().create_future()
+        self.latencies: list[float] = []
+        self.wrong: list[bytes] = []
+
+    def take(self) -> bytes | None:
+        return next(self._requests, None)
+
+    def answered(self, head: bytes, body: bytes, seconds: float) -> None:
+        self.latencies.append(seconds)
+        if not head.startswith(b"HTTP/1.1 201") or b'"points":' not in body:
+            self.wrong.append(head.partition(b"\r\n")[0] + b" " + body[:200])
+
+    def closed(self) -> None:
+        self._open -= 1
+        if self._open == 0 and not self.done.done():
+            self.done.set_result(None)
+
+
+async def run_load(host: str, port: int, requests: Sequence[bytes], connections: int) -> Load:
+    """Send all requests over so many connections, each waiting for its answer; at most five minutes."""
+    loop = asyncio.get_running_loop()
+    run = _Run(requests, connections)
+    started = time.perf_counter()
+    for _ in range(connections):
+        await loop.create_connection(lambda: _Connection(run), host, port)
+    await asyncio.wait_for(run.done, 300)
+    return Load(
+        answered=len(run.latencies),
+        wrong=run.wrong,
+        seconds=time.perf_counter() - started,
+        latencies=sorted(run.latencies),
+    )
