@@ -119,7 +119,8 @@ def clear(
     on: Annotated[str, typer.Option("--date", help="The business date, as 2017-05-31.")],
 ) -> None:
     """Clear one business date; doing it again changes nothing."""
-    from network.service import network_now
+    from network.service import live_programme_version, network_now
+    from settlement.money import from_minor
     from settlement.service import clear as clear_date
 
     try:
@@ -129,8 +130,15 @@ def clear(
     with _database() as (_, database):
         with database.connect() as connection:
             at = network_now(connection)
-        result = clear_date(database, business_date, at=at)
-    typer.echo(result)
+            version = live_programme_version(connection)
+        night = clear_date(database, business_date, at=at, programme_version=version)
+    paid = from_minor(night.payment_minor, night.minor_digits)
+    typer.echo(
+        f"{night.business_date} is settled: {night.currency} {paid} is paid in and out"
+        f" (gross {night.gross}, bilateral {night.bilateral}, multilateral {night.multilateral})"
+    )
+    for step, sha256 in night.hashes.items():
+        typer.echo(f"  {step:<8} {sha256.hex()}")
 
 
 @app.command()
@@ -145,28 +153,35 @@ def verify() -> None:
 
 @app.command()
 def net(
-    file: Annotated[Path, typer.Argument(help="CSV with the columns debtor, creditor, amount, currency.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV with the columns debtor, creditor, amount, currency; - reads standard input."
+        ),
+    ],
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Net a file of debts: gross, bilateral, multilateral, and the payments that discharge them."""
-    from settlement import net_file
+    from settlement import net_file, net_view
 
     try:
-        text = file.read_text(encoding="utf-8-sig", errors="strict") if str(file) != "-" else sys.stdin.read()
-    except (OSError, UnicodeDecodeError) as error:
-        typer.echo(f"tessera net: cannot read {file}: {error}", err=True)
+        content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    except OSError as error:
+        typer.echo(f"tessera net: cannot read {file}: {error.strerror}", err=True)
         raise typer.Exit(_BAD_INPUT) from error
-    read = net_file.read(text)
-    if isinstance(read, net_file.Faults):
-        for fault in read.faults:
-            typer.echo(f"tessera net: {file}: {fault}", err=True)
+    debts = net_file.read(content)
+    if isinstance(debts, net_file.Faults):
+        if as_json:
+            typer.echo(json.dumps(net_file.faults_as_json(debts), indent=2))
+        else:
+            Console(stderr=True).print(net_view.render_faults(debts, str(file)))
         raise typer.Exit(_BAD_INPUT)
-    report = net_file.report(read)
+    nets = net_file.report(debts)
     if as_json:
-        typer.echo(json.dumps(net_file.as_json(report), indent=2))
+        typer.echo(json.dumps(net_file.as_json(nets), indent=2))
     else:
-        net_file.render(report, Console())
+        Console().print(net_view.render(nets))
 
 
 if __name__ == "__main__":

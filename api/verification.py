@@ -9,6 +9,8 @@ from sqlalchemy import Connection, Engine
 from network import verify as ledger
 from settlement import verify as nights
 
+Run = Callable[[Connection], Sequence[ledger.Problem]]
+
 
 def verify_ledger(database: Engine, console: Console) -> int:
     """Run all checks and print what they find.
@@ -19,10 +21,6 @@ def verify_ledger(database: Engine, console: Console) -> int:
         The number of problems.
     """
     problems = 0
-    checks: Sequence[tuple[str, str, Callable[[Connection], Sequence[ledger.Problem]]]] = [
-        *((check.name, check.says, _runner(check)) for check in ledger.CHECKS),
-        *nights.CHECKS,
-    ]
     bar = Progress(
         TextColumn("{task.description:<28}"),
         BarColumn(),
@@ -32,6 +30,7 @@ def verify_ledger(database: Engine, console: Console) -> int:
         transient=True,
     )
     with database.connect().execution_options(isolation_level="REPEATABLE READ") as connection, bar:
+        checks = _checks(connection)
         task = bar.add_task("verify", total=len(checks))
         for name, says, run in checks:
             bar.update(task, description=name)
@@ -46,5 +45,20 @@ def verify_ledger(database: Engine, console: Console) -> int:
     return problems
 
 
-def _runner(check: ledger.Check) -> Callable[[Connection], Sequence[ledger.Problem]]:
+def _checks(connection: Connection) -> list[tuple[str, str, Run]]:
+    """Name, law and how to run it, for every check of both rooms."""
+    asked = [
+        (check.name, check.says, _runner(check)) for check in (*ledger.CHECKS, *nights.checks(connection))
+    ]
+    return [
+        *asked,
+        (
+            nights.OBLIGATIONS_FOLLOW_TERMS,
+            "every night, computed again from its postings and terms, comes out the same, hash for hash",
+            lambda connection: list(nights.recomputed(connection)),
+        ),
+    ]
+
+
+def _runner(check: ledger.Check) -> Run:
     return lambda connection: ledger.faults(connection, check)

@@ -114,6 +114,20 @@ def apply_programme(connection: Connection, source: str, *, at: datetime, applie
     return version
 
 
+def live_programme_version(connection: Connection) -> int:
+    """The version of the programme that judges now.
+
+    Raises:
+        NotReady: none has been applied.
+    """
+    version: int | None = connection.execute(
+        text("SELECT max(programme_version) FROM programme_version")
+    ).scalar_one()
+    if version is None:
+        raise NotReady("no programme has been applied to this network")
+    return version
+
+
 def load_rules(connection: Connection) -> Rules:
     """The live rules: directory, programme and time zone, as one snapshot.
 
