@@ -286,15 +286,21 @@ def _check_owner(path: Path, user_id: int) -> None:
 def _check_reach(account: Account, folder: Path) -> None:
     """Ask the kernel, as that user, for each folder on the way: the error then names the one that is shut."""
     for step in (*reversed(folder.parents), folder):
-        answer = subprocess.run(  # noqa: S603  # a fixed program with a path as its argument
-            ["/usr/bin/env", "test", "-x", str(step)],
-            user=account.user_id,
-            group=account.group_id,
-            extra_groups=[],
-            env=clean_environment(),
-            cwd="/",
-            check=False,
-        )
+        try:
+            answer = subprocess.run(  # noqa: S603  # a fixed program with a path as its argument
+                ["/usr/bin/env", "test", "-x", str(step)],
+                user=account.user_id,
+                group=account.group_id,
+                extra_groups=[],
+                env=clean_environment(),
+                cwd="/",
+                check=False,
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise PostgresError(
+                f"PostgreSQL refuses to run as root, and here root may not become user {account.name!r} "
+                f"({error}); run as an ordinary user, {USE_ANOTHER}"
+            ) from error
         if answer.returncode != 0:
             raise PostgresError(
                 f"user {account.name!r}, who runs the embedded PostgreSQL for root, cannot enter {step}; "

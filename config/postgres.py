@@ -44,9 +44,11 @@ _PORT = 5432
 _SOCKET_NAME = f".s.PGSQL.{_PORT}"
 _LONGEST_SOCKET_PATH = 103
 """Bytes; sockaddr_un holds 108 on Linux and 104 elsewhere, with the NUL."""
-_START_SECONDS = 60.0
+_START_SECONDS = 300.0
+"""After a crash it first replays its log."""
 _STOP_SECONDS = 60.0
 _POLL_SECONDS = 0.02
+_SETTLED_SECONDS = 600.0
 
 _SETTINGS: Mapping[str, str] = {
     "shared_buffers": "256MB",
@@ -130,9 +132,15 @@ def embedded_server(
 
 
 def sweep(home: Path, pattern: str) -> None:
-    """Remove the clusters of runs that were killed: folders that match, with no process and nobody's lock."""
+    """Remove the clusters of runs that were killed: folders that match, with no process and nobody's lock.
+
+    A folder younger than ten minutes stays: its run may be about to take the lock.
+    """
+    now = time.time()  # noqa: TID251  # compared with a file's age; no business time
     for folder in children(home, [pattern]):
         try:
+            if now - folder.stat().st_mtime < _SETTLED_SECONDS:
+                continue
             with locked(folder / "lock", patience_seconds=0):
                 if not _processes_of(folder / "data"):
                     remove_tree(folder)
@@ -294,7 +302,7 @@ def _await_ready(cluster: Cluster, process: "subprocess.Popen[bytes]") -> Server
         if said is not None and said.pid == process.pid and said.status == "ready":
             return Server(process.pid, cluster.bin_dir, said.socket_dir, read_password(cluster))
         time.sleep(_POLL_SECONDS)
-    what = "is not ready after a minute" if process.poll() is None else "ended at once"
+    what = "is not ready after five minutes" if process.poll() is None else "ended at once"
     raise PostgresError(
         f"the embedded PostgreSQL {what} in {cluster.folder}, run by user {cluster.account.name}:\n"
         f"{_log_end(cluster)}\nMend that, {USE_ANOTHER}."

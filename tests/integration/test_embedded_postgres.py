@@ -345,11 +345,15 @@ def test_the_default_home_follows_who_runs_it(tmp_path: Path) -> None:
 
 
 def test_what_killed_runs_left_is_swept_and_what_runs_is_not(home: Path) -> None:
-    """Folders of throwaway clusters without a process go; one with a running server stays."""
+    """Folders of throwaway clusters without a process go; a running server's stays, and so does a new one."""
     (home / "tests-dead" / "data").mkdir(parents=True)
+    (home / "tests-new").mkdir()
     with embedded_server(home, name="tests-live", throwaway=True) as server:
+        for name in ("tests-dead", "tests-live"):
+            os.utime(home / name, (0, 0))
         sweep(home, "tests-*")
         assert not (home / "tests-dead").exists()
+        assert (home / "tests-new").exists()
         assert ask(server, "SELECT 1") == 1
 
 
