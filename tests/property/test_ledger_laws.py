@@ -1,0 +1,236 @@
+"""Laws of the ledger under any sequence of commands, against a model that shares no code with it."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
+from uuid import UUID
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, text
+
+from network.batch import execute
+from network.decide import decide_batch
+from network.model import (
+    AccountKind,
+    Command,
+    Decision,
+    Entry,
+    LedgerState,
+    Lot,
+    MemberState,
+    Minted,
+    Moment,
+    Posting,
+    RecordedEntry,
+    Rejected,
+)
+from network.model import CardState as Card
+from network.verify import CHECKS, faults
+from tests.coalition import BANK, GROCER, HOTEL, PETROL, START, burn, new_card, rules, sale, set_up, undo
+
+PARTNERS = st.sampled_from([GROCER, PETROL, HOTEL, BANK])
+CARDS = {6330000000000000 + n: n for n in (1, 2, 3)}
+DAYS = st.integers(0, 150)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that happens to a member at a partner; `number` is money, points, or which entry."""
+
+    kind: str
+    member: int
+    partner_id: int
+    number: int
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.builds(Step, st.just("sale"), st.integers(1, 3), PARTNERS, st.integers(1, 9_999)),
+        st.builds(Step, st.just("burn"), st.integers(1, 3), PARTNERS, st.integers(1, 150)),
+        st.builds(Step, st.just("undo"), st.integers(1, 3), PARTNERS, st.integers(0, 30)),
+    ),
+    min_size=1,
+    max_size=40,
+)
+
+
+@dataclass
+class Model:
+    """The naive ledger: the list of postings is all it knows; everything else is counted anew each time."""
+
+    today: date
+    decided: list[Decision] = field(default_factory=list)
+
+    def postings(self, member: int) -> list[Posting]:
+        """A member's postings."""
+        return [p for d in self.decided if d.entry.member_id == member for p in d.postings]
+
+    def lots(self, member: int) -> dict[tuple[int, int, date, date], int]:
+        """A member's lots, replayed."""
+        lots: dict[tuple[int, int, date, date], int] = defaultdict(int)
+        for p in self.postings(member):
+            sign = (p.credit is AccountKind.MEMBER) - (p.debit is AccountKind.MEMBER)
+            lots[p.issuer_id, p.issuer_terms, p.spendable_on, p.expires_on] += sign * p.points
+        return dict(lots)
+
+    def live(self, member: int) -> int:
+        """What a member can spend."""
+        return sum(points for key, points in self.lots(member).items() if key[3] >= self.today)
+
+    def state(self) -> LedgerState:
+        """What the rules would be shown."""
+        undone = {d.entry.reverses for d in self.decided}
+        return LedgerState(
+            moment=Moment(
+                now=datetime.combine(self.today, time(12), tzinfo=UTC),
+                window_id=int(f"{self.today:%Y%m%d}"),
+                business_date=self.today,
+                lapsed_through=self.today,
+            ),
+            cards={number: Card(member, active=True) for number, member in CARDS.items()},
+            members={
+                member: MemberState(
+                    member_id=member,
+                    balance=sum(self.lots(member).values()),
+                    lots=[Lot(*key, points) for key, points in self.lots(member).items()],
+                )
+                for member in CARDS.values()
+            },
+            recorded={
+                d.entry.entry_id: RecordedEntry(
+                    entry=d.entry,
+                    postings=d.postings,
+                    reversed_points=0 if d.entry.entry_id in undone else None,
+                )
+                for d in self.decided
+            },
+        )
+
+    def command(self, step: Step, number: int) -> tuple[Command, Minted]:
+        """A step as a command, on what has been decided so far."""
+        card = next(card for card, member in CARDS.items() if member == step.member)
+        minted = Minted(entry_id=UUID(int=(number + 1) << 40 | step.member))
+        at = datetime.combine(self.today, time(11), tzinfo=UTC)
+        if step.kind == "sale":
+            return sale(card, step.number, f"r{number}", partner_id=step.partner_id, at=at), minted
+        if step.kind == "burn" or not self.decided:
+            return burn(card, step.number + 1, f"r{number}", partner_id=step.partner_id, at=at), minted
+        return undo(self.decided[step.number % len(self.decided)].entry, f"r{number}", at=at), minted
+
+
+@given(days=st.lists(st.tuples(DAYS, STEPS), min_size=1, max_size=4))
+def test_what_is_said_is_what_a_replay_of_the_postings_says(days: list[tuple[int, list[Step]]]) -> None:
+    """After every command: no lot below zero, and the balance it answers is the model's count."""
+    model, number = Model(date(2017, 1, 15)), 0
+    for later, steps in days:
+        model.today += timedelta(days=later)
+        for step in steps:
+            number += 1
+            before = model.live(step.member)
+            command, minted = model.command(step, number)
+            [outcome] = decide_batch(model.state(), [(command, minted)], rules())
+            if isinstance(outcome, Rejected):
+                if step.kind == "burn":
+                    assert before < step.number + 1
+                continue
+            model.decided.append(outcome)
+            member = outcome.entry.member_id
+            assert min(model.lots(member).values(), default=0) >= 0
+            assert outcome.entry.balance_after == model.live(member)
+            moved = [p.points if p.credit is AccountKind.MEMBER else -p.points for p in outcome.postings]
+            assert outcome.entry.points == sum(moved)
+
+
+@given(days=st.lists(st.tuples(DAYS, STEPS), min_size=1, max_size=3))
+def test_every_issuers_points_are_somewhere(days: list[tuple[int, list[Step]]]) -> None:
+    """Per issuer and terms: issued less reversed is redeemed less returned, and what is outstanding."""
+    model, number = Model(date(2017, 1, 15)), 0
+    for later, steps in days:
+        model.today += timedelta(days=later)
+        for step in steps:
+            number += 1
+            [outcome] = decide_batch(model.state(), [model.command(step, number)], rules())
+            if isinstance(outcome, Decision):
+                model.decided.append(outcome)
+    issued: dict[tuple[int, int], int] = defaultdict(int)
+    accepted: dict[tuple[int, int], int] = defaultdict(int)
+    outstanding: dict[tuple[int, int], int] = defaultdict(int)
+    for member in CARDS.values():
+        for p in model.postings(member):
+            issuer = (p.issuer_id, p.issuer_terms)
+            issued[issuer] += p.points * ((p.debit is AccountKind.ISSUED) - (p.credit is AccountKind.ISSUED))
+            accepted[issuer] += p.points * (
+                (p.credit is AccountKind.ACCEPTED) - (p.debit is AccountKind.ACCEPTED)
+            )
+        for (issuer_id, version, _, _), points in model.lots(member).items():
+            outstanding[issuer_id, version] += points
+    for issuer, points in issued.items():
+        assert points == accepted[issuer] + outstanding[issuer]
+
+
+@given(first=STEPS, batch=STEPS)
+def test_a_batch_of_n_is_n_batches_of_one(first: list[Step], batch: list[Step]) -> None:
+    """Folding a batch gives the very decisions that one command at a time gives, refusals included."""
+    model = Model(date(2017, 1, 15))
+    for number, step in enumerate(first):
+        [outcome] = decide_batch(model.state(), [model.command(step, number)], rules())
+        if isinstance(outcome, Decision):
+            model.decided.append(outcome)
+    asked = [model.command(step, number) for number, step in enumerate(batch, start=100)]
+    together = decide_batch(model.state(), asked, rules())
+    one_by_one = []
+    for command in asked:
+        [outcome] = decide_batch(model.state(), [command], rules())
+        if isinstance(outcome, Decision):
+            model.decided.append(outcome)
+        one_by_one.append(outcome)
+    assert together == one_by_one
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS, cuts=st.sets(st.integers(1, 39)))
+def test_on_postgresql_any_cut_into_batches_gives_the_same_ledger(
+    database: Engine, steps: list[Step], cuts: set[int]
+) -> None:
+    """The same commands in one batch, and cut anywhere into several: same answers, same sums, and whole."""
+    with database.begin() as connection:
+        set_up_once = connection.execute(text("SELECT count(*) FROM network")).scalar_one() == 0
+    if set_up_once:
+        set_up(database)
+    live = rules()
+    with database.begin() as connection:
+        round_number = connection.execute(text("SELECT count(*) FROM member")).scalar_one()
+    answers = []
+    for side, edges in (("whole", set[int]()), ("cut", cuts)):
+        cards = {
+            member: new_card(database, live, f"{side}-{round_number}-{member}") for member in CARDS.values()
+        }
+        commands: list[Command] = [
+            (sale if step.kind == "sale" else burn)(
+                cards[step.member],
+                step.number + 1,
+                f"{side}-{round_number}-{number}",
+                partner_id=step.partner_id,
+                at=START,
+            )
+            for number, step in enumerate(steps)
+        ]
+        bounds = [0, *sorted(edge for edge in edges if edge < len(commands)), len(commands)]
+        replies = [
+            reply
+            for low, high in pairwise(bounds)
+            for reply in execute(database, commands[low:high], live)
+        ]
+        answers.append(
+            [
+                (r.outcome.points, r.outcome.balance_after)
+                if isinstance(r.outcome, Entry)
+                else r.outcome.reason
+                for r in replies
+            ]
+        )
+    assert answers[0] == answers[1]
+    with database.connect() as connection:
+        assert [problem for check in CHECKS for problem in faults(connection, check)] == []
