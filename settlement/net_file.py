@@ -41,17 +41,20 @@ class DebtLine(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
 
 
-class BadLine(msgspec.Struct, frozen=True):
+class Fault(msgspec.Struct, frozen=True):
     """What is wrong with a line, counted as an editor counts them, from 1."""
 
     line: int
     problem: str
 
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.problem}"
 
-class BadFile(msgspec.Struct, frozen=True):
+
+class Faults(msgspec.Struct, frozen=True):
     """A file that cannot be netted, with every reason; for the exit status 2."""
 
-    problems: tuple[BadLine, ...]
+    faults: tuple[Fault, ...]
 
 
 class NetPosition(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +86,7 @@ class CurrencyNet(msgspec.Struct, frozen=True, kw_only=True):
     paid: Decimal
 
 
-def read(content: str | bytes) -> tuple[DebtLine, ...] | BadFile:
+def read(content: str | bytes) -> tuple[DebtLine, ...] | Faults:
     """Read a file of debts.
 
     Returns:
@@ -91,27 +94,27 @@ def read(content: str | bytes) -> tuple[DebtLine, ...] | BadFile:
     """
     if isinstance(content, bytes):
         decoded = _decode(content)
-        if isinstance(decoded, BadLine):
-            return BadFile((decoded,))
+        if isinstance(decoded, Fault):
+            return Faults((decoded,))
         content = decoded
     rows = _rows(content.removeprefix("\ufeff"))
     header = next(rows, None)
     if header is None:
-        return BadFile((BadLine(1, f"the file is empty; its first line must be {_HEADER}"),))
+        return Faults((Fault(1, f"the file is empty; its first line must be {_HEADER}"),))
     columns = _columns(header)
-    if isinstance(columns, BadFile):
+    if isinstance(columns, Faults):
         return columns
     debts: list[DebtLine] = []
-    problems: list[BadLine] = []
+    problems: list[Fault] = []
     for row in rows:
-        debt = row if isinstance(row, BadLine) else _debt(row, columns)
+        debt = row if isinstance(row, Fault) else _debt(row, columns)
         if isinstance(debt, DebtLine):
             debts.append(debt)
         else:
-            problems.extend((debt,) if isinstance(debt, BadLine) else debt)
+            problems.extend((debt,) if isinstance(debt, Fault) else debt)
     if not debts and not problems:
-        problems.append(BadLine(header.line + 1, "the file has a header and no debts"))
-    return BadFile(tuple(problems)) if problems else tuple(debts)
+        problems.append(Fault(header.line + 1, "the file has a header and no debts"))
+    return Faults(tuple(problems)) if problems else tuple(debts)
 
 
 class _Row(msgspec.Struct, frozen=True):
@@ -119,17 +122,17 @@ class _Row(msgspec.Struct, frozen=True):
     fields: Sequence[str]
 
 
-def _decode(content: bytes) -> str | BadLine:
+def _decode(content: bytes) -> str | Fault:
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return BadLine(1, "the file is UTF-16; save it as CSV in UTF-8")
+        return Fault(1, "the file is UTF-16; save it as CSV in UTF-8")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        return BadLine(line, "the file is not UTF-8 from here on; save it as CSV in UTF-8")
+        return Fault(line, "the file is not UTF-8 from here on; save it as CSV in UTF-8")
 
 
-def _rows(text: str) -> Iterator[_Row | BadLine]:
+def _rows(text: str) -> Iterator[_Row | Fault]:
     """Rows with the line they begin on; blank ones are passed over, broken quoting is told."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     while True:
@@ -140,19 +143,17 @@ def _rows(text: str) -> Iterator[_Row | BadLine]:
             return
         except csv.Error as error:
             unclosed = "unexpected end" in str(error)
-            yield BadLine(
-                line, "a quote is opened here and never closed" if unclosed else f"not CSV: {error}"
-            )
+            yield Fault(line, "a quote is opened here and never closed" if unclosed else f"not CSV: {error}")
             continue
         stripped = [unicodedata.normalize("NFC", field.strip()) for field in fields]
         if any(stripped):
             yield _Row(line, stripped)
 
 
-def _columns(header: _Row | BadLine) -> tuple[str, ...] | BadFile:
+def _columns(header: _Row | Fault) -> tuple[str, ...] | Faults:
     """Names of the columns as they stand, or what is wrong with the header."""
-    if isinstance(header, BadLine):
-        return BadFile((header,))
+    if isinstance(header, Fault):
+        return Faults((header,))
     names = tuple(field.lower() for field in header.fields)
     problems = [
         f"column {_shown(name)} is unknown; the columns are {_HEADER}"
@@ -167,16 +168,16 @@ def _columns(header: _Row | BadLine) -> tuple[str, ...] | BadFile:
         problems = [f"columns must be separated by commas: {_HEADER}"]
     elif not set(names) & set(COLUMNS):
         problems = [f"the first line must be a header: {_HEADER}"]
-    return BadFile(tuple(BadLine(header.line, problem) for problem in problems)) if problems else names
+    return Faults(tuple(Fault(header.line, problem) for problem in problems)) if problems else names
 
 
-def _debt(row: _Row, columns: Sequence[str]) -> DebtLine | tuple[BadLine, ...]:
+def _debt(row: _Row, columns: Sequence[str]) -> DebtLine | tuple[Fault, ...]:
     if len(row.fields) > len(columns):
         problem = (
             f"{len(row.fields)} fields, and the header has {len(columns)}; "
             "a name with a comma needs quotes, an amount has none: 1234.50"
         )
-        return (BadLine(row.line, problem),)
+        return (Fault(row.line, problem),)
     fields = dict.fromkeys(COLUMNS, "") | dict(zip(columns, row.fields, strict=False))
     problems = [f"{name} is missing" for name in COLUMNS if not fields[name]]
     problems += [
@@ -191,7 +192,7 @@ def _debt(row: _Row, columns: Sequence[str]) -> DebtLine | tuple[BadLine, ...]:
     if fields["debtor"] and fields["debtor"] == fields["creditor"]:
         problems.append(f"debtor and creditor are both {_shown(fields['debtor'])}")
     if problems:
-        return tuple(BadLine(row.line, problem) for problem in problems)
+        return tuple(Fault(row.line, problem) for problem in problems)
     return DebtLine(
         line=row.line,
         debtor=fields["debtor"],
@@ -277,17 +278,17 @@ def _decimals(amount: Decimal) -> int:
     return max(0, -exponent) if isinstance(exponent, int) else 0
 
 
-def as_dict(nets: Sequence[CurrencyNet]) -> Mapping[str, object]:
+def as_json(nets: Sequence[CurrencyNet]) -> Mapping[str, object]:
     """What `--json` prints: exact amounts at the file's scale, payments at the currency's, all as text."""
-    return {"currencies": [_currency_as_dict(net) for net in nets]}
+    return {"currencies": [_currency_as_json(net) for net in nets]}
 
 
-def problems_as_dict(bad: BadFile) -> Mapping[str, object]:
+def faults_as_json(faults: Faults) -> Mapping[str, object]:
     """What `--json` prints for a bad file."""
-    return {"errors": [{"line": one.line, "problem": one.problem} for one in bad.problems]}
+    return {"errors": [{"line": one.line, "problem": one.problem} for one in faults.faults]}
 
 
-def _currency_as_dict(net: CurrencyNet) -> Mapping[str, object]:
+def _currency_as_json(net: CurrencyNet) -> Mapping[str, object]:
     exact, paid = net.scale, net.minor_digits
     return {
         "currency": net.currency,

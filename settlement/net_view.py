@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from settlement.net_file import BadFile, CurrencyNet
+from settlement.net_file import CurrencyNet, Faults
 
 
 def render(nets: Sequence[CurrencyNet]) -> Group:
@@ -15,9 +15,9 @@ def render(nets: Sequence[CurrencyNet]) -> Group:
     return Group(*(part for net in nets for part in _currency(net)))
 
 
-def render_problems(bad: BadFile, name: str) -> Group:
+def render_faults(faults: Faults, name: str) -> Group:
     """Every bad line, as `name:line: problem`."""
-    lines = [Text(f"{name}:{one.line}: {one.problem}") for one in bad.problems]
+    lines = [Text(f"{name}:{one.line}: {one.problem}") for one in faults.faults]
     count = len(lines)
     return Group(*lines, Text(f"{count} problem{'' if count == 1 else 's'}: nothing was netted"))
 

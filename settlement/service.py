@@ -18,14 +18,16 @@ from settlement.money import ZERO, exactly, minor_digits
 from settlement.positions import charges, net_positions, terms_in_force
 
 
-def clear(database: Engine, business_date: date, *, at: datetime, programme_version: int) -> NightResult:
+def clear(
+    database: Engine, business_date: date, *, at: datetime, programme_version: int | None = None
+) -> NightResult:
     """Settle a business date: close its window, price it, net it. Safe to do again, anywhere, any time.
 
     Args:
         database: Where ledger and settlement are.
         business_date: The open date, once it is over; or one that is closed already.
         at: The network's time (network.service.network_now).
-        programme_version: The programme under which expired points lapse.
+        programme_version: The programme under which expired points lapse; by default the live one.
     Returns:
         The night as it stands in the database: the same value every time.
     Raises:
@@ -53,7 +55,7 @@ def clear_due(
     database: Engine,
     now: datetime,
     *,
-    programme_version: int,
+    programme_version: int | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> list[NightResult]:
     """Settle every business date that is over, in order; finish what was begun first.
@@ -84,7 +86,9 @@ def close_step(database: Engine, business_date: date, *, at: datetime) -> None:
         store.begin_run(connection, window_id, at)
 
 
-def price_step(database: Engine, business_date: date, *, at: datetime, programme_version: int) -> None:
+def price_step(
+    database: Engine, business_date: date, *, at: datetime, programme_version: int | None = None
+) -> None:
     """Sum the window's postings and make them obligations; before that, sweep what lapses on the new date.
 
     The sweep commits by itself, in portions, into the window that is open now. It runs under this run's lock,
@@ -94,7 +98,8 @@ def price_step(database: Engine, business_date: date, *, at: datetime, programme
     with database.begin() as connection:
         if store.lock_run(connection, window_id) != "closed":
             return
-        lapse_expired(database, business_date + timedelta(days=1), programme_version)
+        version = store.live_programme(connection) if programme_version is None else programme_version
+        lapse_expired(database, business_date + timedelta(days=1), version)
         totals = store.sum_postings(connection, window_id)
         activity = store.count_entries(connection, window_id)
         terms = store.load_terms(connection)

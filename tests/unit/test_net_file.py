@@ -7,8 +7,8 @@ from decimal import Decimal
 import pytest
 from rich.console import Console
 
-from settlement.net_file import BadFile, DebtLine, as_dict, problems_as_dict, read, report
-from settlement.net_view import render, render_problems
+from settlement.net_file import DebtLine, Faults, as_json, faults_as_json, read, report
+from settlement.net_view import render, render_faults
 
 HEADER = "debtor,creditor,amount,currency\n"
 WORKED_NIGHT = HEADER + "".join(
@@ -25,15 +25,15 @@ WORKED_NIGHT = HEADER + "".join(
 def debts(content: str | bytes) -> tuple[DebtLine, ...]:
     """The debts of a file that is good."""
     found = read(content)
-    assert not isinstance(found, BadFile), found
+    assert not isinstance(found, Faults), found
     return found
 
 
 def faults(content: str | bytes) -> list[tuple[int, str]]:
     """Line and problem of everything wrong with a file."""
     found = read(content)
-    assert isinstance(found, BadFile), found
-    return [(one.line, one.problem) for one in found.problems]
+    assert isinstance(found, Faults), found
+    return [(one.line, one.problem) for one in found.faults]
 
 
 def fault(line: str) -> str:
@@ -53,7 +53,7 @@ def printed(text: object) -> str:
 
 def test_worked_night_as_a_file() -> None:
     """Gross 4306.3470, bilateral 1117.9610, multilateral 528.6030, and payments by largest remainder."""
-    assert as_dict(report(debts(WORKED_NIGHT))) == {
+    assert as_json(report(debts(WORKED_NIGHT))) == {
         "currencies": [
             {
                 "currency": "EUR",
@@ -254,8 +254,8 @@ def test_nothing_from_the_file_can_command_the_terminal() -> None:
     """Escape sequences are refused and shown as text; square brackets are not taken for colours."""
     content = HEADER + "\x1b[31mA,B,5,EUR\nA,B," + "9" * 300 + ",EUR\n"
     told = read(content)
-    assert isinstance(told, BadFile)
-    shown = printed(render_problems(told, "[bold]debts.csv"))
+    assert isinstance(told, Faults)
+    shown = printed(render_faults(told, "[bold]debts.csv"))
     assert "\x1b" not in shown
     assert "[bold]debts.csv:2: debtor '\\x1b[31mA' has characters" in shown
     assert "2 problems: nothing was netted" in shown
@@ -275,8 +275,8 @@ def test_the_terminal_shows_every_figure() -> None:
 
 def test_json_holds_no_floats() -> None:
     """Amounts are text in the JSON form, of results and of problems."""
-    text = json.dumps(as_dict(report(debts(WORKED_NIGHT))))
+    text = json.dumps(as_json(report(debts(WORKED_NIGHT))))
     assert json.loads(text, parse_float=pytest.fail)["currencies"][0]["gross"] == "4306.3470"
     bad = read(HEADER + "A,B,0,EUR\n")
-    assert isinstance(bad, BadFile)
-    assert problems_as_dict(bad) == {"errors": [{"line": 2, "problem": "amount is zero: leave the line out"}]}
+    assert isinstance(bad, Faults)
+    assert faults_as_json(bad) == {"errors": [{"line": 2, "problem": "amount is zero: leave the line out"}]}

@@ -1,0 +1,136 @@
+"""The worker: settles every night at the network's cut-off, and keeps partitions ahead of the calendar.
+
+The scheduler only nudges; the database decides what is due, so that workers may be many, late or killed.
+"""
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from queue import SimpleQueue
+from types import FrameType
+from zoneinfo import ZoneInfo
+
+from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]  # has no types
+from apscheduler.triggers.combining import OrTrigger  # type: ignore[import-untyped]  # has no types
+from apscheduler.triggers.cron import CronTrigger  # type: ignore[import-untyped]  # has no types
+from apscheduler.triggers.interval import IntervalTrigger  # type: ignore[import-untyped]  # has no types
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from network.errors import NetworkError
+from network.service import Network, ensure_partitions, network_now, read_network
+from settlement.errors import SettlementError
+from settlement.service import clear_due
+
+log = logging.getLogger(__name__)
+
+NUDGE_SECONDS = 60
+"""A cut-off that was missed is noticed within this time."""
+PARTITIONS_AHEAD = timedelta(days=62)
+
+Stop = SimpleQueue[None]
+"""Whatever is put here ends the worker. A queue, because a signal handler may put to it at any moment."""
+
+
+def run_worker(database: Engine, *, stop: Stop | None = None) -> None:
+    """Work until SIGTERM or SIGINT, or until something is put on `stop`; the night under way is finished.
+
+    Raises:
+        NotReady: the database holds no network.
+    """
+    stop = SimpleQueue() if stop is None else stop
+    with database.connect() as connection:
+        network = read_network(connection)
+    ending = threading.Event()
+    scheduler = BackgroundScheduler(timezone=UTC)
+    scheduler.add_job(
+        nudge,
+        _trigger(network),
+        args=(database, ending.is_set),
+        next_run_time=datetime.now(UTC),  # noqa: TID251  # a composition root; the scheduler's own clock
+        coalesce=True,
+        max_instances=1,
+        misfire_grace_time=None,
+    )
+    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+    with _signals(stop):
+        scheduler.start()
+        log.info("settling nights of %s at %s %s", network.name, network.cut_off, network.time_zone)
+        try:
+            stop.get()
+        finally:
+            ending.set()
+            scheduler.shutdown(wait=True)
+    log.info("the worker has ended")
+
+
+def nudge(database: Engine, stop: Callable[[], bool] = lambda: False) -> None:
+    """Make the partitions to come, and settle what is due; what fails is logged and tried again."""
+    try:
+        with database.begin() as connection:
+            today = network_now(connection).date()
+            ensure_partitions(connection, today, today + PARTITIONS_AHEAD)
+    except (NetworkError, SQLAlchemyError):
+        log.exception("partitions were not made; the next try is in %s seconds", NUDGE_SECONDS)
+    try:
+        with database.connect() as connection:
+            now = network_now(connection)
+        nights = clear_due(database, now, stop=stop)
+    except (NetworkError, SettlementError, SQLAlchemyError):
+        log.exception("a night was not settled; the next try is in %s seconds", NUDGE_SECONDS)
+        return
+    for night in nights:
+        log.info(
+            "settled %s: %s minor units of %s paid in and out, hash %s",
+            night.business_date,
+            night.payment_minor,
+            night.currency,
+            night.hashes["netted"].hex(),
+        )
+
+
+def next_nudges(network: Network, after: datetime, count: int) -> list[datetime]:
+    """When a worker that nudged at an instant does so next: every minute, and at the local cut-off."""
+    trigger = _trigger(network)
+    nudges = [after]
+    for _ in range(count):
+        nudges.append(trigger.get_next_fire_time(nudges[-1], nudges[-1]))
+    return nudges[1:]
+
+
+def _trigger(network: Network) -> OrTrigger:
+    """At the cut-off in the network's own time zone, and every minute."""
+    cut_off = network.cut_off
+    return OrTrigger(
+        [
+            CronTrigger(
+                hour=cut_off.hour,
+                minute=cut_off.minute,
+                second=cut_off.second,
+                timezone=ZoneInfo(network.time_zone),
+            ),
+            IntervalTrigger(seconds=NUDGE_SECONDS, timezone=UTC),
+        ]
+    )
+
+
+@contextmanager
+def _signals(stop: Stop) -> Iterator[None]:
+    """Let SIGTERM and SIGINT end the worker; only a process's main thread can be told."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        stop.put(None)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,127 @@
+"""The worker: catches up at once, ends when told, and leaves whole nights."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from datetime import time as local_time
+from queue import SimpleQueue
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import Engine, text
+
+from api.worker import next_nudges, nudge, run_worker
+from network.errors import NotReady
+from network.service import Network, set_clock
+from tests.coalition import START, new_card, run, sale, set_up
+
+PATIENCE_SECONDS = 60
+
+
+def settled(database: Engine) -> list[int]:
+    """Windows whose night is done."""
+    query = text("SELECT window_id FROM settlement_run WHERE state = 'netted' ORDER BY 1")
+    with database.connect() as connection:
+        return list(connection.execute(query).scalars())
+
+
+def business_until(database: Engine, at: datetime) -> None:
+    """A sale on the first day, and the network's clock put to an instant."""
+    live = set_up(database)
+    run(database, live, sale(new_card(database, live), 5_000, "sale"))
+    with database.begin() as connection:
+        set_clock(connection, at)
+
+
+def wait_for(ready: Callable[[], bool]) -> None:
+    """Wait until something is so, bounded."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not ready():
+        assert time.monotonic() < deadline, "nothing happened"
+        time.sleep(0.05)
+
+
+def test_missed_nights_are_caught_up_at_the_start(database: Engine) -> None:
+    """No cut-off needs to come: three missed nights are settled at once, and the worker ends when told."""
+    business_until(database, START + timedelta(days=3))
+    stop: SimpleQueue[None] = SimpleQueue()
+    worker = threading.Thread(target=run_worker, args=(database,), kwargs={"stop": stop})
+    worker.start()
+    try:
+        wait_for(lambda: len(settled(database)) == 3)
+    finally:
+        stop.put(None)
+        worker.join(PATIENCE_SECONDS)
+    assert not worker.is_alive()
+    assert settled(database) == [20170501, 20170502, 20170503]
+
+
+def test_sigterm_ends_the_process_with_success(database: Engine, database_url: str) -> None:
+    """A worker as an operator starts it settles, gets SIGTERM, and leaves with status 0."""
+    business_until(database, START + timedelta(days=2))
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "api.cli", "worker"],
+        env={**os.environ, "TESSERA_DATABASE_URL": database_url, "TESSERA_SCHEMA": "tessera"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        wait_for(lambda: len(settled(database)) == 2 or worker.poll() is not None)
+        worker.send_signal(signal.SIGTERM)
+        told, _ = worker.communicate(timeout=PATIENCE_SECONDS)
+    finally:
+        worker.kill()
+        worker.wait()
+    assert worker.returncode == 0, told
+    assert "the worker has ended" in told
+    assert settled(database) == [20170501, 20170502]
+
+
+def test_a_nudge_that_fails_is_logged_and_the_next_one_works(
+    database: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Contract terms that cannot be priced stop no worker; mended, the next nudge settles the night."""
+    business_until(database, START + timedelta(days=1))
+    with database.begin() as connection:
+        connection.execute(text("UPDATE network SET currency = 'EUR'"))
+    nudge(database)
+    assert "a night was not settled" in caplog.text
+    assert "the network settles in EUR" in caplog.text
+    assert settled(database) == []
+    with database.begin() as connection:
+        connection.execute(text("UPDATE network SET currency = 'USD'"))
+    nudge(database)
+    assert settled(database) == [20170501]
+
+
+def test_a_nudge_makes_the_partitions_that_will_be_needed(database: Engine) -> None:
+    """Two months ahead of the network's clock, however far that has gone."""
+    business_until(database, datetime(2018, 4, 20, tzinfo=UTC))
+    nudge(database, stop=lambda: True)
+    with database.connect() as connection:
+        made = [
+            connection.execute(text("SELECT to_regclass(:leaf)"), {"leaf": leaf}).scalar_one() is not None
+            for leaf in ("posting_p201804", "entry_p201806", "posting_p201806", "posting_p201807")
+        ]
+    assert made == [True, True, True, False]
+
+
+def test_a_database_without_a_network_is_refused(database: Engine) -> None:
+    """The worker says so instead of waiting for ever."""
+    with pytest.raises(NotReady, match="holds no network"):
+        run_worker(database)
+
+
+def test_nudges_come_every_minute_and_at_the_local_cut_off() -> None:
+    """Tallinn's cut-off at 03:30 is 00:30 UTC in summer and 01:30 in winter; between them, every minute."""
+    network = Network(name="t", time_zone="Europe/Tallinn", cut_off=local_time(3, 30), currency="EUR")
+    summer = next_nudges(network, datetime(2017, 7, 1, 0, 28, 50, tzinfo=UTC), 3)
+    assert [at.astimezone(UTC).strftime("%H:%M:%S") for at in summer] == ["00:29:50", "00:30:00", "00:31:00"]
+    winter = next_nudges(network, datetime(2017, 12, 1, 1, 29, 30, tzinfo=UTC), 1)
+    assert [at.astimezone(ZoneInfo("Europe/Tallinn")).strftime("%H:%M:%S") for at in winter] == ["03:30:00"]
