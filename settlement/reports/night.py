@@ -42,7 +42,7 @@ class Attention(msgspec.Struct, frozen=True):
 
 
 def write_operator_report(connection: Connection, window_id: int, directory: Path) -> Path:
-    """Write `night.html` for a cleared window into the folder of its business date.
+    """Write `_night.html` for a cleared window into the folder of its business date.
 
     Raises:
         NothingToReport: the window has not been cleared.
@@ -66,7 +66,7 @@ def write_operator_report(connection: Connection, window_id: int, directory: Pat
     )
     folder = directory / night.business_date.isoformat()
     folder.mkdir(parents=True, exist_ok=True)
-    return write_whole(folder / "night.html", page.encode())
+    return write_whole(folder / "_night.html", page.encode())
 
 
 def find_exceptions(

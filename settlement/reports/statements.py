@@ -1,5 +1,6 @@
 """A participant's statement of a night, as CSV and as a page."""
 
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -35,12 +36,19 @@ class Line(msgspec.Struct, frozen=True):
 class Statement(msgspec.Struct, frozen=True, kw_only=True):
     """One participant's night: its lines in order, and what it comes to."""
 
+    participant_id: int
     code: str
     name: str
     lines: Sequence[Line]
     final_minor: int
 
+    @property
+    def file_name(self) -> str:
+        """The code, or where that is more than letters, digits and hyphens, the number."""
+        return self.code if _FILE_NAME.fullmatch(self.code) else f"participant-{self.participant_id}"
 
+
+_FILE_NAME = re.compile("[a-z0-9][a-z0-9-]*")
 _COLUMNS = Line.__struct_fields__
 _ROW = ("participant_id", *_COLUMNS)
 
@@ -51,7 +59,7 @@ def write_statements(connection: Connection, window_id: int, directory: Path) ->
     Args:
         connection: Read from only.
         window_id: A window that has been cleared.
-        directory: Gets a folder named after the business date, with `<code>.csv` and `<code>.html`.
+        directory: Gets a folder named after the business date, in it `<code>.csv` and `<code>.html`.
     Returns:
         The files written.
     Raises:
@@ -69,13 +77,13 @@ def write_statements(connection: Connection, window_id: int, directory: Path) ->
             for line in statement.lines
         ]
         content = csv_bytes(("business_date", "participant", *_COLUMNS, "currency"), rows)
-        files.append(write_whole(folder / f"{statement.code}.csv", content))
+        files.append(write_whole(folder / f"{statement.file_name}.csv", content))
         sections = {
             section: [line for line in statement.lines if line.section == section] for section in SECTIONS
         }
         net = night.major(statement.final_minor)
         html = page.render(night=night, statement=statement, sections=sections, net=net)
-        files.append(write_whole(folder / f"{statement.code}.html", html.encode()))
+        files.append(write_whole(folder / f"{statement.file_name}.html", html.encode()))
     return files
 
 
@@ -99,6 +107,7 @@ def read_statements(connection: Connection, night: Night) -> list[Statement]:
         of_participant[participant_id].append(Line(*columns))
     return [
         Statement(
+            participant_id=position.participant_id,
             code=codes[position.participant_id],
             name=participants[position.participant_id].name,
             lines=of_participant[position.participant_id],
