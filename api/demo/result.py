@@ -160,26 +160,21 @@ def print_partners(console: Console, period: Period) -> None:
         title=f"Partners, {period.first} to {period.last}, {period.currency}",
         title_justify="left",
         title_style="bold",
+        show_footer=True,
     )
-    table.add_column("partner")
-    for heading in ("issued", "redeemed", "expired", "outstanding", "fees", "net position"):
-        table.add_column(heading, justify="right")
+    counts = {"issued": "issued", "redeemed": "redeemed", "expired": "lapsed"}
+    amounts = {"fees": "fees_minor", "net position": "net_minor"}
+    table.add_column("partner", "all")
+    for heading, name in counts.items():
+        table.add_column(heading, shown(_sum(period, name)), justify="right")
+    for heading, name in amounts.items():
+        table.add_column(heading, shown(_sum(period, name), is_money=True), justify="right")
     for one in period.partners:
-        points = (one.issued, one.redeemed, one.lapsed, one.outstanding)
         table.add_row(
-            one.participant.name,
-            *(f"{count:,}" for count in points),
-            shown(one.fees_minor, is_money=True),
-            shown(one.net_minor, is_money=True),
+            one.participant.code,
+            *(shown(getattr(one, name)) for name in counts.values()),
+            *(shown(getattr(one, name), is_money=True) for name in amounts.values()),
         )
-    table.add_section()
-    names = ("issued", "redeemed", "lapsed", "outstanding")
-    table.add_row(
-        "all partners",
-        *(f"{_sum(period, name):,}" for name in names),
-        shown(_sum(period, "fees_minor"), is_money=True),
-        shown(_sum(period, "net_minor"), is_money=True),
-    )
     console.print(table)
 
 

@@ -27,6 +27,7 @@ from config.settings import PROJECT, Settings
 from network.service import set_clock
 from settlement.reports import write_operator_report, write_statements
 from settlement.reports.network import write_network_report
+from settlement.reports.show import money
 from settlement.service import clear
 
 _NETWORK_FILE = PROJECT / "config" / "networks" / "demo.toml"
@@ -132,8 +133,8 @@ def _show(demo: Demo, database: Engine, refused: Counter[str], console: Console,
     for code, count in outcome.refusals.items():
         console.print(f"refused as {code}: {count:,}", highlight=False)
     console.print(
-        f"the pool holds {outcome.pool_holds:,f} {period.currency}, and the outstanding points require "
-        f"{outcome.pool_must_hold:,f}",
+        f"the pool holds {money(outcome.pool_holds)} {period.currency}, "
+        f"and the outstanding points require {money(outcome.pool_must_hold)}",
         highlight=False,
     )
     wrong = outcome.mismatches()
@@ -180,7 +181,7 @@ class _Speed(ProgressColumn):
     def render(self, task: Task) -> Text:
         elapsed = task.elapsed or 0.0
         speed = task.fields["entries"] / elapsed if elapsed else 0.0
-        return Text(f"{task.fields['entries']:>9,} entries {speed:>6,.0f}/s")
+        return Text(f"{task.fields['entries']:,} entries, {speed:,.0f}/s")
 
 
 class Bar:
@@ -217,7 +218,7 @@ class Bar:
     def day(self, on: date, *, singly: bool) -> None:
         """A business date begins."""
         self._cost = _SINGLE_COSTS if singly else 1
-        way = "signed requests" if singly else "files"
+        way = "one by one" if singly else "as files"
         self._progress.update(self._task, description=f"{on} {way}")
 
     def night(self) -> None:
