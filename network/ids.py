@@ -7,13 +7,19 @@ partition, the shard and the row; no index on entry_id alone is kept.
 
 import secrets
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 MEMBER_BITS = 40
 _MEMBER_MASK = (1 << MEMBER_BITS) - 1
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _VERSION = 7 << 76
 _VARIANT = 0b10 << 62
+
+
+def milliseconds_of(at: datetime) -> int:
+    """Whole milliseconds since 1970, exactly: a float would lose one here and there."""
+    return (at - _EPOCH) // timedelta(milliseconds=1)
 
 
 def mint(at: datetime, member_id: int, randbits: Callable[[int], int] = secrets.randbits) -> UUID:
@@ -24,10 +30,9 @@ def mint(at: datetime, member_id: int, randbits: Callable[[int], int] = secrets.
     """
     if not 0 <= member_id <= _MEMBER_MASK:
         raise ValueError(f"member number {member_id} does not fit {MEMBER_BITS} bits")
-    milliseconds = int(at.timestamp() * 1000)
     noise = randbits(34)
     return UUID(
-        int=milliseconds << 80
+        int=milliseconds_of(at) << 80
         | _VERSION
         | (noise >> 22) << 64
         | _VARIANT
@@ -43,12 +48,12 @@ def member_of(public: UUID) -> int:
 
 def floor_of(at: datetime) -> UUID:
     """The smallest id of an instant: the bound of a partition."""
-    return UUID(int=int(at.timestamp() * 1000) << 80)
+    return UUID(int=milliseconds_of(at) << 80)
 
 
 def recorded_at(public: UUID) -> datetime:
     """The instant an id was minted, to the millisecond."""
-    return datetime.fromtimestamp((public.int >> 80) / 1000, tz=UTC)
+    return _EPOCH + timedelta(milliseconds=public.int >> 80)
 
 
 def show(prefix: str, public: UUID) -> str:

@@ -312,7 +312,7 @@ def _lapse(
             "members": members,
             "unit": int(Unit.POINTS),
             "on": on,
-            "milliseconds": int(moment.now.timestamp() * 1000),
+            "milliseconds": ids.milliseconds_of(moment.now),
             "kind": int(EntryKind.EXPIRY),
             "operator": OPERATOR_ID,
             "window_id": moment.window_id,
