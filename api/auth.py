@@ -132,12 +132,11 @@ class KeyRing:
 class _Refused(Exception):
     """Ends the judging of a request with a problem."""
 
-    def __init__(self, code: str, detail: str, *, server_time: int = 0, close: bool = False) -> None:
+    def __init__(self, code: str, detail: str, server_time: int = 0) -> None:
         super().__init__(code)
         self.code = code
         self.detail = detail
         self.server_time = server_time
-        self.close = close
 
 
 class _Disconnected(Exception):
@@ -168,10 +167,19 @@ class SignatureAuth:
             await self._app(scope, receive, send)
             return
         limit = MAX_FILE_BYTES if path == FILES_PATH else MAX_BODY_BYTES
+        fields: dict[bytes, bytes] = dict(scope["headers"])
+        length = _announced_length(fields)
+        # What is refused before it is read is thrown away by the server, which is fine if it has a near end.
+        close = length > MAX_BODY_BYTES or b"transfer-encoding" in fields
         try:
-            verified, body = await self._judge(scope, receive, limit)
+            if length > limit:
+                raise _too_large(limit)
+            verified = await self._judge_head(scope, fields)
+            body = await _read_body(receive, limit)
+            close = False
+            await _judge_body(verified, body)
         except _Refused as refused:
-            await _answer(scope, send, refused)
+            await _answer(scope, send, refused, close=close)
         except _Disconnected:
             return
         else:
@@ -180,17 +188,12 @@ class SignatureAuth:
             state["key_id"] = verified.key.key_id
             await self._app(scope, _replay(body, receive), send)
 
-    async def _judge(self, scope: Scope, receive: Receive, limit: int) -> tuple[Verified, bytes]:
-        """Who signed the request, and its whole body.
+    async def _judge_head(self, scope: Scope, fields: Mapping[bytes, bytes]) -> Verified:
+        """Who signed the request.
 
         Raises:
             _Refused: with the problem that is the answer.
-            _Disconnected: nobody is there to answer.
         """
-        fields: dict[bytes, bytes] = dict(scope["headers"])
-        length = fields.get(b"content-length", b"")
-        if length.isdigit() and (len(length) > 10 or int(length) > limit):
-            raise _too_large(limit)
         if fields.get(b"content-encoding", b"identity").strip().lower() != b"identity":
             raise _Refused("media_type_unsupported", "send the body as it is, without a content encoding")
         head = RequestHead(
@@ -199,7 +202,7 @@ class SignatureAuth:
             scope["raw_path"].partition(b"?")[0],
             scope["query_string"],
             scope["headers"],
-            length.strip(b"0") != b"" or b"transfer-encoding" in fields,
+            _announced_length(fields) > 0 or b"transfer-encoding" in fields,
         )
         verified = await self._verify(head)
         if fields.get(b"host", b"").lower() not in self._hosts:
@@ -207,16 +210,7 @@ class SignatureAuth:
                 "signature_invalid",
                 f"the Host header must name {self._authority.decode()}, as the signature does",
             )
-        body = await _read_body(receive, limit)
-        # Hashing tens of megabytes takes long enough for others to notice, and frees the interpreter.
-        refused = (
-            verify_body(verified, body)
-            if len(body) <= MAX_BODY_BYTES
-            else await asyncio.to_thread(verify_body, verified, body)
-        )
-        if refused is not None:
-            raise _refusal(refused)
-        return verified, body
+        return verified
 
     async def _verify(self, head: RequestHead) -> Verified:
         asked_at = self._keyring.moment()
@@ -231,6 +225,23 @@ class SignatureAuth:
         return verified
 
 
+def _announced_length(fields: Mapping[bytes, bytes]) -> int:
+    """Content-Length, 0 without one; of a number beyond belief the first digits are enough."""
+    length = fields.get(b"content-length", b"")
+    return int(length[:20]) if length.isdigit() else 0
+
+
+async def _judge_body(verified: Verified, body: bytes) -> None:
+    """Refuse a body that is not the one that was signed."""
+    if len(body) <= MAX_BODY_BYTES:
+        refused = verify_body(verified, body)
+    else:
+        # Hashing tens of megabytes takes long enough for others to notice, and frees the interpreter.
+        refused = await asyncio.to_thread(verify_body, verified, body)
+    if refused is not None:
+        raise _refusal(refused)
+
+
 def _spellings(authority: bytes) -> frozenset[bytes]:
     """What a Host header may say of an authority: with its scheme's own port, too, where it names none."""
     if authority.rpartition(b":")[2].isdigit():
@@ -240,12 +251,11 @@ def _spellings(authority: bytes) -> frozenset[bytes]:
 
 def _refusal(refused: SignatureRefused) -> _Refused:
     at = refused.server_time
-    return _Refused(refused.code, refused.detail, server_time=0 if at is None else int(at.timestamp()))
+    return _Refused(refused.code, refused.detail, 0 if at is None else int(at.timestamp()))
 
 
 def _too_large(limit: int) -> _Refused:
-    # The rest of the body is not worth reading, so the connection cannot be used again.
-    return _Refused("body_too_large", f"at most {limit} bytes are taken at this address", close=True)
+    return _Refused("body_too_large", f"at most {limit} bytes are taken at this address")
 
 
 async def _read_body(receive: Receive, limit: int) -> bytes:
@@ -279,8 +289,8 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return replayed
 
 
-async def _answer(scope: Scope, send: Send, refused: _Refused) -> None:
-    """Answer a refused request with its problem."""
+async def _answer(scope: Scope, send: Send, refused: _Refused, *, close: bool) -> None:
+    """Answer a refused request with its problem; `close`: the connection cannot be used again."""
     said = problem(refused.code, refused.detail, request_id=scope.get("state", {}).get("request_id", ""))
     body = msgspec.json.encode(msgspec.structs.replace(said, server_time=refused.server_time))
     headers = [
@@ -291,7 +301,7 @@ async def _answer(scope: Scope, send: Send, refused: _Refused) -> None:
         headers.append((b"www-authenticate", b"Signature"))
     if said.status == 503:
         headers.append((b"retry-after", b"1"))
-    if refused.close:
+    if close:
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": said.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

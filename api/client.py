@@ -95,6 +95,7 @@ class SignedClient:
         now: Real time; signatures carry it.
         connections: How many requests may be under way at once.
         session: To share connections between clients of several keys; by default one of its own.
+        attempts: How often a request is sent before we give up.
     """
 
     def __init__(
@@ -106,6 +107,7 @@ class SignedClient:
         now: Callable[[], datetime],
         connections: int = MAX_CONNECTIONS,
         session: aiohttp.ClientSession | None = None,
+        attempts: int = MAX_ATTEMPTS,
     ) -> None:
         self._origin = str(URL(base_url).origin())
         self._authority = self._origin.partition("://")[2].lower()
@@ -115,6 +117,7 @@ class SignedClient:
         self._connections = connections
         self._session = session
         self._owns_session = session is None
+        self._attempts = attempts
 
     async def __aenter__(self) -> Self:
         if self._session is None:
@@ -171,13 +174,13 @@ class SignedClient:
                 ) as response:
                     answer = Answer(response.status, response.headers, await response.read())
             except _LOST as error:
-                if attempt >= MAX_ATTEMPTS:
+                if attempt >= self._attempts:
                     raise ServiceUnreachable(
                         f"{method} {url}: no answer in {attempt} attempts, last: {error!r}; is the server up?"
                     ) from error
                 wait = pause
             else:
-                if answer.status != 503 or attempt >= MAX_ATTEMPTS:
+                if answer.status != 503 or attempt >= self._attempts:
                     return answer
                 wait = max(pause, _retry_after(answer))
             await asyncio.sleep(min(wait, LONGEST_PAUSE_SECONDS))

@@ -150,8 +150,17 @@ def test_a_body_behind_an_unsigned_head_is_not_read() -> None:
             taken += 1
             yield bytes(1000)
 
-    assert sent(fields={}, content=chunks()).json()["code"] == "signature_missing"
+    answer = sent(fields={}, content=chunks())
+    assert (answer.json()["code"], answer.headers["connection"]) == ("signature_missing", "close")
     assert taken == 0
+
+
+def test_a_refusal_keeps_the_connection_where_the_body_has_a_near_end() -> None:
+    """What is announced and small is thrown away by the server; what is large is not waited for."""
+    small, large = sent(fields={}), sent(url="/v1/batches", fields={}, content=bytes(1048577))
+    assert "connection" not in small.headers
+    assert large.headers["connection"] == "close"
+    assert "connection" not in sent(fields=signed(), content=BODY + b" ").headers
 
 
 async def in_pieces(size: int) -> AsyncIterator[bytes]:
