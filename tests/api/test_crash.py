@@ -86,7 +86,7 @@ def sale(cards: list[int], till: int, number: int) -> dict[str, Any]:
 def test_a_server_killed_under_load_loses_and_doubles_nothing(
     database: Engine, database_url: str, tmp_path: Path
 ) -> None:
-    """Three kills in mid-load; after the retries each sale stands once, with the very answer that was given."""
+    """Three kills in mid-load; after the retries each sale stands once, as it was answered."""
     live = set_up(database)
     cards = [new_card(database, live, f"member-{number}") for number in range(5)]
     key = Ed25519PrivateKey.generate()
