@@ -190,11 +190,13 @@ class SignedClient:
 def open_session(connections: int = MAX_CONNECTIONS) -> aiohttp.ClientSession:
     """Connections kept alive for signed clients; the caller closes it. Needs a running event loop."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=30),
+        # Shorter than servers keep idle connections (uvicorn 5 s), else we write into ones they just closed.
+        connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=4),
         cookie_jar=aiohttp.DummyCookieJar(),
         skip_auto_headers=_LEFT_OUT,
         auto_decompress=False,
-        timeout=aiohttp.ClientTimeout(total=60),
+        # A file is answered piece by piece, so what counts is that something comes.
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60),
     )
 
 
