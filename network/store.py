@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from network import tables
-from network.bulk import equal_length, insert_from_arrays, insert_rows
+from network.bulk import bound_arrays, insert_from_arrays, insert_rows, integers, texts, uuids
 from network.errors import InvariantBroken, NotReady
 from network.ids import member_of
 from network.model import (
@@ -40,7 +40,9 @@ _MOMENT = text(
     "SELECT coalesce(n.clock, clock_timestamp()) AS now, w.window_id, w.business_date, w.lapsed_through"
     " FROM network n, clearing_window w WHERE w.closed_at IS NULL"
 )
-_CARDS = text("SELECT card_number, member_id, status FROM card WHERE card_number = ANY(:cards)")
+_CARDS = text(
+    "SELECT card_number, member_id, status FROM card WHERE card_number = ANY(CAST(:cards AS bigint[]))"
+)
 _MEMBER_IDS = text("SELECT nextval('member_id_seq') FROM generate_series(1, :count)")
 _CLAIM = insert_from_arrays(
     tables.idempotency,
@@ -48,22 +50,26 @@ _CLAIM = insert_from_arrays(
     "ORDER BY request_key ON CONFLICT (request_key) DO NOTHING RETURNING request_key",
 )
 _RECALL = text(
-    "SELECT request_key, content_hash, entry_id, refusal FROM idempotency WHERE request_key = ANY(:keys)"
+    "SELECT request_key, content_hash, entry_id, refusal FROM idempotency"
+    " WHERE request_key = ANY(CAST(:keys AS uuid[]))"
 )
 _REFUSE = text(
     "UPDATE idempotency i SET refusal = u.refusal"
     " FROM unnest(CAST(:keys AS uuid[]), CAST(:refusals AS text[])) AS u (request_key, refusal)"
-    " WHERE i.request_key = u.request_key AND i.request_key = ANY(:keys)"
+    " WHERE i.request_key = u.request_key AND i.request_key = ANY(CAST(:keys AS uuid[]))"
 )
-_FORGET = text("DELETE FROM idempotency WHERE request_key = ANY(:keys)")
+_FORGET = text("DELETE FROM idempotency WHERE request_key = ANY(CAST(:keys AS uuid[]))")
 _LOCK_ACCOUNTS = text(
-    "SELECT member_id FROM account WHERE member_id = ANY(:members) AND unit = :unit"
+    "SELECT member_id FROM account WHERE member_id = ANY(CAST(:members AS bigint[])) AND unit = :unit"
     " ORDER BY member_id FOR UPDATE"
 )
-_BALANCES = text("SELECT member_id, balance FROM account WHERE member_id = ANY(:members) AND unit = :unit")
+_BALANCES = text(
+    "SELECT member_id, balance FROM account"
+    " WHERE member_id = ANY(CAST(:members AS bigint[])) AND unit = :unit"
+)
 _LOTS = text(
     "SELECT member_id, issuer_id, terms_version, spendable_on, expires_on, remaining FROM lot"
-    " WHERE member_id = ANY(:members) AND unit = :unit AND remaining > 0"
+    " WHERE member_id = ANY(CAST(:members AS bigint[])) AND unit = :unit AND remaining > 0"
 )
 _ENTRIES = text(
     "SELECT e.* FROM unnest(CAST(:members AS bigint[]), CAST(:entries AS uuid[])) AS u (member_id, entry_id)"
@@ -80,7 +86,7 @@ _REVERSED = text(
 )
 _ENROLLED = text(
     "SELECT m.member_id, m.public_id, c.card_number FROM member m"
-    " JOIN card c ON c.member_id = m.member_id WHERE m.member_id = ANY(:members)"
+    " JOIN card c ON c.member_id = m.member_id WHERE m.member_id = ANY(CAST(:members AS bigint[]))"
 )
 
 _ENTRY_FIELDS = tuple(column.name for column in tables.entry.columns)
@@ -113,7 +119,7 @@ _DEBIT_LOTS = text(
 _CHANGE_BALANCES = text(
     "UPDATE account a SET balance = a.balance + u.change"
     " FROM unnest(CAST(:members AS bigint[]), CAST(:changes AS bigint[])) AS u (member_id, change)"
-    " WHERE a.member_id = ANY(:members) AND a.member_id = u.member_id AND a.unit = :unit"
+    " WHERE a.member_id = ANY(CAST(:members AS bigint[])) AND a.member_id = u.member_id AND a.unit = :unit"
 )
 
 
@@ -149,7 +155,7 @@ def load_cards(connection: Connection, numbers: Collection[int]) -> dict[int, Ca
     """Whose cards these are; unknown ones are missing."""
     if not numbers:
         return {}
-    rows = connection.execute(_CARDS, {"cards": list(numbers)})
+    rows = connection.execute(_CARDS, {"cards": integers(numbers)})
     return {row.card_number: CardState(row.member_id, row.status == "active") for row in rows}
 
 
@@ -176,15 +182,14 @@ def claim(
         "entry_id": entry_ids,
         "recorded_on": [recorded_on] * len(keys),
     }
-    equal_length(arrays)
-    return set(connection.execute(_CLAIM, arrays).scalars())
+    return set(connection.execute(_CLAIM, bound_arrays(tables.idempotency, arrays)).scalars())
 
 
 def recall(connection: Connection, keys: Collection[UUID]) -> dict[UUID, Recalled]:
     """What requests were answered before."""
     if not keys:
         return {}
-    rows = connection.execute(_RECALL, {"keys": list(keys)})
+    rows = connection.execute(_RECALL, {"keys": uuids(keys)})
     return {row.request_key: Recalled(row.content_hash, row.entry_id, row.refusal) for row in rows}
 
 
@@ -194,12 +199,12 @@ def load_members(
     """Lock accounts in order, then read them (and the lots of those whose points may be taken)."""
     if not members:
         return {}
-    wanted = {"members": sorted(members), "unit": int(Unit.POINTS)}
+    wanted = {"members": integers(members), "unit": int(Unit.POINTS)}
     connection.execute(_LOCK_ACCOUNTS, wanted)
     balances = connection.execute(_BALANCES, wanted).all()
     lots: dict[int, list[Lot]] = {member_id: [] for member_id in with_lots}
     if with_lots:
-        for row in connection.execute(_LOTS, {"members": sorted(with_lots), "unit": int(Unit.POINTS)}):
+        for row in connection.execute(_LOTS, {"members": integers(with_lots), "unit": int(Unit.POINTS)}):
             lots[row.member_id].append(Lot(*row[1:]))
     return {
         row.member_id: MemberState(member_id=row.member_id, balance=row.balance, lots=lots.get(row.member_id))
@@ -211,7 +216,10 @@ def load_entries(connection: Connection, entry_ids: Collection[UUID]) -> dict[UU
     """Earlier entries with their postings; unknown ids are missing. An id carries its member."""
     if not entry_ids:
         return {}
-    wanted = {"entries": list(entry_ids), "members": [member_of(entry_id) for entry_id in entry_ids]}
+    wanted = {
+        "entries": uuids(entry_ids),
+        "members": integers([member_of(entry_id) for entry_id in entry_ids]),
+    }
     postings: dict[UUID, list[Posting]] = {}
     for row in connection.execute(_POSTINGS, wanted).mappings():
         postings.setdefault(row["entry_id"], []).append(_posting(row))
@@ -230,7 +238,7 @@ def load_enrolled(connection: Connection, members: Collection[int]) -> dict[int,
     """Public id and first card of members."""
     if not members:
         return {}
-    rows = connection.execute(_ENROLLED, {"members": list(members)})
+    rows = connection.execute(_ENROLLED, {"members": integers(members)})
     return {row.member_id: (row.public_id, row.card_number) for row in rows}
 
 
@@ -251,14 +259,14 @@ def _posting(row: Mapping[Any, Any]) -> Posting:
 def refuse(connection: Connection, refusals: Mapping[UUID, str]) -> None:
     """Remember refusals beside the requests claimed for them."""
     if refusals:
-        arrays = {"keys": list(refusals), "refusals": list(refusals.values())}
+        arrays = {"keys": uuids(refusals), "refusals": texts(refusals.values())}
         _expect(connection.execute(_REFUSE, arrays).rowcount, len(refusals), "refusals remembered")
 
 
 def forget(connection: Connection, keys: Collection[UUID]) -> None:
     """Release requests whose refusal is not final."""
     if keys:
-        _expect(connection.execute(_FORGET, {"keys": list(keys)}).rowcount, len(keys), "requests released")
+        _expect(connection.execute(_FORGET, {"keys": uuids(keys)}).rowcount, len(keys), "requests released")
 
 
 def save(connection: Connection, decisions: Sequence[Decision]) -> None:
@@ -272,14 +280,14 @@ def save(connection: Connection, decisions: Sequence[Decision]) -> None:
     _save_enrolled(connection, [d for d in decisions if d.enrolled is not None])
     entries = [decision.entry for decision in decisions]
     arrays: dict[str, list[Any]] = {name: [getattr(e, name) for e in entries] for name in _ENTRY_FIELDS}
-    insert_rows(connection, _INSERT_ENTRIES, arrays)
+    insert_rows(connection, tables.entry, _INSERT_ENTRIES, arrays)
     moved = [(d.entry, posting) for d in decisions for posting in d.postings]
     if moved:
         arrays = {name: [getattr(p, name) for _, p in moved] for name in _POSTING_FIELDS[2:]}
         arrays["member_id"] = [entry.member_id for entry, _ in moved]
         arrays["entry_id"] = [entry.entry_id for entry, _ in moved]
         arrays["unit"] = [int(Unit.POINTS)] * len(moved)
-        insert_rows(connection, _INSERT_POSTINGS, arrays)
+        insert_rows(connection, tables.posting, _INSERT_POSTINGS, arrays)
         _save_lots(connection, moved)
         _save_balances(connection, moved)
     undone = [entry for entry in entries if entry.reverses is not None]
@@ -289,7 +297,7 @@ def save(connection: Connection, decisions: Sequence[Decision]) -> None:
         "points": [-entry.points for entry in undone],
         "amount_minor": [entry.amount_minor for entry in undone],
     }
-    insert_rows(connection, _INSERT_REVERSED, arrays)
+    insert_rows(connection, tables.reversed_points, _INSERT_REVERSED, arrays)
 
 
 def _save_enrolled(connection: Connection, decisions: Sequence[Decision]) -> None:
@@ -298,6 +306,7 @@ def _save_enrolled(connection: Connection, decisions: Sequence[Decision]) -> Non
     at = [d.entry.recorded_at for d in decisions]
     insert_rows(
         connection,
+        tables.member,
         _INSERT_MEMBERS,
         {
             "member_id": members,
@@ -311,13 +320,13 @@ def _save_enrolled(connection: Connection, decisions: Sequence[Decision]) -> Non
         "member_id": members,
         "issued_at": at,
     }
-    insert_rows(connection, _INSERT_CARDS, cards)
+    insert_rows(connection, tables.card, _INSERT_CARDS, cards)
     accounts: dict[str, list[Any]] = {
         "member_id": members,
         "unit": [int(Unit.POINTS)] * len(minted),
         "balance": [0] * len(minted),
     }
-    insert_rows(connection, _INSERT_ACCOUNTS, accounts)
+    insert_rows(connection, tables.account, _INSERT_ACCOUNTS, accounts)
 
 
 def _save_lots(connection: Connection, moved: Sequence[tuple[Entry, Posting]]) -> None:
@@ -337,9 +346,13 @@ def _save_lots(connection: Connection, moved: Sequence[tuple[Entry, Posting]]) -
     fed = [(*key, change) for key, change in changes.items() if change >= 0]
     drawn = [(*key, -change) for key, change in changes.items() if change < 0]
     if fed:
-        insert_rows(connection, _CREDIT_LOTS, _columns(fed))
+        insert_rows(connection, tables.lot, _CREDIT_LOTS, _columns(fed))
     if drawn:
-        _expect(connection.execute(_DEBIT_LOTS, _columns(drawn)).rowcount, len(drawn), "lots drawn")
+        _expect(
+            connection.execute(_DEBIT_LOTS, bound_arrays(tables.lot, _columns(drawn))).rowcount,
+            len(drawn),
+            "lots drawn",
+        )
 
 
 def _columns(rows: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:
@@ -352,7 +365,11 @@ def _save_balances(connection: Connection, moved: Sequence[tuple[Entry, Posting]
     changes: dict[int, int] = {}
     for entry, posting in moved:
         changes[entry.member_id] = changes.get(entry.member_id, 0) + lot_change(posting)
-    arrays = {"members": list(changes), "changes": list(changes.values()), "unit": int(Unit.POINTS)}
+    arrays = {
+        "members": integers(changes),
+        "changes": integers(changes.values()),
+        "unit": int(Unit.POINTS),
+    }
     _expect(connection.execute(_CHANGE_BALANCES, arrays).rowcount, len(changes), "balances changed")
 
 
