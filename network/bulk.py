@@ -6,7 +6,8 @@ several times, and that was the largest part of a batch's work in Python.
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date
-from typing import Any
+from decimal import Decimal
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
@@ -16,6 +17,7 @@ from sqlalchemy import (
     Date,
     DateTime,
     Integer,
+    Numeric,
     SmallInteger,
     Table,
     Text,
@@ -35,7 +37,14 @@ def array_of(column: Column[Any]) -> str:
     return f"CAST(:{column.name} AS {column.type.compile(_DIALECT)}[])"
 
 
-def insert_from_arrays(table: Table, columns: Sequence[str], tail: str = "") -> TextClause:
+class Insert(NamedTuple):
+    """A statement of `insert_from_arrays` and where it inserts."""
+
+    table: Table
+    statement: TextClause
+
+
+def insert_from_arrays(table: Table, columns: Sequence[str], tail: str = "") -> Insert:
     """INSERT … SELECT … FROM unnest(…), built once per use at import.
 
     Args:
@@ -45,9 +54,8 @@ def insert_from_arrays(table: Table, columns: Sequence[str], tail: str = "") -> 
     """
     names = ", ".join(columns)
     arrays = ", ".join(array_of(table.c[name]) for name in columns)
-    return text(  # the names come from our own table definitions
-        f"INSERT INTO {table.name} ({names}) SELECT {names} FROM unnest({arrays}) AS u ({names}) {tail}"
-    )
+    sql = f"INSERT INTO {table.name} ({names}) SELECT {names} FROM unnest({arrays}) AS u ({names}) {tail}"
+    return Insert(table, text(sql))
 
 
 def integers(values: Iterable[int | None]) -> str:
@@ -66,6 +74,11 @@ def dates(values: Iterable[date | None]) -> str:
     return "{" + ",".join("NULL" if value is None else f'"{value.isoformat()}"' for value in values) + "}"
 
 
+def decimals(values: Iterable[Decimal | None]) -> str:
+    """An array literal of exact decimals."""
+    return "{" + ",".join("NULL" if value is None else str(value) for value in values) + "}"
+
+
 def texts(values: Iterable[str | None]) -> str:
     """An array literal of texts, each quoted."""
     return "{" + ",".join("NULL" if value is None else _quoted(value) for value in values) + "}"
@@ -82,6 +95,7 @@ _LITERALS: Mapping[type, Callable[[Iterable[Any]], str]] = {
     Uuid: uuids,
     Date: dates,
     DateTime: dates,
+    Numeric: decimals,
     Text: texts,
 }
 
@@ -96,10 +110,8 @@ def bound_arrays(table: Table, arrays: Mapping[str, Collection[Any]]) -> dict[st
     return {name: _LITERALS[type(table.c[name].type)](values) for name, values in arrays.items()}
 
 
-def insert_rows(
-    connection: Connection, table: Table, statement: TextClause, arrays: Mapping[str, Sequence[Any]]
-) -> None:
-    """Run a statement of `insert_from_arrays` that must insert every row.
+def insert_rows(connection: Connection, insert: Insert, arrays: Mapping[str, Sequence[Any]]) -> None:
+    """Insert rows, all of them.
 
     Raises:
         InvariantBroken: the arrays differ in length, or rows went missing.
@@ -107,9 +119,9 @@ def insert_rows(
     expected = equal_length(arrays)
     if expected == 0:
         return
-    inserted = connection.execute(statement, bound_arrays(table, arrays)).rowcount
+    inserted = connection.execute(insert.statement, bound_arrays(insert.table, arrays)).rowcount
     if inserted != expected:
-        raise InvariantBroken(f"{table.name}: {inserted} of {expected} rows written")
+        raise InvariantBroken(f"{insert.table.name}: {inserted} of {expected} rows written")
 
 
 def equal_length(arrays: Mapping[str, Collection[Any]]) -> int:

@@ -182,7 +182,7 @@ def claim(
         "entry_id": entry_ids,
         "recorded_on": [recorded_on] * len(keys),
     }
-    return set(connection.execute(_CLAIM, bound_arrays(tables.idempotency, arrays)).scalars())
+    return set(connection.execute(_CLAIM.statement, bound_arrays(tables.idempotency, arrays)).scalars())
 
 
 def recall(connection: Connection, keys: Collection[UUID]) -> dict[UUID, Recalled]:
@@ -280,14 +280,14 @@ def save(connection: Connection, decisions: Sequence[Decision]) -> None:
     _save_enrolled(connection, [d for d in decisions if d.enrolled is not None])
     entries = [decision.entry for decision in decisions]
     arrays: dict[str, list[Any]] = {name: [getattr(e, name) for e in entries] for name in _ENTRY_FIELDS}
-    insert_rows(connection, tables.entry, _INSERT_ENTRIES, arrays)
+    insert_rows(connection, _INSERT_ENTRIES, arrays)
     moved = [(d.entry, posting) for d in decisions for posting in d.postings]
     if moved:
         arrays = {name: [getattr(p, name) for _, p in moved] for name in _POSTING_FIELDS[2:]}
         arrays["member_id"] = [entry.member_id for entry, _ in moved]
         arrays["entry_id"] = [entry.entry_id for entry, _ in moved]
         arrays["unit"] = [int(Unit.POINTS)] * len(moved)
-        insert_rows(connection, tables.posting, _INSERT_POSTINGS, arrays)
+        insert_rows(connection, _INSERT_POSTINGS, arrays)
         _save_lots(connection, moved)
         _save_balances(connection, moved)
     undone = [entry for entry in entries if entry.reverses is not None]
@@ -297,7 +297,7 @@ def save(connection: Connection, decisions: Sequence[Decision]) -> None:
         "points": [-entry.points for entry in undone],
         "amount_minor": [entry.amount_minor for entry in undone],
     }
-    insert_rows(connection, tables.reversed_points, _INSERT_REVERSED, arrays)
+    insert_rows(connection, _INSERT_REVERSED, arrays)
 
 
 def _save_enrolled(connection: Connection, decisions: Sequence[Decision]) -> None:
@@ -306,7 +306,6 @@ def _save_enrolled(connection: Connection, decisions: Sequence[Decision]) -> Non
     at = [d.entry.recorded_at for d in decisions]
     insert_rows(
         connection,
-        tables.member,
         _INSERT_MEMBERS,
         {
             "member_id": members,
@@ -320,13 +319,13 @@ def _save_enrolled(connection: Connection, decisions: Sequence[Decision]) -> Non
         "member_id": members,
         "issued_at": at,
     }
-    insert_rows(connection, tables.card, _INSERT_CARDS, cards)
+    insert_rows(connection, _INSERT_CARDS, cards)
     accounts: dict[str, list[Any]] = {
         "member_id": members,
         "unit": [int(Unit.POINTS)] * len(minted),
         "balance": [0] * len(minted),
     }
-    insert_rows(connection, tables.account, _INSERT_ACCOUNTS, accounts)
+    insert_rows(connection, _INSERT_ACCOUNTS, accounts)
 
 
 def _save_lots(connection: Connection, moved: Sequence[tuple[Entry, Posting]]) -> None:
@@ -346,7 +345,7 @@ def _save_lots(connection: Connection, moved: Sequence[tuple[Entry, Posting]]) -
     fed = [(*key, change) for key, change in changes.items() if change >= 0]
     drawn = [(*key, -change) for key, change in changes.items() if change < 0]
     if fed:
-        insert_rows(connection, tables.lot, _CREDIT_LOTS, _columns(fed))
+        insert_rows(connection, _CREDIT_LOTS, _columns(fed))
     if drawn:
         _expect(
             connection.execute(_DEBIT_LOTS, bound_arrays(tables.lot, _columns(drawn))).rowcount,

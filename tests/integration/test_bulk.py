@@ -1,6 +1,7 @@
 """Array literals: what PostgreSQL reads is what was written, hostile text included."""
 
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from uuid import UUID
 
 import pytest
@@ -9,7 +10,16 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
 from network import tables
-from network.bulk import bound_arrays, dates, insert_from_arrays, insert_rows, integers, texts, uuids
+from network.bulk import (
+    bound_arrays,
+    dates,
+    decimals,
+    insert_from_arrays,
+    insert_rows,
+    integers,
+    texts,
+    uuids,
+)
 from network.errors import InvariantBroken
 from network.model import EntryKind
 
@@ -44,6 +54,8 @@ def test_numbers_ids_and_dates_survive(database: Engine) -> None:
     one = UUID("015bc358-5e3b-7fff-bfff-ff0000001267")
     assert read(database, "uuid", uuids([one, None])) == [one, None]
     assert read(database, "date", dates([date(2017, 5, 1), None])) == [date(2017, 5, 1), None]
+    exact = [Decimal("0.00000001"), Decimal("1E+3"), Decimal("-12345678901234567890.5"), None]
+    assert read(database, "numeric", decimals(exact)) == exact
     at = datetime(2017, 5, 1, 9, 30, 0, 123456, tzinfo=UTC)
     assert read(database, "timestamptz", dates([at])) == [at]
 
@@ -60,4 +72,4 @@ def test_rows_that_go_missing_are_an_error(database: Engine) -> None:
     statement = insert_from_arrays(tables.account, columns, "ON CONFLICT DO NOTHING")
     arrays = {"member_id": [1, 1], "unit": [1, 1], "balance": [0, 0]}
     with database.begin() as connection, pytest.raises(InvariantBroken, match="account: 1 of 2 rows"):
-        insert_rows(connection, tables.account, statement, arrays)
+        insert_rows(connection, statement, arrays)
