@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
-PIP := $(RUN) -m pip install --quiet --constraint constraints.txt
+PIP := PYTHONWARNINGS=ignore $(RUN) -m pip install --quiet --constraint constraints.txt
 
 # Settings of pip that a user may carry and that would break an environment of our own.
 export PIP_CONSTRAINT := constraints.txt
