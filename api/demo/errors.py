@@ -17,5 +17,5 @@ class NetworkFileInvalid(DemoError):
     """A network file has a fault; the text names file and field."""
 
 
-class ServerFailed(DemoError):
-    """The demo's API server did not start, or answered what it must not."""
+class AnswerUnexpected(DemoError):
+    """The API answered what it must not."""

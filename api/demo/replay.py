@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from api.bodies import AccrualBody, EnrolmentBody, RedemptionBody
 from api.client import Answer, SignedClient, open_session
 from api.demo.dataset import COUPON_MINOR, COUPON_POINTS, Coupon, Day, Sale
-from api.demo.errors import ServerFailed
+from api.demo.errors import AnswerUnexpected
 
 TILLS = 64
 """Requests under way at once when sales are sent one by one."""
@@ -83,7 +83,7 @@ class Replay:
             household: entry["card"] for household, entry in zip(households, entries, strict=True) if entry
         }
         if len(self._cards) != len(households):
-            raise ServerFailed(f"of {len(households)} households {len(self._cards)} were enrolled")
+            raise AnswerUnexpected(f"of {len(households)} households {len(self._cards)} were enrolled")
 
     async def send_files(self, day: Day) -> None:
         """A day as files: the coupons, partner after partner; then the sales, all partners at once."""
@@ -119,14 +119,16 @@ class Replay:
         """Send a file; the entry of each line, None where it was refused.
 
         Raises:
-            ServerFailed: the file was not taken, a line has no answer, or is answered by more than a refusal.
+            AnswerUnexpected: the file was not taken, a line has no answer, or is answered by more than a refusal.
         """
         answer = await self._clients[partner_id].post_ndjson(_FILES, lines)
         if answer.status != 200:
-            raise ServerFailed(f"a file of partner {partner_id}: {answer.status} {_code(answer)}")
+            raise AnswerUnexpected(f"a file of partner {partner_id}: {answer.status} {_code(answer)}")
         answers = answer.lines()
         if len(answers) != len(lines):
-            raise ServerFailed(f"a file of partner {partner_id}: {len(lines)} lines, {len(answers)} answers")
+            raise AnswerUnexpected(
+                f"a file of partner {partner_id}: {len(lines)} lines, {len(answers)} answers"
+            )
         for line, one in zip(lines, answers, strict=True):
             if one["status"] != _ACCEPTED:
                 self._count_refusal(one["status"], one["code"], line.reference)
@@ -135,7 +137,7 @@ class Replay:
 
     def _count_refusal(self, status: int, code: str, reference: str) -> None:
         if status != _REFUSED:
-            raise ServerFailed(
+            raise AnswerUnexpected(
                 f"request {reference}: answered {status} {code}, which is no refusal of a rule"
             )
         self.refusals[code] += 1

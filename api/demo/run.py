@@ -13,13 +13,13 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.text import Text
 from sqlalchemy import Engine
 
+from api.child import ServerFailed, running_server
 from api.client import ClientError
 from api.demo.dataset import MAY, SPRING, YEAR, Shopping, load_shopping
 from api.demo.errors import DemoError
 from api.demo.network_file import NetworkFile, read_network_file
 from api.demo.replay import Replay
 from api.demo.result import print_controls, print_partners, read_outcome
-from api.demo.server import running_server
 from api.demo.setup import FOUNDED_AT, SCHEMA, found_network, make_fresh_schema, make_signers
 from api.verification import verify_ledger
 from config.database import open_database
@@ -72,7 +72,7 @@ def run_demo(settings: Settings, *, year: bool, out: Path) -> int:
         out.mkdir(parents=True, exist_ok=True)
         with open_database(settings.model_copy(update={"database_schema": SCHEMA})) as database:
             return _run(demo, database, console)
-    except (DemoError, ClientError) as error:
+    except (DemoError, ClientError, ServerFailed) as error:
         console.print(f"demo: {error}", style="bold red", markup=False, highlight=False)
         return 1
     except KeyboardInterrupt:
@@ -95,14 +95,14 @@ def _run(demo: Demo, database: Engine, console: Console) -> int:
     )
     nights = Nights(database, version, demo.out / "statements")
     environment = {"TESSERA_SCHEMA": SCHEMA, "TESSERA_LOG_LEVEL": "warning"}
-    with running_server(environment, demo.out / "server.log") as base_url:
-        console.print(f"The API server answers at {base_url}; replaying {len(demo.dates)} days.")
+    with running_server(environment, demo.out / "server.log") as server:
+        console.print(f"The API server answers at {server.base_url}; replaying {len(demo.dates)} days.")
         keys = {one.partner_id: (one.key_id, one.private_key) for one in signers.values()}
         with (
             Bar(demo, console) as bar,
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
-            replay = Replay(base_url, keys, demo.spec.currency, now=_now, sent=bar.sent)
+            replay = Replay(server.base_url, keys, demo.spec.currency, now=_now, sent=bar.sent)
             runner.run(_replay(demo, replay, nights, bar))
     return _show(demo, database, replay.refusals, console, started)
 

@@ -10,13 +10,9 @@ import json
 import os
 import platform
 import re
-import socket
 import statistics
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,8 +25,9 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Engine, text
 
+from api.child import running_server
 from config.database import migrate, open_database
-from config.settings import Settings, load_settings
+from config.settings import load_settings
 from network.batch import execute
 from network.service import ensure_partitions
 from partners.model import PartnerKey
@@ -76,16 +73,21 @@ def main() -> int:
         key = Ed25519PrivateKey.generate()
         cards = _prepare(database, key, options.members)
         _pgbench(database, "-i", "-q", "-s", str(SCALE))
-        with _server(settings, database) as (host, port):
+        environment = {
+            "TESSERA_SCHEMA": SCHEMA,
+            "TESSERA_DATABASE_URL": database.url.render_as_string(hide_password=False),
+            "TESSERA_LOG_LEVEL": "warning",
+        }
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        with running_server(environment, options.out.with_suffix(".log")) as server:
             rounds = [
-                _round(console, database, Till(key, cards, f"{host}:{port}"), number, options)
+                _round(console, database, Till(key, cards, server.authority), number, options)
                 for number in range(1, options.rounds + 1)
             ]
         report = {"machine": _machine(), "settings": _settings(database), "rounds": rounds}
         with database.begin() as connection:
             connection.execute(text(f"DROP SCHEMA {SCHEMA} CASCADE"))
             connection.execute(text(f"DROP SCHEMA {PGBENCH_SCHEMA} CASCADE"))
-    options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(report, indent=2) + "\n")
     _print(console, rounds)
     console.print(f"written to {options.out}")
@@ -112,40 +114,6 @@ def _prepare(database: Engine, key: Ed25519PrivateKey, members: int) -> list[int
         batch = [enrol(f"m{number}", at=today) for number in range(start, min(start + 2_000, members))]
         cards += [reply.enrolled.card_number for reply in execute(database, batch, live) if reply.enrolled]
     return cards
-
-
-@contextmanager
-def _server(settings: Settings, database: Engine) -> Iterator[tuple[str, int]]:
-    """The API as its own process on a free loopback port; ended by its id."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {
-        **os.environ,
-        "TESSERA_SCHEMA": SCHEMA,
-        "TESSERA_DATABASE_URL": database.url.render_as_string(hide_password=False),
-        "TESSERA_HOST": "127.0.0.1",
-        "TESSERA_PORT": str(port),
-        "TESSERA_LOG_LEVEL": "warning",
-    }
-    process = subprocess.Popen([sys.executable, "-m", "api.cli", "serve"], env=environment)
-    try:
-        _await_port(process, port)
-        yield "127.0.0.1", port
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _await_port(process: "subprocess.Popen[bytes]", port: int) -> None:
-    for _ in range(300):
-        if process.poll() is not None:
-            raise RuntimeError(f"the server ended with status {process.returncode}")
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise RuntimeError("the server did not begin to listen within 30 seconds")
 
 
 def _round(
