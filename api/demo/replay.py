@@ -119,7 +119,7 @@ class Replay:
         """Send a file; the entry of each line, None where it was refused.
 
         Raises:
-            AnswerUnexpected: the file was not taken, a line has no answer, or is answered by more than a refusal.
+            AnswerUnexpected: the file was not taken, or a line has no answer, or not one that a rule gives.
         """
         answer = await self._clients[partner_id].post_ndjson(_FILES, lines)
         if answer.status != 200:
