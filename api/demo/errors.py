@@ -19,3 +19,7 @@ class NetworkFileInvalid(DemoError):
 
 class AnswerUnexpected(DemoError):
     """The API answered what it must not."""
+
+
+class DemoBusy(DemoError):
+    """The demo's schema is in use."""

@@ -6,7 +6,7 @@ coupons refused.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -89,9 +89,10 @@ class Replay:
         """A day as files: the coupons, partner after partner; then the sales, all partners at once."""
         for partner_id, coupons in _by_partner(day.coupons).items():
             await self._file(partner_id, [self._redemption(coupon) for coupon in coupons])
-        async with asyncio.TaskGroup() as group:
-            for partner_id, sales in _by_partner(day.sales).items():
-                group.create_task(self._file(partner_id, [self._accrual(sale) for sale in sales]))
+        await _together(
+            self._file(partner_id, [self._accrual(sale) for sale in sales])
+            for partner_id, sales in _by_partner(day.sales).items()
+        )
 
     async def send_singly(self, day: Day) -> None:
         """A day request by request: many tills at once, each serving its own cards in order."""
@@ -99,10 +100,7 @@ class Replay:
         ordered: list[Coupon | Sale] = [*day.coupons, *day.sales]
         for one in ordered:
             tills[one.household % TILLS].append(one)
-        async with asyncio.TaskGroup() as group:
-            for queue in tills:
-                if queue:
-                    group.create_task(self._serve(queue))
+        await _together(self._serve(queue) for queue in tills if queue)
 
     async def _serve(self, queue: Iterable[Coupon | Sale]) -> None:
         for one in queue:
@@ -162,6 +160,16 @@ class Replay:
             amount_minor=COUPON_MINOR,
             currency=self._currency,
         )
+
+
+async def _together(work: Iterable[Coroutine[Any, Any, object]]) -> None:
+    """Do all at once. What breaks first ends the others, and is raised as itself."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for one in work:
+                group.create_task(one)
+    except ExceptionGroup as group_error:
+        raise group_error.exceptions[0] from None
 
 
 def _by_partner(rows: Iterable[_Row]) -> dict[int, list[_Row]]:

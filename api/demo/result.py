@@ -24,7 +24,9 @@ _ENTRIES = text(
     WHERE e.kind = :kind AND w.business_date >= :first AND w.business_date < :end GROUP BY 1
     """
 )
-_REFUSALS = text("SELECT refusal, count(*) FROM idempotency WHERE refusal IS NOT NULL GROUP BY 1 ORDER BY 1")
+_REFUSALS = text(
+    "SELECT refusal, count(*) AS times FROM idempotency WHERE refusal IS NOT NULL GROUP BY 1 ORDER BY 1"
+)
 _MEMBERS = text("SELECT count(*) FROM member JOIN card USING (member_id)")
 _NIGHTS = text(
     """
@@ -74,7 +76,7 @@ def read_outcome(
         refused_by_answers: Refusals as the partners were answered, by code.
         period: The nights as the reports see them.
     """
-    refusals: dict[str, int] = dict(connection.execute(_REFUSALS).tuples().all())
+    refusals: dict[str, int] = {row.refusal: row.times for row in connection.execute(_REFUSALS)}
     nights = connection.execute(_NIGHTS).one()
     controls = [
         Control("members with a card", len(shopping.households), connection.execute(_MEMBERS).scalar_one()),

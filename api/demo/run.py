@@ -1,6 +1,7 @@
 """`tessera demo`: a network of eleven partners, real purchases, every night settled, and a report."""
 
 import asyncio
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
@@ -20,7 +21,7 @@ from api.demo.errors import DemoError
 from api.demo.network_file import NetworkFile, read_network_file
 from api.demo.replay import Replay
 from api.demo.result import print_controls, print_partners, read_outcome
-from api.demo.setup import FOUNDED_AT, SCHEMA, found_network, make_fresh_schema, make_signers
+from api.demo.setup import FOUNDED_AT, SCHEMA, alone, found_network, make_fresh_schema, make_signers
 from api.verification import verify_ledger
 from config.database import open_database
 from config.settings import PROJECT, Settings
@@ -63,15 +64,15 @@ def run_demo(settings: Settings, *, year: bool, out: Path) -> int:
     """
     console = Console()
     first, end = YEAR if year else (SPRING[0], MAY[1])
+    own = settings.model_copy(update={"database_schema": SCHEMA})
     try:
         spec = read_network_file(_NETWORK_FILE)
         shopping = load_shopping(spec.partner_ids)
         print_controls(console, "The purchases", ("published", "counted"), shopping.controls)
         dates = [first + timedelta(days=number) for number in range((end - first).days)]
-        demo = Demo(spec=spec, shopping=shopping, dates=dates, out=out)
-        out.mkdir(parents=True, exist_ok=True)
-        with open_database(settings.model_copy(update={"database_schema": SCHEMA})) as database:
-            return _run(demo, database, console)
+        with open_database(own) as database:
+            demo = Demo(spec=spec, shopping=shopping, dates=dates, out=out)
+            return run_on(database, own, demo, console)
     except (DemoError, ClientError, ServerFailed) as error:
         console.print(f"demo: {error}", style="bold red", markup=False, highlight=False)
         return 1
@@ -80,31 +81,60 @@ def run_demo(settings: Settings, *, year: bool, out: Path) -> int:
         return 130
 
 
-def _run(demo: Demo, database: Engine, console: Console) -> int:
+def run_on(database: Engine, settings: Settings, demo: Demo, console: Console) -> int:
+    """Replay, settle, check and print; the exit status.
+
+    Args:
+        database: An engine on the demo's schema, which is made afresh.
+        settings: The ones that opened it, for the server.
+        demo: What to replay.
+        console: To print on.
+    """
     started = _now()
+    _clean(demo.out)
     signers = make_signers(demo.spec.partner_ids)
-    make_fresh_schema(database)
-    version = found_network(
-        database,
-        demo.spec,
-        _PROGRAMME_FILE.read_text(encoding="utf-8"),
-        demo.shopping.outlets,
-        signers,
-        first=demo.dates[0],
-        now=started,
-    )
-    nights = Nights(database, version, demo.out / "statements")
-    environment = {"TESSERA_SCHEMA": SCHEMA, "TESSERA_LOG_LEVEL": "warning"}
-    with running_server(environment, demo.out / "server.log") as server:
-        console.print(f"The API server answers at {server.base_url}; replaying {len(demo.dates)} days.")
-        keys = {one.partner_id: (one.key_id, one.private_key) for one in signers.values()}
-        with (
-            Bar(demo, console) as bar,
-            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-        ):
-            replay = Replay(server.base_url, keys, demo.spec.currency, now=_now, sent=bar.sent)
-            runner.run(_replay(demo, replay, nights, bar))
-    return _show(demo, database, replay.refusals, console, started)
+    with alone(database):
+        make_fresh_schema(database)
+        found_network(
+            database,
+            demo.spec,
+            _PROGRAMME_FILE.read_text(encoding="utf-8"),
+            demo.shopping.outlets,
+            signers,
+            first=demo.dates[0],
+            now=started,
+        )
+        nights = Nights(database, demo.out / "statements")
+        with running_server(_environment(settings), demo.out / "server.log") as server:
+            console.print(f"The API server answers at {server.base_url}; replaying {len(demo.dates)} days.")
+            keys = {one.partner_id: (one.key_id, one.private_key) for one in signers.values()}
+            with (
+                Bar(demo, console) as bar,
+                asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+            ):
+                replay = Replay(server.base_url, keys, demo.spec.currency, now=_now, sent=bar.sent)
+                runner.run(_replay(demo, replay, nights, bar))
+        status = _show(demo, database, replay.refusals, console)
+    console.print(f"took {(_now() - started).seconds} s", highlight=False)
+    return status
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """The settings as the server reads them; an empty variable counts as unset."""
+    url = settings.database_url
+    return {
+        "TESSERA_DATABASE_URL": "" if url is None else url.get_secret_value(),
+        "TESSERA_HOME": "" if settings.home is None else str(settings.home.expanduser().absolute()),
+        "TESSERA_SCHEMA": settings.database_schema,
+        "TESSERA_LOG_LEVEL": "warning",
+    }
+
+
+def _clean(out: Path) -> None:
+    """Make the folder, and remove the statements of an earlier run, which may have had more nights."""
+    out.mkdir(parents=True, exist_ok=True)
+    for night in (out / "statements").glob("20[0-9][0-9]-[0-9][0-9]-[0-9][0-9]"):
+        shutil.rmtree(night)
 
 
 async def _replay(demo: Demo, replay: Replay, nights: "Nights", bar: "Bar") -> None:
@@ -121,7 +151,7 @@ async def _replay(demo: Demo, replay: Replay, nights: "Nights", bar: "Bar") -> N
             bar.night()
 
 
-def _show(demo: Demo, database: Engine, refused: Counter[str], console: Console, started: datetime) -> int:
+def _show(demo: Demo, database: Engine, refused: Counter[str], console: Console) -> int:
     """Report, check and print; the exit status."""
     report = demo.out / "report.html"
     with database.connect() as connection:
@@ -142,9 +172,9 @@ def _show(demo: Demo, database: Engine, refused: Counter[str], console: Console,
         wrong.append(f"verify found {problems} problems in the ledger")
     for one in wrong:
         console.print(f"WRONG: {one}", style="bold red", markup=False, highlight=False)
-    seconds = (_now() - started).seconds
+    console.print(f"report: {report}\nstatements: {demo.out / 'statements'}", highlight=False)
     console.print(
-        f"report: {report}\nstatements: {demo.out / 'statements'}\ntook {seconds} s", highlight=False
+        f"the ledger stays in the schema {SCHEMA}: TESSERA_SCHEMA={SCHEMA} tessera verify", highlight=False
     )
     return 1 if wrong else 0
 
@@ -152,9 +182,8 @@ def _show(demo: Demo, database: Engine, refused: Counter[str], console: Console,
 class Nights:
     """Ends business dates: sets the clock, clears, and writes the night's papers."""
 
-    def __init__(self, database: Engine, programme_version: int, directory: Path) -> None:
+    def __init__(self, database: Engine, directory: Path) -> None:
         self._database = database
-        self._programme_version = programme_version
         self._directory = directory
 
     def open(self, on: date) -> None:
@@ -165,7 +194,7 @@ class Nights:
         """Put the clock at midnight, clear the date and write its statements."""
         midnight = datetime.combine(on + timedelta(days=1), time(), tzinfo=UTC)
         self._set_clock(midnight)
-        night = clear(self._database, on, at=midnight, programme_version=self._programme_version)
+        night = clear(self._database, on, at=midnight)
         with self._database.connect() as connection:
             write_statements(connection, night.window_id, self._directory)
             write_operator_report(connection, night.window_id, self._directory)

@@ -1,13 +1,16 @@
 """Makes the demo's network in a schema of its own: participants, terms, outlets, keys, programme, window."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, NullPool, create_engine, text
+from sqlalchemy.exc import DBAPIError
 
+from api.demo.errors import DemoBusy
 from api.demo.network_file import NetworkFile
 from config.database import ensure_schema, migrate
 from network.service import Network, apply_programme, create_network, ensure_partitions, open_first_window
@@ -17,6 +20,8 @@ from partners.store import add_key, add_outlets, add_participants, add_terms
 SCHEMA = "tessera_demo"
 FOUNDED_AT = datetime(2016, 12, 31, 12, tzinfo=UTC)
 """Where the network clock stands when members are enrolled, the day before the first purchase."""
+_ONE_DEMO = 7_835_231_904_413
+"""Key of the advisory lock that a running demo holds."""
 _PARTITIONS = (date(2016, 12, 1), date(2018, 1, 31))
 
 
@@ -40,14 +45,34 @@ def make_signers(partner_ids: Mapping[str, int]) -> dict[int, Signer]:
     }
 
 
+@contextmanager
+def alone(database: Engine) -> Iterator[None]:
+    """For the length of a block, keep other demos off this database: each would drop the other's schema.
+
+    Raises:
+        DemoBusy: one is running.
+    """
+    # a connection of its own, for the lock goes only when it is closed
+    own = create_engine(database.url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with own.connect() as connection:
+        if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _ONE_DEMO}).scalar():
+            raise DemoBusy("another demo is running on this database: wait for it, or end it")
+        yield
+
+
 def make_fresh_schema(database: Engine) -> None:
-    """Drop what the last demo left and migrate an empty schema; the schema is the demo's own."""
-    with database.begin() as connection:
-        connection.execute(text(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE"))
+    """Drop what the last demo left and migrate an empty schema; the schema is the demo's own.
+
+    Raises:
+        DemoBusy: somebody reads or writes the old one and will not let go.
+    """
+    try:
+        with database.begin() as connection:
+            connection.execute(text(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE"))
+    except DBAPIError as error:
+        raise DemoBusy(f"cannot drop the last demo's schema {SCHEMA}: {error.orig}") from error
     with database.begin() as connection:
         ensure_schema(connection, SCHEMA)
-    # what the pool's connections had prepared is gone with the old tables
-    database.dispose()
     migrate(database)
 
 
@@ -60,7 +85,7 @@ def found_network(
     *,
     first: date,
     now: datetime,
-) -> int:
+) -> None:
     """Write the whole network in one transaction and open the window of its first business date.
 
     Args:
@@ -71,8 +96,6 @@ def found_network(
         signers: Whose public keys are registered.
         first: The first business date.
         now: Real time, from which the keys are valid.
-    Returns:
-        The programme's version.
     """
     with database.begin() as connection:
         ensure_partitions(connection, *_PARTITIONS)
@@ -99,5 +122,5 @@ def found_network(
                     not_before=now - timedelta(minutes=5),
                 ),
             )
+        apply_programme(connection, programme, at=FOUNDED_AT, applied_by="demo maker")
         open_first_window(connection, first, FOUNDED_AT)
-        return apply_programme(connection, programme, at=FOUNDED_AT, applied_by="demo maker")
