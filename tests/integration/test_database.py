@@ -77,7 +77,7 @@ def test_a_role_without_the_right_to_make_a_schema_is_told_so(empty_database: UR
     """Where the schema is missing and may not be made, the error names it and what to grant."""
     engine = make_engine(empty_database, schema="tessera")
     with engine.begin() as connection:
-        connection.execute(text("SET ROLE pg_monitor"))
+        connection.execute(text(f'REVOKE CREATE ON DATABASE "{empty_database.database}" FROM CURRENT_USER'))
         with pytest.raises(DatabaseError, match=r"'tessera'.*GRANT CREATE ON DATABASE"):
             module.ensure_schema(connection, "tessera")
     engine.dispose()
