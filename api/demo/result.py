@@ -1,5 +1,7 @@
-"""What the demo's ledger holds, beside what the data says it must: read back from the database, never counted
-by who sent it. And how it is shown in the terminal."""
+"""What the demo's ledger holds beside what the data says it must, and how that looks in the terminal.
+
+The ledger's figures are read back from the database; none is counted by who sent it.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,19 +13,18 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection, text
 
-from api.demo.dataset import COUPON_MINOR, MAY, Control, Shopping
+from api.demo.dataset import COUPON_MINOR, MAY, SPRING, YEAR, Control, Shopping
 from network.model import EntryKind
 from network.service import load_rules
 from settlement.reports.period import Period
 
 _ENTRIES = text(
     """
-    SELECT w.business_date >= :may AND w.business_date < :june AS in_may, count(*) AS entries,
-        sum(e.amount_minor)::bigint AS amount_minor, sum(e.points)::bigint AS points
-    FROM entry e JOIN clearing_window w USING (window_id)
-    WHERE e.kind = :kind AND w.business_date >= :first AND w.business_date < :end GROUP BY 1
+    SELECT w.business_date, count(*) AS entries, sum(e.amount_minor)::bigint AS amount_minor
+    FROM entry e JOIN clearing_window w USING (window_id) WHERE e.kind = :kind GROUP BY 1
     """
 )
+_PARTS = {"January to April": SPRING, "May": MAY, "June and later": (MAY[1], YEAR[1])}
 _REFUSALS = text(
     "SELECT refusal, count(*) AS times FROM idempotency WHERE refusal IS NOT NULL GROUP BY 1 ORDER BY 1"
 )
@@ -97,32 +98,25 @@ def read_outcome(
 def _entry_controls(
     connection: Connection, shopping: Shopping, dates: Sequence[date], refused: int
 ) -> Iterable[Control]:
-    """Accruals and redemptions, May apart, because it goes another way."""
-    whole_year = dates[-1] >= MAY[1]
-    bounds = {"first": dates[0], "end": date(2018, 2, 1), "may": MAY[0], "june": MAY[1]}
-    accruals = {
-        row.in_may: row for row in connection.execute(_ENTRIES, {**bounds, "kind": int(EntryKind.ACCRUAL)})
-    }
-    in_may = [shopping.days[on] for on in dates if MAY[0] <= on < MAY[1]]
-    others = [shopping.days[on] for on in dates if not MAY[0] <= on < MAY[1]]
-    names = ("the other months" if whole_year else "January to April", "May")
-    for name, days, is_may in zip(names, (others, in_may), (False, True), strict=True):
-        found = accruals.get(is_may)
-        sales = [sale for day in days for sale in day.sales]
-        yield Control(f"{name}, accruals", len(sales), found.entries if found else 0)
-        yield Control(
-            f"{name}, sales",
-            sum(sale.amount_minor for sale in sales),
-            found.amount_minor if found else 0,
-            is_money=True,
-        )
+    """Accruals by how they were sent, and redemptions."""
+    accruals = connection.execute(_ENTRIES, {"kind": int(EntryKind.ACCRUAL)}).all()
+    for name, (first, end) in _PARTS.items():
+        sales = [sale for on in dates if first <= on < end for sale in shopping.days[on].sales]
+        found = [row for row in accruals if first <= row.business_date < end]
+        if sales or found:
+            yield Control(f"{name}, accruals", len(sales), sum(row.entries for row in found))
+            yield Control(
+                f"{name}, sales",
+                sum(sale.amount_minor for sale in sales),
+                sum(row.amount_minor for row in found),
+                is_money=True,
+            )
+    redemptions = connection.execute(_ENTRIES, {"kind": int(EntryKind.REDEMPTION)}).all()
+    accepted = sum(row.entries for row in redemptions)
     coupons = sum(len(shopping.days[on].coupons) for on in dates)
-    redeemed = connection.execute(_ENTRIES, {**bounds, "kind": int(EntryKind.REDEMPTION)}).all()
-    accepted = sum(row.entries for row in redeemed)
+    paid_minor = sum(row.amount_minor for row in redemptions)
     yield Control("coupons, accepted or refused", coupons, accepted + refused)
-    yield Control(
-        "paid with points", accepted * COUPON_MINOR, sum(row.amount_minor for row in redeemed), is_money=True
-    )
+    yield Control("paid with points", accepted * COUPON_MINOR, paid_minor, is_money=True)
 
 
 def _points_due(connection: Connection, shopping: Shopping, dates: Sequence[date]) -> int:

@@ -156,11 +156,11 @@ def _draw_course(axes: Axes, nights: list[float], added: list[float]) -> None:
     axes.axhline(0, color=GREY, lw=0.8)
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.yaxis.set_major_formatter(_thousands())
-    _date_axis(axes)
+    _date_axis(axes, most=5)
 
 
-def _date_axis(axes: Axes) -> None:
-    locator = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call] # matplotlib has no types here
+def _date_axis(axes: Axes, most: int = 12) -> None:
+    locator = AutoDateLocator(minticks=3, maxticks=most)  # type: ignore[no-untyped-call] # matplotlib has no types here
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call] # as above
     axes.margins(x=0.01)
