@@ -26,8 +26,8 @@ from settlement.netting import (
 COLUMNS = ("debtor", "creditor", "amount", "currency")
 DECIMALS = 8
 _LONGEST_NAME = 200
-_AMOUNT = re.compile(r"[0-9]{1,18}(?:\.([0-9]+))?", re.ASCII)
-_CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
+_AMOUNT = re.compile(r"[0-9]{1,18}(?:\.([0-9]+))?")
+_CURRENCY = re.compile(r"[A-Z]{3}")
 _HEADER = ",".join(COLUMNS)
 
 

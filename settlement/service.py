@@ -9,7 +9,14 @@ from datetime import date, datetime, timedelta
 
 from sqlalchemy import Engine
 
-from network.service import close_window, closes_at, lapse_expired, read_network, window_id_of
+from network.service import (
+    close_window,
+    closes_at,
+    lapse_expired,
+    live_programme_version,
+    read_network,
+    window_id_of,
+)
 from settlement import store
 from settlement.clearing import fee_bases, obligations, price, require_currency
 from settlement.errors import NightOutOfOrder, PositionsNotZero
@@ -72,9 +79,8 @@ def clear_due(
             unsettled = store.first_unsettled(connection)
             if unsettled is None:
                 break
-            over = closes_at(read_network(connection), unsettled.business_date) <= now
-        if unsettled.closed_at is None and not over:
-            break
+            if closes_at(read_network(connection), unsettled.business_date) > now:
+                break
         nights.append(clear(database, unsettled.business_date, at=now, programme_version=programme_version))
     return nights
 
@@ -98,7 +104,7 @@ def price_step(
     with database.begin() as connection:
         if store.lock_run(connection, window_id) != "closed":
             return
-        version = store.live_programme(connection) if programme_version is None else programme_version
+        version = live_programme_version(connection) if programme_version is None else programme_version
         lapse_expired(database, business_date + timedelta(days=1), version)
         totals = store.sum_postings(connection, window_id)
         activity = store.count_entries(connection, window_id)

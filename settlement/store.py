@@ -11,7 +11,6 @@ import msgspec
 from sqlalchemy import Connection, Table, select, text
 
 from network.bulk import insert_from_arrays, insert_rows
-from network.errors import NotReady
 from network.service import window_id_of
 from network.tables import clearing_window
 from partners.model import Terms
@@ -213,19 +212,6 @@ def load_terms(connection: Connection) -> TermsByVersion:
 def load_participants(connection: Connection) -> list[int]:
     """The ids of all participants of clearing, operator and pool among them."""
     return list(connection.execute(text("SELECT partner_id FROM partner ORDER BY partner_id")).scalars())
-
-
-def live_programme(connection: Connection) -> int:
-    """The version of the programme that is live.
-
-    Raises:
-        NotReady: none has been applied.
-    """
-    query = text("SELECT max(programme_version) FROM programme_version")
-    version: int | None = connection.execute(query).scalar_one()
-    if version is None:
-        raise NotReady("no programme has been applied to this network")
-    return version
 
 
 def load_before(connection: Connection, business_date: date) -> dict[int, Before]:

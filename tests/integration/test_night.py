@@ -414,8 +414,8 @@ def test_an_empty_night_is_a_night(database: Engine) -> None:
 
 
 def test_fees_are_rounded_on_the_month_to_date(database: Engine) -> None:
-    """Four tenths of a cent a night: charged as they add up, and anew in the next month."""
-    set_up(database, [contract(A, per_transaction="0.004"), contract(B)])
+    """Half a cent a night: a cent every other night, and anew in the next month."""
+    set_up(database, [contract(A, per_transaction="0.005"), contract(B)])
     charged = []
     for offset in range(34):
         on = FIRST + timedelta(days=offset)
@@ -423,8 +423,8 @@ def test_fees_are_rounded_on_the_month_to_date(database: Engine) -> None:
         at = datetime.combine(on + timedelta(days=1), time(), tzinfo=UTC)
         night = clear(database, on, at=at, programme_version=PROGRAMME)
         charged += [one.fee_minor for one in night.positions if one.participant_id == A]
-    assert sum(charged[:31]) == 12
-    assert charged[31:] == [0, 1, 0]
+    assert charged[:31] == [1, 0] * 15 + [1]
+    assert charged[31:] == [1, 0, 1]
 
 
 def test_fractions_are_carried_from_night_to_night(database: Engine) -> None:
