@@ -7,7 +7,7 @@ from decimal import Decimal
 from partners.model import OPERATOR_ID, Terms
 from partners.terms import terms_on
 from settlement.clearing import TermsByVersion
-from settlement.errors import TermsMissing
+from settlement.errors import PositionsNotZero, TermsMissing
 from settlement.fees import charge, unrounded_fee
 from settlement.model import Before, Charge, FeeBasis, Obligation, Position, Rounded
 from settlement.money import ZERO, exactly, from_minor
@@ -100,6 +100,22 @@ def net_positions(
         )
         for party in sorted(parties)
     )
+
+
+@exactly
+def require_balance(window_id: int, positions: Sequence[Position]) -> None:
+    """Money neither appears nor vanishes: the last check before a night is written.
+
+    Raises:
+        PositionsNotZero: final or exact positions do not sum to zero.
+    """
+    finals = sum(position.final_minor for position in positions)
+    exact = sum((position.exact for position in positions), ZERO)
+    if finals != 0 or exact != 0:
+        raise PositionsNotZero(
+            f"window {window_id}: final positions sum to {finals} minor units and exact ones to {exact}; "
+            "both must be 0, and nothing was written"
+        )
 
 
 def _received(charged: Iterable[Charge]) -> Charge:

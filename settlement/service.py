@@ -19,10 +19,10 @@ from network.service import (
 )
 from settlement import store
 from settlement.clearing import fee_bases, obligations, price, require_currency
-from settlement.errors import NightOutOfOrder, PositionsNotZero
-from settlement.model import NightResult, Output, Position
-from settlement.money import ZERO, exactly, minor_digits
-from settlement.positions import charges, net_positions, terms_in_force
+from settlement.errors import NightOutOfOrder
+from settlement.model import NightResult, Output
+from settlement.money import minor_digits
+from settlement.positions import charges, net_positions, require_balance, terms_in_force
 
 
 def clear(
@@ -140,18 +140,6 @@ def net_step(database: Engine, business_date: date, *, at: datetime) -> None:
             currency=currency,
             digits=digits,
         )
-        _require_balance(window_id, positions)
+        require_balance(window_id, positions)
         store.save_positions(connection, window_id, positions)
         store.finish_step(connection, window_id, "netted", Output(positions=positions), at)
-
-
-@exactly
-def _require_balance(window_id: int, positions: tuple[Position, ...]) -> None:
-    """Money neither appears nor vanishes: the last check before a night is written."""
-    finals = sum(position.final_minor for position in positions)
-    exact = sum((position.exact for position in positions), ZERO)
-    if finals != 0 or exact != 0:
-        raise PositionsNotZero(
-            f"window {window_id}: final positions sum to {finals} minor units and exact ones to {exact}; "
-            "both must be 0, and nothing was written"
-        )

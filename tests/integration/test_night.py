@@ -20,7 +20,7 @@ from network.service import Network, create_network, open_first_window, window_i
 from partners.model import Participant, Terms
 from partners.store import add_participants, add_terms
 from settlement import store
-from settlement.errors import CurrencyMixed, NightOutOfOrder
+from settlement.errors import CurrencyMixed, NightOutOfOrder, PositionsNotZero
 from settlement.model import NightResult
 from settlement.service import clear, clear_due, close_step, net_step, price_step
 from tests.conftest import SCHEMA, Run, database_on
@@ -463,6 +463,24 @@ def test_a_step_that_fails_writes_nothing(database: Engine) -> None:
         "obligation": 0,
         "net_position": 0,
     }
+
+
+def test_a_fraction_that_got_lost_stops_the_next_night(database: Engine) -> None:
+    """Carried fractions that do not sum to zero would make money: nothing is netted, all stays."""
+    set_up(database, WORKED_TERMS)
+    post(database, worked_night())
+    clear_first(database)
+    with database.begin() as connection:
+        connection.execute(
+            text("UPDATE net_position SET carried_out = 0 WHERE participant_id = :a"), {"a": A}
+        )
+    with pytest.raises(PositionsNotZero, match=r"positions sum to 0\.0040"):
+        clear(database, date(2017, 5, 2), at=OVER + timedelta(days=1), programme_version=PROGRAMME)
+    with database.connect() as connection:
+        assert store.first_unsettled(connection) == store.Unsettled(
+            date(2017, 5, 2), OVER + timedelta(days=1)
+        )
+    assert counts(database)["net_position"] == 6
 
 
 def counts(database: Engine) -> dict[str, int]:

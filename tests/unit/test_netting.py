@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from network.model import EntryKind
@@ -18,7 +19,7 @@ from settlement.netting import (
     round_positions,
     to_be_paid,
 )
-from settlement.positions import charges, net_positions
+from settlement.positions import charges, net_positions, require_balance
 from tests.factories import OPERATOR, POOL, A, B, C, D, by_version, contract, total
 
 TERMS = by_version(
@@ -279,3 +280,15 @@ def test_a_participant_with_a_carry_and_no_business_keeps_its_row() -> None:
         (B, Decimal(0), 0),
         (D, Decimal("-0.0040"), 0),
     ]
+
+
+def test_a_night_that_does_not_balance_is_not_written() -> None:
+    """A cent or a fraction too many, wherever it came from, is named with its window."""
+    night = list(worked_night().values())
+    require_balance(20170501, night)
+    cent = msgspec.structs.replace(night[0], final_minor=night[0].final_minor + 1)
+    with pytest.raises(PositionsNotZero, match="window 20170501: final positions sum to 1 minor units"):
+        require_balance(20170501, [cent, *night[1:]])
+    fraction = msgspec.structs.replace(night[0], exact=night[0].exact + Decimal("0.0001"))
+    with pytest.raises(PositionsNotZero, match=r"exact ones to 0\.0001"):
+        require_balance(20170501, [fraction, *night[1:]])
