@@ -11,17 +11,19 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from network import ids, store
-from network.decide import decide_batch
+from network.decide import decide_batch, lapse_due
 from network.errors import Unavailable
 from network.identity import card_number
 from network.ids import member_of
 from network.model import (
     NOT_REMEMBERED,
     Accrue,
+    Capture,
     CardState,
     Command,
     Decision,
     Enrol,
+    Hold,
     LedgerState,
     Minted,
     Moment,
@@ -29,8 +31,9 @@ from network.model import (
     Rejected,
     Reply,
     Reverse,
+    Void,
 )
-from network.rules import Rules
+from network.rules import Folded, Rules
 
 _RETRIES = 3
 _RETRIED = frozenset({"40001", "40P01", "55P03"})  # serialization, deadlock, lock timeout
@@ -82,7 +85,9 @@ def execute(database: Engine, commands: Sequence[Command], rules: Rules) -> list
 
 def _execute(connection: Connection, commands: Sequence[Command], rules: Rules) -> list[Reply]:
     moment = store.begin(connection)
-    cards = store.load_cards(connection, {c.card_number for c in commands if isinstance(c, Accrue | Redeem)})
+    cards = store.load_cards(
+        connection, {c.card_number for c in commands if isinstance(c, Accrue | Redeem | Hold)}
+    )
     requests = _prepare(connection, commands, cards, moment.now)
     first: dict[UUID, _Request] = {}
     for request in requests:
@@ -120,6 +125,8 @@ def _prepare(
             )
         elif isinstance(command, Reverse):
             minted = Minted(entry_id=ids.mint(now, member_of(command.entry_id)))
+        elif isinstance(command, Capture | Void):
+            minted = Minted(entry_id=ids.mint(now, member_of(command.hold_id)))
         else:
             card = cards.get(command.card_number)
             minted = Minted(entry_id=ids.mint(now, card.member_id if card else 0))
@@ -149,14 +156,19 @@ def _decide(
     # Where dead lots may still stand (the sweep of this date has not been through), what can be spent is
     # not the balance: every member's lots are looked at then.
     swept = moment.lapsed_through >= rules.local_date(moment.now)
-    drawn = {member_of(r.minted.entry_id) for r in requests if isinstance(r.command, Redeem | Reverse)}
-    reversed_ids = {r.command.entry_id for r in requests if isinstance(r.command, Reverse)}
-    members = store.load_members(connection, touched, touched & drawn if swept else touched)
-    state = LedgerState(
-        moment=moment, cards=cards, members=members, recorded=store.load_entries(connection, reversed_ids)
+    drawn = {member_of(r.minted.entry_id) for r in requests if isinstance(r.command, Redeem | Hold | Reverse)}
+    members, due = store.load_members(connection, touched, touched & drawn if swept else touched, moment.now)
+    named = {r.command.entry_id for r in requests if isinstance(r.command, Reverse)}
+    named |= {r.command.hold_id for r in requests if isinstance(r.command, Capture | Void)}
+    recorded = store.load_entries(connection, named | set(due))
+    folded = Folded(LedgerState(moment=moment, cards=cards, members=members, recorded=recorded))
+    ended = lapse_due(
+        folded,
+        [(recorded[one], Minted(entry_id=ids.mint(moment.now, member_of(one)))) for one in due],
+        rules,
     )
-    outcomes = decide_batch(state, [(r.command, r.minted) for r in requests], rules)
-    store.save(connection, [outcome for outcome in outcomes if isinstance(outcome, Decision)])
+    outcomes = decide_batch(folded, [(r.command, r.minted) for r in requests], rules)
+    store.save(connection, [*ended, *(outcome for outcome in outcomes if isinstance(outcome, Decision))])
     refused = {
         request.key: outcome.reason
         for request, outcome in zip(requests, outcomes, strict=True)

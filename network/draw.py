@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from network.model import Lot
+from network.model import Lot, Posting
 
 
 class Draw(msgspec.Struct, frozen=True):
@@ -48,19 +48,35 @@ def draw_lots(lots: Sequence[Lot], points: int, *, on: date, entry_id: UUID) -> 
     return _take(candidates, points)
 
 
-def draw_clawback(lots: Sequence[Lot], own: Lot, points: int, *, on: date) -> tuple[Draw, ...] | None:
+def spendable_of_issuer(lots: Iterable[Lot], issuer_id: int, *, on: date) -> int:
+    """Points of one issuer that can be spent on a day."""
+    return sum(lot.remaining for lot in live(lots, on) if lot.issuer_id == issuer_id)
+
+
+def draw_clawback(lots: Sequence[Lot], own: Lot, points: int, *, on: date) -> tuple[Draw, ...]:
     """Choose the lots a returned sale takes back: its own first, then its issuer's by earliest expiry.
 
     Never another issuer's: that issuer would lose points it never sold.
 
-    Returns:
-        Draws that sum to exactly `points`, or None where this issuer's live lots do not suffice.
+    Args:
+        points: At most `spendable_of_issuer`; 0 takes nothing.
     """
     candidates = [lot for lot in live(lots, on) if lot.issuer_id == own.issuer_id]
-    if sum(lot.remaining for lot in candidates) < points:
-        return None
     candidates.sort(key=lambda lot: (not same_lot(lot, own), lot.expires_on, lot.terms_version))
     return _take(candidates, points)
+
+
+def parts(postings: Sequence[Posting], skip: int, points: int) -> list[tuple[Posting, int]]:
+    """Cut `points` out of what postings moved, one after another, after the first `skip` of them."""
+    taken: list[tuple[Posting, int]] = []
+    for posting in postings:
+        passed = min(skip, posting.points)
+        skip -= passed
+        part = min(posting.points - passed, points)
+        if part > 0:
+            taken.append((posting, part))
+            points -= part
+    return taken
 
 
 def same_lot(one: Lot, other: Lot) -> bool:
@@ -76,11 +92,11 @@ def lot_key(lot: Lot) -> tuple[int, int, date, date]:
 def _take(ordered: Iterable[Lot], points: int) -> tuple[Draw, ...]:
     draws: list[Draw] = []
     for lot in ordered:
+        if points == 0:
+            break
         taken = min(lot.remaining, points)
         draws.append(Draw(lot, taken))
         points -= taken
-        if points == 0:
-            break
     return tuple(draws)
 
 

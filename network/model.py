@@ -28,13 +28,14 @@ class AccountKind(IntEnum):
     """The accounts a posting moves points between; kind and the posting's own columns name the owner.
 
     Only MEMBER is materialised (table account). The others are sums over postings: ISSUED and LAPSED per
-    issuer, ACCEPTED per acceptor.
+    issuer, ACCEPTED per acceptor, HELD per member and hold.
     """
 
     MEMBER = 1
     ISSUED = 2
     ACCEPTED = 3
     LAPSED = 4
+    HELD = 5
 
 
 class EntryKind(IntEnum):
@@ -45,6 +46,10 @@ class EntryKind(IntEnum):
     REDEMPTION = 3
     REVERSAL = 4
     EXPIRY = 5
+    HOLD = 6
+    CAPTURE = 7
+    VOID = 8
+    HOLD_LAPSE = 9
 
 
 class Lot(msgspec.Struct, frozen=True):
@@ -93,6 +98,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     occurred_at: datetime
     recorded_at: datetime
     reverses: UUID | None = None
+    hold_id: UUID | None = None
 
 
 class Enrol(msgspec.Struct, frozen=True, kw_only=True, tag="enrol"):
@@ -129,15 +135,55 @@ class Redeem(msgspec.Struct, frozen=True, kw_only=True, tag="redeem"):
 
 
 class Reverse(msgspec.Struct, frozen=True, kw_only=True, tag="reverse"):
-    """Undo an entry of the same partner, in full."""
+    """Undo an entry of the same partner, in full or in part.
+
+    `amount_minor`: of a sale, how much of it comes back. `points`: of a redemption or capture, how many come
+    back. None of either: all that has not come back yet.
+    """
 
     partner_id: int
     reference: str
     occurred_at: datetime
     entry_id: UUID
+    amount_minor: int | None = None
+    points: int | None = None
 
 
-Command = Enrol | Accrue | Redeem | Reverse
+class Hold(msgspec.Struct, frozen=True, kw_only=True, tag="hold"):
+    """Reserve points for a sale that is not final; they come back by themselves after `minutes`."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    outlet_code: str
+    card_number: int
+    points: int
+    amount_minor: int
+    currency: str
+    minutes: int
+
+
+class Capture(msgspec.Struct, frozen=True, kw_only=True, tag="capture"):
+    """Take held points in payment, all of them or part; what is left stays held."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    hold_id: UUID
+    points: int
+    amount_minor: int
+
+
+class Void(msgspec.Struct, frozen=True, kw_only=True, tag="void"):
+    """Give back what a hold still holds."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    hold_id: UUID
+
+
+Command = Enrol | Accrue | Redeem | Reverse | Hold | Capture | Void
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -160,11 +206,12 @@ class Minted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """An accepted command: its entry and the movements it makes."""
+    """An accepted command: its entry and the movements it makes. `lapses_at` is of a hold."""
 
     entry: Entry
     postings: Sequence[Posting] = ()
     enrolled: Minted | None = None
+    lapses_at: datetime | None = None
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,12 +222,31 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     enrolled: Minted | None = None
 
 
+class HoldState(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a hold has come: captured from the first draw on, returned from the last."""
+
+    lapses_at: datetime
+    captured: int = 0
+    returned: int = 0
+
+
+class Reversed(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of an entry has been reversed so far."""
+
+    points: int = 0
+    amount_minor: int = 0
+
+
+NOT_REVERSED = Reversed()
+
+
 class RecordedEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """An earlier entry with its postings and how much of it has been reversed."""
+    """An earlier entry with its postings, how much of it has been reversed, and of a hold how far it is."""
 
     entry: Entry
     postings: Sequence[Posting]
-    reversed_points: int | None = None
+    reversed: Reversed = NOT_REVERSED
+    hold: HoldState | None = None
 
 
 class MemberState(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,22 +1,25 @@
 """What every rule may look at: the live rules, and the state folded so far (pure)."""
 
-from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from network.draw import lot_key, spendable_points
+from network.errors import InvariantBroken
 from network.model import (
     AccountKind,
     Decision,
+    HoldState,
     LedgerState,
     Lot,
     Moment,
     Posting,
     RecordedEntry,
     Rejected,
+    Reversed,
 )
 from network.programme.compiled import Programme
 from partners.model import Directory, Terms
@@ -28,11 +31,21 @@ FURTHEST_AHEAD = timedelta(minutes=10)
 """A till's clock may run ahead this far."""
 
 
+def is_timely(occurred_at: datetime, now: datetime) -> Rejected | None:
+    """Why something cannot be taken for when it happened; None where it can."""
+    if occurred_at > now + FURTHEST_AHEAD:
+        return Rejected("occurred_in_future")
+    if occurred_at < now - OLDEST:
+        return Rejected("occurred_too_long_ago")
+    return None
+
+
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """The live rules of the network, one immutable snapshot per batch."""
 
     directory: Directory
     programme: Programme
+    programmes: Mapping[int, Programme]
     time_zone: ZoneInfo
 
     def local_date(self, at: datetime) -> date:
@@ -46,10 +59,9 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
         Source: terms go by occurred_at in the network's time zone, at most 30 days back and 10 minutes ahead.
         """
-        if occurred_at > now + FURTHEST_AHEAD:
-            return Rejected("occurred_in_future")
-        if occurred_at < now - OLDEST:
-            return Rejected("occurred_too_long_ago")
+        timely = is_timely(occurred_at, now)
+        if isinstance(timely, Rejected):
+            return timely
         if self.directory.participants[partner_id].status != "active":
             return Rejected("partner_not_active")
         if (partner_id, outlet_code) not in self.directory.outlets:
@@ -112,10 +124,20 @@ class Folded:
             self._balances[member_id] += change
             if member_id in self._lots:
                 self._change_lot(member_id, posting, change)
-        self._recorded[entry.entry_id] = RecordedEntry(entry=entry, postings=decision.postings)
+        hold = None if decision.lapses_at is None else HoldState(lapses_at=decision.lapses_at)
+        self._recorded[entry.entry_id] = RecordedEntry(entry=entry, postings=decision.postings, hold=hold)
         if entry.reverses is not None:
             original = self._recorded[entry.reverses]
-            self._recorded[entry.reverses] = msgspec.structs.replace(original, reversed_points=-entry.points)
+            self._recorded[entry.reverses] = msgspec.structs.replace(
+                original,
+                reversed=Reversed(
+                    points=original.reversed.points + abs(entry.points),
+                    amount_minor=original.reversed.amount_minor + entry.amount_minor,
+                ),
+            )
+        if entry.hold_id is not None:
+            held = self._recorded[entry.hold_id]
+            self._recorded[entry.hold_id] = msgspec.structs.replace(held, hold=hold_after(held, decision))
 
     def _change_lot(self, member_id: int, posting: Posting, change: int) -> None:
         key = (posting.issuer_id, posting.issuer_terms, posting.spendable_on, posting.expires_on)
@@ -133,6 +155,17 @@ def lot_change(posting: Posting) -> int:
     return 0
 
 
-def as_utc(at: datetime) -> datetime:
-    """The same instant in UTC, as it is stored."""
-    return at.astimezone(UTC)
+def hold_after(held: RecordedEntry, decision: Decision) -> HoldState:
+    """How far a hold is after an entry that captured or returned part of it."""
+    if held.hold is None:
+        raise InvariantBroken(f"entry {held.entry.entry_id} is no hold")
+    captured, returned = hold_change(decision)
+    return msgspec.structs.replace(
+        held.hold, captured=held.hold.captured + captured, returned=held.hold.returned + returned
+    )
+
+
+def hold_change(decision: Decision) -> tuple[int, int]:
+    """Points that an entry captured from its hold, and points that it returned."""
+    captured = sum(p.points for p in decision.postings if p.credit is AccountKind.ACCEPTED)
+    return captured, sum(p.points for p in decision.postings if p.credit is AccountKind.MEMBER)

@@ -135,20 +135,18 @@ def load_rules(connection: Connection) -> Rules:
         NotReady: no network or no programme yet.
     """
     directory = load_directory(connection)
-    row = connection.execute(
-        text(
-            "SELECT programme_version, source FROM programme_version ORDER BY programme_version DESC LIMIT 1"
-        )
-    ).one_or_none()
-    if row is None:
+    codes = {p.code: p.partner_id for p in directory.participants.values()}
+    # All versions: a return is judged by the rules that judged its sale.
+    programmes = {
+        row.programme_version: compile_programme(read_programme(row.source), row.programme_version, codes)
+        for row in connection.execute(text("SELECT programme_version, source FROM programme_version"))
+    }
+    if not programmes:
         raise NotReady("no programme has been applied to this network")
     return Rules(
         directory=directory,
-        programme=compile_programme(
-            read_programme(row.source),
-            row.programme_version,
-            {p.code: p.partner_id for p in directory.participants.values()},
-        ),
+        programme=programmes[max(programmes)],
+        programmes=programmes,
         time_zone=ZoneInfo(read_network(connection).time_zone),
     )
 

@@ -6,7 +6,7 @@ so every locking statement carries ORDER BY.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, date
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -18,19 +18,22 @@ from network.bulk import bound_arrays, insert_from_arrays, insert_rows, integers
 from network.errors import InvariantBroken, NotReady
 from network.ids import member_of
 from network.model import (
+    NOT_REVERSED,
     AccountKind,
     CardState,
     Decision,
     Entry,
     EntryKind,
+    HoldState,
     Lot,
     MemberState,
     Moment,
     Posting,
     RecordedEntry,
+    Reversed,
     Unit,
 )
-from network.rules import lot_change
+from network.rules import hold_change, lot_change
 
 WINDOW_LOCK = "7263, hashtext(current_schema())"
 """The advisory lock that writers share and the close takes alone; one per schema."""
@@ -64,8 +67,9 @@ _LOCK_ACCOUNTS = text(
     " ORDER BY member_id FOR UPDATE"
 )
 _BALANCES = text(
-    "SELECT member_id, balance FROM account"
-    " WHERE member_id = ANY(CAST(:members AS bigint[])) AND unit = :unit"
+    "SELECT a.member_id, a.balance, ARRAY(SELECT h.entry_id FROM hold h WHERE h.member_id = a.member_id"
+    " AND h.lapses_at <= :now AND h.captured + h.returned < h.points ORDER BY h.entry_id) AS due"
+    " FROM account a WHERE a.member_id = ANY(CAST(:members AS bigint[])) AND a.unit = :unit"
 )
 _LOTS = text(
     "SELECT member_id, issuer_id, terms_version, spendable_on, expires_on, remaining FROM lot"
@@ -80,9 +84,14 @@ _POSTINGS = text(
     " JOIN posting p ON p.member_id = u.member_id AND p.entry_id = u.entry_id ORDER BY p.entry_id, p.line"
 )
 _REVERSED = text(
-    "SELECT r.entry_id, r.points FROM"
+    "SELECT r.entry_id, r.points, r.amount_minor FROM"
     " unnest(CAST(:members AS bigint[]), CAST(:entries AS uuid[])) AS u (member_id, entry_id)"
     " JOIN reversed_points r ON r.member_id = u.member_id AND r.entry_id = u.entry_id"
+)
+_HOLDS = text(
+    "SELECT h.entry_id, h.lapses_at, h.captured, h.returned FROM"
+    " unnest(CAST(:members AS bigint[]), CAST(:entries AS uuid[])) AS u (member_id, entry_id)"
+    " JOIN hold h ON h.member_id = u.member_id AND h.entry_id = u.entry_id"
 )
 _ENROLLED = text(
     "SELECT m.member_id, m.public_id, c.card_number FROM member m"
@@ -93,8 +102,22 @@ _ENTRY_FIELDS = tuple(column.name for column in tables.entry.columns)
 _POSTING_FIELDS = tuple(column.name for column in tables.posting.columns if column.name != "unit")
 _INSERT_ENTRIES = insert_from_arrays(tables.entry, _ENTRY_FIELDS)
 _INSERT_POSTINGS = insert_from_arrays(tables.posting, (*_POSTING_FIELDS, "unit"))
-_INSERT_REVERSED = insert_from_arrays(
-    tables.reversed_points, ("member_id", "entry_id", "points", "amount_minor")
+_REVERSED_COLUMNS = ("member_id", "entry_id", "points", "amount_minor")
+_ADD_REVERSED = insert_from_arrays(
+    tables.reversed_points,
+    _REVERSED_COLUMNS,
+    "ON CONFLICT (member_id, entry_id) DO UPDATE SET points = reversed_points.points + excluded.points,"
+    " amount_minor = reversed_points.amount_minor + excluded.amount_minor",
+)
+_INSERT_HOLDS = insert_from_arrays(
+    tables.hold, ("member_id", "entry_id", "points", "captured", "returned", "lapses_at")
+)
+_CHANGE_HOLDS = text(
+    "UPDATE hold h SET captured = h.captured + u.captured, returned = h.returned + u.returned"
+    " FROM unnest(CAST(:members AS bigint[]), CAST(:holds AS uuid[]), CAST(:captured AS bigint[]),"
+    " CAST(:returned AS bigint[])) AS u (member_id, entry_id, captured, returned)"
+    " WHERE h.member_id = ANY(CAST(:members AS bigint[])) AND h.member_id = u.member_id"
+    " AND h.entry_id = u.entry_id"
 )
 _INSERT_MEMBERS = insert_from_arrays(tables.member, ("member_id", "public_id", "enrolled_by", "enrolled_at"))
 _INSERT_CARDS = insert_from_arrays(tables.card, ("card_number", "member_id", "issued_at"))
@@ -194,22 +217,27 @@ def recall(connection: Connection, keys: Collection[UUID]) -> dict[UUID, Recalle
 
 
 def load_members(
-    connection: Connection, members: Collection[int], with_lots: Collection[int]
-) -> dict[int, MemberState]:
-    """Lock accounts in order, then read them (and the lots of those whose points may be taken)."""
+    connection: Connection, members: Collection[int], with_lots: Collection[int], now: datetime
+) -> tuple[dict[int, MemberState], list[UUID]]:
+    """Lock accounts in order, then read them (and the lots of those whose points may be taken).
+
+    Returns:
+        The members by number, and those of their holds whose time is over and which still hold points.
+    """
     if not members:
-        return {}
+        return {}, []
     wanted = {"members": integers(members), "unit": int(Unit.POINTS)}
     connection.execute(_LOCK_ACCOUNTS, wanted)
-    balances = connection.execute(_BALANCES, wanted).all()
+    balances = connection.execute(_BALANCES, {**wanted, "now": now}).all()
     lots: dict[int, list[Lot]] = {member_id: [] for member_id in with_lots}
     if with_lots:
         for row in connection.execute(_LOTS, {"members": integers(with_lots), "unit": int(Unit.POINTS)}):
             lots[row.member_id].append(Lot(*row[1:]))
-    return {
+    states = {
         row.member_id: MemberState(member_id=row.member_id, balance=row.balance, lots=lots.get(row.member_id))
         for row in balances
     }
+    return states, [entry_id for row in balances for entry_id in row.due]
 
 
 def load_entries(connection: Connection, entry_ids: Collection[UUID]) -> dict[UUID, RecordedEntry]:
@@ -223,12 +251,19 @@ def load_entries(connection: Connection, entry_ids: Collection[UUID]) -> dict[UU
     postings: dict[UUID, list[Posting]] = {}
     for row in connection.execute(_POSTINGS, wanted).mappings():
         postings.setdefault(row["entry_id"], []).append(_posting(row))
-    reversed_points = {row.entry_id: row.points for row in connection.execute(_REVERSED, wanted)}
+    undone = {
+        row[0]: Reversed(points=row[1], amount_minor=row[2]) for row in connection.execute(_REVERSED, wanted)
+    }
+    holds = {
+        row.entry_id: HoldState(lapses_at=row.lapses_at, captured=row.captured, returned=row.returned)
+        for row in connection.execute(_HOLDS, wanted)
+    }
     return {
         row["entry_id"]: RecordedEntry(
             entry=read_entry(row),
             postings=tuple(postings.get(row["entry_id"], ())),
-            reversed_points=reversed_points.get(row["entry_id"]),
+            reversed=undone.get(row["entry_id"], NOT_REVERSED),
+            hold=holds.get(row["entry_id"]),
         )
         for row in connection.execute(_ENTRIES, wanted).mappings()
     }
@@ -290,14 +325,45 @@ def save(connection: Connection, decisions: Sequence[Decision]) -> None:
         insert_rows(connection, _INSERT_POSTINGS, arrays)
         _save_lots(connection, moved)
         _save_balances(connection, moved)
-    undone = [entry for entry in entries if entry.reverses is not None]
-    arrays = {
-        "member_id": [entry.member_id for entry in undone],
-        "entry_id": [entry.reverses for entry in undone],
-        "points": [-entry.points for entry in undone],
-        "amount_minor": [entry.amount_minor for entry in undone],
-    }
-    insert_rows(connection, _INSERT_REVERSED, arrays)
+    _save_reversed(connection, [entry for entry in entries if entry.reverses is not None])
+    _save_holds(connection, decisions)
+
+
+def _save_reversed(connection: Connection, reversals: Sequence[Entry]) -> None:
+    sums: dict[tuple[int, UUID | None], list[int]] = {}
+    for entry in reversals:
+        total = sums.setdefault((entry.member_id, entry.reverses), [0, 0])
+        total[0] += abs(entry.points)
+        total[1] += entry.amount_minor
+    rows = [(*key, *total) for key, total in sums.items()]
+    if rows:
+        insert_rows(connection, _ADD_REVERSED, _columns(_REVERSED_COLUMNS, rows))
+
+
+def _save_holds(connection: Connection, decisions: Sequence[Decision]) -> None:
+    made = [
+        (d.entry.member_id, d.entry.entry_id, -d.entry.points, 0, 0, d.lapses_at)
+        for d in decisions
+        if d.lapses_at is not None
+    ]
+    if made:
+        names = ("member_id", "entry_id", "points", "captured", "returned", "lapses_at")
+        insert_rows(connection, _INSERT_HOLDS, _columns(names, made))
+    sums: dict[tuple[int, UUID], list[int]] = {}
+    for decision in decisions:
+        if decision.entry.hold_id is not None:
+            captured, returned = hold_change(decision)
+            total = sums.setdefault((decision.entry.member_id, decision.entry.hold_id), [0, 0])
+            total[0] += captured
+            total[1] += returned
+    if sums:
+        arrays = {
+            "members": integers(member_id for member_id, _ in sums),
+            "holds": uuids(hold_id for _, hold_id in sums),
+            "captured": integers(captured for captured, _ in sums.values()),
+            "returned": integers(returned for _, returned in sums.values()),
+        }
+        _expect(connection.execute(_CHANGE_HOLDS, arrays).rowcount, len(sums), "holds changed")
 
 
 def _save_enrolled(connection: Connection, decisions: Sequence[Decision]) -> None:
@@ -344,19 +410,16 @@ def _save_lots(connection: Connection, moved: Sequence[tuple[Entry, Posting]]) -
     # so that each lot of the postings exists.
     fed = [(*key, change) for key, change in changes.items() if change >= 0]
     drawn = [(*key, -change) for key, change in changes.items() if change < 0]
-    if fed:
-        insert_rows(connection, _CREDIT_LOTS, _columns(fed))
-    if drawn:
-        _expect(
-            connection.execute(_DEBIT_LOTS, bound_arrays(tables.lot, _columns(drawn))).rowcount,
-            len(drawn),
-            "lots drawn",
-        )
-
-
-def _columns(rows: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:
-    """Rows of (lot key…, remaining) as one array a column."""
     names = (*_LOT_KEY, "remaining")
+    if fed:
+        insert_rows(connection, _CREDIT_LOTS, _columns(names, fed))
+    if drawn:
+        arrays = bound_arrays(tables.lot, _columns(names, drawn))
+        _expect(connection.execute(_DEBIT_LOTS, arrays).rowcount, len(drawn), "lots drawn")
+
+
+def _columns(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:
+    """Rows as one array a column."""
     return {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
 
 

@@ -115,6 +115,7 @@ entry = Table(
     Column("occurred_at", DateTime(timezone=True), nullable=False),
     Column("recorded_at", DateTime(timezone=True), nullable=False),
     Column("reverses", Uuid),
+    Column("hold_id", Uuid),
     Column("currency", Text),
     Column("outlet_code", Text),
     Column("reference", Text, nullable=False),
@@ -158,6 +159,22 @@ posting = Table(
 (issuer_id, issuer_terms, spendable_on, expires_on) is the lot it fed or drew: issuer, price and expiry stay
 with a point from birth to burn.
 """
+
+hold = Table(
+    "hold",
+    metadata,
+    Column("member_id", BigInteger, nullable=False),
+    Column("entry_id", Uuid, nullable=False),
+    Column("points", BigInteger, nullable=False),
+    Column("captured", BigInteger, nullable=False),
+    Column("returned", BigInteger, nullable=False),
+    Column("lapses_at", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("member_id", "entry_id"),
+    CheckConstraint("points > 0 AND captured >= 0 AND returned >= 0", name="hold_not_negative"),
+    CheckConstraint("captured + returned <= points", name="hold_not_exceeded"),
+    Index("hold_open", "lapses_at", postgresql_where=text("captured + returned < points")),
+)
+"""How far each hold is: captured from its first draw on, returned from its last."""
 
 reversed_points = Table(
     "reversed_points",

@@ -10,6 +10,9 @@ from sqlalchemy import Connection, text
 from network.model import AccountKind, EntryKind
 
 _MEMBER = int(AccountKind.MEMBER)
+_HELD = int(AccountKind.HELD)
+_SYSTEM = f"{int(EntryKind.EXPIRY)}, {int(EntryKind.HOLD_LAPSE)}"
+"""Kinds of entries that nobody asked for."""
 _SHOWN = 20
 
 
@@ -122,22 +125,40 @@ CHECKS = (
                 CASE WHEN e.entry_id IS NULL THEN 'acknowledged, but not in the ledger'
                     ELSE 'in the ledger, but no request is remembered' END
             FROM (SELECT entry_id FROM idempotency WHERE refusal IS NULL) i
-            FULL JOIN (SELECT entry_id FROM entry WHERE kind <> {int(EntryKind.EXPIRY)}) e USING (entry_id)
+            FULL JOIN (SELECT entry_id FROM entry WHERE kind NOT IN ({_SYSTEM})) e USING (entry_id)
             WHERE i.entry_id IS NULL OR e.entry_id IS NULL
         """,
     ),
     Check(
-        name="reversed_once",
-        says="every reversal undoes one entry, in full, once",
+        name="reversed_within",
+        says="reversals of an entry add up to what is noted, and never to more than it was",
         faults="""
             SELECT format('entry %s of member %s', entry_id, member_id),
-                format('%s points noted as reversed, reversals move %s, entry had %s',
-                    r.points, e.points, o.points)
+                format('noted as reversed: %s points of %s; reversals: %s points of %s; the entry: %s of %s',
+                    r.points, r.amount_minor, e.points, e.amount_minor, o.points, o.amount_minor)
             FROM reversed_points r FULL JOIN (
-                SELECT member_id, reverses AS entry_id, -sum(points) AS points, count(*) AS times
+                SELECT member_id, reverses AS entry_id, sum(abs(points)) AS points,
+                    sum(amount_minor) AS amount_minor
                 FROM entry WHERE reverses IS NOT NULL GROUP BY 1, 2
             ) e USING (member_id, entry_id) LEFT JOIN entry o USING (member_id, entry_id)
-            WHERE (r.points, e.points, e.times) IS DISTINCT FROM (o.points, o.points, 1::bigint)
+            WHERE (r.points, r.amount_minor) IS DISTINCT FROM (e.points::bigint, e.amount_minor::bigint)
+                OR o.entry_id IS NULL OR r.amount_minor > o.amount_minor
+        """,
+    ),
+    Check(
+        name="holds_equal_postings",
+        says="what each hold still holds is what its postings put there and did not take out",
+        faults=f"""
+            SELECT format('hold %s of member %s', entry_id, member_id),
+                format('noted %s of %s left, postings %s', h.points - h.captured - h.returned, h.points,
+                    coalesce(p.points, 0))
+            FROM hold h FULL JOIN (
+                SELECT p.member_id, coalesce(e.hold_id, e.entry_id) AS entry_id,
+                    sum(CASE {_HELD} WHEN p.credit THEN p.points ELSE -p.points END) AS points
+                FROM posting p JOIN entry e USING (member_id, entry_id)
+                WHERE {_HELD} IN (p.debit, p.credit) GROUP BY 1, 2
+            ) p USING (member_id, entry_id)
+            WHERE h.points - h.captured - h.returned IS DISTINCT FROM coalesce(p.points, 0)::bigint
         """,
     ),
     Check(

@@ -7,6 +7,7 @@ Per point, with the issuer's funding share s and issue price, and the acceptor's
                 pool → acceptor      rate * s
                 pool → operator      (price - rate) * s; the other way round where that is below zero
     lapse       pool → recipient     price * s
+    hold        nothing; its capture is a redemption, in the capture's window, at the hold's terms
     reversal    the same flows with the sign turned, at the terms on the posting: the original's
 """
 
@@ -178,13 +179,21 @@ def _in_force(in_force: Mapping[int, Terms], partner_id: int) -> Terms:
         raise TermsMissing(f"partner {partner_id} had transactions and has no contract terms") from None
 
 
-_PRICES: dict[str, Event] = {"issue": _issue, "redemption": _redemption, "lapse": _lapse}
+def _hold(total: WindowTotal, points: int, issuer: Terms, terms: TermsByVersion) -> Sequence[PricedLine]:
+    del total, points, issuer, terms  # nothing is owed before the capture
+    return []
+
+
+_PRICES: dict[str, Event] = {"issue": _issue, "redemption": _redemption, "lapse": _lapse, "hold": _hold}
 _EVENTS: dict[tuple[int, int], tuple[str, int]] = {
     (AccountKind.ISSUED, AccountKind.MEMBER): ("issue", 1),
     (AccountKind.MEMBER, AccountKind.ISSUED): ("issue", -1),
     (AccountKind.MEMBER, AccountKind.ACCEPTED): ("redemption", 1),
+    (AccountKind.HELD, AccountKind.ACCEPTED): ("redemption", 1),
+    (AccountKind.MEMBER, AccountKind.HELD): ("hold", 1),
+    (AccountKind.HELD, AccountKind.MEMBER): ("hold", -1),
     (AccountKind.ACCEPTED, AccountKind.MEMBER): ("redemption", -1),
     (AccountKind.MEMBER, AccountKind.LAPSED): ("lapse", 1),
 }
 """What a posting means by (debit, credit), and the sign of its money."""
-_TRANSACTIONS = frozenset({int(EntryKind.ACCRUAL), int(EntryKind.REDEMPTION)})
+_TRANSACTIONS = frozenset({int(EntryKind.ACCRUAL), int(EntryKind.REDEMPTION), int(EntryKind.CAPTURE)})

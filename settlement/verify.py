@@ -23,6 +23,7 @@ HASHES_HOLD = "hashes_hold"
 OBLIGATIONS_FOLLOW_TERMS = "obligations_follow_terms"
 
 _MEMBER = int(AccountKind.MEMBER)
+_HELD = int(AccountKind.HELD)
 _KEY = (
     "window_id, debit, credit, issuer_id, issuer_terms, acceptor_id, acceptor_terms, category,"
     " reversed_window_id"
@@ -205,11 +206,20 @@ def _pool(unit: str) -> Check:
                     SELECT issuer_id, terms_version, sum(remaining) AS remaining
                     FROM lot WHERE unit = {int(Unit.POINTS)} GROUP BY 1, 2
                 ) l JOIN price p USING (issuer_id, terms_version)
+            ), held AS (
+                SELECT coalesce(sum(h.points * p.per_point), 0) AS worth
+                FROM (
+                    SELECT issuer_id, issuer_terms AS terms_version,
+                        sum(CASE {_HELD} WHEN credit THEN points ELSE -points END) AS points
+                    FROM posting WHERE unit = {int(Unit.POINTS)} AND {_HELD} IN (debit, credit)
+                    GROUP BY 1, 2
+                ) h JOIN price p USING (issuer_id, terms_version)
             ), later AS (
                 SELECT coalesce(sum(d.points * p.per_point), 0) AS worth
                 FROM (
-                    SELECT issuer_id, issuer_terms AS terms_version, sum(CASE {_MEMBER}
-                        WHEN credit THEN points WHEN debit THEN -points ELSE 0 END) AS points
+                    SELECT issuer_id, issuer_terms AS terms_version, sum(
+                        CASE WHEN credit IN ({_MEMBER}, {_HELD}) THEN points ELSE 0 END
+                        - CASE WHEN debit IN ({_MEMBER}, {_HELD}) THEN points ELSE 0 END) AS points
                     FROM posting WHERE unit = {int(Unit.POINTS)} AND window_id IN (
                         SELECT window_id FROM clearing_window EXCEPT
                         SELECT window_id FROM settlement_run WHERE state = 'netted')
@@ -217,8 +227,8 @@ def _pool(unit: str) -> Check:
                 ) d JOIN price p USING (issuer_id, terms_version)
             )
             SELECT 'the pool', format('cash and fraction %s, outstanding points are worth %s', cash,
-                lots.worth - later.worth)
-            FROM pool, lots, later WHERE cash <> lots.worth - later.worth
+                lots.worth + held.worth - later.worth)
+            FROM pool, lots, held, later WHERE cash <> lots.worth + held.worth - later.worth
         """,
     )
 

@@ -3,12 +3,30 @@
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine
 
 from network.batch import execute
-from network.model import Accrue, Command, Enrol, Entry, Redeem, Rejected, Reply, Reverse
+from network.model import (
+    AccountKind,
+    Accrue,
+    Capture,
+    Command,
+    Decision,
+    Enrol,
+    Entry,
+    Hold,
+    HoldState,
+    RecordedEntry,
+    Redeem,
+    Rejected,
+    Reply,
+    Reverse,
+    Reversed,
+    Void,
+)
 from network.programme.compiled import compile_programme
 from network.programme.spec import read_programme
 from network.rules import Rules
@@ -85,7 +103,33 @@ def rules(versions: Sequence[Terms] = ()) -> Rules:
     programme = compile_programme(
         read_programme(PROGRAMME), 1, {code: number for number, code in CODES.items()}
     )
-    return Rules(directory=directory, programme=programme, time_zone=ZoneInfo("Etc/UTC"))
+    return Rules(
+        directory=directory, programme=programme, programmes={1: programme}, time_zone=ZoneInfo("Etc/UTC")
+    )
+
+
+def recorded_entries(decided: Sequence[Decision]) -> dict[UUID, RecordedEntry]:
+    """Entries as a load would show them, counted naively from all that was decided."""
+    recorded = {}
+    for one in decided:
+        entry_id = one.entry.entry_id
+        undoing = [d.entry for d in decided if d.entry.reverses == entry_id]
+        moved = [p for d in decided if d.entry.hold_id == entry_id for p in d.postings]
+        recorded[entry_id] = RecordedEntry(
+            entry=one.entry,
+            postings=one.postings,
+            reversed=Reversed(
+                points=sum(abs(e.points) for e in undoing), amount_minor=sum(e.amount_minor for e in undoing)
+            ),
+            hold=None
+            if one.lapses_at is None
+            else HoldState(
+                lapses_at=one.lapses_at,
+                captured=sum(p.points for p in moved if p.credit is AccountKind.ACCEPTED),
+                returned=sum(p.points for p in moved if p.credit is AccountKind.MEMBER),
+            ),
+        )
+    return recorded
 
 
 def set_up(database: Engine, at: datetime = START) -> Rules:
@@ -141,14 +185,64 @@ def burn(
     )
 
 
-def undo(entry: Entry, reference: str, *, partner_id: int | None = None, at: datetime = START) -> Reverse:
-    """The reversal of an entry, by its own partner unless said otherwise."""
+def undo(
+    entry: Entry,
+    reference: str,
+    *,
+    partner_id: int | None = None,
+    at: datetime = START,
+    amount_minor: int | None = None,
+    points: int | None = None,
+) -> Reverse:
+    """The reversal of an entry, by its own partner and whole unless said otherwise."""
     return Reverse(
         partner_id=entry.partner_id if partner_id is None else partner_id,
         reference=reference,
         occurred_at=at,
         entry_id=entry.entry_id,
+        amount_minor=amount_minor,
+        points=points,
     )
+
+
+def reserve(
+    card_number: int,
+    points: int,
+    reference: str,
+    *,
+    partner_id: int = HOTEL,
+    at: datetime = START,
+    minutes: int = 30,
+) -> Hold:
+    """A hold at a partner's outlet, a cent a point."""
+    return Hold(
+        partner_id=partner_id,
+        reference=reference,
+        occurred_at=at,
+        outlet_code=OUTLET,
+        card_number=card_number,
+        points=points,
+        amount_minor=points,
+        currency="USD",
+        minutes=minutes,
+    )
+
+
+def take(hold: Entry, points: int, reference: str, *, at: datetime = START) -> Capture:
+    """The capture of part of a hold, by its own partner."""
+    return Capture(
+        partner_id=hold.partner_id,
+        reference=reference,
+        occurred_at=at,
+        hold_id=hold.entry_id,
+        points=points,
+        amount_minor=points,
+    )
+
+
+def release(hold: Entry, reference: str, *, at: datetime = START) -> Void:
+    """The end of a hold, by its own partner."""
+    return Void(partner_id=hold.partner_id, reference=reference, occurred_at=at, hold_id=hold.entry_id)
 
 
 def new_card(database: Engine, live: Rules, reference: str = "enrol") -> int:

@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 from datetime import date
+from typing import Literal
 
 import msgspec
 
 from network.errors import ProgrammeInvalid
 from network.programme.spec import EarnRuleSpec, ProgrammeSpec
+
+
+Clawback = Literal["refuse", "within_balance"]
 
 
 class EarnRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +39,7 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     earn: Mapping[int, EarnRule]
     expiry_months: int
     grace_days: int
+    clawback: Clawback = "refuse"
 
     def earn_rule(self, partner_id: int) -> EarnRule:
         """The rule that judges a sale at a partner."""
@@ -71,4 +76,5 @@ def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[st
         earn={partner_ids[code]: _rule(rule) for code, rule in spec.earn.partner.items()},
         expiry_months=spec.expiry.months,
         grace_days=spec.expiry.grace_days,
+        clawback=spec.returns.clawback,
     )

@@ -4,7 +4,7 @@ Durations are whole months or days; steps are integer minor units; multipliers a
 """
 
 import tomllib
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -35,6 +35,15 @@ class ExpirySpec(_Strict):
     grace_days: Annotated[int, Field(ge=0, le=366)] = 0
 
 
+class ReturnsSpec(_Strict):
+    """What a returned sale takes back where its points were spent.
+
+    `refuse`: nothing, the return is refused; `within_balance`: what is left of its issuer's points.
+    """
+
+    clawback: Literal["refuse", "within_balance"] = "refuse"
+
+
 class EarnSpec(_Strict):
     """The rule for every partner, and those that replace it for a partner by its code."""
 
@@ -48,6 +57,7 @@ class ProgrammeSpec(_Strict):
     name: str
     earn: EarnSpec
     expiry: ExpirySpec
+    returns: ReturnsSpec = ReturnsSpec()
 
 
 def read_programme(source: str, name: str = "programme") -> ProgrammeSpec:

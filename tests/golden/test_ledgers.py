@@ -33,11 +33,10 @@ from network.model import (
     Minted,
     Moment,
     Posting,
-    RecordedEntry,
     Rejected,
 )
-from network.rules import lot_change
-from tests.coalition import CODES, burn, rules, sale, undo
+from network.rules import Folded, lot_change
+from tests.coalition import CODES, burn, recorded_entries, release, reserve, rules, sale, take, undo
 
 SCENARIOS = sorted((Path(__file__).parent / "scenarios").glob("*.ledger"))
 IDS = {code: number for number, code in CODES.items()}
@@ -50,7 +49,6 @@ class Book:
     def __init__(self) -> None:
         self.lots: dict[tuple[int, int, date], int] = {}
         self.decided: list[Decision | Rejected] = []
-        self.reversed: set[UUID] = set()
 
     def state(self, today: date) -> LedgerState:
         """What a batch of today would load."""
@@ -62,15 +60,7 @@ class Book:
             ),
             cards={CARD: CardState(MEMBER, active=True)},
             members={MEMBER: MemberState(member_id=MEMBER, balance=sum(self.lots.values()), lots=lots)},
-            recorded={
-                d.entry.entry_id: RecordedEntry(
-                    entry=d.entry,
-                    postings=d.postings,
-                    reversed_points=0 if d.entry.entry_id in self.reversed else None,
-                )
-                for d in self.decided
-                if isinstance(d, Decision)
-            },
+            recorded=recorded_entries([d for d in self.decided if isinstance(d, Decision)]),
         )
 
     def command(self, words: list[str], today: date) -> Command:
@@ -81,23 +71,28 @@ class Book:
             return sale(CARD, int(words[2]), reference, partner_id=IDS[words[1]], at=at)
         if words[0] == "redeem":
             return burn(CARD, int(words[2]), reference, partner_id=IDS[words[1]], at=at)
-        original = self.decided[int(words[1]) - 1]
+        if words[0] == "hold":
+            return reserve(CARD, int(words[2]), reference, partner_id=IDS[words[1]], at=at)
+        named = self.decided[int(words[1]) - 1]
+        assert isinstance(named, Decision)
+        if words[0] == "capture":
+            return take(named.entry, int(words[2]), reference, at=at)
+        if words[0] == "void":
+            return release(named.entry, reference, at=at)
         assert words[0] == "reverse"
-        assert isinstance(original, Decision)
-        return undo(original.entry, reference, at=at)
+        part = {words[3]: int(words[2])} if len(words) > 2 else {}
+        return undo(named.entry, reference, at=at, **part)
 
     def apply(self, words: list[str], today: date) -> None:
         """Decide a line and book it."""
         number = len(self.decided) + 1
         minted = Minted(entry_id=UUID(int=number << 40 | MEMBER))
-        [outcome] = decide_batch(self.state(today), [(self.command(words, today), minted)], rules())
+        [outcome] = decide_batch(Folded(self.state(today)), [(self.command(words, today), minted)], rules())
         self.decided.append(outcome)
         if isinstance(outcome, Decision):
             for posting in outcome.postings:
                 key = (posting.issuer_id, posting.issuer_terms, posting.expires_on)
                 self.lots[key] = self.lots.get(key, 0) + lot_change(posting)
-            if outcome.entry.reverses:
-                self.reversed.add(outcome.entry.reverses)
 
 
 def shown(number: int, posting: Posting) -> str:

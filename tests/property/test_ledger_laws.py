@@ -23,12 +23,25 @@ from network.model import (
     Minted,
     Moment,
     Posting,
-    RecordedEntry,
     Rejected,
 )
 from network.model import CardState as Card
+from network.rules import Folded
 from network.verify import CHECKS, faults
-from tests.coalition import BANK, GROCER, HOTEL, PETROL, START, burn, new_card, rules, sale, set_up, undo
+from tests.coalition import (
+    BANK,
+    GROCER,
+    HOTEL,
+    PETROL,
+    START,
+    burn,
+    new_card,
+    recorded_entries,
+    rules,
+    sale,
+    set_up,
+    undo,
+)
 
 PARTNERS = st.sampled_from([GROCER, PETROL, HOTEL, BANK])
 CARDS = {6330000000000000 + n: n for n in (1, 2, 3)}
@@ -81,7 +94,6 @@ class Model:
 
     def state(self) -> LedgerState:
         """What the rules would be shown."""
-        undone = {d.entry.reverses for d in self.decided}
         return LedgerState(
             moment=Moment(
                 now=datetime.combine(self.today, time(12), tzinfo=UTC),
@@ -98,14 +110,7 @@ class Model:
                 )
                 for member in CARDS.values()
             },
-            recorded={
-                d.entry.entry_id: RecordedEntry(
-                    entry=d.entry,
-                    postings=d.postings,
-                    reversed_points=0 if d.entry.entry_id in undone else None,
-                )
-                for d in self.decided
-            },
+            recorded=recorded_entries(self.decided),
         )
 
     def command(self, step: Step, number: int) -> tuple[Command, Minted]:
@@ -130,7 +135,7 @@ def test_what_is_said_is_what_a_replay_of_the_postings_says(days: list[tuple[int
             number += 1
             before = model.live(step.member)
             command, minted = model.command(step, number)
-            [outcome] = decide_batch(model.state(), [(command, minted)], rules())
+            [outcome] = decide_batch(Folded(model.state()), [(command, minted)], rules())
             if isinstance(outcome, Rejected):
                 if step.kind == "burn":
                     assert before < step.number + 1
@@ -151,7 +156,7 @@ def test_every_issuers_points_are_somewhere(days: list[tuple[int, list[Step]]]) 
         model.today += timedelta(days=later)
         for step in steps:
             number += 1
-            [outcome] = decide_batch(model.state(), [model.command(step, number)], rules())
+            [outcome] = decide_batch(Folded(model.state()), [model.command(step, number)], rules())
             if isinstance(outcome, Decision):
                 model.decided.append(outcome)
     issued: dict[tuple[int, int], int] = defaultdict(int)
@@ -175,14 +180,14 @@ def test_a_batch_of_n_is_n_batches_of_one(first: list[Step], batch: list[Step]) 
     """Folding a batch gives the very decisions that one command at a time gives, refusals included."""
     model = Model(date(2017, 1, 15))
     for number, step in enumerate(first):
-        [outcome] = decide_batch(model.state(), [model.command(step, number)], rules())
+        [outcome] = decide_batch(Folded(model.state()), [model.command(step, number)], rules())
         if isinstance(outcome, Decision):
             model.decided.append(outcome)
     asked = [model.command(step, number) for number, step in enumerate(batch, start=100)]
-    together = decide_batch(model.state(), asked, rules())
+    together = decide_batch(Folded(model.state()), asked, rules())
     one_by_one = []
     for command in asked:
-        [outcome] = decide_batch(model.state(), [command], rules())
+        [outcome] = decide_batch(Folded(model.state()), [command], rules())
         if isinstance(outcome, Decision):
             model.decided.append(outcome)
         one_by_one.append(outcome)
@@ -219,9 +224,7 @@ def test_on_postgresql_any_cut_into_batches_gives_the_same_ledger(
         ]
         bounds = [0, *sorted(edge for edge in edges if edge < len(commands)), len(commands)]
         replies = [
-            reply
-            for low, high in pairwise(bounds)
-            for reply in execute(database, commands[low:high], live)
+            reply for low, high in pairwise(bounds) for reply in execute(database, commands[low:high], live)
         ]
         answers.append(
             [
