@@ -14,7 +14,16 @@ from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
 from api.auth import KeyRing, SignatureAuth
-from api.bodies import AccrualBody, EnrolmentBody, EntryBody, RedemptionBody, ReversalBody
+from api.bodies import (
+    AccrualBody,
+    CaptureBody,
+    EnrolmentBody,
+    EntryBody,
+    HoldBody,
+    RedemptionBody,
+    ReversalBody,
+    VoidBody,
+)
 from api.metrics import Metrics
 from api.middleware import RequestId
 from api.openapi import describe
@@ -29,6 +38,9 @@ _TYPES = (
     AccrualBody,
     RedemptionBody,
     ReversalBody,
+    HoldBody,
+    CaptureBody,
+    VoidBody,
     EnrolmentBody,
     EntryBody,
     batches.LineAnswer,

@@ -7,6 +7,7 @@ zone, text is printable ASCII. Duplicate keys are refused too: two readers could
 import json
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
+from uuid import UUID
 
 import msgspec
 from msgspec import Meta
@@ -14,9 +15,23 @@ from msgspec import Meta
 from api.problems import FieldError, ProblemError
 from network import ids
 from network.identity import is_card_number
-from network.model import Accrue, Command, Enrol, Entry, EntryKind, Minted, Redeem, Reply, Reverse
+from network.model import (
+    Accrue,
+    Capture,
+    Command,
+    Enrol,
+    Entry,
+    EntryKind,
+    Hold,
+    Minted,
+    Redeem,
+    Reply,
+    Reverse,
+    Void,
+)
 from network.service import date_of_window
 
+MOST_MINUTES = 7 * 24 * 60
 MOST = 2**53 - 1
 """The largest integer that every JSON reader keeps exactly."""
 
@@ -97,33 +112,99 @@ class RedemptionBody(_Body, frozen=True, tag_field="type", tag="redemption"):
         )
 
 
-class ReversalBody(_Body, frozen=True, tag_field="type", tag="reversal"):
-    """Undo one of your entries in full."""
+class HoldBody(_Body, frozen=True, tag_field="type", tag="hold"):
+    """Reserve points; what is not captured comes back by itself after `minutes`."""
 
-    entry: EntryId
+    outlet: Outlet
+    card: CardNumber
+    points: Points
+    amount_minor: Amount
+    currency: Currency
+    minutes: Annotated[int, Meta(ge=1, le=MOST_MINUTES, description="How long the points are held.")] = 30
 
     def command(self, partner_id: int) -> Command:
         """The command it asks for."""
-        entry_id = ids.read("ent", self.entry)
-        if entry_id is None:
-            raise ProblemError("validation_failed", "not an entry id", [FieldError("/entry", "entry_id")])
+        return Hold(
+            partner_id=partner_id,
+            reference=self.reference,
+            occurred_at=_utc(self.occurred_at),
+            outlet_code=self.outlet,
+            card_number=_card(self.card),
+            points=self.points,
+            amount_minor=self.amount_minor,
+            currency=self.currency,
+            minutes=self.minutes,
+        )
+
+
+class CaptureBody(_Body, frozen=True, tag_field="type", tag="capture"):
+    """Take held points in payment; several captures may share a hold, until nothing is left of it."""
+
+    hold: EntryId
+    points: Points
+    amount_minor: Amount
+
+    def command(self, partner_id: int) -> Command:
+        """The command it asks for."""
+        return Capture(
+            partner_id=partner_id,
+            reference=self.reference,
+            occurred_at=_utc(self.occurred_at),
+            hold_id=_entry(self.hold, "/hold"),
+            points=self.points,
+            amount_minor=self.amount_minor,
+        )
+
+
+class VoidBody(_Body, frozen=True, tag_field="type", tag="void"):
+    """Give back what a hold still holds."""
+
+    hold: EntryId
+
+    def command(self, partner_id: int) -> Command:
+        """The command it asks for."""
+        return Void(
+            partner_id=partner_id,
+            reference=self.reference,
+            occurred_at=_utc(self.occurred_at),
+            hold_id=_entry(self.hold, "/hold"),
+        )
+
+
+class ReversalBody(_Body, frozen=True, tag_field="type", tag="reversal"):
+    """Undo one of your entries: all that is left of it, or part.
+
+    Of a sale say how much of it comes back (`amount_minor`), of a redemption or capture how many `points`.
+    """
+
+    entry: EntryId
+    amount_minor: Amount | None = None
+    points: Points | None = None
+
+    def command(self, partner_id: int) -> Command:
+        """The command it asks for."""
         return Reverse(
             partner_id=partner_id,
             reference=self.reference,
             occurred_at=_utc(self.occurred_at),
-            entry_id=entry_id,
+            entry_id=_entry(self.entry, "/entry"),
+            amount_minor=self.amount_minor,
+            points=self.points,
         )
 
 
-Body = EnrolmentBody | AccrualBody | RedemptionBody | ReversalBody
+Body = EnrolmentBody | AccrualBody | RedemptionBody | ReversalBody | HoldBody | CaptureBody | VoidBody
 AnyBody = TypeVar("AnyBody", bound=Body)
 
 ENROLMENT = msgspec.json.Decoder(EnrolmentBody)
 ACCRUAL = msgspec.json.Decoder(AccrualBody)
 REDEMPTION = msgspec.json.Decoder(RedemptionBody)
 REVERSAL = msgspec.json.Decoder(ReversalBody)
+HOLD = msgspec.json.Decoder(HoldBody)
+CAPTURE = msgspec.json.Decoder(CaptureBody)
+VOID = msgspec.json.Decoder(VoidBody)
 LINE = msgspec.json.Decoder(Body)
-"""One line of a batch file: any of the four, told apart by `type`."""
+"""One line of a batch file: any of these, told apart by `type`."""
 
 
 class EntryBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -141,6 +222,7 @@ class EntryBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     amount_minor: int | None = None
     currency: str | None = None
     reverses: str | None = None
+    hold: str | None = None
     member: str | None = None
     card: str | None = None
 
@@ -161,6 +243,7 @@ def show_entry(entry: Entry, enrolled: Minted | None = None) -> EntryBody:
         amount_minor=entry.amount_minor if entry.currency else None,
         currency=entry.currency,
         reverses=ids.show("ent", entry.reverses) if entry.reverses else None,
+        hold=ids.show("ent", entry.hold_id) if entry.hold_id else None,
         member=ids.show("mbr", enrolled.public_id) if enrolment and enrolled and enrolled.public_id else None,
         card=str(enrolled.card_number) if enrolment and enrolled else None,
     )
@@ -195,6 +278,13 @@ def read_body(raw: bytes, decoder: msgspec.json.Decoder[AnyBody]) -> AnyBody:
 
 def _utc(at: datetime) -> datetime:
     return at.astimezone(UTC)
+
+
+def _entry(shown: str, pointer: str) -> UUID:
+    entry_id = ids.read("ent", shown)
+    if entry_id is None:
+        raise ProblemError("validation_failed", "not an entry id", [FieldError(pointer, "entry_id")])
+    return entry_id
 
 
 def _card(digits: str) -> int:

@@ -175,7 +175,7 @@ def net(
         if as_json:
             typer.echo(json.dumps(net_file.faults_as_json(debts), indent=2))
         else:
-            Console(stderr=True).print(net_view.render_faults(debts, str(file)))
+            Console(stderr=True).print(net_view.render_faults(debts, str(file)), soft_wrap=True)
         raise typer.Exit(_BAD_INPUT)
     nets = net_file.report(debts)
     if as_json:

@@ -43,6 +43,13 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     "entry_unknown": (404, "No such entry of this partner"),
     "entry_not_reversible": (422, "Only accruals and redemptions can be reversed"),
     "entry_already_reversed": (422, "The entry has been reversed"),
+    "more_than_is_left": (422, "More is to be reversed than is left of the entry"),
+    "sales_are_reversed_by_amount": (422, "Say how much of a sale comes back by its amount_minor"),
+    "rewards_are_reversed_by_points": (422, "Say how much of a reward comes back by its points"),
+    "hold_unknown": (404, "No such hold of this partner"),
+    "hold_lapsed": (422, "The hold's time is over; its points went back"),
+    "hold_closed": (422, "Nothing is left in the hold"),
+    "more_than_held": (422, "More is to be captured than is left in the hold"),
     "points_already_spent": (422, "The points of this sale have been spent"),
     "member_unknown": (404, "No such member"),
     # ours

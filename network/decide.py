@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from network.accrual import accrue
-from network.identity import enrol
 from network.hold import capture, hold, lapse_hold, void
+from network.identity import enrol
 from network.model import (
     Accrue,
     Capture,

@@ -5,7 +5,18 @@ from typing import Any
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from api.bodies import ACCRUAL, ENROLMENT, REDEMPTION, REVERSAL, AnyBody, read_body, show_reply
+from api.bodies import (
+    ACCRUAL,
+    CAPTURE,
+    ENROLMENT,
+    HOLD,
+    REDEMPTION,
+    REVERSAL,
+    VOID,
+    AnyBody,
+    read_body,
+    show_reply,
+)
 from api.openapi import command_docs
 from api.problems import ProblemError, problem_response
 from api.service import carry_out, partner_of, service_of
@@ -32,9 +43,27 @@ async def redeem(request: Request) -> Response:
     return await _command(request, REDEMPTION)
 
 
+@router.post("/holds", **command_docs("HoldBody"))
+async def hold(request: Request) -> Response:
+    """Reserve points for a sale that is not final; capture or void them later."""
+    return await _command(request, HOLD)
+
+
+@router.post("/captures", **command_docs("CaptureBody"))
+async def capture(request: Request) -> Response:
+    """Take held points in payment, all of them or part."""
+    return await _command(request, CAPTURE)
+
+
+@router.post("/voids", **command_docs("VoidBody"))
+async def void(request: Request) -> Response:
+    """Give back what a hold still holds."""
+    return await _command(request, VOID)
+
+
 @router.post("/reversals", **command_docs("ReversalBody"))
 async def reverse(request: Request) -> Response:
-    """Undo one of your entries in full, in today's window, at its own terms."""
+    """Undo one of your entries, in full or in part, in today's window, at its own terms."""
     return await _command(request, REVERSAL)
 
 

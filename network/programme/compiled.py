@@ -9,7 +9,6 @@ import msgspec
 from network.errors import ProgrammeInvalid
 from network.programme.spec import EarnRuleSpec, ProgrammeSpec
 
-
 Clawback = Literal["refuse", "within_balance"]
 
 

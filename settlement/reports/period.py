@@ -74,7 +74,8 @@ _POOL_HOLDS = text(
 _POOL_MUST_HOLD = text(
     """
     SELECT coalesce(sum(t.points * c.issue_price * c.funding_share
-        * CASE :member WHEN t.credit THEN 1 WHEN t.debit THEN -1 ELSE 0 END), 0)
+        * (CASE WHEN t.credit IN (:member, :held) THEN 1 ELSE 0 END
+            - CASE WHEN t.debit IN (:member, :held) THEN 1 ELSE 0 END)), 0)
     FROM window_total t JOIN clearing_window w USING (window_id)
     JOIN contract_terms c ON c.partner_id = t.issuer_id AND c.terms_version = t.issuer_terms
     WHERE w.business_date <= :last
@@ -164,7 +165,10 @@ def read_period(connection: Connection, first: date, last: date) -> Period:
         vat_minor=int(charged["vat_minor"].sum()),
         pool_holds=from_minor(pool.final_minor, minor_digits(head.currency)) + pool.carried_out,
         pool_must_hold=Decimal(
-            connection.execute(_POOL_MUST_HOLD, {**wanted, "member": int(AccountKind.MEMBER)}).scalar_one()
+            connection.execute(
+                _POOL_MUST_HOLD,
+                {**wanted, "member": int(AccountKind.MEMBER), "held": int(AccountKind.HELD)},
+            ).scalar_one()
         ),
     )
 

@@ -16,13 +16,17 @@ from settlement.reports.errors import NothingToReport
 
 _ISSUED, _MEMBER = int(AccountKind.ISSUED), int(AccountKind.MEMBER)
 _ACCEPTED, _LAPSED = int(AccountKind.ACCEPTED), int(AccountKind.LAPSED)
+_HELD = int(AccountKind.HELD)
 
 MOVEMENTS = {
     (_ISSUED, _MEMBER): "issued",
     (_MEMBER, _ISSUED): "issue reversed",
     (_MEMBER, _ACCEPTED): "redeemed",
+    (_HELD, _ACCEPTED): "redeemed",
     (_ACCEPTED, _MEMBER): "redemption reversed",
     (_MEMBER, _LAPSED): "lapsed",
+    (_MEMBER, _HELD): "held",
+    (_HELD, _MEMBER): "hold released",
 }
 """What a posting from one account to another means."""
 _RANK = {name: rank for rank, name in enumerate(MOVEMENTS.values())}
@@ -32,6 +36,10 @@ EVENTS = {
     int(EntryKind.REDEMPTION): "redemptions",
     int(EntryKind.REVERSAL): "reversals",
     int(EntryKind.EXPIRY): "lapses",
+    int(EntryKind.HOLD): "holds",
+    int(EntryKind.CAPTURE): "captures",
+    int(EntryKind.VOID): "holds voided",
+    int(EntryKind.HOLD_LAPSE): "holds lapsed",
 }
 """Entry kinds as statements call them."""
 

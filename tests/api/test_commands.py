@@ -237,8 +237,37 @@ def test_the_description_is_complete(client: TestClient) -> None:
         if path.startswith("/v1/")
         for operation in methods.values()
     ]
-    assert len(signed) == 9
+    assert len(signed) == 12
     assert all(operation["security"] == [{"httpSignature": []}] for operation in signed)
     bodies = [op["requestBody"]["content"] for op in signed if "requestBody" in op]
-    assert len(bodies) == 5
+    assert len(bodies) == 8
     assert all("example" in held for content in bodies for held in content.values())
+
+
+def test_hold_capture_void_and_returns_in_parts(till: Tills) -> None:
+    """The two phases and a partial return over HTTP: each answer says what is left."""
+    grocer, hotel = till(GROCER), till(HOTEL)
+    card = grocer.enrol()["card"]
+    grocer.post("/v1/accruals", **a_sale(card, 100_00, "s1"))
+    hold = hotel.post("/v1/holds", **a_sale(card, 60, "h1", points=60, minutes=15))
+    assert (hold.status_code, hold.json()["kind"], hold.json()["balance"]) == (201, "hold", 40)
+    at = START.isoformat()
+    taken = hotel.post(
+        "/v1/captures", reference="c1", occurred_at=at, hold=hold.json()["id"], points=25, amount_minor=25
+    )
+    assert (taken.status_code, taken.json()["hold"]) == (201, hold.json()["id"])
+    much = hotel.post(
+        "/v1/captures", reference="c2", occurred_at=at, hold=hold.json()["id"], points=36, amount_minor=36
+    )
+    assert (much.status_code, much.json()["code"]) == (422, "more_than_held")
+    assert grocer.post("/v1/voids", reference="x", occurred_at=at, hold=hold.json()["id"]).status_code == 404
+    voided = hotel.post("/v1/voids", reference="v1", occurred_at=at, hold=hold.json()["id"])
+    assert (voided.json()["points"], voided.json()["balance"]) == (35, 75)
+    part = hotel.post(
+        "/v1/reversals", reference="u1", occurred_at=at, entry=taken.json()["id"], points=5
+    ).json()
+    assert (part["points"], part["balance"], part["amount_minor"]) == (5, 80, 5)
+    wrong = hotel.post(
+        "/v1/reversals", reference="u2", occurred_at=at, entry=taken.json()["id"], amount_minor=5
+    )
+    assert wrong.json()["code"] == "rewards_are_reversed_by_points"
