@@ -323,8 +323,11 @@ def save(connection: Connection, decisions: Sequence[Decision]) -> None:
         arrays["entry_id"] = [entry.entry_id for entry, _ in moved]
         arrays["unit"] = [int(Unit.POINTS)] * len(moved)
         insert_rows(connection, _INSERT_POSTINGS, arrays)
-        _save_lots(connection, moved)
-        _save_balances(connection, moved)
+        # A capture moves held points on: its member's lots and balance stay as they are.
+        own = [(e, p) for e, p in moved if AccountKind.MEMBER in (p.debit, p.credit)]
+        if own:
+            _save_lots(connection, own)
+            _save_balances(connection, own)
     _save_reversed(connection, [entry for entry in entries if entry.reverses is not None])
     _save_holds(connection, decisions)
 
