@@ -56,6 +56,7 @@ EXAMPLES: Mapping[str, Any] = {
         "points": 340,
         "as_of": "2017-05-01T10:16:00Z",
         "expiring": [{"expires_on": "2017-08-31", "points": 340}],
+        "pending": [{"spendable_on": "2017-05-15", "expires_on": "2017-08-31", "points": 50}],
     },
 }
 _DESCRIPTION = """

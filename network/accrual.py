@@ -1,5 +1,7 @@
 """A sale earns points (pure)."""
 
+from datetime import timedelta
+
 from network.expiry import month_end_after
 from network.model import (
     IMMEDIATELY,
@@ -20,6 +22,7 @@ def accrue(folded: Folded, command: Accrue, minted: Minted, rules: Rules) -> Dec
 
     Returns:
         An entry with one posting ISSUED → MEMBER, or with none where the sale earns nothing; or why not.
+        Pending points are the member's, in a lot that can be spent later; the balance after leaves them out.
     """
     moment = folded.moment
     terms = rules.terms_at_sale(
@@ -33,7 +36,9 @@ def accrue(folded: Folded, command: Accrue, minted: Minted, rules: Rules) -> Dec
     # ---- valid from here ----
     occurred_on = rules.local_date(command.occurred_at)
     today = rules.local_date(moment.now)
-    points = rules.programme.earn_rule(command.partner_id).points_for(command.amount_minor, occurred_on)
+    rule = rules.programme.earn_rule(command.partner_id)
+    points = rule.points_for(command.amount_minor, occurred_on)
+    pending = timedelta(days=rule.pending_days)
     posting = Posting(
         line=1,
         debit=AccountKind.ISSUED,
@@ -41,7 +46,7 @@ def accrue(folded: Folded, command: Accrue, minted: Minted, rules: Rules) -> Dec
         points=points,
         issuer_id=command.partner_id,
         issuer_terms=terms.terms_version,
-        spendable_on=IMMEDIATELY,
+        spendable_on=today + pending if pending else IMMEDIATELY,
         expires_on=month_end_after(today, rules.programme.expiry_months),
         window_id=moment.window_id,
     )
@@ -55,7 +60,7 @@ def accrue(folded: Folded, command: Accrue, minted: Minted, rules: Rules) -> Dec
             window_id=moment.window_id,
             programme_version=rules.programme.version,
             points=points,
-            balance_after=folded.balance(member_id, today) + points,
+            balance_after=folded.balance(member_id, today) + (0 if pending else points),
             amount_minor=command.amount_minor,
             currency=command.currency,
             outlet_code=command.outlet_code,

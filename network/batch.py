@@ -155,13 +155,16 @@ def _decide(
     touched = {member_of(r.minted.entry_id) for r in requests if not isinstance(r.command, Enrol)} - {0}
     # Where dead lots may still stand (the sweep of this date has not been through), what can be spent is
     # not the balance: every member's lots are looked at then.
-    swept = moment.lapsed_through >= rules.local_date(moment.now)
+    today = rules.local_date(moment.now)
+    swept = moment.lapsed_through >= today
     drawn = {member_of(r.minted.entry_id) for r in requests if isinstance(r.command, Redeem | Hold | Reverse)}
-    members, due = store.load_members(connection, touched, touched & drawn if swept else touched, moment.now)
+    members, due = store.load_members(
+        connection, touched, touched & drawn if swept else touched, moment.now, today
+    )
     named = {r.command.entry_id for r in requests if isinstance(r.command, Reverse)}
     named |= {r.command.hold_id for r in requests if isinstance(r.command, Capture | Void)}
     recorded = store.load_entries(connection, named | set(due))
-    folded = Folded(LedgerState(moment=moment, cards=cards, members=members, recorded=recorded))
+    folded = Folded(LedgerState(moment=moment, cards=cards, members=members, recorded=recorded), today)
     ended = lapse_due(
         folded,
         [(recorded[one], Minted(entry_id=ids.mint(moment.now, member_of(one)))) for one in due],

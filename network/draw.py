@@ -44,13 +44,20 @@ def draw_lots(lots: Sequence[Lot], points: int, *, on: date, entry_id: UUID) -> 
     candidates = live(lots, on)
     if sum(lot.remaining for lot in candidates) < points:
         return None
-    candidates.sort(key=lambda lot: (lot.expires_on, _tie_break(entry_id, lot.issuer_id), lot.terms_version))
+    candidates.sort(
+        key=lambda lot: (
+            lot.expires_on,
+            _tie_break(entry_id, lot.issuer_id),
+            lot.terms_version,
+            lot.spendable_on,
+        )
+    )
     return _take(candidates, points)
 
 
-def spendable_of_issuer(lots: Iterable[Lot], issuer_id: int, *, on: date) -> int:
-    """Points of one issuer that can be spent on a day."""
-    return sum(lot.remaining for lot in live(lots, on) if lot.issuer_id == issuer_id)
+def returnable(lots: Iterable[Lot], issuer_id: int, on: date) -> list[Lot]:
+    """One issuer's lots that a return can take from on a day, pending ones too."""
+    return [lot for lot in lots if lot.remaining > 0 and lot.issuer_id == issuer_id and lot.expires_on >= on]
 
 
 def draw_clawback(lots: Sequence[Lot], own: Lot, points: int, *, on: date) -> tuple[Draw, ...]:
@@ -59,10 +66,12 @@ def draw_clawback(lots: Sequence[Lot], own: Lot, points: int, *, on: date) -> tu
     Never another issuer's: that issuer would lose points it never sold.
 
     Args:
-        points: At most `spendable_of_issuer`; 0 takes nothing.
+        points: At most what `returnable` lots hold; 0 takes nothing.
     """
-    candidates = [lot for lot in live(lots, on) if lot.issuer_id == own.issuer_id]
-    candidates.sort(key=lambda lot: (not same_lot(lot, own), lot.expires_on, lot.terms_version))
+    candidates = returnable(lots, own.issuer_id, on)
+    candidates.sort(
+        key=lambda lot: (not same_lot(lot, own), lot.expires_on, lot.terms_version, lot.spendable_on)
+    )
     return _take(candidates, points)
 
 

@@ -5,7 +5,7 @@ from datetime import date
 
 import msgspec
 
-from network.draw import draw_clawback, parts, spendable_of_issuer
+from network.draw import draw_clawback, parts, returnable
 from network.expiry import expiry_of_returned
 from network.model import (
     AccountKind,
@@ -25,9 +25,10 @@ _SPENDING = frozenset({EntryKind.REDEMPTION, EntryKind.CAPTURE})
 
 
 class _Undone(msgspec.Struct, frozen=True):
-    """What a reversal moves: how it changes the balance, how much of the amount it is, and its postings."""
+    """What a reversal moves: points, those of them that could be spent, how much of the amount, postings."""
 
     points: int
+    spendable: int
     amount_minor: int
     postings: tuple[Posting, ...]
 
@@ -67,7 +68,7 @@ def reverse(folded: Folded, command: Reverse, minted: Minted, rules: Rules) -> D
             window_id=moment.window_id,
             programme_version=rules.programme.version,
             points=undone.points,
-            balance_after=folded.balance(original.member_id, today) + undone.points,
+            balance_after=folded.balance(original.member_id, today) + undone.spendable,
             amount_minor=undone.amount_minor,
             currency=original.currency,
             outlet_code=original.outlet_code,
@@ -96,18 +97,20 @@ def _returned_sale(
     sold_on = rules.local_date(original.occurred_at)
     points = rule.points_for(left, sold_on) - rule.points_for(left - amount, sold_on)
     if points == 0:
-        return _Undone(0, amount, ())
+        return _Undone(0, 0, amount, ())
     moment = folded.moment
     today = rules.local_date(moment.now)
     lots = folded.lots(original.member_id)
     origin = recorded.postings[0]
     own = Lot(origin.issuer_id, origin.issuer_terms, origin.spendable_on, origin.expires_on, origin.points)
-    there = spendable_of_issuer(lots, own.issuer_id, on=today)
+    there = sum(lot.remaining for lot in returnable(lots, own.issuer_id, today))
     if there < points:
         if rules.programme.clawback == "refuse":
             return Rejected("points_already_spent")
         points = there
-    return _Undone(-points, amount, _taken_back(lots, own, points, origin, moment.window_id, today))
+    postings = _taken_back(lots, own, points, origin, moment.window_id, today)
+    spendable = sum(posting.points for posting in postings if posting.spendable_on <= today)
+    return _Undone(-points, -spendable, amount, postings)
 
 
 def _taken_back(
@@ -161,4 +164,4 @@ def _returned_reward(
     )
     # Cumulative, so that the parts of a reward returned bit by bit add up to all of its amount.
     amount = original.amount_minor * (back + points) // spent - original.amount_minor * back // spent
-    return _Undone(points, amount, postings)
+    return _Undone(points, points, amount, postings)

@@ -80,8 +80,10 @@ class Folded:
     What is available is always derived from here, never carried beside it.
     """
 
-    def __init__(self, loaded: LedgerState) -> None:
+    def __init__(self, loaded: LedgerState, today: date | None = None) -> None:
+        """`today` is the network-local date; without it the business date."""
         self._loaded = loaded
+        self._today = loaded.moment.business_date if today is None else today
         self.moment: Moment = loaded.moment
         self._balances = {member_id: member.balance for member_id, member in loaded.members.items()}
         self._lots = {
@@ -103,7 +105,7 @@ class Folded:
         return tuple(self._lots[member_id].values())
 
     def balance(self, member_id: int, on: date) -> int:
-        """Points a member can spend. Where lots are not loaded, none of them is dead (see store.load)."""
+        """Points a member can spend. Where lots are not loaded, none of them is dead or pending."""
         if member_id in self._lots:
             return spendable_points(self.lots(member_id), on)
         return self._balances[member_id]
@@ -121,7 +123,8 @@ class Folded:
             self._lots[member_id] = {}
         for posting in decision.postings:
             change = lot_change(posting)
-            self._balances[member_id] += change
+            if posting.spendable_on <= self._today:
+                self._balances[member_id] += change
             if member_id in self._lots:
                 self._change_lot(member_id, posting, change)
         hold = None if decision.lapses_at is None else HoldState(lapses_at=decision.lapses_at)

@@ -14,10 +14,11 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from network import tables
-from network.bulk import bound_arrays, insert_from_arrays, insert_rows, integers, texts, uuids
+from network.bulk import bound_arrays, dates, insert_from_arrays, insert_rows, integers, texts, uuids
 from network.errors import InvariantBroken, NotReady
 from network.ids import member_of
 from network.model import (
+    IMMEDIATELY,
     NOT_REVERSED,
     AccountKind,
     CardState,
@@ -67,7 +68,8 @@ _LOCK_ACCOUNTS = text(
     " ORDER BY member_id FOR UPDATE"
 )
 _BALANCES = text(
-    "SELECT a.member_id, a.balance, ARRAY(SELECT h.entry_id FROM hold h WHERE h.member_id = a.member_id"
+    "SELECT a.member_id, a.balance, a.pending_until,"
+    " ARRAY(SELECT h.entry_id FROM hold h WHERE h.member_id = a.member_id"
     " AND h.lapses_at <= :now AND h.captured + h.returned < h.points ORDER BY h.entry_id) AS due"
     " FROM account a WHERE a.member_id = ANY(CAST(:members AS bigint[])) AND a.unit = :unit"
 )
@@ -140,8 +142,10 @@ _DEBIT_LOTS = text(
     + " AND ".join(f"lot.{name} = u.{name}" for name in _LOT_KEY)
 )
 _CHANGE_BALANCES = text(
-    "UPDATE account a SET balance = a.balance + u.change"
-    " FROM unnest(CAST(:members AS bigint[]), CAST(:changes AS bigint[])) AS u (member_id, change)"
+    "UPDATE account a SET balance = a.balance + u.change,"
+    " pending_until = greatest(a.pending_until, u.pending_until)"
+    " FROM unnest(CAST(:members AS bigint[]), CAST(:changes AS bigint[]), CAST(:pending AS date[]))"
+    " AS u (member_id, change, pending_until)"
     " WHERE a.member_id = ANY(CAST(:members AS bigint[])) AND a.member_id = u.member_id AND a.unit = :unit"
 )
 
@@ -217,9 +221,9 @@ def recall(connection: Connection, keys: Collection[UUID]) -> dict[UUID, Recalle
 
 
 def load_members(
-    connection: Connection, members: Collection[int], with_lots: Collection[int], now: datetime
+    connection: Connection, members: Collection[int], with_lots: Collection[int], now: datetime, today: date
 ) -> tuple[dict[int, MemberState], list[UUID]]:
-    """Lock accounts in order, then read them (and the lots of those whose points may be taken).
+    """Lock accounts in order, then read them, and the lots of those whose points may be taken or pend.
 
     Returns:
         The members by number, and those of their holds whose time is over and which still hold points.
@@ -229,9 +233,10 @@ def load_members(
     wanted = {"members": integers(members), "unit": int(Unit.POINTS)}
     connection.execute(_LOCK_ACCOUNTS, wanted)
     balances = connection.execute(_BALANCES, {**wanted, "now": now}).all()
-    lots: dict[int, list[Lot]] = {member_id: [] for member_id in with_lots}
-    if with_lots:
-        for row in connection.execute(_LOTS, {"members": integers(with_lots), "unit": int(Unit.POINTS)}):
+    pending = {row.member_id for row in balances if row.pending_until > today}
+    lots: dict[int, list[Lot]] = {member_id: [] for member_id in pending.union(with_lots)}
+    if lots:
+        for row in connection.execute(_LOTS, {"members": integers(lots), "unit": int(Unit.POINTS)}):
             lots[row.member_id].append(Lot(*row[1:]))
     states = {
         row.member_id: MemberState(member_id=row.member_id, balance=row.balance, lots=lots.get(row.member_id))
@@ -428,11 +433,14 @@ def _columns(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> dict[str,
 
 def _save_balances(connection: Connection, moved: Sequence[tuple[Entry, Posting]]) -> None:
     changes: dict[int, int] = {}
+    pending: dict[int, date] = {}
     for entry, posting in moved:
         changes[entry.member_id] = changes.get(entry.member_id, 0) + lot_change(posting)
+        pending[entry.member_id] = max(pending.get(entry.member_id, IMMEDIATELY), posting.spendable_on)
     arrays = {
         "members": integers(changes),
         "changes": integers(changes.values()),
+        "pending": dates(pending.values()),
         "unit": int(Unit.POINTS),
     }
     _expect(connection.execute(_CHANGE_BALANCES, arrays).rowcount, len(changes), "balances changed")

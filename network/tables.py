@@ -79,10 +79,12 @@ account = Table(
     Column("member_id", BigInteger, nullable=False),
     Column("unit", SmallInteger, nullable=False),
     Column("balance", BigInteger, nullable=False),
+    Column("pending_until", Date, nullable=False, server_default="1970-01-01"),
     PrimaryKeyConstraint("member_id", "unit"),
     CheckConstraint("balance >= 0", name="account_balance_not_negative"),
     postgresql_with={"fillfactor": "70"},
 )
+"""`balance` is the sum of the lots, pending ones included; before `pending_until` some may be pending."""
 
 lot = Table(
     "lot",

@@ -60,6 +60,14 @@ months = 3
 grace_days = 30
 """
 
+PENDING = (
+    PROGRAMME
+    + """
+[earn.partner.bank]
+pending_days = 14
+"""
+)
+
 
 def participants() -> list[Participant]:
     """The operator, the pool, and four partners."""
@@ -89,8 +97,8 @@ def terms(partner_id: int, version: int = 1, effective_on: date = date(2016, 1, 
     )
 
 
-def rules(versions: Sequence[Terms] = ()) -> Rules:
-    """Live rules without a database. `versions` are added to the partners' first terms."""
+def rules(versions: Sequence[Terms] = (), source: str = PROGRAMME) -> Rules:
+    """Live rules without a database; `versions` are added to the partners' first terms."""
     by_partner = {number: [terms(number)] for number in CODES}
     for version in versions:
         by_partner[version.partner_id].append(version)
@@ -99,9 +107,7 @@ def rules(versions: Sequence[Terms] = ()) -> Rules:
         outlets=frozenset((number, OUTLET) for number in CODES),
         terms=by_partner,
     )
-    programme = compile_programme(
-        read_programme(PROGRAMME), 1, {code: number for number, code in CODES.items()}
-    )
+    programme = compile_programme(read_programme(source), 1, {code: number for number, code in CODES.items()})
     return Rules(
         directory=directory, programme=programme, programmes={1: programme}, time_zone=ZoneInfo("Etc/UTC")
     )
@@ -131,7 +137,7 @@ def recorded_entries(decided: Sequence[Decision]) -> dict[UUID, RecordedEntry]:
     return recorded
 
 
-def set_up(database: Engine, at: datetime = START) -> Rules:
+def set_up(database: Engine, at: datetime = START, source: str = PROGRAMME) -> Rules:
     """Write the coalition into a migrated database, its clock at `at`, its first window that day."""
     with database.begin() as connection:
         create_network(
@@ -143,7 +149,7 @@ def set_up(database: Engine, at: datetime = START) -> Rules:
         add_terms(
             connection, [terms(number) for number in CODES], prepared_by="maker", activated_by="checker"
         )
-        apply_programme(connection, PROGRAMME, at=at, applied_by="checker")
+        apply_programme(connection, source, at=at, applied_by="checker")
         open_first_window(connection, at.date(), at)
         return load_rules(connection)
 

@@ -33,9 +33,10 @@ _CARD = text(
 )
 _MEMBER = text("SELECT public_id FROM member WHERE member_id = :member")
 _LOTS = text(
-    "SELECT expires_on, sum(remaining)::bigint AS points FROM lot"
+    "SELECT expires_on, greatest(spendable_on, :today) AS spendable_on, sum(remaining)::bigint AS points"
+    " FROM lot"
     " WHERE member_id = :member AND unit = 1 AND remaining > 0 AND expires_on >= :today"
-    " GROUP BY expires_on ORDER BY expires_on"
+    " GROUP BY 1, 2 ORDER BY 1, 2"
 )
 
 
@@ -54,13 +55,22 @@ class ExpiringBody(msgspec.Struct, frozen=True, kw_only=True):
     points: int
 
 
+class PendingBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Points that can be spent from a day on."""
+
+    spendable_on: date
+    expires_on: date
+    points: int
+
+
 class BalanceBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What a member can spend now, and when which part of it lapses."""
+    """What a member can spend now, when which part of it lapses, and what is still pending."""
 
     member: str
     points: int
     as_of: datetime
     expiring: list[ExpiringBody]
+    pending: list[PendingBody]
 
 
 class EntryPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,9 +106,24 @@ def balance(member: str, request: Request) -> Response:
         now = network_now(connection)
         today = service_of(request).rules().local_date(now)
         lots = connection.execute(_LOTS, {"member": number, "today": today}).all()
-    expiring = [ExpiringBody(expires_on=lot.expires_on, points=lot.points) for lot in lots]
+    expiring = [
+        ExpiringBody(expires_on=lot.expires_on, points=lot.points)
+        for lot in lots
+        if lot.spendable_on == today
+    ]
+    pending = [
+        PendingBody(spendable_on=lot.spendable_on, expires_on=lot.expires_on, points=lot.points)
+        for lot in lots
+        if lot.spendable_on > today
+    ]
     return _json(
-        BalanceBody(member=member, points=sum(lot.points for lot in expiring), as_of=now, expiring=expiring)
+        BalanceBody(
+            member=member,
+            points=sum(lot.points for lot in expiring),
+            as_of=now,
+            expiring=expiring,
+            pending=pending,
+        )
     )
 
 

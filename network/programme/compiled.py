@@ -18,6 +18,7 @@ class EarnRule(msgspec.Struct, frozen=True, kw_only=True):
     step_minor: int
     points_per_step: int
     weekend_multiplier: int
+    pending_days: int = 0
 
     def points_for(self, amount_minor: int, on: date) -> int:
         """Points a sale earns. What is left of a step earns nothing and stays with the partner.
@@ -50,6 +51,7 @@ def _rule(spec: EarnRuleSpec) -> EarnRule:
         step_minor=spec.step_minor,
         points_per_step=spec.points_per_step,
         weekend_multiplier=spec.weekend_multiplier,
+        pending_days=spec.pending_days,
     )
 
 

@@ -18,11 +18,15 @@ class _Strict(BaseModel):
 
 
 class EarnRuleSpec(_Strict):
-    """`points_per_step` for each whole `step_minor` of a sale, times `weekend_multiplier` at weekends."""
+    """`points_per_step` for each whole `step_minor` of a sale, times `weekend_multiplier` at weekends.
+
+    `pending_days`: the points can be spent that many days later, when the sale can no longer be returned.
+    """
 
     step_minor: Count = 100
     points_per_step: Annotated[int, Field(ge=0, le=1_000_000)] = 1
     weekend_multiplier: Count = 1
+    pending_days: Annotated[int, Field(ge=0, le=366)] = 0
 
 
 class ExpirySpec(_Strict):

@@ -36,10 +36,11 @@ from network.model import (
     Rejected,
 )
 from network.rules import Folded, lot_change
-from tests.coalition import CODES, burn, recorded_entries, release, reserve, rules, sale, take, undo
+from tests.coalition import CODES, PENDING, burn, recorded_entries, release, reserve, rules, sale, take, undo
 
 SCENARIOS = sorted((Path(__file__).parent / "scenarios").glob("*.ledger"))
 IDS = {code: number for number, code in CODES.items()}
+LIVE = rules(source=PENDING)
 MEMBER, CARD = 7, 6330001234567895
 
 
@@ -47,13 +48,13 @@ class Book:
     """A member's lots, kept naively: a dictionary that postings change."""
 
     def __init__(self) -> None:
-        self.lots: dict[tuple[int, int, date], int] = {}
+        self.lots: dict[tuple[int, int, date, date], int] = {}
         self.decided: list[Decision | Rejected] = []
 
     def state(self, today: date) -> LedgerState:
         """What a batch of today would load."""
         now = datetime.combine(today, time(12), tzinfo=UTC)
-        lots = [Lot(issuer, terms, IMMEDIATELY, by, n) for (issuer, terms, by), n in self.lots.items()]
+        lots = [Lot(*key, points) for key, points in self.lots.items()]
         return LedgerState(
             moment=Moment(
                 now=now, window_id=int(f"{today:%Y%m%d}"), business_date=today, lapsed_through=today
@@ -87,11 +88,11 @@ class Book:
         """Decide a line and book it."""
         number = len(self.decided) + 1
         minted = Minted(entry_id=UUID(int=number << 40 | MEMBER))
-        [outcome] = decide_batch(Folded(self.state(today)), [(self.command(words, today), minted)], rules())
+        [outcome] = decide_batch(Folded(self.state(today)), [(self.command(words, today), minted)], LIVE)
         self.decided.append(outcome)
         if isinstance(outcome, Decision):
             for posting in outcome.postings:
-                key = (posting.issuer_id, posting.issuer_terms, posting.expires_on)
+                key = (posting.issuer_id, posting.issuer_terms, posting.spendable_on, posting.expires_on)
                 self.lots[key] = self.lots.get(key, 0) + lot_change(posting)
 
 
@@ -121,7 +122,8 @@ def play(text: str) -> tuple[list[str], list[str]]:
             case ["before" | "apply" | "after"]:
                 part = words[0]
             case ["lot", code, version, expires, points] if part == "before":
-                book.lots[IDS[code], int(version), date.fromisoformat(expires)] = int(points)
+                key = (IDS[code], int(version), IMMEDIATELY, date.fromisoformat(expires))
+                book.lots[key] = int(points)
             case _ if part == "apply":
                 book.apply(words, today)
             case _:
@@ -137,10 +139,10 @@ def written(book: Book, today: date) -> list[str]:
             came.append(f"{number} {outcome.reason}")
         else:
             came.extend(shown(number, posting) for posting in outcome.postings)
-    for (issuer, terms, expires), points in sorted(book.lots.items(), key=lambda item: (item[0][2], item[0])):
+    for (issuer, terms, _, expires), points in sorted(book.lots.items(), key=lambda item: item[0][::-1]):
         if points:
             came.append(f"lot {CODES[issuer]} {terms} {expires} {points}")
-    live = sum(points for (_, _, expires), points in book.lots.items() if expires >= today)
+    live = sum(points for key, points in book.lots.items() if key[2] <= today <= key[3])
     return [*came, f"balance {live}"]
 
 

@@ -14,8 +14,10 @@ from network.verify import CHECKS, faults
 from settlement import verify as nights
 from settlement.service import clear
 from tests.coalition import (
+    BANK,
     GROCER,
     HOTEL,
+    PENDING,
     START,
     burn,
     entry_of,
@@ -181,4 +183,29 @@ def test_the_night_prices_captures_and_not_holds(database: Engine) -> None:
     night = clear(database, date(2017, 5, 2), at=wednesday)
     owed = {(o.flow, o.creditor_id): o.amount for o in night.obligations}
     assert owed == {("redemption", HOTEL): Decimal("0.2000"), ("margin", 1): Decimal("0.0500")}
+    assert_whole(database)
+
+
+def test_pending_points_become_spendable_without_anyone_touching_them(database: Engine) -> None:
+    """Of the bank's 100 points none can be spent for 14 days; sales meanwhile answer what can be."""
+    live = set_up(database, source=PENDING)
+    card = new_card(database, live)
+    assert run(database, live, sale(card, 100_00, "s1", partner_id=BANK)).balance_after == 0
+    assert run(database, live, sale(card, 7_00, "s2")).balance_after == 7
+    assert reason(execute(database, [burn(card, 8, "b1")], live)[0]) == "insufficient_points"
+    move_clock(database, START + timedelta(days=14))
+    at = START + timedelta(days=14)
+    assert run(database, live, sale(card, 1_00, "s3", at=at)).balance_after == 108
+    assert run(database, live, burn(card, 108, "b2", at=at)).balance_after == 0
+    assert_whole(database)
+
+
+def test_a_returned_sale_cancels_its_pending_points(database: Engine) -> None:
+    """They go, and what could be spent stays what it was."""
+    live = set_up(database, source=PENDING)
+    card = new_card(database, live)
+    pending = run(database, live, sale(card, 100_00, "s1", partner_id=BANK))
+    run(database, live, sale(card, 7_00, "s2"))
+    back = run(database, live, undo(pending, "u"))
+    assert (back.points, back.balance_after) == (-100, 7)
     assert_whole(database)

@@ -1,4 +1,4 @@
-"""Holds: redemption in two phases.
+"""Holds: redemption in two phases. Pending points.
 
 Revision ID: 0002
 Revises: 0001
@@ -25,6 +25,7 @@ CREATE TABLE hold (
 );
 CREATE INDEX hold_open ON hold (lapses_at) WHERE captured + returned < points;
 ALTER TABLE entry ADD COLUMN hold_id uuid;
+ALTER TABLE account ADD COLUMN pending_until date DEFAULT '1970-01-01' NOT NULL;
 """
 
 
