@@ -17,7 +17,9 @@ def render(nets: Sequence[CurrencyNet]) -> Group:
 
 def render_faults(faults: Faults, name: str) -> Group:
     """Every bad line, as `name:line: problem`."""
-    lines = [Text(f"{name}:{one.line}: {one.problem}") for one in faults.faults]
+    lines = [
+        Text(f"{name}:{one.line}: {one.problem}", no_wrap=True, overflow="ignore") for one in faults.faults
+    ]
     count = len(lines)
     return Group(*lines, Text(f"{count} problem{'' if count == 1 else 's'}: nothing was netted"))
 
