@@ -16,10 +16,8 @@ def render(nets: Sequence[CurrencyNet]) -> Group:
 
 
 def render_faults(faults: Faults, name: str) -> Group:
-    """Every bad line, as `name:line: problem`."""
-    lines = [
-        Text(f"{name}:{one.line}: {one.problem}", no_wrap=True, overflow="ignore") for one in faults.faults
-    ]
+    """Every bad line, as `name:line: problem`; print it with soft_wrap, so that lines stay whole."""
+    lines = [Text(f"{name}:{one.line}: {one.problem}") for one in faults.faults]
     count = len(lines)
     return Group(*lines, Text(f"{count} problem{'' if count == 1 else 's'}: nothing was netted"))
 
