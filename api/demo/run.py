@@ -35,7 +35,7 @@ _NETWORK_FILE = PROJECT / "config" / "networks" / "demo.toml"
 _PROGRAMME_FILE = PROJECT / "config" / "programmes" / "demo.toml"
 _ENROLLED_BY = "supermarket"
 # What steps cost beside one line of a file, so that the estimate of the time left stays steady.
-_SINGLE_COSTS, _NIGHT_COSTS = 8, 400
+_SINGLE_COSTS, _NIGHT_COSTS = 9, 500
 
 
 class Demo(msgspec.Struct, frozen=True, kw_only=True):
