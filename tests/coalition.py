@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Engine
 
 from network.batch import execute
-from network.model import Accrue, Command, Enrol, Entry, Redeem, Rejected, Reply, Reverse
+from network.model import Accrue, Command, Enrol, Entry, Redeem, Reply, Reverse
 from network.programme.compiled import compile_programme
 from network.programme.spec import read_programme
 from network.rules import Rules
@@ -161,8 +161,7 @@ def new_card(database: Engine, live: Rules, reference: str = "enrol") -> int:
 
 def entry_of(reply: Reply) -> Entry:
     """The entry of an accepted command."""
-    if isinstance(reply.outcome, Rejected):
-        raise AssertionError(f"refused: {reply.outcome.reason}")
+    assert isinstance(reply.outcome, Entry), reply.outcome
     return reply.outcome
 
 
