@@ -88,9 +88,9 @@ def worker() -> None:
     """Clear every night at the network's cut-off, and missed nights in order."""
     from api.worker import run_worker
 
-    with _database() as (_, database):
+    with _database() as (settings, database):
         migrate_database(database)
-        run_worker(database)
+        run_worker(database, settings.statements_folder)
 
 
 @app.command()
@@ -118,7 +118,8 @@ def clear(
     *,
     on: Annotated[str, typer.Option("--date", help="The business date, as 2017-05-31.")],
 ) -> None:
-    """Clear one business date; doing it again changes nothing."""
+    """Clear one business date and write its statements; doing it again changes nothing."""
+    from api.nightly import write_night
     from network.service import live_programme_version, network_now
     from settlement.money import from_minor
     from settlement.service import clear as clear_date
@@ -127,11 +128,12 @@ def clear(
         business_date = date.fromisoformat(on)
     except ValueError:
         raise typer.BadParameter(f"{on!r} is no date; write it as 2017-05-31", param_hint="--date") from None
-    with _database() as (_, database):
+    with _database() as (settings, database):
         with database.connect() as connection:
             at = network_now(connection)
             version = live_programme_version(connection)
         night = clear_date(database, business_date, at=at, programme_version=version)
+        folder = write_night(database, night.window_id, settings.statements_folder)
     paid = from_minor(night.payment_minor, night.minor_digits)
     typer.echo(
         f"{night.business_date} is settled: {night.currency} {paid} is paid in and out"
@@ -139,6 +141,7 @@ def clear(
     )
     for step, sha256 in night.hashes.items():
         typer.echo(f"  {step:<8} {sha256.hex()}")
+    typer.echo(f"statements and the operator's report: {folder}")
 
 
 @app.command()

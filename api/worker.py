@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from queue import SimpleQueue
 from types import FrameType
 from zoneinfo import ZoneInfo
@@ -20,6 +21,7 @@ from apscheduler.triggers.interval import IntervalTrigger  # type: ignore[import
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from api.nightly import write_missing_nights
 from network.errors import NetworkError
 from network.service import Network, ensure_partitions, network_now, read_network
 from settlement.errors import SettlementError
@@ -35,8 +37,13 @@ Stop = SimpleQueue[None]
 """Whatever is put here ends the worker. A queue, because a signal handler may put to it at any moment."""
 
 
-def run_worker(database: Engine, *, stop: Stop | None = None) -> None:
+def run_worker(database: Engine, statements: Path, *, stop: Stop | None = None) -> None:
     """Work until SIGTERM or SIGINT, or until something is put on `stop`; the night under way is finished.
+
+    Args:
+        database: Where the ledger is.
+        statements: Folder that gets each night's statements and the operator's report.
+        stop: Ends the work, for tests.
 
     Raises:
         NotReady: the database holds no network.
@@ -49,7 +56,7 @@ def run_worker(database: Engine, *, stop: Stop | None = None) -> None:
     scheduler.add_job(
         nudge,
         _trigger(network),
-        args=(database, ending.is_set),
+        args=(database, statements, ending.is_set),
         next_run_time=datetime.now(UTC),  # noqa: TID251  # a composition root; the scheduler's own clock
         coalesce=True,
         max_instances=1,
@@ -67,8 +74,8 @@ def run_worker(database: Engine, *, stop: Stop | None = None) -> None:
     log.info("the worker has ended")
 
 
-def nudge(database: Engine, stop: Callable[[], bool] = lambda: False) -> None:
-    """Make the partitions to come, and settle what is due; what fails is logged and tried again."""
+def nudge(database: Engine, statements: Path, stop: Callable[[], bool] = lambda: False) -> None:
+    """Make the partitions to come, settle what is due, write its files; what fails is tried again."""
     try:
         with database.begin() as connection:
             today = network_now(connection).date()
@@ -90,6 +97,11 @@ def nudge(database: Engine, stop: Callable[[], bool] = lambda: False) -> None:
             night.currency,
             night.hashes["netted"].hex(),
         )
+    try:
+        for folder in write_missing_nights(database, statements):
+            log.info("statements written: %s", folder)
+    except (SettlementError, SQLAlchemyError, OSError):
+        log.exception("statements were not written; the next try is in %s seconds", NUDGE_SECONDS)
 
 
 def next_nudges(network: Network, after: datetime, count: int) -> list[datetime]:

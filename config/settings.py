@@ -35,6 +35,14 @@ class Settings(BaseSettings):
     authority: str | None = None
     """Host and port as partners address and sign them, where that is not host:port (behind a proxy, say)."""
 
+    statements: Path | None = None
+    """Folder that gets each night's statements. Unset: `statements` in the data folder."""
+
+    @property
+    def statements_folder(self) -> Path:
+        """Where statements and the operator's reports go."""
+        return self.data_folder / "statements" if self.statements is None else self.statements.expanduser()
+
     @property
     def data_folder(self) -> Path:
         """Where reports and other files of ours go."""

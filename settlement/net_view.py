@@ -16,7 +16,7 @@ def render(nets: Sequence[CurrencyNet]) -> Group:
 
 
 def render_faults(faults: Faults, name: str) -> Group:
-    """Every bad line, as `name:line: problem`."""
+    """Every bad line, as `name:line: problem`; print it with soft_wrap, so that lines stay whole."""
     lines = [Text(f"{name}:{one.line}: {one.problem}") for one in faults.faults]
     count = len(lines)
     return Group(*lines, Text(f"{count} problem{'' if count == 1 else 's'}: nothing was netted"))

@@ -22,11 +22,11 @@ from api.demo.network_file import NetworkFile, read_network_file
 from api.demo.replay import Replay
 from api.demo.result import print_controls, print_partners, read_outcome
 from api.demo.setup import FOUNDED_AT, SCHEMA, alone, found_network, make_fresh_schema, make_signers
+from api.nightly import write_night
 from api.verification import verify_ledger
 from config.database import open_database
 from config.settings import PROJECT, Settings
 from network.service import set_clock
-from settlement.reports import write_operator_report, write_statements
 from settlement.reports.network import write_network_report
 from settlement.reports.show import money
 from settlement.service import clear
@@ -35,7 +35,7 @@ _NETWORK_FILE = PROJECT / "config" / "networks" / "demo.toml"
 _PROGRAMME_FILE = PROJECT / "config" / "programmes" / "demo.toml"
 _ENROLLED_BY = "supermarket"
 # What steps cost beside one line of a file, so that the estimate of the time left stays steady.
-_SINGLE_COSTS, _NIGHT_COSTS = 8, 400
+_SINGLE_COSTS, _NIGHT_COSTS = 9, 500
 
 
 class Demo(msgspec.Struct, frozen=True, kw_only=True):
@@ -195,9 +195,7 @@ class Nights:
         midnight = datetime.combine(on + timedelta(days=1), time(), tzinfo=UTC)
         self._set_clock(midnight)
         night = clear(self._database, on, at=midnight)
-        with self._database.connect() as connection:
-            write_statements(connection, night.window_id, self._directory)
-            write_operator_report(connection, night.window_id, self._directory)
+        write_night(self._database, night.window_id, self._directory)
 
     def _set_clock(self, at: datetime) -> None:
         with self._database.begin() as connection:

@@ -41,6 +41,10 @@ class Attention(msgspec.Struct, frozen=True):
     wrong: bool = False
 
 
+NIGHT_REPORT = "_night.html"
+"""Its file, in the folder of the business date; no partner's code can be that."""
+
+
 def write_operator_report(connection: Connection, window_id: int, directory: Path) -> Path:
     """Write `_night.html` for a cleared window into the folder of its business date.
 
@@ -66,7 +70,7 @@ def write_operator_report(connection: Connection, window_id: int, directory: Pat
     )
     folder = directory / night.business_date.isoformat()
     folder.mkdir(parents=True, exist_ok=True)
-    return write_whole(folder / "_night.html", page.encode())
+    return write_whole(folder / NIGHT_REPORT, page.encode())
 
 
 def find_exceptions(

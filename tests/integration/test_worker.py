@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from datetime import time as local_time
+from pathlib import Path
 from queue import SimpleQueue
 from zoneinfo import ZoneInfo
 
@@ -17,7 +18,8 @@ from sqlalchemy import Engine, text
 
 from api.worker import next_nudges, nudge, run_worker
 from network.errors import NotReady
-from network.service import Network, set_clock
+from network.service import Network, network_now, set_clock
+from settlement.service import clear_due
 from tests.coalition import START, new_card, run, sale, set_up
 
 PATIENCE_SECONDS = 60
@@ -46,11 +48,11 @@ def wait_for(ready: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def test_missed_nights_are_caught_up_at_the_start(database: Engine) -> None:
+def test_missed_nights_are_caught_up_at_the_start(database: Engine, tmp_path: Path) -> None:
     """No cut-off needs to come: three missed nights are settled at once, and the worker ends when told."""
     business_until(database, START + timedelta(days=3))
     stop: SimpleQueue[None] = SimpleQueue()
-    worker = threading.Thread(target=run_worker, args=(database,), kwargs={"stop": stop})
+    worker = threading.Thread(target=run_worker, args=(database, tmp_path), kwargs={"stop": stop})
     worker.start()
     try:
         wait_for(lambda: len(settled(database)) == 3)
@@ -61,12 +63,17 @@ def test_missed_nights_are_caught_up_at_the_start(database: Engine) -> None:
     assert settled(database) == [20170501, 20170502, 20170503]
 
 
-def test_sigterm_ends_the_process_with_success(database: Engine, database_url: str) -> None:
+def test_sigterm_ends_the_process_with_success(database: Engine, database_url: str, tmp_path: Path) -> None:
     """A worker as an operator starts it settles, gets SIGTERM, and leaves with status 0."""
     business_until(database, START + timedelta(days=2))
     worker = subprocess.Popen(
         [sys.executable, "-m", "api.cli", "worker"],
-        env={**os.environ, "TESSERA_DATABASE_URL": database_url, "TESSERA_SCHEMA": "tessera"},
+        env={
+            **os.environ,
+            "TESSERA_DATABASE_URL": database_url,
+            "TESSERA_SCHEMA": "tessera",
+            "TESSERA_HOME": str(tmp_path),
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -81,29 +88,47 @@ def test_sigterm_ends_the_process_with_success(database: Engine, database_url: s
     assert worker.returncode == 0, told
     assert "the worker has ended" in told
     assert settled(database) == [20170501, 20170502]
+    written = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob("statements/*/grocer.csv"))
+    assert written == ["statements/2017-05-01/grocer.csv", "statements/2017-05-02/grocer.csv"]
+
+
+def test_statements_that_are_missing_are_written_whoever_settled(database: Engine, tmp_path: Path) -> None:
+    """A night settled elsewhere, or cut off before its files were whole, gets them at the next nudge."""
+    business_until(database, START + timedelta(days=2))
+    with database.connect() as connection:
+        now = network_now(connection)
+    clear_due(database, now)
+    nudge(database, tmp_path)
+    report = tmp_path / "2017-05-01" / "_night.html"
+    first = report.read_bytes()
+    report.unlink()
+    (tmp_path / "2017-05-01" / "hotel.csv").write_text("half a")
+    nudge(database, tmp_path)
+    assert report.read_bytes() == first
+    assert (tmp_path / "2017-05-01" / "hotel.csv").read_text() != "half a"
 
 
 def test_a_nudge_that_fails_is_logged_and_the_next_one_works(
-    database: Engine, caplog: pytest.LogCaptureFixture
+    database: Engine, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Contract terms that cannot be priced stop no worker; mended, the next nudge settles the night."""
     business_until(database, START + timedelta(days=1))
     with database.begin() as connection:
         connection.execute(text("UPDATE network SET currency = 'EUR'"))
-    nudge(database)
+    nudge(database, tmp_path)
     assert "a night was not settled" in caplog.text
     assert "the network settles in EUR" in caplog.text
     assert settled(database) == []
     with database.begin() as connection:
         connection.execute(text("UPDATE network SET currency = 'USD'"))
-    nudge(database)
+    nudge(database, tmp_path)
     assert settled(database) == [20170501]
 
 
-def test_a_nudge_makes_the_partitions_that_will_be_needed(database: Engine) -> None:
+def test_a_nudge_makes_the_partitions_that_will_be_needed(database: Engine, tmp_path: Path) -> None:
     """Two months ahead of the network's clock, however far that has gone."""
     business_until(database, datetime(2018, 4, 20, tzinfo=UTC))
-    nudge(database, stop=lambda: True)
+    nudge(database, tmp_path, stop=lambda: True)
     with database.connect() as connection:
         made = [
             connection.execute(text("SELECT to_regclass(:leaf)"), {"leaf": leaf}).scalar_one() is not None
@@ -112,10 +137,10 @@ def test_a_nudge_makes_the_partitions_that_will_be_needed(database: Engine) -> N
     assert made == [True, True, True, False]
 
 
-def test_a_database_without_a_network_is_refused(database: Engine) -> None:
+def test_a_database_without_a_network_is_refused(database: Engine, tmp_path: Path) -> None:
     """The worker says so instead of waiting for ever."""
     with pytest.raises(NotReady, match="holds no network"):
-        run_worker(database)
+        run_worker(database, tmp_path)
 
 
 def test_nudges_come_every_minute_and_at_the_local_cut_off() -> None:
