@@ -10,7 +10,8 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from api.auth import KeyRing, SignatureAuth
@@ -30,6 +31,7 @@ from api.openapi import describe
 from api.problems import FieldError, ProblemError, problem_response
 from api.routes import batches, commands, reads
 from api.service import Service
+from network.errors import NetworkError
 from partners.store import load_keys
 
 log = logging.getLogger("tessera.api")
@@ -69,7 +71,14 @@ def create_app(database: Engine, *, authority: str, now: Callable[[], datetime])
         finally:
             await asyncio.to_thread(service.stop)
 
-    app = FastAPI(title="Tessera partner API", version="1", lifespan=lifespan, redoc_url=None, docs_url=None)
+    app = FastAPI(
+        title="Tessera partner API",
+        version="1",
+        lifespan=lifespan,
+        redoc_url=None,
+        docs_url=None,
+        redirect_slashes=False,
+    )
     app.state.service = service
     for router in (commands.router, batches.router, reads.router):
         app.include_router(router)
@@ -102,10 +111,12 @@ def _add_operations(app: FastAPI, database: Engine, service: Service, metrics: M
                 opened = connection.execute(
                     text("SELECT business_date FROM clearing_window WHERE closed_at IS NULL")
                 ).scalar_one_or_none()
-        except DBAPIError:
+        except (DBAPIError, PoolTimeout):
             return problem_response("unavailable", "the ledger's database does not answer")
         if opened is None:
             return problem_response("unavailable", "no window is open")
+        if not service.alive:
+            return problem_response("unavailable", "a lane has ended: restart this process")
         return Response('{"status":"ready"}', media_type="application/json")
 
     @app.get("/metrics", tags=["Health"], include_in_schema=False)
@@ -139,16 +150,12 @@ def _add_error_answers(app: FastAPI) -> None:
         code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "internal_error")
         return problem_response(code, request_id=request_id(request), headers=error.headers)
 
-    @app.exception_handler(DBAPIError)
-    async def on_database(request: Request, error: DBAPIError) -> Response:
-        log.error("request %s: database error", request_id(request), exc_info=error)
-        code = "unavailable" if error.connection_invalidated else "internal_error"
-        return problem_response(code, request_id=request_id(request))
-
-    @app.exception_handler(Exception)
-    async def on_anything(request: Request, error: Exception) -> Response:
-        log.error("request %s failed", request_id(request), exc_info=error)
-        return problem_response("internal_error", request_id=request_id(request))
+    @app.exception_handler(OperationalError)
+    @app.exception_handler(PoolTimeout)
+    @app.exception_handler(NetworkError)
+    async def on_database(request: Request, error: Exception) -> Response:
+        log.error("request %s: the ledger did not answer", request_id(request), exc_info=error)
+        return problem_response("unavailable", request_id=request_id(request))
 
 
 def _complete_description(app: FastAPI) -> None:

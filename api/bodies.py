@@ -21,7 +21,6 @@ from network.model import (
     Command,
     Enrol,
     Entry,
-    EntryKind,
     Hold,
     Minted,
     Redeem,
@@ -29,11 +28,12 @@ from network.model import (
     Reverse,
     Void,
 )
+from network.rules import MOST_POINTS
 from network.service import date_of_window
 
 MOST_MINUTES = 7 * 24 * 60
-MOST = 2**53 - 1
-"""The largest integer that every JSON reader keeps exactly."""
+MOST = MOST_POINTS
+"""Of an amount and of points: far above any sale, and far below where a night's sums would overflow."""
 
 Reference = Annotated[
     str,
@@ -229,7 +229,6 @@ class EntryBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def show_entry(entry: Entry, enrolled: Minted | None = None) -> EntryBody:
     """An entry's public form; an enrolment shows the member and the card it made."""
-    enrolment = entry.kind is EntryKind.ENROLMENT and enrolled is not None and enrolled.public_id is not None
     return EntryBody(
         id=ids.show("ent", entry.entry_id),
         kind=entry.kind.name.lower(),
@@ -244,8 +243,8 @@ def show_entry(entry: Entry, enrolled: Minted | None = None) -> EntryBody:
         currency=entry.currency,
         reverses=ids.show("ent", entry.reverses) if entry.reverses else None,
         hold=ids.show("ent", entry.hold_id) if entry.hold_id else None,
-        member=ids.show("mbr", enrolled.public_id) if enrolment and enrolled and enrolled.public_id else None,
-        card=str(enrolled.card_number) if enrolment and enrolled else None,
+        member=ids.show("mbr", enrolled.public_id) if enrolled and enrolled.public_id else None,
+        card=str(enrolled.card_number) if enrolled else None,
     )
 
 
@@ -277,7 +276,12 @@ def read_body(raw: bytes, decoder: msgspec.json.Decoder[AnyBody]) -> AnyBody:
 
 
 def _utc(at: datetime) -> datetime:
-    return at.astimezone(UTC)
+    try:
+        return at.astimezone(UTC)
+    except OverflowError as error:
+        raise ProblemError(
+            "validation_failed", "outside the calendar", [FieldError("/occurred_at", "range")]
+        ) from error
 
 
 def _entry(shown: str, pointer: str) -> UUID:

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from config.database import migrate as migrate_database
 from config.database import open_database
@@ -45,7 +46,7 @@ def main() -> None:
     """Run the command line; errors we know are one line, not a traceback."""
     try:
         app()
-    except (ConfigError, NetworkError, PartnersError, SettlementError) as error:
+    except (ConfigError, NetworkError, PartnersError, SettlementError, SQLAlchemyError) as error:
         Console(stderr=True).print(f"tessera: {error}", style="red", markup=False, highlight=False)
         sys.exit(_FAILED)
 
@@ -66,16 +67,19 @@ def serve() -> None:
     import uvicorn
 
     from api.app import create_app
+    from api.bounded import BoundedProtocol
+    from network.service import make_partitions_ahead
 
     with _database() as (settings, database):
         migrate_database(database)
+        make_partitions_ahead(database)
         authority = settings.authority or f"{settings.host}:{settings.port}"
         uvicorn.run(
             create_app(database, authority=authority, now=now),
             host=settings.host,
             port=settings.port,
             loop="uvloop",
-            http="httptools",
+            http=BoundedProtocol,
             access_log=False,
             server_header=False,
             log_level=settings.log_level,

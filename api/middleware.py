@@ -1,11 +1,15 @@
-"""Pure ASGI middleware: a request id for every request, and counts for the metrics."""
+"""Pure ASGI middleware: an id for every request, an answer to every failure, counts for the metrics."""
 
+import logging
 import secrets
 import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.metrics import Metrics
+from api.problems import problem_response
+
+log = logging.getLogger("tessera.api")
 
 
 class RequestId:
@@ -24,16 +28,24 @@ class RequestId:
         scope.setdefault("state", {})["request_id"] = request_id
         started = time.perf_counter()
         status = 500
+        begun = False
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, begun
             if message["type"] == "http.response.start":
+                begun = True
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), (b"request-id", request_id.encode())]
             await send(message)
 
         try:
             await self._app(scope, receive, send_with_id)
+        except Exception:
+            # Here rather than in the framework's outermost layer, whose answer would have no Request-Id.
+            log.exception("request %s failed", request_id)
+            if begun:
+                raise
+            await problem_response("internal_error", request_id=request_id)(scope, receive, send_with_id)
         finally:
             route = getattr(scope.get("route"), "path", "other")
             self._metrics.request(route, status, time.perf_counter() - started)

@@ -38,6 +38,8 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     "no_contract_terms": (422, "No terms of the contract are in force on that day"),
     "currency_not_contracted": (422, "The contract is in another currency"),
     "partner_not_active": (422, "The partner is not active in the network"),
+    "partner_unknown": (422, "The partner is not set up yet; try again with the same reference"),
+    "too_many_points": (422, "A single sale earns no more than a million million points"),
     "occurred_in_future": (422, "That is more than 10 minutes ahead of the network's time"),
     "occurred_too_long_ago": (422, "That is more than 30 days ago"),
     "entry_unknown": (404, "No such entry of this partner"),

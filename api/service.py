@@ -12,6 +12,9 @@ from network.engine import GroupCommit
 from network.errors import NotReady, Overloaded, Unavailable
 from network.model import Command, Reply
 
+FILES_AT_ONCE = 4
+"""Files that are carried out at a time; the others wait with their bodies unread where the server allows."""
+
 
 class Service:
     """Holds what lives as long as the application.
@@ -22,6 +25,7 @@ class Service:
 
     def __init__(self, database: Engine, observe: Callable[[str, int, float], None]) -> None:
         self.database = database
+        self.file_slots = asyncio.Semaphore(FILES_AT_ONCE)
         self.rules = RulesCache(database)
         self.tills = GroupCommit(
             database, self.rules, name="tills", observe=lambda size, seconds: observe("tills", size, seconds)
@@ -39,6 +43,11 @@ class Service:
         """Begin to take commands."""
         self.tills.start()
         self.files.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether both lanes take commands."""
+        return self.tills.alive and self.files.alive
 
     def stop(self) -> None:
         """Carry out what waits, then end."""

@@ -8,7 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from queue import SimpleQueue
 from types import FrameType
@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.nightly import write_missing_nights
 from network.errors import NetworkError
-from network.service import Network, ensure_partitions, network_now, read_network
+from network.service import Network, make_partitions_ahead, network_now, read_network
 from settlement.errors import SettlementError
 from settlement.service import clear_due
 
@@ -31,7 +31,6 @@ log = logging.getLogger(__name__)
 
 NUDGE_SECONDS = 60
 """A cut-off that was missed is noticed within this time."""
-PARTITIONS_AHEAD = timedelta(days=62)
 
 Stop = SimpleQueue[None]
 """Whatever is put here ends the worker. A queue, because a signal handler may put to it at any moment."""
@@ -77,9 +76,7 @@ def run_worker(database: Engine, statements: Path, *, stop: Stop | None = None) 
 def nudge(database: Engine, statements: Path, stop: Callable[[], bool] = lambda: False) -> None:
     """Make the partitions to come, settle what is due, write its files; what fails is tried again."""
     try:
-        with database.begin() as connection:
-            today = network_now(connection).date()
-            ensure_partitions(connection, today, today + PARTITIONS_AHEAD)
+        make_partitions_ahead(database)
     except (NetworkError, SQLAlchemyError):
         log.exception("partitions were not made; the next try is in %s seconds", NUDGE_SECONDS)
     try:

@@ -14,7 +14,7 @@ from network.model import (
     Posting,
     Rejected,
 )
-from network.rules import Folded, Rules
+from network.rules import MOST_POINTS, Folded, Rules
 
 
 def accrue(folded: Folded, command: Accrue, minted: Minted, rules: Rules) -> Decision | Rejected:
@@ -33,11 +33,13 @@ def accrue(folded: Folded, command: Accrue, minted: Minted, rules: Rules) -> Dec
     member_id = folded.member_of_card(command.card_number)
     if isinstance(member_id, Rejected):
         return member_id
-    # ---- valid from here ----
     occurred_on = rules.local_date(command.occurred_at)
     today = rules.local_date(moment.now)
     rule = rules.programme.earn_rule(command.partner_id)
     points = rule.points_for(command.amount_minor, occurred_on)
+    if points > MOST_POINTS:
+        return Rejected("too_many_points")
+    # ---- valid from here ----
     pending = timedelta(days=rule.pending_days)
     posting = Posting(
         line=1,

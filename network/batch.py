@@ -9,10 +9,11 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from network import ids, store
 from network.decide import decide_batch, lapse_due
-from network.errors import Unavailable
+from network.errors import Busy, Unavailable
 from network.identity import card_number
 from network.ids import member_of
 from network.model import (
@@ -36,7 +37,9 @@ from network.model import (
 from network.rules import Folded, Rules
 
 _RETRIES = 3
-_RETRIED = frozenset({"40001", "40P01", "55P03"})  # serialization, deadlock, lock timeout
+_RETRIED = frozenset({"40001", "40P01", "23505"})
+"""Serialization, deadlock, and a card number that was drawn twice: the next try draws another."""
+_LOCK_TIMEOUT = "55P03"
 _DISCONNECTED = frozenset({"57P01", "57P02", "57P03"})  # shutdown, crash, starting up
 
 
@@ -60,80 +63,110 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def execute(database: Engine, commands: Sequence[Command], rules: Rules) -> list[Reply]:
-    """Carry out commands in one transaction and answer each, in order.
+    """Carry out commands, in one transaction unless a reference stands twice, and answer each in order.
 
     Args:
         database: Where the ledger is.
-        commands: Any number, of any partners; the same reference may stand in it twice.
+        commands: Any number, of any partners.
         rules: The live rules.
     Raises:
         Unavailable: the database could not be reached or did not say whether it committed; safe to retry.
+        Busy: rows that a command needs stayed locked by somebody else.
     """
-    for attempt in range(_RETRIES):
+    return [reply for run in _runs(commands) for reply in _execute_run(database, run, rules)]
+
+
+def _runs(commands: Sequence[Command]) -> list[list[tuple[Command, UUID]]]:
+    """Commands with their keys, cut where a key stands again: the first is then answered from memory."""
+    runs: list[list[tuple[Command, UUID]]] = [[]]
+    seen: set[UUID] = set()
+    for command in commands:
+        key = request_key(command.partner_id, command.reference)
+        if key in seen:
+            runs.append([])
+            seen = set()
+        seen.add(key)
+        runs[-1].append((command, key))
+    return runs
+
+
+def _execute_run(database: Engine, run: Sequence[tuple[Command, UUID]], rules: Rules) -> list[Reply]:
+    for _ in range(_RETRIES):
         try:
             with database.begin() as connection:
-                return _execute(connection, commands, rules)
+                return _transact(connection, run, rules)
         except DBAPIError as error:
             state = getattr(error.orig, "sqlstate", None)
-            if state in _RETRIED and attempt + 1 < _RETRIES:
+            if state in _RETRIED:
                 continue
+            if state == _LOCK_TIMEOUT:
+                raise Busy(f"rows stayed locked: {error.orig}") from error
             if isinstance(error, OperationalError) or error.connection_invalidated or state in _DISCONNECTED:
                 raise Unavailable(f"the ledger's database did not answer: {error.orig}") from error
             raise
-    raise Unavailable("the ledger is busy: rows stayed locked")
+        except PoolTimeout as error:
+            raise Unavailable(f"no connection to the ledger's database was free: {error}") from error
+    raise Busy("the batch met others again and again")
 
 
-def _execute(connection: Connection, commands: Sequence[Command], rules: Rules) -> list[Reply]:
+def _transact(connection: Connection, run: Sequence[tuple[Command, UUID]], rules: Rules) -> list[Reply]:
     moment = store.begin(connection)
     cards = store.load_cards(
-        connection, {c.card_number for c in commands if isinstance(c, Accrue | Redeem | Hold)}
+        connection, {c.card_number for c, _ in run if isinstance(c, Accrue | Redeem | Hold)}
     )
-    requests = _prepare(connection, commands, cards, moment.now)
-    first: dict[UUID, _Request] = {}
-    for request in requests:
-        first.setdefault(request.key, request)
+    requests = _prepare(connection, run, cards, moment.now)
     fresh = store.claim(
         connection,
-        list(first),
-        [request.content for request in first.values()],
-        [request.minted.entry_id for request in first.values()],
+        [request.key for request in requests],
+        [request.content for request in requests],
+        [request.minted.entry_id for request in requests],
         moment.business_date,
     )
-    to_decide = [request for key, request in first.items() if key in fresh]
-    outcomes = _decide(connection, moment, cards, to_decide, rules)
-    answers = {
-        request.key: (request.content, outcome) for request, outcome in zip(to_decide, outcomes, strict=True)
-    }
-    known = _recall(connection, [key for key in first if key not in fresh])
-    return _replies(requests, answers, known)
+    outcomes = iter(_decide(connection, moment, cards, [r for r in requests if r.key in fresh], rules))
+    known = _recall(connection, [request.key for request in requests if request.key not in fresh])
+    return [
+        _decided(next(outcomes)) if request.key in fresh else _remembered(request, *known[request.key])
+        for request in requests
+    ]
+
+
+def _decided(outcome: Decision | Rejected) -> Reply:
+    if isinstance(outcome, Decision):
+        return Reply(outcome=outcome.entry, enrolled=outcome.enrolled)
+    return Reply(outcome=outcome)
+
+
+def _remembered(request: _Request, content: UUID, reply: Reply) -> Reply:
+    """The answer that was given before, if the request says what it said then."""
+    return reply if content == request.content else Reply(outcome=Rejected("reference_reused"))
 
 
 def _prepare(
-    connection: Connection, commands: Sequence[Command], cards: dict[int, CardState], now: datetime
+    connection: Connection, run: Sequence[tuple[Command, UUID]], cards: dict[int, CardState], now: datetime
 ) -> list[_Request]:
     """Name every command and mint its ids: an entry's id carries its member."""
-    numbers = iter(store.new_member_ids(connection, sum(isinstance(c, Enrol) for c in commands)))
+    numbers = iter(store.new_member_ids(connection, sum(isinstance(c, Enrol) for c, _ in run)))
     requests = []
-    for command in commands:
+    for place, (command, key) in enumerate(run):
         if isinstance(command, Enrol):
             member_id = next(numbers)
             minted = Minted(
-                entry_id=ids.mint(now, member_id),
+                entry_id=ids.mint(now, member_id, place),
                 member_id=member_id,
                 public_id=ids.mint(now, member_id),
                 card_number=card_number(secrets.randbelow(10**11)),
             )
         elif isinstance(command, Reverse):
-            minted = Minted(entry_id=ids.mint(now, member_of(command.entry_id)))
+            minted = Minted(entry_id=ids.mint(now, member_of(command.entry_id), place))
         elif isinstance(command, Capture | Void):
-            minted = Minted(entry_id=ids.mint(now, member_of(command.hold_id)))
+            minted = Minted(entry_id=ids.mint(now, member_of(command.hold_id), place))
         else:
             card = cards.get(command.card_number)
-            minted = Minted(entry_id=ids.mint(now, card.member_id if card else 0))
+            minted = Minted(entry_id=ids.mint(now, card.member_id if card else 0, place))
         requests.append(
             _Request(
                 command=command,
-                key=request_key(command.partner_id, command.reference),
+                key=key,
                 content=content_hash(command),
                 minted=minted,
             )
@@ -186,51 +219,14 @@ def _decide(
 def _recall(connection: Connection, keys: Sequence[UUID]) -> dict[UUID, tuple[UUID, Reply]]:
     """Content hash and stored answer of requests that were answered before."""
     recalled = store.recall(connection, keys)
-    accepted = [r.entry_id for r in recalled.values() if r.refusal is None]
-    entries = store.load_entries(connection, accepted)
-    enrolled = (
-        store.load_enrolled(connection, {member_of(entry_id) for entry_id in accepted}) if accepted else {}
-    )
+    entries = store.load_entries(connection, [r.entry_id for r in recalled.values() if r.refusal is None])
+    enrolled = store.load_enrolled(connection, [one.entry for one in entries.values()])
     known: dict[UUID, tuple[UUID, Reply]] = {}
     for key, stored in recalled.items():
         if stored.refusal is not None:
             reply = Reply(outcome=Rejected(stored.refusal), replayed=True)
         else:
             entry = entries[stored.entry_id].entry
-            public_id, number = enrolled[entry.member_id]
-            minted = Minted(
-                entry_id=entry.entry_id, member_id=entry.member_id, public_id=public_id, card_number=number
-            )
-            reply = Reply(outcome=entry, replayed=True, enrolled=minted)
+            reply = Reply(outcome=entry, replayed=True, enrolled=enrolled.get(entry.entry_id))
         known[key] = (stored.content_hash, reply)
     return known
-
-
-def _replies(
-    requests: Sequence[_Request],
-    answers: dict[UUID, tuple[UUID, Decision | Rejected]],
-    known: dict[UUID, tuple[UUID, Reply]],
-) -> list[Reply]:
-    """Answer each request: as decided, or as it was answered before, here or earlier in this batch."""
-    replies = []
-    decided = {
-        key: (
-            content,
-            Reply(outcome=outcome.entry, enrolled=outcome.enrolled)
-            if isinstance(outcome, Decision)
-            else Reply(outcome=outcome),
-        )
-        for key, (content, outcome) in answers.items()
-    }
-    answered = {**known, **decided}
-    seen: set[UUID] = set()
-    for request in requests:
-        content, reply = answered[request.key]
-        if content != request.content:
-            replies.append(Reply(outcome=Rejected("reference_reused")))
-        elif request.key in seen:
-            replies.append(msgspec.structs.replace(reply, replayed=True))
-        else:
-            replies.append(reply)
-        seen.add(request.key)
-    return replies

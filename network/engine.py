@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy import Engine
 
 from network.batch import execute
-from network.errors import Overloaded, Unavailable
+from network.errors import Busy, Overloaded, Unavailable
 from network.model import Command, Reply
 from network.rules import Rules
 
@@ -112,16 +112,25 @@ class GroupCommit:
 
     def _carry_out(self, tickets: Sequence[_Ticket]) -> None:
         """One transaction for all; where it breaks, one for each, so that only the broken one fails."""
+        # A caller that has gone away has cancelled its future: from here on it cannot, and the rest go on.
+        tickets = [t for t in tickets if t.future.running() or t.future.set_running_or_notify_cancel()]
+        commands = [command for ticket in tickets for command in ticket.commands]
         try:
-            commands = [command for ticket in tickets for command in ticket.commands]
-            replies = iter(execute(self._database, commands, self._rules()))
+            replies = iter(execute(self._database, commands, self._rules()) if commands else ())
         except Exception as error:
-            if len(tickets) == 1 or isinstance(error, Unavailable):
-                for ticket in tickets:
-                    ticket.future.set_exception(error)
-            else:
-                for ticket in tickets:
-                    self._carry_out([ticket])
+            broken: Exception = error
+        else:
+            for ticket in tickets:
+                ticket.future.set_result([next(replies) for _ in ticket.commands])
             return
-        for ticket in tickets:
-            ticket.future.set_result([next(replies) for _ in ticket.commands])
+        if len(tickets) == 1 or (isinstance(broken, Unavailable) and not isinstance(broken, Busy)):
+            for ticket in tickets:
+                ticket.future.set_exception(broken)
+        else:
+            for ticket in tickets:
+                self._carry_out([ticket])
+
+    @property
+    def alive(self) -> bool:
+        """Whether the lane takes batches."""
+        return self._thread.is_alive()

@@ -31,3 +31,7 @@ class Overloaded(NetworkError):
 
 class Unavailable(NetworkError):
     """The database cannot be reached, or did not answer whether a batch was committed; safe to retry."""
+
+
+class Busy(Unavailable):
+    """Rows stayed locked, and nothing was done: the batch's other commands may go on without this one."""

@@ -1,7 +1,7 @@
 """Who a member is: card numbers and enrolment (pure)."""
 
 from network.model import Decision, Enrol, Entry, EntryKind, Minted, Rejected
-from network.rules import Folded, Rules
+from network.rules import Folded, Rules, is_timely
 
 CARD_PREFIX = 6330
 _BODIES = 10**11
@@ -35,9 +35,10 @@ def is_card_number(number: int) -> bool:
 
 def enrol(folded: Folded, command: Enrol, minted: Minted, rules: Rules) -> Decision | Rejected:
     """Make a member with one card and an empty account. The event is an entry without postings."""
-    if rules.directory.participants[command.partner_id].status != "active":
-        return Rejected("partner_not_active")
     moment = folded.moment
+    refused = rules.inactive(command.partner_id) or is_timely(command.occurred_at, moment.now)
+    if refused is not None:
+        return refused
     return Decision(
         entry=Entry(
             entry_id=minted.entry_id,

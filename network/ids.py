@@ -1,6 +1,7 @@
 """Public ids: a prefix and a UUIDv7 that carries the member's number, so that an id finds its row.
 
-Layout (RFC 9562 version 7): 48 bits of Unix milliseconds, 12 and 22 random bits, 40 bits of member number.
+Layout (RFC 9562 version 7): 48 bits of Unix milliseconds, 12 bits of place in the batch, 22 random bits,
+40 bits of member number.
 With entries partitioned by ranges of entry_id and keyed by (member_id, entry_id), a bare public id names the
 partition, the shard and the row; no index on entry_id alone is kept.
 """
@@ -22,8 +23,16 @@ def milliseconds_of(at: datetime) -> int:
     return (at - _EPOCH) // timedelta(milliseconds=1)
 
 
-def mint(at: datetime, member_id: int, randbits: Callable[[int], int] = secrets.randbits) -> UUID:
+def mint(
+    at: datetime,
+    member_id: int,
+    place: int | None = None,
+    randbits: Callable[[int], int] = secrets.randbits,
+) -> UUID:
     """A new UUIDv7 at an instant, carrying `member_id` (0 where there is none yet).
+
+    `place` in a batch stands in the 12 bits after the milliseconds, so that the ids of a batch sort in its
+    order; without one these bits are random too.
 
     Raises:
         ValueError: the member number does not fit 40 bits.
@@ -31,10 +40,11 @@ def mint(at: datetime, member_id: int, randbits: Callable[[int], int] = secrets.
     if not 0 <= member_id <= _MEMBER_MASK:
         raise ValueError(f"member number {member_id} does not fit {MEMBER_BITS} bits")
     noise = randbits(34)
+    early = noise >> 22 if place is None else place & 0xFFF
     return UUID(
         int=milliseconds_of(at) << 80
         | _VERSION
-        | (noise >> 22) << 64
+        | early << 64
         | _VARIANT
         | (noise & 0x3FFFFF) << MEMBER_BITS
         | member_id

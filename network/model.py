@@ -192,8 +192,17 @@ class Rejected(msgspec.Struct, frozen=True):
     reason: str
 
 
-NOT_REMEMBERED = frozenset({"occurred_in_future"})
-"""Refusals that time cures: the same reference may be sent again. All others are final."""
+NOT_REMEMBERED = frozenset(
+    {
+        "occurred_in_future",
+        "partner_unknown",
+        "outlet_unknown",
+        "no_contract_terms",
+        "currency_not_contracted",
+    }
+)
+"""Refusals that time cures (a clock, or a set-up that is not complete or not read yet): the same reference
+may be sent again. All others are final."""
 
 
 class Minted(msgspec.Struct, frozen=True, kw_only=True):

@@ -25,6 +25,8 @@ from network.programme.compiled import Programme
 from partners.model import Directory, Terms
 from partners.terms import terms_on
 
+MOST_POINTS = 10**12
+"""Of one sale; a night sums some millions of them within 64 bits."""
 OLDEST = timedelta(days=30)
 """A till may report a sale this late."""
 FURTHEST_AHEAD = timedelta(minutes=10)
@@ -52,6 +54,13 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         """The day an instant falls on in the network's time zone."""
         return at.astimezone(self.time_zone).date()
 
+    def inactive(self, partner_id: int) -> Rejected | None:
+        """Why a partner cannot act in the network; None where it can."""
+        participant = self.directory.participants.get(partner_id)
+        if participant is None:
+            return Rejected("partner_unknown")  # its key is newer than these rules
+        return None if participant.status == "active" else Rejected("partner_not_active")
+
     def terms_at_sale(
         self, partner_id: int, outlet_code: str, currency: str, occurred_at: datetime, now: datetime
     ) -> Terms | Rejected:
@@ -62,8 +71,9 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         timely = is_timely(occurred_at, now)
         if isinstance(timely, Rejected):
             return timely
-        if self.directory.participants[partner_id].status != "active":
-            return Rejected("partner_not_active")
+        inactive = self.inactive(partner_id)
+        if inactive is not None:
+            return inactive
         if (partner_id, outlet_code) not in self.directory.outlets:
             return Rejected("outlet_unknown")
         terms = terms_on(self.directory.terms.get(partner_id, ()), self.local_date(occurred_at))

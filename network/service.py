@@ -17,6 +17,7 @@ from network.rules import Rules
 from partners.model import OPERATOR_ID
 from partners.store import load_directory
 
+PARTITIONS_AHEAD = timedelta(days=62)
 SWEEP_ACCOUNTS = 500
 """Accounts a sweep locks at a time, so that tills never wait long for it."""
 
@@ -326,6 +327,13 @@ def _lapse(
             f" {done.taken} taken from balances"
         )
     return LapseResult(done.members, done.posted)
+
+
+def make_partitions_ahead(database: Engine) -> None:
+    """Make the partitions of this month and the next two, by the network's time."""
+    with database.begin() as connection:
+        today = network_now(connection).date()
+        ensure_partitions(connection, today, today + PARTITIONS_AHEAD)
 
 
 def ensure_partitions(connection: Connection, first: date, last: date) -> None:

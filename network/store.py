@@ -5,7 +5,7 @@ FOR UPDATE); lots only under their account's lock. Sorting an array is not an or
 so every locking statement carries ORDER BY.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
@@ -28,6 +28,7 @@ from network.model import (
     HoldState,
     Lot,
     MemberState,
+    Minted,
     Moment,
     Posting,
     RecordedEntry,
@@ -96,8 +97,9 @@ _HOLDS = text(
     " JOIN hold h ON h.member_id = u.member_id AND h.entry_id = u.entry_id"
 )
 _ENROLLED = text(
-    "SELECT m.member_id, m.public_id, c.card_number FROM member m"
+    "SELECT DISTINCT ON (m.member_id) m.member_id, m.public_id, c.card_number FROM member m"
     " JOIN card c ON c.member_id = m.member_id WHERE m.member_id = ANY(CAST(:members AS bigint[]))"
+    " ORDER BY m.member_id, c.issued_at, c.card_number"
 )
 
 _ENTRY_FIELDS = tuple(column.name for column in tables.entry.columns)
@@ -274,12 +276,21 @@ def load_entries(connection: Connection, entry_ids: Collection[UUID]) -> dict[UU
     }
 
 
-def load_enrolled(connection: Connection, members: Collection[int]) -> dict[int, tuple[UUID, int]]:
-    """Public id and first card of members."""
-    if not members:
+def load_enrolled(connection: Connection, entries: Iterable[Entry]) -> dict[UUID, Minted]:
+    """What each enrolment among entries made: the member, and its first card."""
+    enrolments = {one.member_id: one.entry_id for one in entries if one.kind is EntryKind.ENROLMENT}
+    if not enrolments:
         return {}
-    rows = connection.execute(_ENROLLED, {"members": integers(members)})
-    return {row.member_id: (row.public_id, row.card_number) for row in rows}
+    rows = connection.execute(_ENROLLED, {"members": integers(enrolments)})
+    return {
+        enrolments[row.member_id]: Minted(
+            entry_id=enrolments[row.member_id],
+            member_id=row.member_id,
+            public_id=row.public_id,
+            card_number=row.card_number,
+        )
+        for row in rows
+    }
 
 
 def read_entry(row: Mapping[Any, Any]) -> Entry:

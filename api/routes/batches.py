@@ -1,6 +1,10 @@
 """Files of commands: NDJSON in, one answer a line out, in order."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from io import BytesIO
+from itertools import islice
 
 import msgspec
 from fastapi import APIRouter, Request, Response
@@ -10,12 +14,14 @@ from api.bodies import LINE, EntryBody, read_body, show_reply
 from api.openapi import BATCH_DOCS
 from api.problems import PROBLEMS, FieldError, ProblemError
 from api.service import Service, carry_out, partner_of, service_of
-from network.model import Command
+from network.model import Command, Reply
 
 CHUNK = 1_000
 MOST_LINES = 100_000
+LONGEST_LINE = 16_384
 _MEDIA_TYPES = {"application/x-ndjson", "application/jsonl"}
 
+log = logging.getLogger("tessera.api")
 router = APIRouter(prefix="/v1", tags=["Files"])
 
 
@@ -39,53 +45,90 @@ async def batch(request: Request) -> Response:
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in _MEDIA_TYPES:
         raise ProblemError("media_type_unsupported", "send application/x-ndjson: one JSON object a line")
-    lines = (await request.body()).splitlines()
-    if len(lines) > MOST_LINES:
-        raise ProblemError("body_too_large", f"{len(lines)} lines; at most {MOST_LINES:,} in one file")
+    body = await request.body()
+    # counted before anything is made of it: a file of line feeds alone would become a list of millions
+    lines = body.count(b"\n") + (not body.endswith(b"\n") and body != b"")
+    if lines > MOST_LINES:
+        raise ProblemError("body_too_large", f"{lines:,} lines; at most {MOST_LINES:,} in one file")
     return StreamingResponse(
-        _answers(service_of(request), lines, partner_of(request)), media_type="application/x-ndjson"
+        _answers(service_of(request), BytesIO(body), partner_of(request)),
+        media_type="application/x-ndjson",
     )
 
 
-async def _answers(service: Service, lines: list[bytes], partner_id: int) -> AsyncIterator[bytes]:
-    for start in range(0, len(lines), CHUNK):
-        chunk = list(_read(lines[start : start + CHUNK], start + 1, partner_id))
-        commands = [command for command in chunk if not isinstance(command, LineAnswer)]
-        try:
-            replies = iter(await carry_out(service.files, commands) if commands else ())
-        except ProblemError as error:
-            # The answer has begun: say so for every line of this chunk, and stop. A retry does the rest.
-            for number in range(start + 1, len(lines) + 1):
-                yield _encode(LineAnswer(line=number, status=PROBLEMS[error.code][0], code=error.code))
-            return
-        answers = []
-        for number, command in enumerate(chunk, start=start + 1):
-            if isinstance(command, LineAnswer):
-                answers.append(command)
-                continue
-            reply = next(replies)
-            shown = show_reply(reply)
-            if isinstance(shown, str):
-                answers.append(
-                    LineAnswer(line=number, status=PROBLEMS[shown][0], code=shown, replayed=reply.replayed)
-                )
-            else:
-                answers.append(LineAnswer(line=number, status=201, entry=shown, replayed=reply.replayed))
-        yield b"".join(_encode(answer) for answer in answers)
+async def _answers(service: Service, file: BytesIO, partner_id: int) -> AsyncIterator[bytes]:
+    first = 1
+    async with service.file_slots:
+        while lines := list(islice(file, CHUNK)):
+            # in a thread: a thousand lines take long enough for a till to notice
+            chunk = await asyncio.to_thread(_read, lines, first, partner_id)
+            yield await _carried_out(service, chunk, first)
+            first += len(lines)
 
 
-def _read(lines: list[bytes], first: int, partner_id: int) -> Iterator[Command | LineAnswer]:
-    for number, raw in enumerate(lines, start=first):
-        try:
-            yield read_body(raw, LINE).command(partner_id)
-        except ProblemError as error:
-            yield LineAnswer(
-                line=number,
-                status=PROBLEMS[error.code][0],
-                code=error.code,
-                detail=error.detail or None,
-                errors=tuple(error.errors),
+async def _carried_out(service: Service, chunk: list[Command | LineAnswer], first: int) -> bytes:
+    """The answers to a chunk of lines. What cannot be carried out now says so, line by line."""
+    commands = [command for command in chunk if not isinstance(command, LineAnswer)]
+    try:
+        replies = await carry_out(service.files, commands) if commands else []
+    except ProblemError as error:
+        failed = error.code
+    except Exception:
+        log.exception("lines %s to %s of a file failed", first, first + len(chunk) - 1)
+        failed = "internal_error"
+    else:
+        return await asyncio.to_thread(_encoded, chunk, replies, first)
+    return b"".join(
+        _encode(
+            command
+            if isinstance(command, LineAnswer)
+            else LineAnswer(line=number, status=PROBLEMS[failed][0], code=failed)
+        )
+        for number, command in enumerate(chunk, start=first)
+    )
+
+
+def _encoded(chunk: list[Command | LineAnswer], replies: list[Reply], first: int) -> bytes:
+    answers = []
+    waiting = iter(replies)
+    for number, command in enumerate(chunk, start=first):
+        if isinstance(command, LineAnswer):
+            answers.append(command)
+            continue
+        reply = next(waiting)
+        shown = show_reply(reply)
+        if isinstance(shown, str):
+            answers.append(
+                LineAnswer(line=number, status=PROBLEMS[shown][0], code=shown, replayed=reply.replayed)
             )
+        else:
+            answers.append(LineAnswer(line=number, status=201, entry=shown, replayed=reply.replayed))
+    return b"".join(_encode(answer) for answer in answers)
+
+
+def _read(lines: list[bytes], first: int, partner_id: int) -> list[Command | LineAnswer]:
+    return [_read_line(raw, number, partner_id) for number, raw in enumerate(lines, start=first)]
+
+
+def _read_line(raw: bytes, number: int, partner_id: int) -> Command | LineAnswer:
+    if len(raw) > LONGEST_LINE:
+        return LineAnswer(
+            line=number,
+            status=413,
+            code="body_too_large",
+            detail=f"a line has at most {LONGEST_LINE:,} bytes",
+        )
+    try:
+        command: Command = read_body(raw, LINE).command(partner_id)
+    except ProblemError as error:
+        return LineAnswer(
+            line=number,
+            status=PROBLEMS[error.code][0],
+            code=error.code,
+            detail=error.detail or None,
+            errors=tuple(error.errors),
+        )
+    return command
 
 
 def _encode(answer: LineAnswer) -> bytes:

@@ -17,7 +17,7 @@ from api.problems import ProblemError
 from api.service import partner_of, service_of
 from network import ids
 from network.identity import is_card_number
-from network.model import Entry, EntryKind, Minted
+from network.model import Entry
 from network.service import network_now, window_id_of
 from network.store import load_enrolled, load_entries, read_entry
 
@@ -100,11 +100,13 @@ def balance(member: str, request: Request) -> Response:
     if public_id is None:
         raise ProblemError("member_unknown")
     number = ids.member_of(public_id)
+    # Before a connection is taken: reading the rules may take one too.
+    rules = service_of(request).rules()
     with service_of(request).database.connect() as connection:
         if connection.execute(_MEMBER, {"member": number}).scalar_one_or_none() != public_id:
             raise ProblemError("member_unknown")
         now = network_now(connection)
-        today = service_of(request).rules().local_date(now)
+        today = rules.local_date(now)
         lots = connection.execute(_LOTS, {"member": number, "today": today}).all()
     expiring = [
         ExpiringBody(expires_on=lot.expires_on, points=lot.points)
@@ -149,7 +151,11 @@ def entries(
     ] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
 ) -> Response:
-    """Your entries, oldest first, by pages."""
+    """Your entries, oldest first, by pages.
+
+    A business date that is closed is paged completely; of the open one, entries that are being recorded while
+    you page may sort before what you have read.
+    """
     partner_id = partner_of(request)
     with service_of(request).database.connect() as connection:
         rows = connection.execute(
@@ -175,13 +181,8 @@ def entries(
 
 def _shown(connection: Connection, found: list[Entry]) -> list[EntryBody]:
     """Entries in public form; enrolments with the member and the card they made."""
-    made = load_enrolled(connection, {e.member_id for e in found if e.kind is EntryKind.ENROLMENT})
-    shown = []
-    for one in found:
-        public_id, number = made.get(one.member_id, (None, 0))
-        minted = Minted(entry_id=one.entry_id, public_id=public_id, card_number=number)
-        shown.append(show_entry(one, minted))
-    return shown
+    made = load_enrolled(connection, found)
+    return [show_entry(one, made.get(one.entry_id)) for one in found]
 
 
 def _cursor(entry_id: UUID, partner_id: int) -> str:
