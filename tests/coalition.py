@@ -250,9 +250,9 @@ def release(hold: Entry, reference: str, *, at: datetime = START) -> Void:
     return Void(partner_id=hold.partner_id, reference=reference, occurred_at=at, hold_id=hold.entry_id)
 
 
-def new_card(database: Engine, live: Rules, reference: str = "enrol") -> int:
+def new_card(database: Engine, live: Rules, reference: str = "enrol", at: datetime = START) -> int:
     """Enrol a member; the card's number."""
-    [reply] = execute(database, [enrol(reference)], live)
+    [reply] = execute(database, [enrol(reference, at=at)], live)
     if reply.enrolled is None:
         raise AssertionError(f"enrolment refused: {reply.outcome}")
     return reply.enrolled.card_number
