@@ -14,6 +14,7 @@ import os
 import pwd
 import secrets
 import shutil
+import stat
 import subprocess
 import sys
 import time
@@ -34,6 +35,9 @@ _LAUNCHER = Path(__file__).with_name("launch.py")
 _ROOTS_HOME = Path("/var/lib/tessera")
 _PATIENCE_SECONDS = 120.0
 _MAKING_SECONDS = 300.0
+_MARKING_SECONDS = 2.0
+_MARK = ".made-by-tessera"
+"""Lies in each folder that we made, so that nothing else is ever removed or changed."""
 
 
 @dataclass(frozen=True)
@@ -121,11 +125,11 @@ def prepare(home: Path, name: str, environ: Mapping[str, str]) -> Cluster:
     try:
         _make_home(home, reachable=account.is_other)
         home = home.resolve()
-        folder = home / name
-        folder.mkdir(mode=0o700, exist_ok=True)
-        _check_owner(folder, os.geteuid())
         if account.is_other:
-            folder.chmod(0o711)  # the account passes through to its data and reads nothing of ours
+            _check_home(home)
+        folder = home / name
+        # the account passes through to its data and reads nothing of ours
+        claim(folder, 0o711 if account.is_other else 0o700)
     except OSError as error:
         raise PostgresError(
             f"cannot make {home / name} for the embedded PostgreSQL: {error.strerror}; "
@@ -274,6 +278,48 @@ def _make_home(home: Path, *, reachable: bool) -> None:
                 folder.chmod(0o755)
 
 
+def claim(folder: Path, mode: int) -> None:
+    """Make a folder of ours with a mark in it, or see that it is one; one that is there keeps its mode.
+
+    Raises:
+        PostgresError: something is there that we did not make: another's folder, or a link.
+    """
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        deadline = time.monotonic() + _MARKING_SECONDS
+        while not is_ours(folder) and time.monotonic() < deadline:
+            time.sleep(0.01)  # another process may have made it just now
+        if not is_ours(folder):
+            raise PostgresError(
+                f"{folder} is there and was not made by Tessera for this user, so it is left alone; "
+                f"set TESSERA_HOME to another folder, {USE_ANOTHER}"
+            ) from None
+    else:
+        folder.chmod(mode)
+        (folder / _MARK).touch(mode=0o600)
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether we made a folder, for this user: no link, owned by the caller, with our mark."""
+    try:
+        found = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and (folder / _MARK).is_file()
+
+
+def _check_home(home: Path) -> None:
+    """For root: nobody else may be able to put something of theirs in the place of what lies below."""
+    found = home.stat()
+    open_to_others = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX
+    if found.st_uid != 0 or open_to_others:
+        raise PostgresError(
+            f"{home} can be changed by others than root, who must not keep a database there; "
+            f"set TESSERA_HOME to a folder of root's, {USE_ANOTHER}"
+        )
+
+
 def _check_owner(path: Path, user_id: int) -> None:
     owner = path.stat().st_uid
     if owner != user_id:
@@ -341,6 +387,7 @@ def _copy_binaries(package: Path, copy: Path) -> None:
         if not path.is_symlink():
             runs = path.is_dir() or path.stat().st_mode & 0o100
             path.chmod(0o755 if runs else 0o644)
+    (new / _MARK).touch(mode=0o600)
     new.rename(copy)
 
 
@@ -363,5 +410,5 @@ def _write_private(path: Path, text: str, account: Account) -> None:
 
 
 def children(home: Path, patterns: Sequence[str]) -> list[Path]:
-    """Our own folders below a home."""
-    return sorted(found for pattern in patterns for found in home.glob(pattern))
+    """Folders below a home that we made; whatever else has such a name is not ours to touch."""
+    return sorted(found for pattern in patterns for found in home.glob(pattern) if is_ours(found))

@@ -155,12 +155,13 @@ def remove(home: Path) -> None:
         PostgresError: a server still runs on one of them.
     """
     home = home.resolve()
-    folders = children(home, ["postgres", "tests-*", "postgresql-*", "binaries.lock"])
+    folders = children(home, ["postgres", "tests-*", "postgresql-*"])
     for folder in folders:
         if pids := _processes_of(folder / "data"):
             raise PostgresError(f"a server (process {pids[0]}) still runs on {folder}; end its command first")
     for folder in folders:
         remove_tree(folder)
+    (home / "binaries.lock").unlink(missing_ok=True)
     if home.is_dir() and not any(home.iterdir()):
         home.rmdir()
 

@@ -18,7 +18,7 @@ import psycopg
 import pytest
 from sqlalchemy import NullPool, create_engine, text
 
-from config.cluster import postgres_home
+from config.cluster import claim, postgres_home
 from config.database import create_database
 from config.errors import PostgresError
 from config.postgres import Server, embedded_server, remove, sweep
@@ -223,6 +223,7 @@ def test_a_pid_file_left_by_a_crash_does_not_stop_the_start(home: Path) -> None:
 def test_an_initdb_that_was_cut_short_is_done_again(home: Path) -> None:
     """A data folder under its working name is no data folder: it is made anew."""
     torn = home / "tests-torn"
+    claim(torn, 0o711)
     (torn / "data.new" / "base").mkdir(parents=True)
     with embedded_server(home, name="tests-torn", throwaway=True) as server:
         assert ask(server, "SELECT 1") == 1
@@ -346,15 +347,54 @@ def test_the_default_home_follows_who_runs_it(tmp_path: Path) -> None:
 
 def test_what_killed_runs_left_is_swept_and_what_runs_is_not(home: Path) -> None:
     """Folders of throwaway clusters without a process go; a running server's stays, and so does a new one."""
-    (home / "tests-dead" / "data").mkdir(parents=True)
-    (home / "tests-new").mkdir()
+    for name in ("tests-dead", "tests-new"):
+        claim(home / name, 0o711)
+    (home / "tests-dead" / "data").mkdir()
+    (home / "tests-of-a-thesis").mkdir()
+    os.utime(home / "tests-of-a-thesis", (0, 0))
     with embedded_server(home, name="tests-live", throwaway=True) as server:
         for name in ("tests-dead", "tests-live"):
             os.utime(home / name, (0, 0))
         sweep(home, "tests-*")
         assert not (home / "tests-dead").exists()
         assert (home / "tests-new").exists()
+        assert (home / "tests-of-a-thesis").exists()
         assert ask(server, "SELECT 1") == 1
+
+
+def test_what_is_not_ours_is_neither_used_nor_changed_nor_removed(home: Path) -> None:
+    """A folder or a link of somebody else under one of our names stays what it is, its target too."""
+    own = home / "shared"
+    other = home / "other"
+    other.mkdir(mode=0o700)
+    own.mkdir(mode=0o755)
+    (own / "postgres").symlink_to(other)
+    (own / "postgresql-99").mkdir(mode=0o700)
+    before = modes(other)
+    for name in ("postgres", "postgresql-99"):
+        with (
+            pytest.raises(PostgresError, match="was not made by Tessera"),
+            embedded_server(own, name=name),
+        ):
+            pass
+    remove(own)
+    assert (own / "postgres").is_symlink()
+    assert stat.S_IMODE((own / "postgresql-99").stat().st_mode) == 0o700
+    assert modes(other) == before
+    shutil.rmtree(own)
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="an ordinary user has nobody to be misled by")
+def test_root_keeps_no_database_where_others_may_change_things(home: Path) -> None:
+    """A home that somebody else owns, or that everybody may write to, is refused for root."""
+    for name, owner, mode in (("foreign", 65534, 0o755), ("open", 0, 0o777)):
+        folder = home / name
+        folder.mkdir()
+        folder.chmod(mode)
+        os.chown(folder, owner, -1)
+        with pytest.raises(PostgresError, match="can be changed by others"), embedded_server(folder):
+            pass
+        folder.rmdir()
 
 
 def test_remove_refuses_while_a_server_runs_and_then_removes_all(home: Path) -> None:
