@@ -12,12 +12,14 @@ Per point, with the issuer's funding share s and issue price, and the acceptor's
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 
-from network.model import AccountKind, EntryKind
+from network.model import AccountKind
 from partners.model import OPERATOR_ID, POOL_ID, Terms
+from partners.terms import terms_on
 from settlement.errors import CurrencyMixed, FlowUnknown, TermsMissing
-from settlement.model import FeeBasis, Flow, Obligation, PricedLine, WindowActivity, WindowTotal
+from settlement.model import FeeBasis, Flow, Obligation, PricedLine, Transactions, WindowTotal
 from settlement.money import ZERO, exactly
 
 TermsByVersion = Mapping[tuple[int, int], Terms]
@@ -56,21 +58,22 @@ def obligations(lines: Iterable[PricedLine]) -> tuple[Obligation, ...]:
 def fee_bases(
     totals: Iterable[WindowTotal],
     lines: Iterable[PricedLine],
-    activity: Iterable[WindowActivity],
-    in_force: Mapping[int, Terms],
+    transactions: Iterable[Transactions],
+    terms: TermsByVersion,
 ) -> dict[tuple[int, int], FeeBasis]:
     """What each contract version is charged fees on, by (partner_id, terms_version).
 
     Points issued and credits count under the version on their postings, so that a reversal takes back what
     its original was charged. Transactions (sales and redemptions, those without points too) count under the
-    version in force on the business date; reversals are no transactions and take none back. Credits for
-    points that the creditor funds itself bear no basis points, whether they pass through the pool or not.
+    version in force on the day they occurred, as their points do; reversals are no transactions and take none
+    back. Credits for points that the creditor funds itself bear no basis points, whether they pass through
+    the pool or not.
 
     Args:
         totals: As they were priced.
         lines: What `price` made of them.
-        activity: Entries by partner and kind.
-        in_force: Terms by partner_id on the business date.
+        transactions: By partner and the day they occurred.
+        terms: Every version of every contract.
     Raises:
         TermsMissing: a partner had transactions and has no terms.
     """
@@ -86,10 +89,10 @@ def fee_bases(
         if line.creditor_terms is not None:
             key = (line.creditor_id, line.creditor_terms)
             credited[key] = credited.get(key, ZERO) + line.amount
-    for row in activity:
-        if row.kind in _TRANSACTIONS:
-            key = (row.partner_id, _in_force(in_force, row.partner_id).terms_version)
-            counted[key] = counted.get(key, 0) + row.entries
+    versions = versions_by_partner(terms)
+    for row in transactions:
+        key = (row.partner_id, _in_force(versions, row.partner_id, row.occurred_on).terms_version)
+        counted[key] = counted.get(key, 0) + row.entries
     return {
         key: FeeBasis(
             issued_points=issued.get(key, 0),
@@ -172,9 +175,26 @@ def _terms(terms: TermsByVersion, partner_id: int, version: int) -> Terms:
         ) from None
 
 
-def _in_force(in_force: Mapping[int, Terms], partner_id: int) -> Terms:
+def versions_by_partner(terms: TermsByVersion) -> dict[int, list[Terms]]:
+    """Each partner's versions, by the date from which they are in force."""
+    versions: dict[int, list[Terms]] = {}
+    for version in sorted(terms.values(), key=lambda version: (version.partner_id, version.effective_on)):
+        versions.setdefault(version.partner_id, []).append(version)
+    return versions
+
+
+def version_on(versions: Sequence[Terms], on: date) -> Terms:
+    """The version of one partner in force on a date; before its first version, that one.
+
+    A till's clock may run a few minutes ahead, over midnight into a contract's first day: its sale is then
+    recorded in the window of the day before.
+    """
+    return terms_on(versions, on) or versions[0]
+
+
+def _in_force(versions: Mapping[int, Sequence[Terms]], partner_id: int, on: date) -> Terms:
     try:
-        return in_force[partner_id]
+        return version_on(versions[partner_id], on)
     except KeyError:
         raise TermsMissing(f"partner {partner_id} had transactions and has no contract terms") from None
 
@@ -196,4 +216,3 @@ _EVENTS: dict[tuple[int, int], tuple[str, int]] = {
     (AccountKind.MEMBER, AccountKind.LAPSED): ("lapse", 1),
 }
 """What a posting means by (debit, credit), and the sign of its money."""
-_TRANSACTIONS = frozenset({int(EntryKind.ACCRUAL), int(EntryKind.REDEMPTION), int(EntryKind.CAPTURE)})

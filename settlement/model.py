@@ -48,6 +48,18 @@ class WindowActivity(msgspec.Struct, frozen=True, kw_only=True):
     amount_minor: int
 
 
+class Transactions(msgspec.Struct, frozen=True, kw_only=True):
+    """What a partner is charged for by the piece: its sales and redemptions of one window.
+
+    `occurred_on` is their date in the network's time zone (of a capture, its hold's): the contract version of
+    that date has their fee.
+    """
+
+    partner_id: int
+    occurred_on: date
+    entries: int
+
+
 class PricedLine(msgspec.Struct, frozen=True):
     """One money flow of one window total, before lines are summed to obligations.
 

@@ -20,8 +20,17 @@ Debt = tuple[Party, Party, Decimal]
 
 @exactly
 def gross(debts: Iterable[Debt[Party]]) -> Decimal:
-    """What would be paid if every debt were paid by itself."""
-    return sum((abs(amount) for debtor, creditor, amount in debts if debtor != creditor), ZERO)
+    """What would be paid if each debtor paid each of its creditors by itself; the one figure called gross.
+
+    The sum over (debtor, creditor) of what is owed, debts to oneself left out. Debts of one pair and one
+    direction are one payment, whatever they are for, so that a return in the same window lowers the sale it
+    undoes; where more was undone than done, the money flows back and counts as what it is.
+    """
+    owed: dict[tuple[Party, Party], Decimal] = {}
+    for debtor, creditor, amount in debts:
+        if debtor != creditor:
+            owed[debtor, creditor] = owed.get((debtor, creditor), ZERO) + amount
+    return sum((abs(amount) for amount in owed.values()), ZERO)
 
 
 @exactly

@@ -5,8 +5,7 @@ from datetime import date
 from decimal import Decimal
 
 from partners.model import OPERATOR_ID, Terms
-from partners.terms import terms_on
-from settlement.clearing import TermsByVersion
+from settlement.clearing import TermsByVersion, version_on, versions_by_partner
 from settlement.errors import PositionsNotZero, TermsMissing
 from settlement.fees import charge, unrounded_fee
 from settlement.model import Before, Charge, FeeBasis, Obligation, Position, Rounded
@@ -17,15 +16,8 @@ _NOTHING = Charge()
 
 
 def terms_in_force(terms: TermsByVersion, on: date) -> dict[int, Terms]:
-    """Each partner's terms on a business date; before its first version, that one.
-
-    A till's clock may run a few minutes ahead, over midnight into a contract's first day: its sale is then
-    recorded in the window of the day before.
-    """
-    versions: dict[int, list[Terms]] = {}
-    for version in sorted(terms.values(), key=lambda version: (version.partner_id, version.effective_on)):
-        versions.setdefault(version.partner_id, []).append(version)
-    return {partner_id: terms_on(known, on) or known[0] for partner_id, known in versions.items()}
+    """Each partner's terms on a business date; before its first version, that one."""
+    return {partner_id: version_on(known, on) for partner_id, known in versions_by_partner(terms).items()}
 
 
 @exactly

@@ -131,7 +131,8 @@ def net_step(database: Engine, business_date: date, *, at: datetime) -> None:
         terms = store.load_terms(connection)
         before = store.load_before(connection, business_date)
         in_force = terms_in_force(terms, business_date)
-        bases = fee_bases(priced.totals, price(priced.totals, terms), priced.activity, in_force)
+        transactions = store.load_transactions(connection, [window_id])[window_id]
+        bases = fee_bases(priced.totals, price(priced.totals, terms), transactions, terms)
         positions = net_positions(
             store.load_participants(connection),
             priced.obligations,

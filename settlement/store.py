@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import Connection, Table, select, text
 
 from network.bulk import insert_from_arrays, insert_rows
+from network.model import EntryKind
 from network.service import window_id_of
 from network.tables import clearing_window
 from partners.model import Terms
@@ -27,6 +28,7 @@ from settlement.model import (
     Output,
     Position,
     Step,
+    Transactions,
     WindowActivity,
     WindowTotal,
 )
@@ -83,6 +85,22 @@ _COUNT_ENTRIES = text(
     SELECT window_id, partner_id, kind, count(*), sum(points)::bigint, sum(amount_minor)::bigint
     FROM entry WHERE window_id = :window_id GROUP BY 1, 2, 3
     RETURNING partner_id, kind, entries, points, amount_minor
+    """
+)
+# A capture is a transaction of the day its hold was made on, whose terms its points have too.
+_TRANSACTIONS = text(
+    f"""
+    SELECT window_id, partner_id, (occurred_at AT TIME ZONE n.time_zone)::date AS occurred_on,
+        count(*) AS entries
+    FROM network n, (
+        SELECT window_id, partner_id, occurred_at FROM entry
+        WHERE window_id = ANY(:window_ids)
+            AND kind IN ({int(EntryKind.ACCRUAL)}, {int(EntryKind.REDEMPTION)})
+        UNION ALL
+        SELECT e.window_id, e.partner_id, h.occurred_at
+        FROM entry e JOIN entry h ON h.member_id = e.member_id AND h.entry_id = e.hold_id
+        WHERE e.window_id = ANY(:window_ids) AND e.kind = {int(EntryKind.CAPTURE)}
+    ) e GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
     """
 )
 _BEFORE = text(
@@ -192,6 +210,19 @@ def load_outputs(connection: Connection, window_ids: Sequence[int]) -> dict[int,
         )
         for window_id in window_ids
     }
+
+
+def load_transactions(connection: Connection, window_ids: Sequence[int]) -> dict[int, list[Transactions]]:
+    """What partners are charged for by the piece in some windows, by the day it occurred.
+
+    Counted from the entries whenever it is asked for: a closed window's never change.
+    """
+    found: dict[int, list[Transactions]] = {window_id: [] for window_id in window_ids}
+    for row in connection.execute(_TRANSACTIONS, {"window_ids": list(window_ids)}):
+        found[row.window_id].append(
+            Transactions(partner_id=row.partner_id, occurred_on=row.occurred_on, entries=row.entries)
+        )
+    return found
 
 
 def load_hashes(connection: Connection) -> dict[int, dict[Step, bytes]]:

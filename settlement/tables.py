@@ -83,7 +83,7 @@ window_activity = Table(
     Column("amount_minor", BigInteger, nullable=False),
     PrimaryKeyConstraint("window_id", "partner_id", "kind"),
 )
-"""Entries of a closed window by partner and kind: counts for the fee per transaction, and for statements."""
+"""Entries of a closed window by partner and kind, for statements and reports."""
 
 obligation = Table(
     "obligation",

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from pathlib import Path
 from random import Random
 
 import msgspec
@@ -22,6 +23,7 @@ from partners.store import add_participants, add_terms
 from settlement import store
 from settlement.errors import CurrencyMixed, NightOutOfOrder, PositionsNotZero
 from settlement.model import NightResult
+from settlement.reports import write_operator_report
 from settlement.service import clear, clear_due, close_step, net_step, price_step
 from tests.conftest import SCHEMA, Run, database_on
 from tests.factories import (
@@ -110,9 +112,11 @@ _ACCOUNTS = {
 }
 
 
-def post(database: Engine, movements: Sequence[Movement], *, on: date = FIRST) -> None:
-    """Write movements into a window as they come, each by a member of its own."""
-    at = datetime.combine(on, time(12), tzinfo=UTC)
+def post(
+    database: Engine, movements: Sequence[Movement], *, on: date = FIRST, at: datetime | None = None
+) -> None:
+    """Write movements into a window as they come, each by a member of its own; at noon unless said."""
+    at = datetime.combine(on, time(12), tzinfo=UTC) if at is None else at
     entries: list[dict[str, object]] = []
     postings: list[dict[str, object]] = []
     for member_id, one in enumerate(movements, start=1):
@@ -493,3 +497,45 @@ def counts(database: Engine) -> dict[str, int]:
                 *("obligation", "net_position"),
             )
         }
+
+
+def test_a_transaction_is_charged_by_the_terms_of_its_own_day(database: Engine) -> None:
+    """Late tills and late hours: each sale costs what the version of its local day says, whatever the window.
+
+    Cut-off 03:30 in Vienna. In the window of 1 May: a sale at 01:30 on 2 May, under the version of that day.
+    In the window of 2 May: a sale of 1 May, reported late, under the version before.
+    """
+    dated = [
+        contract(A, per_transaction="0.10"),
+        contract(A, version=2, effective_on=date(2017, 5, 2), per_transaction="0.50"),
+        contract(B),
+    ]
+    set_up(database, dated, time_zone="Europe/Vienna", cut_off=time(3, 30))
+    happened = {FIRST: datetime(2017, 5, 1, 23, 30, tzinfo=UTC), date(2017, 5, 2): OPENED}
+    charged = []
+    for on, at in happened.items():
+        post(database, [sale(A, 1)], on=on, at=at)
+        over = datetime.combine(on + timedelta(days=1), time(1, 30), tzinfo=UTC)
+        night = clear(database, on, at=over, programme_version=PROGRAMME)
+        charged += [one.fee_minor for one in night.positions if one.participant_id == A]
+    assert charged == [50, 10]
+
+
+def test_gross_is_one_figure(database: Engine, tmp_path: Path) -> None:
+    """Lapse and undone margin run between the same two: clear and the operator's report net them alike."""
+    set_up(database, [contract(A, share="1", price="0.0100", rate="0.008"), contract(B, rate="0.0070")])
+    post(database, [lapse(A, 1_000), burn(A, B, 5_000)])
+    with database.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO posting SELECT member_id, entry_id, 2, 3, 1, 9000, issuer_id, issuer_terms,"
+                " acceptor_id, acceptor_terms, 0, 1, window_id, 20170430, spendable_on, expires_on"
+                " FROM posting WHERE acceptor_id = 12"
+            )
+        )
+    night = clear_first(database)
+    # pool to operator: lapse 10.00, margin -12.00; pool to B: -28.00
+    assert (night.gross, night.bilateral) == (Decimal("30.00"), Decimal("30.00"))
+    with database.connect() as connection:
+        page = write_operator_report(connection, night.window_id, tmp_path).read_text()
+    assert "<span>Gross obligations</span><b>30.00</b>" in page

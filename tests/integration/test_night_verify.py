@@ -1,6 +1,7 @@
 """Checks of the nights: silent on a sound database through sales, returns and lapses, loud on every fault."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from sqlalchemy import Engine, text
@@ -8,7 +9,10 @@ from sqlalchemy import Engine, text
 from network.rules import Rules
 from network.service import load_rules, set_clock
 from network.verify import Problem
-from partners.store import add_terms
+from partners.model import Participant
+from partners.store import add_participants, add_terms
+from settlement import store
+from settlement.canonical import digest
 from settlement.service import clear, clear_due, close_step
 from settlement.verify import problems
 from tests.coalition import BANK, GROCER, HOTEL, PETROL, START, burn, new_card, run, sale, set_up, terms, undo
@@ -32,7 +36,7 @@ def go_to(database: Engine, at: datetime) -> None:
 def shop(database: Engine, live: Rules, day: int = 0) -> None:
     """A day's business of one new member: sales at four partners, points spent and returned."""
     at = START + timedelta(days=day)
-    card = new_card(database, live, f"enrol {day}")
+    card = new_card(database, live, f"enrol {day}", at)
     first = run(database, live, sale(card, 12_345, f"sale 1 {day}", at=at))
     run(database, live, sale(card, 5_050, f"sale 2 {day}", partner_id=PETROL, at=at))
     run(database, live, sale(card, 9_999, f"sale 3 {day}", partner_id=BANK, at=at))
@@ -143,6 +147,13 @@ SQL = {
     "a hash rewritten": """
         UPDATE settlement_step SET sha256 = sha256(sha256) WHERE step = 'closed' AND window_id = 20170501
     """,
+    "a sweep that did not run": """
+        UPDATE clearing_window SET lapsed_through = lapsed_through - 1 WHERE closed_at IS NULL
+    """,
+    "a lot of the past": """
+        UPDATE lot SET expires_on = '2017-05-01' WHERE ctid = (
+            SELECT ctid FROM lot WHERE issuer_id = 11 AND remaining > 0 LIMIT 1)
+    """,
     "a step forgotten": "DELETE FROM settlement_step WHERE step = 'priced' AND window_id = 20170501",
     "a run of an open window": "INSERT INTO settlement_run VALUES (20170503, 1, 'netted')",
 }
@@ -150,15 +161,25 @@ TOLD_BY = {
     "a total changed": {"totals_equal_postings", "hashes_hold", "obligations_follow_terms"},
     "a posting that came late": {"totals_equal_postings"},
     "an entry that came late": {"activity_equals_entries"},
-    "an obligation paid away": {"positions_equal_obligations", "hashes_hold", "obligations_follow_terms"},
-    "a cent taken": {"positions_sum_to_zero", "positions_add_up", "hashes_hold"},
-    "a cent moved from the pool": {"positions_add_up", "pool_covers_outstanding", "hashes_hold"},
+    "an obligation paid away": {
+        *("positions_equal_obligations", "hashes_hold", "obligations_follow_terms", "positions_follow_terms"),
+    },
+    "a cent taken": {"positions_sum_to_zero", "positions_add_up", "hashes_hold", "positions_follow_terms"},
+    "a cent moved from the pool": {
+        *("positions_add_up", "pool_covers_outstanding", "hashes_hold", "positions_follow_terms"),
+    },
     "a fraction lost": {
         *("positions_sum_to_zero", "fractions_go_on", "positions_equal_obligations", "hashes_hold"),
+        "positions_follow_terms",
     },
-    "a fee charged twice": {"fees_rounded_on_the_month", "positions_equal_obligations", "hashes_hold"},
+    "a fee charged twice": {
+        *("fees_rounded_on_the_month", "positions_equal_obligations", "hashes_hold"),
+        "positions_follow_terms",
+    },
     "a lot that grew": {"pool_covers_outstanding"},
     "a hash rewritten": {"hashes_hold"},
+    "a sweep that did not run": {"expired_points_lapsed"},
+    "a lot of the past": {"expired_points_lapsed"},
     "a step forgotten": {"closed_windows_settled"},
     "a run of an open window": {
         *("closed_windows_settled", "pool_covers_outstanding"),
@@ -177,3 +198,92 @@ def test_every_fault_is_found_and_named(database: Engine, fault: str) -> None:
     told = found(database)
     assert {problem.check for problem in told} == TOLD_BY[fault]
     assert all(problem.where and problem.detail for problem in told)
+
+
+FEES = "fee_per_transaction = 0.25, fee_per_issued_point = 0.0123, fee_bps_of_credits = 125, vat_bps = 2000"
+
+
+def renegotiate(database: Engine, figures: str) -> Rules:
+    """Rewrite contract terms where they stand, which nobody can who is not the database's owner."""
+    with database.begin() as connection:
+        connection.execute(text("ALTER TABLE contract_terms DISABLE TRIGGER USER"))
+        connection.execute(text(f"UPDATE contract_terms SET {figures}"))
+        connection.execute(text("ALTER TABLE contract_terms ENABLE TRIGGER USER"))
+        return load_rules(connection)
+
+
+@pytest.mark.parametrize(
+    "figures",
+    ["fee_per_transaction = 0", "fee_per_issued_point = 0.0124", "fee_bps_of_credits = 0", "vat_bps = 500"],
+)
+def test_a_night_charged_by_other_terms_is_told(database: Engine, figures: str) -> None:
+    """A fee or a VAT that nobody agreed, charged before hashes were made: the terms contradict each."""
+    set_up(database)
+    shop(database, renegotiate(database, FEES))
+    go_to(database, NEXT_DAY)
+    renegotiate(database, figures)
+    clear(database, START.date(), at=NEXT_DAY, programme_version=PROGRAMME)
+    renegotiate(database, FEES)
+    told = found(database)
+    assert {problem.check for problem in told} == {"positions_follow_terms"}
+    assert told[0].where == "window 20170501, participant 1"
+
+
+def test_fees_of_two_months_with_fractions_are_worked_out_again(database: Engine) -> None:
+    """Month to date and carried fractions fold over the nights and begin anew with a month; nothing is told."""
+    live = set_up(database)
+    live = renegotiate(database, FEES + ", reimbursement_rate = 0.00834")
+    for day in range(34):
+        if day % 3 == 0:
+            shop(database, live, day)
+        go_to(database, START + timedelta(days=day + 1))
+        clear_due(database, START + timedelta(days=day + 1), programme_version=PROGRAMME)
+    assert found(database) == []
+
+
+def test_a_cent_given_to_another_is_told(database: Engine) -> None:
+    """Rounded up for somebody whose fraction was smaller, hash and all: only working it out again tells."""
+    live = set_up(database)
+    live = renegotiate(database, "reimbursement_rate = 0.00834")
+    shop(database, live)
+    go_to(database, NEXT_DAY)
+    night = clear(database, START.date(), at=NEXT_DAY, programme_version=PROGRAMME)
+    won = next(one.participant_id for one in night.positions if one.carried_out < 0)
+    lost = next(one.participant_id for one in night.positions if one.carried_out > 0)
+    with database.begin() as connection:
+        for participant_id, cents in ((won, -1), (lost, 1)):
+            connection.execute(
+                text(
+                    "UPDATE net_position SET final_minor = final_minor + :cents,"
+                    " carried_out = carried_out - :fraction WHERE participant_id = :participant_id"
+                ),
+                {"cents": cents, "fraction": Decimal(cents) / 100, "participant_id": participant_id},
+            )
+        [output] = store.load_outputs(connection, [night.window_id]).values()
+        connection.execute(
+            text("UPDATE settlement_step SET sha256 = :sha256 WHERE step = 'netted'"),
+            {"sha256": digest("netted", night.window_id, 1, positions=output.positions)},
+        )
+    told = found(database)
+    assert {problem.check for problem in told} == {"positions_follow_terms"}
+    assert {problem.where.rpartition(" ")[2] for problem in told} == {str(won), str(lost)}
+
+
+def test_who_joins_later_had_no_part_in_earlier_nights(database: Engine) -> None:
+    """A partner with terms of its own, added after nights were settled, changes none of them."""
+    settled(database)
+    with database.begin() as connection:
+        add_participants(connection, [Participant(partner_id=15, code="late", name="Late")])
+        add_terms(connection, [terms(15)], prepared_by="maker", activated_by="checker")
+    assert found(database) == []
+
+
+def test_a_sweep_half_done_is_no_fault_while_its_night_is_under_way(database: Engine) -> None:
+    """Between close and pricing the sweep may stand anywhere: only the night itself is told."""
+    live = set_up(database)
+    shop(database, live)
+    at = datetime(2017, 9, 1, tzinfo=UTC)
+    go_to(database, at)
+    clear_due(database, at - timedelta(days=1), programme_version=PROGRAMME)
+    close_step(database, datetime(2017, 8, 31, tzinfo=UTC).date(), at=at)
+    assert [problem.check for problem in found(database)] == ["closed_windows_settled"]

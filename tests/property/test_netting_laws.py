@@ -226,7 +226,7 @@ def test_a_night_sums_to_zero_with_fees_and_carries(
         B: Before(carried_out=-fraction),
     }
     lines = price(totals, terms)
-    charged = charges(fee_bases(totals, lines, [], in_force), terms, in_force, before, 2)
+    charged = charges(fee_bases(totals, lines, [], terms), terms, in_force, before, 2)
     night = net_positions((A, B, C), obligations(lines), charged, before, currency="EUR", digits=2)
     assert sum(position.final_minor for position in night) == 0
     for position in night:

@@ -1,13 +1,14 @@
 """What a window's postings cost: each flow of money, per point, on literals."""
 
+from datetime import date
 from decimal import Decimal
 
 import pytest
 
-from network.model import AccountKind, EntryKind
+from network.model import AccountKind
 from settlement.clearing import fee_bases, obligations, price, require_currency
 from settlement.errors import CurrencyMixed, FlowUnknown, TermsMissing
-from settlement.model import FeeBasis, WindowActivity, WindowTotal
+from settlement.model import FeeBasis, Transactions, WindowTotal
 from tests.factories import OPERATOR, POOL, A, B, by_version, contract, owed, row, total
 
 
@@ -173,9 +174,9 @@ def test_fees_are_based_on_what_each_version_issued_and_was_credited() -> None:
     """Reversals take back points issued and credits under their own version, and no transaction."""
     terms = by_version(
         contract(A, version=1),
-        contract(A, version=2, share="1", breakage_to="issuer"),
+        contract(A, version=2, effective_on=date(2017, 3, 1), share="1", breakage_to="issuer"),
         contract(B, version=1, rate="0.0080"),
-        contract(B, version=2, rate="0.0100"),
+        contract(B, version=2, effective_on=date(2017, 3, 1), rate="0.0100"),
     )
     totals = [
         total("issue", 1000, A, issuer_terms=2),
@@ -185,15 +186,11 @@ def test_fees_are_based_on_what_each_version_issued_and_was_credited() -> None:
         total("redemption reversed", 50, A, B, acceptor_terms=1),
         total("lapse", 70, A, issuer_terms=2),
     ]
-    activity = [
-        WindowActivity(partner_id=A, kind=EntryKind.ACCRUAL, entries=40, points=1000, amount_minor=1),
-        WindowActivity(partner_id=B, kind=EntryKind.REDEMPTION, entries=6, points=-600, amount_minor=1),
-        WindowActivity(partner_id=A, kind=EntryKind.REVERSAL, entries=3, points=-300, amount_minor=1),
-        WindowActivity(partner_id=A, kind=EntryKind.ENROLMENT, entries=9, points=0, amount_minor=0),
-        WindowActivity(partner_id=OPERATOR, kind=EntryKind.EXPIRY, entries=2, points=-70, amount_minor=0),
+    transactions = [
+        Transactions(partner_id=A, occurred_on=date(2017, 3, 1), entries=40),
+        Transactions(partner_id=B, occurred_on=date(2017, 3, 2), entries=6),
     ]
-    in_force = {A: terms[A, 2], B: terms[B, 2]}
-    assert fee_bases(totals, price(totals, terms), activity, in_force) == {
+    assert fee_bases(totals, price(totals, terms), transactions, terms) == {
         (A, 1): FeeBasis(issued_points=-300),
         (A, 2): FeeBasis(issued_points=1000, transactions=40),
         (B, 1): FeeBasis(credits=Decimal("-0.40")),
@@ -205,11 +202,25 @@ def test_credits_from_oneself_bear_no_basis_points() -> None:
     """Points accepted by their own issuer, paid directly or through the pool, are in no fee basis."""
     terms = by_version(contract(A), contract(B, share="1"))
     totals = [total("redemption", 500, A, A), total("redemption", 500, B, B)]
-    assert fee_bases(totals, price(totals, terms), [], {A: terms[A, 1], B: terms[B, 1]}) == {}
+    assert fee_bases(totals, price(totals, terms), [], terms) == {}
+
+
+def test_transactions_count_under_the_version_of_the_day_they_occurred() -> None:
+    """A window with late tills: each sale by its own day; before the first version, that one."""
+    terms = by_version(
+        contract(A, version=1, effective_on=date(2017, 1, 1)),
+        contract(A, version=2, effective_on=date(2017, 5, 2)),
+    )
+    days = [(date(2016, 12, 31), 2), (date(2017, 5, 1), 3), (date(2017, 5, 2), 5)]
+    transactions = [Transactions(partner_id=A, occurred_on=on, entries=count) for on, count in days]
+    assert fee_bases([], [], transactions, terms) == {
+        (A, 1): FeeBasis(transactions=5),
+        (A, 2): FeeBasis(transactions=5),
+    }
 
 
 def test_transactions_without_terms_are_named() -> None:
     """A partner with sales and no contract stops the night."""
-    sales = [WindowActivity(partner_id=A, kind=EntryKind.ACCRUAL, entries=1, points=0, amount_minor=1)]
+    sales = [Transactions(partner_id=A, occurred_on=date(2017, 5, 1), entries=1)]
     with pytest.raises(TermsMissing, match="partner 11 had transactions"):
         fee_bases([], [], sales, {})

@@ -1,15 +1,15 @@
 """Netting and rounding, on the worked night and on a published case; every figure is a literal."""
 
+from datetime import date
 from decimal import Decimal
 
 import msgspec
 import pytest
 
-from network.model import EntryKind
 from partners.model import Terms
 from settlement.clearing import fee_bases, obligations, price
 from settlement.errors import PositionsNotZero
-from settlement.model import Before, Charge, Position, Rounded, WindowActivity
+from settlement.model import Before, Charge, Position, Rounded, Transactions
 from settlement.money import half_up_minor
 from settlement.netting import (
     bilateral_nets,
@@ -47,8 +47,8 @@ TOTALS = [
     total("issue", 90_001, C),
     total("issue", 60_007, D),
 ]
-ACTIVITY = [
-    WindowActivity(partner_id=partner_id, kind=EntryKind.ACCRUAL, entries=entries, points=0, amount_minor=0)
+TRANSACTIONS = [
+    Transactions(partner_id=partner_id, occurred_on=date(2017, 5, 1), entries=entries)
     for partner_id, entries in ((A, 412), (B, 530), (C, 287), (D, 61))
 ]
 LINES = price(TOTALS, TERMS)
@@ -58,7 +58,7 @@ DEBTS = [(debt.debtor_id, debt.creditor_id, debt.amount) for debt in OBLIGATIONS
 
 def charged() -> dict[int, Charge]:
     """Fees and VAT of the worked night, the first of its month."""
-    return charges(fee_bases(TOTALS, LINES, ACTIVITY, IN_FORCE), TERMS, IN_FORCE, {}, 2)
+    return charges(fee_bases(TOTALS, LINES, TRANSACTIONS, TERMS), TERMS, IN_FORCE, {}, 2)
 
 
 def worked_night() -> dict[int, Position]:
@@ -192,9 +192,9 @@ def test_published_case() -> None:
 
 
 def test_a_negative_debt_is_owed_the_other_way() -> None:
-    """Where returns outweigh sales, gross counts the size and the net turns round."""
+    """Where returns outweigh sales, gross counts what is left of the pair, and the net turns round."""
     debts = [(A, B, Decimal("-5.00")), (A, B, Decimal("2.00"))]
-    assert gross(debts) == Decimal("7.00")
+    assert gross(debts) == Decimal("3.00")
     assert bilateral_nets(debts) == {(B, A): Decimal("3.00")}
     assert multilateral_positions(debts) == {A: Decimal("3.00"), B: Decimal("-3.00")}
 
