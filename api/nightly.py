@@ -1,11 +1,16 @@
 """Statements and the operator's report of each settled night, as files."""
 
+import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from network.service import date_of_window
 from settlement.reports import NIGHT_REPORT, write_operator_report, write_statements
+
+log = logging.getLogger(__name__)
 
 _SETTLED = text(
     "SELECT window_id FROM settlement_run WHERE state = 'netted' ORDER BY window_id DESC LIMIT :nights"
@@ -26,12 +31,42 @@ def write_night(database: Engine, window_id: int, directory: Path) -> Path:
     return directory / date_of_window(window_id).isoformat()
 
 
-def write_missing_nights(database: Engine, directory: Path) -> list[Path]:
-    """Write the files of settled nights that have none yet, oldest first; whoever settled them."""
-    with database.connect() as connection:
-        settled = connection.execute(_SETTLED, {"nights": _LOOKED_BACK}).scalars().all()
-    return [
-        write_night(database, window_id, directory)
-        for window_id in reversed(settled)
-        if not (directory / date_of_window(window_id).isoformat() / NIGHT_REPORT).exists()
-    ]
+def write_missing_nights(
+    database: Engine, directory: Path, stop: Callable[[], bool] = lambda: False
+) -> list[Path]:
+    """Write the files of settled nights that have none yet, oldest first; whoever settled them.
+
+    A night that cannot be written is logged and tried again at the next call; those after it are written.
+    Nothing is raised.
+
+    Args:
+        database: Where the nights are.
+        directory: Gets a folder for each business date.
+        stop: Asked between nights; true ends the work early.
+    Returns:
+        The folders written.
+    """
+    written: list[Path] = []
+    for window_id in _missing(database, directory):
+        if stop():
+            break
+        try:
+            written.append(write_night(database, window_id, directory))
+        except Exception:  # whatever is wrong with one night, it must not keep the others from their readers
+            log.exception("the night of window %s was not written", window_id)
+    return written
+
+
+def _missing(database: Engine, directory: Path) -> list[int]:
+    """Settled windows without the file that is written last, oldest first."""
+    try:
+        with database.connect() as connection:
+            settled = connection.execute(_SETTLED, {"nights": _LOOKED_BACK}).scalars().all()
+        return [
+            window_id
+            for window_id in reversed(settled)
+            if not (directory / date_of_window(window_id).isoformat() / NIGHT_REPORT).exists()
+        ]
+    except (SQLAlchemyError, OSError):
+        log.exception("settled nights were not looked up, and no statements written")
+        return []

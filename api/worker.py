@@ -94,11 +94,8 @@ def nudge(database: Engine, statements: Path, stop: Callable[[], bool] = lambda:
             night.currency,
             night.hashes["netted"].hex(),
         )
-    try:
-        for folder in write_missing_nights(database, statements):
-            log.info("statements written: %s", folder)
-    except (SettlementError, SQLAlchemyError, OSError):
-        log.exception("statements were not written; the next try is in %s seconds", NUDGE_SECONDS)
+    for folder in write_missing_nights(database, statements, stop):
+        log.info("statements written: %s", folder)
 
 
 def next_nudges(network: Network, after: datetime, count: int) -> list[datetime]:

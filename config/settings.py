@@ -36,12 +36,14 @@ class Settings(BaseSettings):
     """Host and port as partners address and sign them, where that is not host:port (behind a proxy, say)."""
 
     statements: Path | None = None
-    """Folder that gets each night's statements. Unset: `statements` in the data folder."""
+    """Folder that gets each night's statements. Unset: `statements/<schema>` in the data folder."""
 
     @property
     def statements_folder(self) -> Path:
-        """Where statements and the operator's reports go."""
-        return self.data_folder / "statements" if self.statements is None else self.statements.expanduser()
+        """Where statements and the operator's reports go; each schema is a network of its own."""
+        if self.statements is not None:
+            return self.statements.expanduser()
+        return self.data_folder / "statements" / self.database_schema
 
     @property
     def data_folder(self) -> Path:

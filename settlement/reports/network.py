@@ -67,9 +67,10 @@ def draw(period: Period) -> list[Picture]:
 def _say_owed(period: Period) -> str:
     owed = period.owed
     return (
-        f"Over the period {cents(owed.gross.total)} {period.currency} were owed one by one. Set off pair by "
-        f"pair, {cents(owed.bilateral.total)} remain; with the hub between all of them, "
-        f"{cents(owed.multilateral)}. Rows owe, columns are owed. What a partner owes itself lies on the "
+        f"Over the period {cents(owed.gross.total)} {period.currency} were owed. If netted once over the "
+        f"period, {cents(owed.bilateral.total)} would remain pair by pair, and "
+        f"{cents(owed.multilateral)} with the hub between all of them; every night was netted by itself. "
+        "Rows owe, columns are owed. What a partner owes itself lies on the "
         "diagonal and is in no total; fees are left out. Amounts from 10 up are rounded to whole units."
     )
 

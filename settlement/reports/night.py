@@ -49,7 +49,7 @@ def write_operator_report(connection: Connection, window_id: int, directory: Pat
     """Write `_night.html` for a cleared window into the folder of its business date.
 
     Raises:
-        NothingToReport: the window has not been cleared.
+        NothingToReport: the night is not settled.
     """
     night = read.read_night(connection, window_id)
     participants = read.read_participants(connection)
@@ -85,8 +85,6 @@ def find_exceptions(
     left = sum(position.final_minor for position in positions)
     if left:
         yield Attention("positions", f"they sum to {money(night.major(left))} and not to 0.00", wrong=True)
-    if night.state != "netted":
-        yield Attention("run", f"revision {night.revision} stands at {night.state}, not netted", wrong=True)
     involved = {debt.debtor_id for debt in obligations} | {debt.creditor_id for debt in obligations}
     for one in participants.values():
         if one.status != "active" and one.partner_id in involved:

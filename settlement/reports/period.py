@@ -9,7 +9,7 @@ import pandas as pd
 from sqlalchemy import Connection, text
 
 from network.model import AccountKind, EntryKind
-from partners.model import POOL_ID, Participant
+from partners.model import OPERATOR_ID, POOL_ID, Participant
 from settlement.model import Obligation
 from settlement.money import exactly, from_minor, minor_digits
 from settlement.reports.errors import NothingToReport
@@ -145,7 +145,8 @@ def read_period(connection: Connection, first: date, last: date) -> Period:
     )
     movements = _read_movements(connection, wanted)
     by_participant = positions.groupby("participant_id")[["final_minor", "fee_minor", "vat_minor"]].sum()
-    charged = by_participant[by_participant["fee_minor"] > 0]
+    # the operator's own row is the other side of everybody's fees
+    charged = by_participant.drop(index=OPERATOR_ID, errors="ignore")
     nightly = positions.pivot_table(index="business_date", columns="participant_id", values="final_minor")
     obligations = [Obligation(**row._asdict()) for row in connection.execute(_OBLIGATIONS, wanted)]
     pool = connection.execute(_POOL_HOLDS, {**wanted, "pool": POOL_ID}).one()
@@ -159,7 +160,7 @@ def read_period(connection: Connection, first: date, last: date) -> Period:
         partners=_partners(connection, wanted, participants, movements, by_participant),
         owed=net_obligations(obligations, sorted(by_participant.index)),
         nightly=nightly.fillna(0).astype("int64"),
-        points=_points_by_night(movements, head.first),
+        points=_points_by_night(movements, list(nightly.index)),
         paid_minor=int(positions["final_minor"].clip(lower=0).sum()),
         fees_minor=int(charged["fee_minor"].sum()),
         vat_minor=int(charged["vat_minor"].sum()),
@@ -201,7 +202,9 @@ def _partners(
     inside = movements[movements["business_date"] >= wanted["first"]]
     issued = inside.groupby(["issuer_id", "event"])["points"].sum().to_dict()
     ever = movements.groupby(["issuer_id", "event"])["points"].sum().to_dict()
-    accepted = inside.groupby("acceptor_id")["points"].sum().to_dict()
+    # a hold has an acceptor too, and is accepted only when it is captured
+    redeemed = inside[inside["event"] == "redeemed"]
+    accepted = redeemed.groupby("acceptor_id")["points"].sum().to_dict()
     accruals = connection.execute(_ACTIVITY, {**wanted, "accrual": int(EntryKind.ACCRUAL)})
     sales = {row.partner_id: row for row in accruals}
     fees: dict[Hashable, int] = positions["fee_minor"].to_dict()
@@ -230,11 +233,16 @@ def _left(points: Mapping[str, int]) -> int:
     return points["issued"] - points["redeemed"] - points["lapsed"]
 
 
-def _points_by_night(movements: pd.DataFrame, first: date) -> pd.DataFrame:
-    """POINTS per night from the first one, and what is outstanding at its end, earlier nights counted in."""
+def _points_by_night(movements: pd.DataFrame, nights: Sequence[date]) -> pd.DataFrame:
+    """POINTS of each night, and what is outstanding at its end, earlier nights counted in.
+
+    A night on which no point moved has its row too.
+    """
     by_night = movements.pivot_table(
         index="business_date", columns="event", values="points", aggfunc="sum", fill_value=0
-    ).reindex(columns=list(POINTS), fill_value=0)
+    )
+    dates = sorted({*by_night.index, *nights})
+    by_night = by_night.reindex(index=dates, columns=list(POINTS), fill_value=0)
     outstanding = (by_night["issued"] - by_night["redeemed"] - by_night["lapsed"]).cumsum()
     by_night = by_night.assign(outstanding=outstanding)
-    return by_night[by_night.index >= first]
+    return by_night.loc[list(nights)]

@@ -26,6 +26,7 @@ _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "tessera",
     "font.family": "DejaVu Sans",
     "font.size": 10,
+    "text.parse_math": False,  # names are text: a dollar sign in one begins no formula
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": GREY,
@@ -50,7 +51,7 @@ def obligation_matrix(period: Period) -> bytes:
             (left, period.owed.gross, "Gross"),
             (right, period.owed.bilateral, "Net, pair by pair"),
         ):
-            _draw_matrix(axes, matrix, period.owed.parties, codes, largest)
+            _draw_matrix(axes, matrix, period.owed.parties, codes, largest or 1.0)
             axes.set_title(f"{title}: {matrix.total:,.2f} {period.currency}", pad=12)
         return _svg(figure)
 
@@ -94,7 +95,7 @@ def points_over_time(period: Period) -> bytes:
             panel.set_title(f"{title.capitalize()} per night: {int(moved.sum()):,} in all")
         for panel in axes:
             panel.set_ylabel("points")
-            panel.set_ylim(bottom=0)
+            _from_zero(panel)
             panel.yaxis.set_major_formatter(_thousands())
         _date_axis(axes[-1])
         figure.align_ylabels()
@@ -113,7 +114,12 @@ def redemption_rates(partners: Sequence[PartnerPeriod]) -> bytes:
         bars = axes.barh(names, [rate for rate, _ in drawn], color=BLUE, height=0.65)
         labels = [f" {rate:.1f} %  ({one.redeemed:,} of {one.issued:,})" for rate, one in drawn]
         axes.bar_label(bars, labels, color="#3a424b")
-        axes.set_xlim(0, max((rate for rate, _ in drawn), default=1.0) * 1.25 or 1.0)
+        least, most = (
+            min((rate for rate, _ in drawn), default=0.0),
+            max((rate for rate, _ in drawn), default=0.0),
+        )
+        # room for the labels; more returned than redeemed is a bar to the left
+        axes.set_xlim(min(0.0, least * 1.25), max(1.0, most * 1.25))
         axes.set_xlabel("points redeemed, % of the points the partner issued")
         axes.grid(visible=False, axis="y")
         return _svg(figure)
@@ -146,6 +152,14 @@ def _draw_matrix(
         axes.axhline(edge, color="#e3e7eb", lw=0.7)
         axes.axvline(edge, color="#e3e7eb", lw=0.7)
     axes.spines[:].set_visible(False)
+
+
+def _from_zero(axes: Axes) -> None:
+    """A scale from zero; where more was returned than moved, bars hang below it and are seen."""
+    low, _ = axes.get_ylim()
+    if axes.dataLim.ymin < 0:
+        axes.axhline(0, color=GREY, lw=0.8)
+    axes.set_ylim(bottom=low if axes.dataLim.ymin < 0 else 0)
 
 
 def _draw_course(axes: Axes, nights: list[float], added: list[float]) -> None:

@@ -29,6 +29,8 @@ MOVEMENTS = {
     (_HELD, _MEMBER): "hold released",
 }
 """What a posting from one account to another means."""
+ACCEPTED = ("redeemed", "redemption reversed")
+"""The movements by which an acceptor's points become more, or fewer."""
 _RANK = {name: rank for rank, name in enumerate(MOVEMENTS.values())}
 EVENTS = {
     int(EntryKind.ENROLMENT): "enrolments",
@@ -100,14 +102,18 @@ _ACTIVITY = text(
 
 
 def read_night(connection: Connection, window_id: int) -> Night:
-    """A closed window and its latest run.
+    """A settled window, by its latest run.
 
     Raises:
-        NothingToReport: the window is not closed, or no run of it was begun.
+        NothingToReport: the window is not closed, or its night is under way: it has no positions yet.
     """
     row = connection.execute(_NIGHT, {"window_id": window_id}).one_or_none()
     if row is None:
         raise NothingToReport(f"window {window_id} has not been cleared: run `tessera clear` first")
+    if row.state != "netted":
+        raise NothingToReport(
+            f"window {window_id} is {row.state} and not netted: run `tessera clear` to finish its night"
+        )
     return Night(**row._asdict())
 
 

@@ -2,6 +2,8 @@
 
 import csv
 import io
+import os
+import secrets
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -71,9 +73,14 @@ def write_whole(path: Path, content: bytes) -> Path:
     """Write a file so that nobody ever sees half of it; one that is right already is left alone."""
     if path.is_file() and path.read_bytes() == content:
         return path
-    part = path.with_name(f"{path.name}.part")
-    part.write_bytes(content)
-    return part.replace(path)
+    # a name of this writer's own: two workers may write the same night at once
+    part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
 
 
 def _pages() -> Environment:

@@ -13,7 +13,7 @@ from settlement.model import Obligation, Position
 from settlement.money import ZERO, exactly
 from settlement.reports import read
 from settlement.reports.errors import FiguresDisagree
-from settlement.reports.read import Night, as_frame
+from settlement.reports.read import ACCEPTED, Night, as_frame
 from settlement.reports.show import PAGES, csv_bytes, write_whole
 
 ACTIVITY, ISSUER, ACCEPTOR = "at your tills", "points you issued", "points you accepted"
@@ -63,7 +63,7 @@ def write_statements(connection: Connection, window_id: int, directory: Path) ->
     Returns:
         The files written.
     Raises:
-        NothingToReport: the window has not been cleared.
+        NothingToReport: the night is not settled.
         FiguresDisagree: a stored position is not the sum of its parts.
     """
     night = read.read_night(connection, window_id)
@@ -135,8 +135,11 @@ def _activity(activity: pd.DataFrame, night: Night) -> pd.DataFrame:
 
 
 def _points(totals: pd.DataFrame, codes: Mapping[int, str]) -> list[pd.DataFrame]:
-    """Points seen by who issued them and by who accepted them, each under the terms that price them."""
-    accepted = totals[totals["acceptor_id"].notna()]
+    """Points seen by who issued them and by who accepted them, each under the terms that price them.
+
+    A hold names its acceptor, and nothing is accepted before the capture.
+    """
+    accepted = totals[totals["movement"].isin(ACCEPTED)]
     return [
         _lines(
             totals,

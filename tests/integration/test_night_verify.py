@@ -230,7 +230,7 @@ def test_a_night_charged_by_other_terms_is_told(database: Engine, figures: str) 
 
 
 def test_fees_of_two_months_with_fractions_are_worked_out_again(database: Engine) -> None:
-    """Month to date and carried fractions fold over the nights and begin anew with a month; nothing is told."""
+    """Month to date and carried fractions fold over the nights, and begin anew with a month."""
     live = set_up(database)
     live = renegotiate(database, FEES + ", reimbursement_rate = 0.00834")
     for day in range(34):

@@ -3,8 +3,9 @@
 import base64
 import csv
 import re
+import threading
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from sqlalchemy import Engine, text
 
 from network.batch import execute
 from network.model import Command, Entry
+from network.rules import Rules
 from network.service import (
     Network,
     apply_programme,
@@ -25,11 +27,12 @@ from network.service import (
 from partners.model import OPERATOR_ID, POOL_ID, Participant, Terms
 from partners.store import add_outlets, add_participants, add_terms
 from settlement.errors import SettlementError
-from settlement.reports import write_operator_report, write_statements
+from settlement.reports import pictures, write_operator_report, write_statements
 from settlement.reports.errors import FiguresDisagree, NothingToReport
 from settlement.reports.network import write_network_report
-from settlement.reports.show import cents, csv_bytes, money, plain
-from settlement.service import clear
+from settlement.reports.show import cents, csv_bytes, money, plain, write_whole
+from settlement.service import clear, clear_due, close_step, price_step
+from tests import coalition
 from tests.coalition import GROCER, OUTLET, PETROL, burn, enrol, sale, undo
 
 FIRST, SECOND = date(2017, 5, 1), date(2017, 5, 2)
@@ -334,3 +337,176 @@ def test_amounts_are_written_exactly() -> None:
     ]
     assert money(Decimal("-1234.5")) == "\N{MINUS SIGN}1,234.50"
     assert [cents(Decimal(one)) for one in ("0.125", "1234.564999")] == ["0.13", "1,234.56"]
+
+
+def write_at_once(path: Path, content: bytes, writers: int) -> list[Exception]:
+    """Several threads write one file again and again; what they could not."""
+    failures: list[Exception] = []
+
+    def write() -> None:
+        for _ in range(30):
+            try:
+                write_whole(path, content)
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                failures.append(error)
+
+    threads = [threading.Thread(target=write) for _ in range(writers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    return failures
+
+
+def test_two_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
+    """Each has a temporary file of its own: none fails, and no part is left behind."""
+    assert write_at_once(tmp_path / "x.html", b"x" * 1_000_000, 3) == []
+    write_whole(tmp_path / "x.html", b"whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.html"]
+    assert (tmp_path / "x.html").read_bytes() == b"whole"
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_a_night_under_way_has_no_report(database: Engine, tmp_path: Path, steps: int) -> None:
+    """Closed, or priced, and not netted: statements and report are refused, and nothing is written."""
+    set_up(database)
+    at(database, CLOSE_FIRST)
+    close_step(database, FIRST, at=CLOSE_FIRST)
+    if steps == 2:
+        price_step(database, FIRST, at=CLOSE_FIRST, programme_version=1)
+    with database.connect() as connection:
+        for write in (write_statements, write_operator_report):
+            with pytest.raises(NothingToReport, match=r"is (closed|priced) and not netted"):
+                write(connection, window_id_of(FIRST), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_held_is_not_accepted(database: Engine, tmp_path: Path) -> None:
+    """Of holds over 100 and 300 points, 250 are captured: these the hotel accepted, and nothing else."""
+    live = coalition.set_up(database)
+    card = coalition.new_card(database, live)
+    coalition.run(database, live, sale(card, 100_000, "s"))
+    given_up = coalition.run(database, live, coalition.reserve(card, 100, "h1"))
+    coalition.run(database, live, coalition.release(given_up, "v1"))
+    taken = coalition.run(database, live, coalition.reserve(card, 300, "h2"))
+    coalition.run(database, live, coalition.take(taken, 250, "c2"))
+    spent = coalition.run(database, live, burn(card, 40, "b1"))
+    coalition.run(database, live, undo(spent, "u1"))
+    at(database, CLOSE_FIRST)
+    clear(database, FIRST, at=CLOSE_FIRST, programme_version=1)
+    with database.connect() as connection:
+        period = write_network_report(connection, FIRST, FIRST, tmp_path / "r.html")
+    accepted = {one.participant.code: (one.accepted, one.redeemed) for one in period.partners}
+    assert accepted == {"grocer": (0, 250), "petrol": (0, 0), "hotel": (250, 0), "bank": (0, 0)}
+    lines = rows(statements(database, FIRST, tmp_path)["hotel.csv"])
+    assert [(row[3], row[7]) for row in lines if row[2] == "points you accepted"] == [
+        ("redeemed", "40"),
+        ("redeemed", "250"),
+        ("redemption reversed", "40"),
+    ]
+
+
+def test_quiet_nights_have_their_rows(two_nights: Engine, tmp_path: Path) -> None:
+    """Two empty nights after two busy ones: a row for each, and what is outstanding goes on."""
+    empty = [date(2017, 5, 3), date(2017, 5, 4)]
+    for on in empty:
+        over = datetime.combine(on + timedelta(days=1), time(), tzinfo=UTC)
+        at(two_nights, over)
+        clear(two_nights, on, at=over, programme_version=1)
+    with two_nights.connect() as connection:
+        period = write_network_report(connection, FIRST, empty[-1], tmp_path / "r.html")
+        quiet = write_network_report(connection, empty[0], empty[-1], tmp_path / "q.html")
+    assert period.points["outstanding"].tolist() == [199, 156, 156, 156]
+    assert period.points["issued"].tolist() == [300, -43, 0, 0]
+    assert list(period.points.index) == [FIRST, SECOND, *empty]
+    assert quiet.points["outstanding"].tolist() == [156, 156]
+    assert [one.outstanding for one in quiet.partners] == [156, 0]
+    assert (quiet.nights, quiet.partners[0].issued, quiet.owed.gross.total) == (2, 0, 0)
+
+
+def test_a_network_without_any_business_has_a_report(database: Engine, tmp_path: Path) -> None:
+    """Nights on which nothing ever happened: figures of nothing, and pictures all the same."""
+    set_up(database)
+    at(database, CLOSE_SECOND)
+    for on, over in ((FIRST, CLOSE_FIRST), (SECOND, CLOSE_SECOND)):
+        clear(database, on, at=over, programme_version=1)
+    with database.connect() as connection:
+        period = write_network_report(connection, FIRST, SECOND, tmp_path / "r.html")
+    assert period.points["outstanding"].tolist() == [0, 0]
+    assert (period.fees_minor, period.vat_minor, period.pool_holds) == (0, 0, 0)
+
+
+def test_the_report_of_part_of_a_year_counts_what_was_before(database: Engine, tmp_path: Path) -> None:
+    """Points of earlier months: outstanding counts them, the period's own columns do not."""
+    live = coalition.set_up(database)
+    card = coalition.new_card(database, live)
+    for name, partner_id in (("s1", GROCER), ("s2", PETROL)):
+        coalition.run(database, live, sale(card, 50_000, name, partner_id=partner_id))
+    june = datetime(2017, 6, 1, 9, tzinfo=UTC)
+    at(database, june)
+    clear_due(database, june, programme_version=1)
+    coalition.run(database, live, sale(card, 7_000, "s3", at=june))
+    spent = coalition.run(database, live, burn(card, 30, "b1", at=june))
+    coalition.run(database, live, undo(spent, "u1", at=june))
+    coalition.run(database, live, burn(card, 20, "b2", at=june))
+    september = datetime(2017, 9, 2, tzinfo=UTC)
+    at(database, september)
+    clear_due(database, september, programme_version=1)
+    with database.connect() as connection:
+        period = write_network_report(connection, june.date(), september.date(), tmp_path / "r.html")
+    grocer, petrol = period.partners[:2]
+    assert (grocer.issued, petrol.issued) == (70, 0)
+    assert grocer.redeemed + petrol.redeemed == 20
+    assert (grocer.lapsed + petrol.lapsed, grocer.outstanding, petrol.outstanding) == (730, 70, 0)
+    assert period.points["outstanding"].iloc[0] == 800
+    assert period.points["outstanding"].iloc[-1] == 70
+    assert period.points["lapsed"].sum() == 730
+
+
+def test_fees_that_are_given_back_are_the_operators_too(database: Engine, tmp_path: Path) -> None:
+    """A night on which more is returned than sold: fees below zero count, and those of others beside them."""
+    set_up(database)
+    with database.begin() as connection:
+        connection.execute(text("ALTER TABLE contract_terms DISABLE TRIGGER USER"))
+        connection.execute(
+            text(
+                "UPDATE contract_terms SET fee_per_transaction = 0,"
+                " fee_per_issued_point = 0.01, vat_bps = 2000"
+            )
+        )
+    [reply] = execute(database, [enrol()], load_live(database))
+    assert reply.enrolled is not None
+    card = reply.enrolled.card_number
+    [sold] = send(database, [sale(card, 10_000, "s1")])
+    at(database, CLOSE_FIRST)
+    clear(database, FIRST, at=CLOSE_FIRST, programme_version=1)
+    at(database, NEXT_DAY)
+    send(database, [undo(sold, "u1", at=NEXT_DAY), sale(card, 1_000, "s2", partner_id=PETROL, at=NEXT_DAY)])
+    at(database, CLOSE_SECOND)
+    clear(database, SECOND, at=CLOSE_SECOND, programme_version=1)
+    with database.connect() as connection:
+        period = write_network_report(connection, SECOND, SECOND, tmp_path / "r.html")
+    assert [one.fees_minor for one in period.partners] == [-100, 10]
+    assert (period.fees_minor, period.vat_minor) == (-90, -18)
+    below = pictures.Figure().subplots()
+    below.bar([1, 2], [5, -100])
+    pictures._from_zero(below)
+    assert below.get_ylim()[0] < -100
+
+
+def test_a_dollar_sign_in_a_name_is_a_dollar_sign(two_nights: Engine, tmp_path: Path) -> None:
+    """Names are text, not formulas: one that would be a broken formula stops no report."""
+    with two_nights.begin() as connection:
+        connection.execute(
+            text(r"UPDATE partner SET name = 'Cash $\foo$ Carry', code = 'a$\foo$' WHERE partner_id = 11")
+        )
+    with two_nights.connect() as connection:
+        write_network_report(connection, FIRST, SECOND, tmp_path / "r.html")
+    assert r"Cash $\foo$ Carry" in (tmp_path / "r.html").read_text()
+
+
+def load_live(database: Engine) -> Rules:
+    """The rules as they stand."""
+    with database.connect() as connection:
+        return load_rules(connection)

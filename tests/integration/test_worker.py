@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import Engine, text
 
+from api.nightly import write_missing_nights
 from api.worker import next_nudges, nudge, run_worker
 from network.errors import NotReady
 from network.service import Network, network_now, set_clock
@@ -78,8 +79,9 @@ def test_sigterm_ends_the_process_with_success(database: Engine, database_url: s
         stderr=subprocess.STDOUT,
         text=True,
     )
+    last = tmp_path / "statements" / "tessera" / "2017-05-02" / "_night.html"
     try:
-        wait_for(lambda: len(settled(database)) == 2 or worker.poll() is not None)
+        wait_for(lambda: last.exists() or worker.poll() is not None)
         worker.send_signal(signal.SIGTERM)
         told, _ = worker.communicate(timeout=PATIENCE_SECONDS)
     finally:
@@ -88,8 +90,8 @@ def test_sigterm_ends_the_process_with_success(database: Engine, database_url: s
     assert worker.returncode == 0, told
     assert "the worker has ended" in told
     assert settled(database) == [20170501, 20170502]
-    written = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob("statements/*/grocer.csv"))
-    assert written == ["statements/2017-05-01/grocer.csv", "statements/2017-05-02/grocer.csv"]
+    written = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob("statements/**/grocer.csv"))
+    assert written == [f"statements/tessera/2017-05-0{day}/grocer.csv" for day in (1, 2)]
 
 
 def test_statements_that_are_missing_are_written_whoever_settled(database: Engine, tmp_path: Path) -> None:
@@ -106,6 +108,47 @@ def test_statements_that_are_missing_are_written_whoever_settled(database: Engin
     nudge(database, tmp_path)
     assert report.read_bytes() == first
     assert (tmp_path / "2017-05-01" / "hotel.csv").read_text() != "half a"
+
+
+def test_a_night_that_cannot_be_written_keeps_no_other_back(
+    database: Engine, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of three nights the second contradicts itself: it is logged, the others have their files."""
+    business_until(database, START + timedelta(days=3))
+    with database.begin() as connection:
+        now = network_now(connection)
+    clear_due(database, now)
+    with database.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE net_position SET exact = exact + 1 WHERE window_id = 20170502 AND participant_id = 11"
+            )
+        )
+    nudge(database, tmp_path)
+    assert sorted(path.parent.name for path in tmp_path.glob("*/_night.html")) == ["2017-05-01", "2017-05-03"]
+    assert "the night of window 20170502 was not written" in caplog.text
+
+
+def test_writing_stops_between_nights_when_asked(database: Engine, tmp_path: Path) -> None:
+    """A worker that is told to end leaves the nights to come for the next one."""
+    business_until(database, START + timedelta(days=3))
+    with database.begin() as connection:
+        now = network_now(connection)
+    clear_due(database, now)
+    answers = iter([False, True])
+    written = write_missing_nights(database, tmp_path, lambda: next(answers))
+    assert [folder.name for folder in written] == ["2017-05-01"]
+
+
+def test_a_folder_that_cannot_be_made_raises_nothing(
+    database: Engine, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where the folder should be there is a file: every night is logged, and the worker goes on."""
+    business_until(database, START + timedelta(days=1))
+    (tmp_path / "file").write_text("")
+    nudge(database, tmp_path / "file")
+    assert settled(database) == [20170501]
+    assert "was not written" in caplog.text
 
 
 def test_a_nudge_that_fails_is_logged_and_the_next_one_works(

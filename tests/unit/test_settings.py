@@ -12,7 +12,8 @@ from config.settings import PROJECT, load_settings
 @pytest.fixture(autouse=True)
 def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test starts from an environment without variables of ours."""
-    for name in ("DATABASE_URL", "SCHEMA", "HOME", "LOG_LEVEL", "HOST", "PORT", "LOCK_TIMEOUT_MS"):
+    ours = ("DATABASE_URL", "SCHEMA", "HOME", "LOG_LEVEL", "HOST", "PORT", "LOCK_TIMEOUT_MS", "STATEMENTS")
+    for name in ours:
         monkeypatch.delenv(f"TESSERA_{name}", raising=False)
 
 
@@ -23,6 +24,7 @@ def test_defaults_suit_a_laptop() -> None:
     assert settings.database_schema == "tessera"
     assert (settings.host, settings.port, settings.log_level) == ("127.0.0.1", 8080, "info")
     assert settings.data_folder == PROJECT / ".tessera"
+    assert settings.statements_folder == PROJECT / ".tessera" / "statements" / "tessera"
 
 
 def test_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,6 +41,10 @@ def test_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.database_schema == "tessera_test"
     assert settings.data_folder == Path("/srv/tessera data")
     assert (settings.host, settings.port) == ("127.0.0.1", 9090)
+    # two networks of one installation never meet in a file
+    assert settings.statements_folder == Path("/srv/tessera data/statements/tessera_test")
+    monkeypatch.setenv("TESSERA_STATEMENTS", "/srv/papers")
+    assert load_settings().statements_folder == Path("/srv/papers")
 
 
 @pytest.mark.parametrize(
