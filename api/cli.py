@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -33,8 +34,17 @@ app = typer.Typer(
     help="Tessera: a coalition loyalty network. One card, many merchants, a night that settles to the cent.",
     epilog="The database is the embedded PostgreSQL, or the one that TESSERA_DATABASE_URL names.",
 )
+export = typer.Typer(no_args_is_help=True, help="Write what outsiders check.")
+app.add_typer(export, name="export")
 _FAILED = 1
 _BAD_INPUT = 2
+
+
+class JournalFormat(StrEnum):
+    """Tools that read plain-text accounting."""
+
+    BEANCOUNT = "beancount"
+    HLEDGER = "hledger"
 
 
 def now() -> datetime:
@@ -59,6 +69,13 @@ def _database() -> Iterator[tuple[Settings, Engine]]:
     )
     with open_database(settings) as database:
         yield settings, database
+
+
+def _date(given: str, option: str) -> date:
+    try:
+        return date.fromisoformat(given)
+    except ValueError:
+        raise typer.BadParameter(f"{given!r} is no date; write it as 2017-05-31", param_hint=option) from None
 
 
 @app.command()
@@ -128,10 +145,7 @@ def clear(
     from settlement.money import from_minor
     from settlement.service import clear as clear_date
 
-    try:
-        business_date = date.fromisoformat(on)
-    except ValueError:
-        raise typer.BadParameter(f"{on!r} is no date; write it as 2017-05-31", param_hint="--date") from None
+    business_date = _date(on, "--date")
     with _database() as (settings, database):
         with database.connect() as connection:
             at = network_now(connection)
@@ -156,6 +170,34 @@ def verify() -> None:
     with _database() as (_, database):
         problems = verify_ledger(database, Console())
     raise typer.Exit(_FAILED if problems else 0)
+
+
+@export.command("journal")
+def export_journal(
+    *,
+    form: Annotated[JournalFormat, typer.Option("--format", help="Which tool is to read it.")],
+    window: Annotated[str | None, typer.Option(help="One business date, as 2017-05-31.")] = None,
+    first: Annotated[str | None, typer.Option("--from", help="The first business date.")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="The last business date.")] = None,
+    out: Annotated[Path, typer.Option(help="A file; - is standard output.")] = Path("-"),
+) -> None:
+    """Write the ledger as plain-text accounting: the whole of it, or some business dates."""
+    from api.export import write_journal
+
+    if window and (first or last):
+        raise typer.BadParameter("give one date, or --from and --to", param_hint="--window")
+    if window:
+        first = last = window
+    begins = None if first is None else _date(first, "--from")
+    ends = None if last is None else _date(last, "--to")
+    try:
+        with _database() as (_, database):
+            write_journal(database, form.value, begins, ends, out=out, console=Console(stderr=True))
+    except BrokenPipeError:
+        raise  # the reader had enough, as `head` has
+    except OSError as error:
+        typer.echo(f"tessera export journal: cannot write {out}: {error.strerror}", err=True)
+        raise typer.Exit(_FAILED) from error
 
 
 @app.command()

@@ -17,6 +17,10 @@ class WindowOrder(NetworkError):
     """A window was to be closed before its time or before an earlier one."""
 
 
+class NoSuchWindow(NetworkError):
+    """A business date was asked for that has no window."""
+
+
 class ClockBackwards(NetworkError):
     """The network clock only moves forward."""
 

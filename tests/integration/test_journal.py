@@ -1,0 +1,347 @@
+"""The ledger as outsiders read it: beancount and hledger find it balanced, and their totals are ours."""
+
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from sqlalchemy import Engine, text
+
+from config.database import make_engine
+from network.batch import execute
+from network.errors import InvariantBroken, NoSuchWindow
+from network.ids import show
+from network.model import Command, Entry
+from network.service import close_window, lapse_expired, load_rules, set_clock
+from tests.coalition import BANK, CODES, PETROL, burn, new_card, run, sale, set_up, undo
+from tests.conftest import SCHEMA, Run, database_on
+from tests.journal_readers import journal_of, read_beancount, read_hledger
+
+MAY_31 = datetime(2017, 5, 31, 12, tzinfo=UTC)
+JUNE_1 = datetime(2017, 6, 1, tzinfo=UTC)
+AWKWARD = 'a"b\\c;d|e,f(g)[h]%20:i\\'
+"""A reference with all that either language gives a meaning to."""
+
+SMALL = {
+    "Expenses:Issued:Bank": 20,
+    "Expenses:Issued:Grocer": 15,
+    "Expenses:Issued:Petrol": 10,
+    "Income:Accepted:Grocer:Hotel": -2,
+    "Income:Lapsed:Bank": -20,
+    "Income:Lapsed:Grocer": -10,
+    "Income:Lapsed:Petrol": -10,
+    "Liabilities:Members:Grocer:M2": -3,
+}
+"""Points of the small ledger by account, those that are at zero left out."""
+
+FIRST_OF_JUNE = {
+    "Expenses:Issued:Grocer": 5,
+    "Income:Accepted:Bank:Hotel": 20,
+    "Income:Accepted:Grocer:Hotel": 8,
+    "Income:Accepted:Petrol:Hotel": 10,
+    "Liabilities:Members:Bank:M1": -20,
+    "Liabilities:Members:Grocer:M1": -10,
+    "Liabilities:Members:Grocer:M2": -3,
+    "Liabilities:Members:Petrol:M1": -10,
+}
+"""What its business date of 1 June alone moves."""
+
+
+def nights_until(database: Engine, day: date) -> None:
+    """End business dates until a day is open, as nights do: clock, close, sweep."""
+    with database.connect() as connection:
+        open_date = connection.execute(
+            text("SELECT business_date FROM clearing_window WHERE closed_at IS NULL")
+        ).scalar_one()
+    while open_date < day:
+        midnight = datetime(open_date.year, open_date.month, open_date.day, tzinfo=UTC) + timedelta(days=1)
+        with database.begin() as connection:
+            set_clock(connection, midnight)
+            close_window(connection, open_date, midnight)
+        open_date += timedelta(days=1)
+        lapse_expired(database, open_date, 1)
+
+
+@dataclass(frozen=True)
+class Small:
+    """A database with the small ledger in it, which tests only read, and an entry of it."""
+
+    database: Engine
+    given_back: Entry
+
+
+@pytest.fixture(scope="module")
+def small(server: Run) -> Iterator[Small]:
+    """The small ledger, made once: it is ninety-four nights long."""
+    with database_on(server, template=server.template) as url:
+        engine = make_engine(url, schema=SCHEMA)
+        yield Small(engine, small_ledger(engine))
+        engine.dispose()
+
+
+def small_ledger(database: Engine) -> Entry:
+    """Accruals at three issuers, a redemption of them all that comes back, a returned sale, and a lapse.
+
+    What the first member has of May lapses on 1 September; the second keeps three points of June.
+
+    Returns:
+        The entry of the redemption that came back.
+    """
+    live = set_up(database, MAY_31)
+    first, second = new_card(database, live, "e1"), new_card(database, live, "e2")
+    run(database, live, sale(first, 1000, AWKWARD, at=MAY_31))
+    run(database, live, sale(first, 2000, "s2", partner_id=PETROL, at=MAY_31))
+    run(database, live, sale(first, 2000, "s3", partner_id=BANK, at=MAY_31))
+    run(database, live, sale(first, 99, "s4", at=MAY_31))
+    spent = run(database, live, burn(first, 40, "b1", at=MAY_31))
+    nights_until(database, JUNE_1.date())
+    run(database, live, undo(spent, "u1", at=JUNE_1))
+    returned = run(database, live, sale(second, 700, "s5", at=JUNE_1))
+    run(database, live, undo(returned, "u2", at=JUNE_1))
+    run(database, live, sale(second, 500, "s6", at=JUNE_1))
+    run(database, live, burn(second, 2, "b2", at=JUNE_1))
+    nights_until(database, date(2017, 9, 2))
+    return spent
+
+
+def test_beancount_finds_every_account_as_we_have_it(small: Small) -> None:
+    """No errors, every entry there, and beancount's totals per account, issuer, kind and lot are right."""
+    read = read_beancount(journal_of(small.database, "beancount"))
+    assert read.errors == []
+    assert read.kinds() == {"enrolment": 2, "accrual": 6, "redemption": 2, "reversal": 2, "expiry": 1}
+    assert read.accounts() == SMALL
+    assert read.total("Liabilities:Members:Grocer") == -3
+    assert read.total("Expenses:Issued") == 45
+    assert read.total("Income:Lapsed") == -40
+    assert read.by_tag("lot", "Liabilities") == {"Grocer/1/2017-09-30": -3}
+    assert read.by_tag("lot", "Expenses") == {
+        "Bank/1/2017-08-31": 20,
+        "Grocer/1/2017-08-31": 10,
+        "Grocer/1/2017-09-30": 5,
+        "Petrol/1/2017-08-31": 10,
+    }
+    assert read.by_tag("expires", "Income:Lapsed") == {"2017-08-31": -40}
+
+
+def test_nothing_of_an_entry_is_lost(small: Small) -> None:
+    """A reference comes back as it was, an entry without points is there, a reversal names what it undid."""
+    spent = small.given_back
+    read = read_beancount(journal_of(small.database, "beancount"))
+    by_reference = {one.meta["reference"]: one for one in read.transactions}
+    assert AWKWARD in by_reference
+    without = by_reference["s4"]
+    assert (without.postings, without.payee, without.meta["amount-minor"]) == ([], "grocer", 99)
+    lines = [(one.account, one.units.number) for one in by_reference["b1"].postings]
+    assert len(lines) == 6
+    assert [points for _, points in lines[1::2]] == [-points for _, points in lines[::2]]
+    undone = by_reference["u1"]
+    assert show("ent", spent.entry_id) in undone.links
+    assert by_reference["b1"].links < undone.links
+    assert {line.meta["reversed-window"] for line in undone.postings} == {20170531}
+    assert by_reference["lapse 2017-09-01"].date == date(2017, 9, 1)
+
+
+def test_hledger_finds_every_account_as_we_have_it(small: Small, tmp_path: Path) -> None:
+    """`hledger check --strict` passes; its balances, also per lot and kind of event, are right."""
+    spent = small.given_back
+    hledger = read_hledger(journal_of(small.database, "hledger"), tmp_path)
+    checked = hledger.run("check", "--strict", "ordereddates")
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert hledger.balances() == SMALL
+    assert hledger.balances("Liabilities", "--pivot=lot") == {"Grocer/1/2017-09-30": -3}
+    assert hledger.balances("Income:Lapsed", "--pivot=expires") == {"2017-08-31": -40}
+    assert hledger.balances("Expenses", "tag:kind=reversal") == {"Expenses:Issued:Grocer": -7}
+    rows = hledger.rows("print")
+    assert AWKWARD in {unquote(row["code"]) for row in rows}
+    assert f"reverses:{show('ent', spent.entry_id)}" in next(
+        row["comment"] for row in rows if row["code"] == "u1"
+    )
+    # CSV has no row for a transaction without postings; as text it is there
+    assert "(s4) grocer | accrual" in hledger.run("print").stdout
+
+
+def test_a_window_alone_balances(small: Small, tmp_path: Path) -> None:
+    """One business date holds its own movements and no others; an empty one is a journal as well."""
+    read = read_beancount(journal_of(small.database, "beancount", "2017-06-01", "2017-06-01"))
+    assert (read.errors, read.accounts()) == ([], FIRST_OF_JUNE)
+    empty = read_beancount(journal_of(small.database, "beancount", "2017-07-01", "2017-07-01"))
+    assert (empty.errors, empty.accounts(), empty.transactions) == ([], {}, [])
+    hledger = read_hledger(journal_of(small.database, "hledger", "2017-06-01", "2017-06-01"), tmp_path)
+    assert hledger.run("check", "--strict").returncode == 0
+    assert hledger.balances() == FIRST_OF_JUNE
+    hledger = read_hledger(journal_of(small.database, "hledger", "2017-07-01", "2017-07-01"), tmp_path)
+    assert hledger.run("check", "--strict").returncode == 0
+
+
+def test_several_windows_are_the_sum_of_each(small: Small) -> None:
+    """May's last day and June's first, together; from the beginning to the end is the whole."""
+    read = read_beancount(journal_of(small.database, "beancount", None, "2017-06-01"))
+    assert read.errors == []
+    assert read.accounts() == {
+        "Expenses:Issued:Bank": 20,
+        "Expenses:Issued:Grocer": 15,
+        "Expenses:Issued:Petrol": 10,
+        "Income:Accepted:Grocer:Hotel": -2,
+        "Liabilities:Members:Bank:M1": -20,
+        "Liabilities:Members:Grocer:M1": -10,
+        "Liabilities:Members:Grocer:M2": -3,
+        "Liabilities:Members:Petrol:M1": -10,
+    }
+    for form in ("beancount", "hledger"):
+        assert journal_of(small.database, form, "2017-05-31", "2017-09-02") == journal_of(
+            small.database, form
+        )
+
+
+@pytest.mark.parametrize("form", ["beancount", "hledger"])
+def test_closed_windows_give_the_same_bytes(database: Engine, form: str) -> None:
+    """Again, and after the open window has got more entries, byte for byte."""
+    small_ledger(database)
+    closed = ("2017-05-31", "2017-09-01")
+    before = journal_of(database, form, *closed)
+    with database.connect() as connection:
+        live = load_rules(connection)
+    card = new_card(database, live, "e3")
+    run(database, live, sale(card, 1000, "late", at=datetime(2017, 9, 2, tzinfo=UTC)))
+    assert journal_of(database, form, *closed) == before
+    assert "late" in journal_of(database, form)
+
+
+def test_entries_are_in_order(small: Small) -> None:
+    """By window, then member, then entry: the order in which a window's postings are sealed."""
+    read = read_beancount(journal_of(small.database, "beancount"))
+    order = [(one.date, one.meta["member"], one.meta["recorded"]) for one in read.transactions]
+    assert order == sorted(order)
+    assert len(order) == 13
+
+
+@pytest.mark.parametrize(
+    ("first", "last"), [("2017-05-30", None), (None, "2017-09-03"), ("2017-07-02", "2017-07-01")]
+)
+def test_dates_without_a_window_are_refused(small: Small, first: str | None, last: str | None) -> None:
+    """Dates before the first window, after the open one, or in the wrong order."""
+    with pytest.raises(NoSuchWindow, match=r"run from 2017-05-31 to 2017-09-02|the first date comes"):
+        journal_of(small.database, "hledger", first, last)
+
+
+def test_a_posting_without_its_entry_is_not_passed_over(database: Engine) -> None:
+    """A posting stamped with another window than its entry stops the export, which names it."""
+    small_ledger(database)
+    with database.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO posting SELECT member_id, entry_id, 9, debit, credit, points, issuer_id,"
+                " issuer_terms, acceptor_id, acceptor_terms, category, unit, 20170601, reversed_window_id,"
+                " spendable_on, expires_on FROM posting WHERE window_id = 20170531 AND line = 3"
+            )
+        )
+    with pytest.raises(InvariantBroken, match="window 20170601 has postings of entry"):
+        journal_of(database, "beancount")
+
+
+SPOILT = {
+    "one line's points": (r"(Expenses:Issued:Grocer  )10 ", r"\g<1>11 "),
+    "both lines' points": (r"(?s)(Expenses:Issued:Grocer  )10 (.*?M1  )-10 ", r"\g<1>11 \g<2>-11 "),
+    "another issuer": (r"Expenses:Issued:Grocer  10 ", "Expenses:Issued:Petrol  10 "),
+    "a missing transaction": (r"(?s)\n\n2017-06-01 [^\n]*reversal.*?\n\n", "\n\n"),
+}
+
+
+@pytest.mark.parametrize("fault", SPOILT)
+def test_a_spoilt_journal_is_found_out(database: Engine, tmp_path: Path, fault: str) -> None:
+    """The totals stated at the end are summed by the database: what balances, but is not ours, shows too."""
+    small_ledger(database)
+    pattern, put = SPOILT[fault]
+    spoilt, changes = re.subn(pattern, put, journal_of(database, "beancount"), count=1)
+    assert changes == 1
+    assert read_beancount(spoilt).errors != []
+    spoilt, changes = re.subn(pattern, put, journal_of(database, "hledger"), count=1)
+    assert changes == 1
+    assert read_hledger(spoilt, tmp_path).run("check").returncode == 1
+
+
+def busy_ledger(database: Engine) -> None:
+    """Thirty members at four partners over five days: some 1,500 random sales, redemptions and returns."""
+    chance = random.Random(20170531)
+    live = set_up(database, MAY_31)
+    cards = [new_card(database, live, f"e{number}") for number in range(30)]
+    entries: list[Entry] = []
+    for day in range(5):
+        at = JUNE_1 + timedelta(days=day - 1) if day else MAY_31
+        nights_until(database, at.date())
+        for batch in range(3):
+            commands: list[Command] = []
+            for number in range(100):
+                card, partner_id = chance.choice(cards), chance.choice(list(CODES))
+                name = f"{day}-{batch}-{number}"
+                kind = chance.random()
+                if kind < 0.65 or not entries:
+                    sold = chance.randint(1, 9000)
+                    commands.append(sale(card, sold, name, partner_id=partner_id, at=at))
+                elif kind < 0.85:
+                    commands.append(burn(card, chance.randint(1, 150), name, partner_id=partner_id, at=at))
+                else:
+                    commands.append(undo(chance.choice(entries), name, at=at))
+            replies = execute(database, commands, live)
+            entries += [reply.outcome for reply in replies if isinstance(reply.outcome, Entry)]
+
+
+def our_totals(database: Engine) -> dict[str, int]:
+    """The ledger's accounts by SQL of this test's own: lots, and sums over postings."""
+    with database.connect() as connection:
+        rows = connection.execute(
+            text(
+                """
+                WITH side AS (
+                    SELECT debit AS kind, issuer_id, acceptor_id, points FROM posting
+                    UNION ALL SELECT credit, issuer_id, acceptor_id, -points FROM posting
+                )
+                SELECT 'Expenses:Issued:' || initcap(i.code), sum(points) FROM side
+                    JOIN partner i ON i.partner_id = issuer_id WHERE side.kind = 2 GROUP BY 1
+                UNION ALL
+                SELECT 'Income:Lapsed:' || initcap(i.code), sum(points) FROM side
+                    JOIN partner i ON i.partner_id = issuer_id WHERE side.kind = 4 GROUP BY 1
+                UNION ALL
+                SELECT 'Income:Accepted:' || initcap(i.code) || ':' || initcap(a.code), sum(points) FROM side
+                    JOIN partner i ON i.partner_id = issuer_id JOIN partner a ON a.partner_id = acceptor_id
+                    WHERE side.kind = 3 GROUP BY 1
+                UNION ALL
+                SELECT 'Liabilities:Members:' || initcap(i.code) || chr(58) || 'M' || member_id, -sum(remaining)
+                    FROM lot JOIN partner i ON i.partner_id = issuer_id GROUP BY 1
+                """
+            )
+        )
+        return {account: int(points) for account, points in rows if points}
+
+
+def our_lots(database: Engine) -> dict[str, int]:
+    """What is outstanding by issuer, terms and expiry."""
+    with database.connect() as connection:
+        rows = connection.execute(
+            text(
+                "SELECT initcap(code) || '/' || terms_version || '/' || expires_on, -sum(remaining) FROM lot"
+                " JOIN partner ON partner_id = issuer_id GROUP BY 1 HAVING sum(remaining) > 0 ORDER BY 1"
+            )
+        )
+        return {lot: int(points) for lot, points in rows}
+
+
+def test_a_busy_ledger_is_ours_to_the_point(database: Engine, tmp_path: Path) -> None:
+    """Over 1,000 random entries: both tools have every account and lot as the database has it."""
+    busy_ledger(database)
+    read = read_beancount(journal_of(database, "beancount"))
+    assert read.errors == []
+    assert len(read.transactions) > 1000
+    ours = our_totals(database)
+    assert len(ours) > 100
+    assert read.accounts() == ours
+    assert read.by_tag("lot", "Liabilities") == our_lots(database)
+    hledger = read_hledger(journal_of(database, "hledger"), tmp_path)
+    checked = hledger.run("check", "--strict", "ordereddates")
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert hledger.balances() == ours
+    assert hledger.balances("Liabilities", "--pivot=lot") == our_lots(database)
