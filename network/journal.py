@@ -350,7 +350,8 @@ class Hledger:
         return "".join(
             [
                 f"\n{given.on} * {code}{_percent(given.payee)} | {given.kind}\n",
-                f"    ; entry:{given.entry_id}, kind:{given.kind}{undone}, {_tags(given.tags)}\n",
+                f"    ; entry:{given.entry_id}, kind:{given.kind}{undone}\n",
+                f"    ; {_tags(given.tags)}\n",
                 *(
                     f"    {line.account}  {line.points} {_symbol(line.commodity)}  ; {_tags(line.tags)}\n"
                     for line in given.lines

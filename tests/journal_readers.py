@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 from beancount import loader
 from beancount.core import data, realization
+from beancount.core.amount import Amount
 from sqlalchemy import Engine
 
 from network.journal import FORMATS
@@ -32,39 +34,68 @@ def journal_of(database: Engine, form: str, first: str | None = None, last: str 
 
 
 @dataclass(frozen=True)
+class ReadLine:
+    """A line of a transaction."""
+
+    account: str
+    points: int
+    tags: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ReadTransaction:
+    """A transaction; `kind` is its narration."""
+
+    on: date
+    payee: str | None
+    kind: str | None
+    links: frozenset[str]
+    tags: Mapping[str, Any]
+    lines: Sequence[ReadLine]
+
+
+@dataclass(frozen=True)
 class Read:
     """What beancount made of a journal."""
 
     errors: Sequence[str]
-    transactions: Sequence[data.Transaction]
+    transactions: Sequence[ReadTransaction]
     real: realization.RealAccount
 
     def total(self, account: str) -> int:
         """Points of an account and all below it, as beancount sums them."""
-        found = realization.get(self.real, account)
+        found = realization.get(self.real, account)  # type: ignore[no-untyped-call]  # has no types
         if found is None:
             return 0
-        number = realization.compute_balance(found).get_currency_units("PTS").number
-        assert number == int(number)
-        return int(number)
+        sums = realization.compute_balance(found)  # type: ignore[no-untyped-call]  # has no types
+        return whole(sums.get_currency_units("PTS"))
 
     def accounts(self) -> dict[str, int]:
         """Points of every account that has postings of its own, unless there are none left."""
-        named = {posting.account for one in self.transactions for posting in one.postings}
+        named = {line.account for one in self.transactions for line in one.lines}
         return {account: self.total(account) for account in sorted(named) if self.total(account)}
 
     def by_tag(self, name: str, accounts: str) -> dict[str, int]:
         """Points by a tag of the lines whose account begins so, unless there are none left."""
         sums: defaultdict[str, int] = defaultdict(int)
         for one in self.transactions:
-            for posting in one.postings:
-                if posting.account.startswith(accounts):
-                    sums[str(posting.meta[name])] += int(posting.units.number)
+            for line in one.lines:
+                if line.account.startswith(accounts):
+                    sums[str(line.tags[name])] += line.points
         return {value: points for value, points in sorted(sums.items()) if points}
 
-    def kinds(self) -> Mapping[str, int]:
+    def kinds(self) -> Mapping[str | None, int]:
         """How many transactions there are of each kind."""
-        return Counter(one.narration for one in self.transactions)
+        return Counter(one.kind for one in self.transactions)
+
+
+def whole(amount: Amount | None) -> int:
+    """The points of an amount, which must be whole ones."""
+    assert amount is not None
+    assert amount.number is not None
+    assert amount.currency == "PTS"
+    assert amount.number == int(amount.number)
+    return int(amount.number)
 
 
 def read_beancount(journal: str) -> Read:
@@ -72,8 +103,20 @@ def read_beancount(journal: str) -> Read:
     entries, errors, _ = loader.load_string(journal)
     return Read(
         errors=[error.message for error in errors],
-        transactions=[one for one in entries if isinstance(one, data.Transaction)],
-        real=realization.realize(entries),
+        transactions=[read_transaction(one) for one in entries if isinstance(one, data.Transaction)],
+        real=realization.realize(entries),  # type: ignore[no-untyped-call]  # has no types
+    )
+
+
+def read_transaction(given: data.Transaction) -> ReadTransaction:
+    """A transaction of beancount's with the points of its lines."""
+    return ReadTransaction(
+        on=given.date,
+        payee=given.payee,
+        kind=given.narration,
+        links=given.links,
+        tags=given.meta,
+        lines=[ReadLine(line.account, whole(line.units), line.meta or {}) for line in given.postings],
     )
 
 
