@@ -101,11 +101,11 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class Transaction(msgspec.Struct, frozen=True, kw_only=True):
-    """A record in neither format yet. `undoes`: the public id of the entry it reverses."""
+    """A record in neither format yet. `links`: public ids of the earlier entries it is about, and how."""
 
     on: date
     entry_id: str
-    undoes: str | None
+    links: Sequence[tuple[str, str]]
     kind: str
     payee: str
     reference: str
@@ -191,7 +191,11 @@ def transaction(record: Record, names: Names) -> Transaction:
     return Transaction(
         on=record.business_date,
         entry_id=ids.show("ent", entry.entry_id),
-        undoes=None if entry.reverses is None else ids.show("ent", entry.reverses),
+        links=[
+            (name, ids.show("ent", earlier))
+            for name, earlier in (("reverses", entry.reverses), ("hold", entry.hold_id))
+            if earlier is not None
+        ],
         kind=_word(entry.kind.name),
         payee=names.code(entry.partner_id),
         reference=entry.reference,
@@ -297,10 +301,10 @@ class Beancount:
         return f"{first} open {name}\n"
 
     def transaction(self, given: Transaction) -> str:
-        """The entry's id is a link; a reversal carries the link of what it reverses too."""
-        undone = "" if given.undoes is None else f" ^{given.undoes}"
+        """The entry's id is a link; what reverses it, or captures a hold, carries that link too."""
+        links = "".join(f" ^{earlier}" for _, earlier in given.links)
         head = (
-            f'\n{given.on} * {_string(given.payee)} "{given.kind}" #{given.kind} ^{given.entry_id}{undone}\n'
+            f'\n{given.on} * {_string(given.payee)} "{given.kind}" #{given.kind} ^{given.entry_id}{links}\n'
         )
         return "".join(
             [
@@ -345,12 +349,12 @@ class Hledger:
 
     def transaction(self, given: Transaction) -> str:
         """The reference is the transaction's code; all else is tags."""
-        undone = "" if given.undoes is None else f", reverses:{given.undoes}"
+        links = "".join(f", {name}:{earlier}" for name, earlier in given.links)
         code = f"({_percent(given.reference)}) " if given.reference else ""
         return "".join(
             [
                 f"\n{given.on} * {code}{_percent(given.payee)} | {given.kind}\n",
-                f"    ; entry:{given.entry_id}, kind:{given.kind}{undone}\n",
+                f"    ; entry:{given.entry_id}, kind:{given.kind}{links}\n",
                 f"    ; {_tags(given.tags)}\n",
                 *(
                     f"    {line.account}  {line.points} {_symbol(line.commodity)}  ; {_tags(line.tags)}\n"

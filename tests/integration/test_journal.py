@@ -2,6 +2,8 @@
 
 import random
 import re
+import shlex
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -12,12 +14,26 @@ import pytest
 from sqlalchemy import Engine, text
 
 from config.database import make_engine
+from config.settings import PROJECT
 from network.batch import execute
 from network.errors import InvariantBroken, NoSuchWindow
 from network.ids import show
-from network.model import Command, Entry
+from network.model import Command, Entry, EntryKind
 from network.service import close_window, lapse_expired, load_rules, set_clock
-from tests.coalition import BANK, CODES, PETROL, burn, new_card, run, sale, set_up, undo
+from tests.coalition import (
+    BANK,
+    CODES,
+    PETROL,
+    burn,
+    new_card,
+    release,
+    reserve,
+    run,
+    sale,
+    set_up,
+    take,
+    undo,
+)
 from tests.conftest import SCHEMA, Run, database_on
 from tests.journal_readers import journal_of, read_beancount, read_hledger
 
@@ -30,22 +46,34 @@ SMALL = {
     "Expenses:Issued:Bank": 20,
     "Expenses:Issued:Grocer": 15,
     "Expenses:Issued:Petrol": 10,
-    "Income:Accepted:Grocer:Hotel": -2,
+    "Income:Accepted:Grocer:Hotel": -3,
     "Income:Lapsed:Bank": -20,
     "Income:Lapsed:Grocer": -10,
     "Income:Lapsed:Petrol": -10,
-    "Liabilities:Members:Grocer:M2": -3,
+    "Liabilities:Held:Grocer:M2": -1,
+    "Liabilities:Members:Grocer:M2": -1,
 }
 """Points of the small ledger by account, those that are at zero left out."""
+
+SMALL_KINDS = {
+    "enrolment": 2,
+    "accrual": 6,
+    "redemption": 2,
+    "reversal": 2,
+    "hold": 1,
+    "capture": 1,
+    "expiry": 1,
+}
 
 FIRST_OF_JUNE = {
     "Expenses:Issued:Grocer": 5,
     "Income:Accepted:Bank:Hotel": 20,
-    "Income:Accepted:Grocer:Hotel": 8,
+    "Income:Accepted:Grocer:Hotel": 7,
     "Income:Accepted:Petrol:Hotel": 10,
+    "Liabilities:Held:Grocer:M2": -1,
     "Liabilities:Members:Bank:M1": -20,
     "Liabilities:Members:Grocer:M1": -10,
-    "Liabilities:Members:Grocer:M2": -3,
+    "Liabilities:Members:Grocer:M2": -1,
     "Liabilities:Members:Petrol:M1": -10,
 }
 """What its business date of 1 June alone moves."""
@@ -83,10 +111,10 @@ def small(server: Run) -> Iterator[Small]:
         engine.dispose()
 
 
-def small_ledger(database: Engine) -> Entry:
+def small_ledger(database: Engine, until: date = date(2017, 9, 2)) -> Entry:
     """Accruals at three issuers, a redemption of them all that comes back, a returned sale, and a lapse.
 
-    What the first member has of May lapses on 1 September; the second keeps three points of June.
+    What the first member has of May lapses on 1 September; the second keeps a point of June and has one held.
 
     Returns:
         The entry of the redemption that came back.
@@ -104,7 +132,9 @@ def small_ledger(database: Engine) -> Entry:
     run(database, live, undo(returned, "u2", at=JUNE_1))
     run(database, live, sale(second, 500, "s6", at=JUNE_1))
     run(database, live, burn(second, 2, "b2", at=JUNE_1))
-    nights_until(database, date(2017, 9, 2))
+    held = run(database, live, reserve(second, 2, "h1", at=JUNE_1))
+    run(database, live, take(held, 1, "t1", at=JUNE_1))
+    nights_until(database, until)
     return spent
 
 
@@ -112,12 +142,12 @@ def test_beancount_finds_every_account_as_we_have_it(small: Small) -> None:
     """No errors, every entry there, and beancount's totals per account, issuer, kind and lot are right."""
     read = read_beancount(journal_of(small.database, "beancount"))
     assert read.errors == []
-    assert read.kinds() == {"enrolment": 2, "accrual": 6, "redemption": 2, "reversal": 2, "expiry": 1}
+    assert read.kinds() == SMALL_KINDS
     assert read.accounts() == SMALL
-    assert read.total("Liabilities:Members:Grocer") == -3
+    assert read.total("Liabilities:Members:Grocer") == -1
     assert read.total("Expenses:Issued") == 45
     assert read.total("Income:Lapsed") == -40
-    assert read.by_tag("lot", "Liabilities") == {"Grocer/1/2017-09-30": -3}
+    assert read.by_tag("lot", "Liabilities") == {"Grocer/1/2017-09-30": -2}
     assert read.by_tag("lot", "Expenses") == {
         "Bank/1/2017-08-31": 20,
         "Grocer/1/2017-08-31": 10,
@@ -141,6 +171,7 @@ def test_nothing_of_an_entry_is_lost(small: Small) -> None:
     undone = by_reference["u1"]
     assert show("ent", spent.entry_id) in undone.links
     assert by_reference["b1"].links < undone.links
+    assert by_reference["h1"].links < by_reference["t1"].links
     assert {line.tags["reversed-window"] for line in undone.lines} == {20170531}
     assert by_reference["lapse 2017-09-01"].on == date(2017, 9, 1)
 
@@ -152,7 +183,7 @@ def test_hledger_finds_every_account_as_we_have_it(small: Small, tmp_path: Path)
     checked = hledger.run("check", "--strict", "ordereddates")
     assert (checked.returncode, checked.stderr) == (0, "")
     assert hledger.balances() == SMALL
-    assert hledger.balances("Liabilities", "--pivot=lot") == {"Grocer/1/2017-09-30": -3}
+    assert hledger.balances("Liabilities", "--pivot=lot") == {"Grocer/1/2017-09-30": -2}
     assert hledger.balances("Income:Lapsed", "--pivot=expires") == {"2017-08-31": -40}
     assert hledger.balances("Expenses", "tag:kind=reversal") == {"Expenses:Issued:Grocer": -7}
     rows = hledger.rows("print")
@@ -189,10 +220,11 @@ def test_several_windows_are_the_sum_of_each(small: Small) -> None:
         "Expenses:Issued:Bank": 20,
         "Expenses:Issued:Grocer": 15,
         "Expenses:Issued:Petrol": 10,
-        "Income:Accepted:Grocer:Hotel": -2,
+        "Income:Accepted:Grocer:Hotel": -3,
+        "Liabilities:Held:Grocer:M2": -1,
         "Liabilities:Members:Bank:M1": -20,
         "Liabilities:Members:Grocer:M1": -10,
-        "Liabilities:Members:Grocer:M2": -3,
+        "Liabilities:Members:Grocer:M2": -1,
         "Liabilities:Members:Petrol:M1": -10,
     }
     for form in ("beancount", "hledger"):
@@ -204,13 +236,13 @@ def test_several_windows_are_the_sum_of_each(small: Small) -> None:
 @pytest.mark.parametrize("form", ["beancount", "hledger"])
 def test_closed_windows_give_the_same_bytes(database: Engine, form: str) -> None:
     """Again, and after the open window has got more entries, byte for byte."""
-    small_ledger(database)
-    closed = ("2017-05-31", "2017-09-01")
+    small_ledger(database, until=date(2017, 6, 2))
+    closed = ("2017-05-31", "2017-06-01")
     before = journal_of(database, form, *closed)
     with database.connect() as connection:
         live = load_rules(connection)
     card = new_card(database, live, "e3")
-    run(database, live, sale(card, 1000, "late", at=datetime(2017, 9, 2, tzinfo=UTC)))
+    run(database, live, sale(card, 1000, "late", at=datetime(2017, 6, 2, tzinfo=UTC)))
     assert journal_of(database, form, *closed) == before
     assert "late" in journal_of(database, form)
 
@@ -220,7 +252,7 @@ def test_entries_are_in_order(small: Small) -> None:
     read = read_beancount(journal_of(small.database, "beancount"))
     order = [(one.on, one.tags["member"], one.tags["recorded"]) for one in read.transactions]
     assert order == sorted(order)
-    assert len(order) == 13
+    assert len(order) == 15
 
 
 @pytest.mark.parametrize(
@@ -234,7 +266,7 @@ def test_dates_without_a_window_are_refused(small: Small, first: str | None, las
 
 def test_a_posting_without_its_entry_is_not_passed_over(database: Engine) -> None:
     """A posting stamped with another window than its entry stops the export, which names it."""
-    small_ledger(database)
+    small_ledger(database, until=date(2017, 6, 2))
     with database.begin() as connection:
         connection.execute(
             text(
@@ -288,11 +320,12 @@ def busy(server: Run) -> Iterator[Engine]:
 
 
 def busy_ledger(database: Engine) -> None:
-    """Thirty members at four partners over five days: some 1,500 random sales, redemptions and returns."""
+    """Thirty members at four partners over five days: 1,500 random sales, redemptions, holds, returns."""
     chance = random.Random(20170531)
     live = set_up(database, MAY_31)
     cards = [new_card(database, live, f"e{number}") for number in range(30)]
     entries: list[Entry] = []
+    holds: list[Entry] = []
     for day in range(5):
         at = JUNE_1 + timedelta(days=day - 1) if day else MAY_31
         nights_until(database, at.date())
@@ -305,40 +338,55 @@ def busy_ledger(database: Engine) -> None:
                 if kind < 0.65 or not entries:
                     sold = chance.randint(1, 9000)
                     commands.append(sale(card, sold, name, partner_id=partner_id, at=at))
-                elif kind < 0.85:
+                elif kind < 0.8:
                     commands.append(burn(card, chance.randint(1, 150), name, partner_id=partner_id, at=at))
-                else:
+                elif kind < 0.9:
                     commands.append(undo(chance.choice(entries), name, at=at))
+                elif kind < 0.95 or not holds:
+                    commands.append(reserve(card, chance.randint(1, 90), name, partner_id=partner_id, at=at))
+                elif kind < 0.98:
+                    commands.append(take(chance.choice(holds), chance.randint(1, 30), name, at=at))
+                else:
+                    commands.append(release(chance.choice(holds), name, at=at))
             replies = execute(database, commands, live)
             entries += [reply.outcome for reply in replies if isinstance(reply.outcome, Entry)]
+            holds = [entry for entry in entries if entry.kind is EntryKind.HOLD]
+
+
+NAMED = {
+    2: "Expenses:Issued:{0}",
+    3: "Income:Accepted:{0}:{1}",
+    4: "Income:Lapsed:{0}",
+    5: "Liabilities:Held:{0}:M{2}",
+}
+"""Accounts that are sums over postings, by their number in the database: issuer, acceptor, member."""
 
 
 def our_totals(database: Engine) -> dict[str, int]:
     """The ledger's accounts by SQL of this test's own: lots, and sums over postings."""
+    totals: Counter[str] = Counter()
     with database.connect() as connection:
-        rows = connection.execute(
+        sums = connection.execute(
             text(
                 """
-                WITH side AS (
-                    SELECT debit AS kind, issuer_id, acceptor_id, points FROM posting
-                    UNION ALL SELECT credit, issuer_id, acceptor_id, -points FROM posting
-                )
-                SELECT 'Expenses:Issued:' || initcap(i.code), sum(points) FROM side
-                    JOIN partner i ON i.partner_id = issuer_id WHERE side.kind = 2 GROUP BY 1
-                UNION ALL
-                SELECT 'Income:Lapsed:' || initcap(i.code), sum(points) FROM side
-                    JOIN partner i ON i.partner_id = issuer_id WHERE side.kind = 4 GROUP BY 1
-                UNION ALL
-                SELECT 'Income:Accepted:' || initcap(i.code) || ':' || initcap(a.code), sum(points) FROM side
-                    JOIN partner i ON i.partner_id = issuer_id JOIN partner a ON a.partner_id = acceptor_id
-                    WHERE side.kind = 3 GROUP BY 1
-                UNION ALL
-                SELECT concat('Liabilities:Members:', initcap(i.code), chr(58), 'M', member_id),
-                    -sum(remaining) FROM lot JOIN partner i ON i.partner_id = issuer_id GROUP BY 1
+                SELECT side.kind, initcap(i.code), initcap(a.code), member_id, sum(side.points)
+                FROM (
+                    SELECT debit AS kind, member_id, issuer_id, acceptor_id, points FROM posting
+                    UNION ALL SELECT credit, member_id, issuer_id, acceptor_id, -points FROM posting
+                ) side JOIN partner i ON i.partner_id = issuer_id
+                LEFT JOIN partner a ON a.partner_id = acceptor_id
+                WHERE side.kind <> 1 GROUP BY 1, 2, 3, 4
                 """
             )
         )
-        return {account: int(points) for account, points in rows if points}
+        for kind, issuer, acceptor, member, points in sums:
+            totals[NAMED[kind].format(issuer, acceptor, member)] += int(points)
+        lots = connection.execute(
+            text("SELECT initcap(code), member_id, remaining FROM lot JOIN partner ON partner_id = issuer_id")
+        )
+        for issuer, member, points in lots:
+            totals[f"Liabilities:Members:{issuer}:M{member}"] -= points
+    return {account: points for account, points in totals.items() if points}
 
 
 def our_lots(database: Engine) -> dict[str, int]:
@@ -361,7 +409,7 @@ def test_a_busy_ledger_is_ours_to_the_point(busy: Engine) -> None:
     ours = our_totals(busy)
     assert len(ours) > 100
     assert read.accounts() == ours
-    assert read.by_tag("lot", "Liabilities") == our_lots(busy)
+    assert read.by_tag("lot", "Liabilities:Members") == our_lots(busy)
 
 
 def test_a_busy_ledger_is_ours_for_hledger(busy: Engine, tmp_path: Path) -> None:
@@ -370,4 +418,19 @@ def test_a_busy_ledger_is_ours_for_hledger(busy: Engine, tmp_path: Path) -> None
     checked = hledger.run("check", "--strict", "ordereddates")
     assert (checked.returncode, checked.stderr) == (0, "")
     assert hledger.balances() == our_totals(busy)
-    assert hledger.balances("Liabilities", "--pivot=lot") == our_lots(busy)
+    assert hledger.balances("Liabilities:Members", "--pivot=lot") == our_lots(busy)
+
+
+def test_what_the_page_says_can_be_done(busy: Engine, tmp_path: Path) -> None:
+    """Every hledger command of docs/journal.md works; one issuer's books come to zero by themselves."""
+    hledger = read_hledger(journal_of(busy, "hledger"), tmp_path)
+    page = (PROJECT / "docs" / "journal.md").read_text(encoding="utf-8").splitlines()
+    begin = "hledger -f all.journal "
+    commands = [shlex.split(line, comments=True)[3:] for line in page if line.startswith(begin)]
+    assert len(commands) == 8
+    assert [hledger.run(*command).stderr for command in commands] == [""] * 8
+    of_one_issuer = next(command for command in commands if command[-1] == "3" and "Butcher" in command[1])
+    pattern = of_one_issuer[1].replace("Butcher", "Hotel")
+    issued = hledger.balances(pattern)
+    assert len(issued) > 20
+    assert sum(issued.values()) == 0
