@@ -38,7 +38,7 @@ from tests.conftest import SCHEMA, Run, database_on
 from tests.journal_readers import journal_of, read_beancount, read_hledger
 
 MAY_31 = datetime(2017, 5, 31, 12, tzinfo=UTC)
-JUNE_1 = datetime(2017, 6, 1, tzinfo=UTC)
+JUNE_1, JUNE_2 = datetime(2017, 6, 1, tzinfo=UTC), datetime(2017, 6, 2, tzinfo=UTC)
 AWKWARD = 'a"b\\c;d|e,f(g)[h]%20:i\\'
 """A reference with all that either language gives a meaning to."""
 
@@ -107,8 +107,10 @@ def small(server: Run) -> Iterator[Small]:
     """The small ledger, made once: it is ninety-four nights long."""
     with database_on(server, template=server.template) as url:
         engine = make_engine(url, schema=SCHEMA)
-        yield Small(engine, small_ledger(engine))
-        engine.dispose()
+        try:
+            yield Small(engine, small_ledger(engine))
+        finally:
+            engine.dispose()
 
 
 def small_ledger(database: Engine, until: date = date(2017, 9, 2)) -> Entry:
@@ -120,7 +122,7 @@ def small_ledger(database: Engine, until: date = date(2017, 9, 2)) -> Entry:
         The entry of the redemption that came back.
     """
     live = set_up(database, MAY_31)
-    first, second = new_card(database, live, "e1"), new_card(database, live, "e2")
+    first, second = (new_card(database, live, name, at=MAY_31) for name in ("e1", "e2"))
     run(database, live, sale(first, 1000, AWKWARD, at=MAY_31))
     run(database, live, sale(first, 2000, "s2", partner_id=PETROL, at=MAY_31))
     run(database, live, sale(first, 2000, "s3", partner_id=BANK, at=MAY_31))
@@ -236,13 +238,13 @@ def test_several_windows_are_the_sum_of_each(small: Small) -> None:
 @pytest.mark.parametrize("form", ["beancount", "hledger"])
 def test_closed_windows_give_the_same_bytes(database: Engine, form: str) -> None:
     """Again, and after the open window has got more entries, byte for byte."""
-    small_ledger(database, until=date(2017, 6, 2))
+    small_ledger(database, until=JUNE_2.date())
     closed = ("2017-05-31", "2017-06-01")
     before = journal_of(database, form, *closed)
     with database.connect() as connection:
         live = load_rules(connection)
-    card = new_card(database, live, "e3")
-    run(database, live, sale(card, 1000, "late", at=datetime(2017, 6, 2, tzinfo=UTC)))
+    card = new_card(database, live, "e3", at=JUNE_2)
+    run(database, live, sale(card, 1000, "late", at=JUNE_2))
     assert journal_of(database, form, *closed) == before
     assert "late" in journal_of(database, form)
 
@@ -266,7 +268,7 @@ def test_dates_without_a_window_are_refused(small: Small, first: str | None, las
 
 def test_a_posting_without_its_entry_is_not_passed_over(database: Engine) -> None:
     """A posting stamped with another window than its entry stops the export, which names it."""
-    small_ledger(database, until=date(2017, 6, 2))
+    small_ledger(database, until=JUNE_2.date())
     with database.begin() as connection:
         connection.execute(
             text(
@@ -314,16 +316,18 @@ def busy(server: Run) -> Iterator[Engine]:
     """The busy ledger, made once; tests only read it."""
     with database_on(server, template=server.template) as url:
         engine = make_engine(url, schema=SCHEMA)
-        busy_ledger(engine)
-        yield engine
-        engine.dispose()
+        try:
+            busy_ledger(engine)
+            yield engine
+        finally:
+            engine.dispose()
 
 
 def busy_ledger(database: Engine) -> None:
     """Thirty members at four partners over five days: 1,500 random sales, redemptions, holds, returns."""
     chance = random.Random(20170531)
     live = set_up(database, MAY_31)
-    cards = [new_card(database, live, f"e{number}") for number in range(30)]
+    cards = [new_card(database, live, f"e{number}", at=MAY_31) for number in range(30)]
     entries: list[Entry] = []
     holds: list[Entry] = []
     for day in range(5):

@@ -81,7 +81,7 @@ def test_any_text_survives_beancount(reference: str, outlet: str) -> None:
     assert (read.meta["reference"], read.meta["outlet"]) == (reference, outlet)
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)  # each starts a program
 @given(st.lists(st.tuples(printable, printable), min_size=1, max_size=100))
 def test_any_text_survives_hledger(texts: list[tuple[str, str]]) -> None:
     """The same for hledger, once the percent-encoding is undone."""
