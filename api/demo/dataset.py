@@ -91,6 +91,11 @@ class Shopping(msgspec.Struct, frozen=True):
     controls: Sequence[Control]
 
 
+def enrolment_reference(household: int) -> str:
+    """The reference under which a household is enrolled."""
+    return f"household-{household}"
+
+
 def load_shopping(partner_ids: Mapping[str, int]) -> Shopping:
     """Read the packed data, split it and check it against the published totals.
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from api.bodies import AccrualBody, EnrolmentBody, RedemptionBody
 from api.client import Answer, SignedClient, open_session
-from api.demo.dataset import COUPON_MINOR, COUPON_POINTS, Coupon, Day, Sale
+from api.demo.dataset import COUPON_MINOR, COUPON_POINTS, Coupon, Day, Sale, enrolment_reference
 from api.demo.errors import AnswerUnexpected
 
 TILLS = 64
@@ -77,7 +77,9 @@ class Replay:
 
     async def enrol(self, partner_id: int, households: Sequence[int], at: datetime) -> None:
         """Enrol every household through one partner, as a file; remembers the card each was given."""
-        lines = [EnrolmentBody(reference=f"household-{number}", occurred_at=at) for number in households]
+        lines = [
+            EnrolmentBody(reference=enrolment_reference(number), occurred_at=at) for number in households
+        ]
         entries = await self._file(partner_id, lines)
         self._cards = {
             household: entry["card"] for household, entry in zip(households, entries, strict=True) if entry

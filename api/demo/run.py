@@ -18,6 +18,7 @@ from api.child import ServerFailed, running_server
 from api.client import ClientError
 from api.demo.dataset import MAY, SPRING, YEAR, Shopping, load_shopping
 from api.demo.errors import DemoError
+from api.demo.expected import Expected, expect
 from api.demo.network_file import NetworkFile, read_network_file
 from api.demo.replay import Replay
 from api.demo.result import print_controls, print_partners, read_outcome
@@ -26,6 +27,7 @@ from api.nightly import write_night
 from api.verification import verify_ledger
 from config.database import open_database
 from config.settings import PROJECT, Settings
+from network.programme.spec import read_programme
 from network.service import set_clock
 from settlement.reports.network import write_network_report
 from settlement.reports.show import money
@@ -33,6 +35,7 @@ from settlement.service import clear
 
 _NETWORK_FILE = PROJECT / "config" / "networks" / "demo.toml"
 _PROGRAMME_FILE = PROJECT / "config" / "programmes" / "demo.toml"
+_REPORT = "report.html"
 _ENROLLED_BY = "supermarket"
 # What steps cost beside one line of a file, so that the estimate of the time left stays steady.
 _SINGLE_COSTS, _NIGHT_COSTS = 9, 500
@@ -91,14 +94,15 @@ def run_on(database: Engine, settings: Settings, demo: Demo, console: Console) -
         console: To print on.
     """
     started = _now()
-    _clean(demo.out)
     signers = make_signers(demo.spec.partner_ids)
+    programme = _PROGRAMME_FILE.read_text(encoding="utf-8")
     with alone(database):
+        _clean(demo.out)
         make_fresh_schema(database)
         found_network(
             database,
             demo.spec,
-            _PROGRAMME_FILE.read_text(encoding="utf-8"),
+            programme,
             demo.shopping.outlets,
             signers,
             first=demo.dates[0],
@@ -114,7 +118,8 @@ def run_on(database: Engine, settings: Settings, demo: Demo, console: Console) -
             ):
                 replay = Replay(server.base_url, keys, demo.spec.currency, now=_now, sent=bar.sent)
                 runner.run(_replay(demo, replay, nights, bar))
-        status = _show(demo, database, replay.refusals, console)
+        expected = expect(demo.shopping, demo.dates, read_programme(programme), demo.spec.partner_ids)
+        status = show_result(demo, database, expected, replay.refusals, console)
     console.print(f"took {(_now() - started).seconds} s", highlight=False)
     return status
 
@@ -131,8 +136,12 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 
 def _clean(out: Path) -> None:
-    """Make the folder, and remove the statements of an earlier run, which may have had more nights."""
+    """Make the folder; remove an earlier run's report, and its statements, which may be of more nights.
+
+    Only who holds the lock of `alone` may: the papers could be those of a demo that is running.
+    """
     out.mkdir(parents=True, exist_ok=True)
+    (out / _REPORT).unlink(missing_ok=True)
     for night in (out / "statements").glob("20[0-9][0-9]-[0-9][0-9]-[0-9][0-9]"):
         shutil.rmtree(night)
 
@@ -151,16 +160,28 @@ async def _replay(demo: Demo, replay: Replay, nights: "Nights", bar: "Bar") -> N
             bar.night()
 
 
-def _show(demo: Demo, database: Engine, refused: Counter[str], console: Console) -> int:
-    """Report, check and print; the exit status."""
-    report = demo.out / "report.html"
+def show_result(
+    demo: Demo, database: Engine, expected: Expected, told: Counter[str], console: Console
+) -> int:
+    """Report, check and print.
+
+    Args:
+        demo: What was replayed.
+        database: The ledger, after its last night.
+        expected: What it must have come to.
+        told: Refusals as the partners were answered, by code.
+        console: To print on.
+    Returns:
+        The exit status: 0 if every figure is right and every law of the ledger holds.
+    """
+    report = demo.out / _REPORT
     with database.connect() as connection:
         period = write_network_report(connection, demo.dates[0], demo.dates[-1], report)
-        outcome = read_outcome(connection, demo.shopping, demo.dates, refused, period)
+        outcome = read_outcome(connection, demo.shopping, demo.dates, expected, told, period)
     problems = verify_ledger(database, console)
-    print_controls(console, "The ledger beside the data", ("data", "ledger"), outcome.controls)
+    print_controls(console, "The ledger beside the purchases", ("expected", "ledger"), outcome.controls)
     print_partners(console, period)
-    for code, count in outcome.refusals.items():
+    for code, count in outcome.refused.items():
         console.print(f"refused as {code}: {count:,}", highlight=False)
     console.print(
         f"the pool holds {money(outcome.pool_holds)} {period.currency}, "

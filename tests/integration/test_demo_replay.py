@@ -2,6 +2,8 @@
 
 import asyncio
 import io
+import re
+from collections import Counter
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -13,12 +15,15 @@ from sqlalchemy import Engine, text
 
 from api.demo.dataset import Coupon, Day, Sale, Shopping
 from api.demo.errors import AnswerUnexpected, DemoBusy
+from api.demo.expected import Expected
 from api.demo.network_file import read_network_file
 from api.demo.replay import Replay
-from api.demo.run import Demo, run_on
+from api.demo.result import read_outcome
+from api.demo.run import Demo, run_on, show_result
 from api.demo.setup import SCHEMA, alone
 from config.database import make_engine
 from config.settings import Settings
+from settlement.reports.period import read_period
 
 BEAUTY, BUTCHER, SUPERMARKET = 14, 16, 21
 APRIL_30, MAY_1, MAY_2 = date(2017, 4, 30), date(2017, 5, 1), date(2017, 5, 2)
@@ -31,9 +36,9 @@ def sale(household: int, partner_id: int, at: datetime, amount_minor: int, outle
     return Sale(household, partner_id, outlet, at, amount_minor, f"b{household}{at:%d%H%M}")
 
 
-def coupon(household: int, at: datetime) -> Coupon:
+def coupon(household: int, at: datetime, outlet: str = "330") -> Coupon:
     """A coupon at the butcher's."""
-    return Coupon(household, BUTCHER, "330", at, f"c{household}-{at:%d}")
+    return Coupon(household, BUTCHER, outlet, at, f"c{household}-{at:%d}")
 
 
 def days(stray_outlet: str = "330") -> dict[date, Day]:
@@ -58,10 +63,15 @@ def days(stray_outlet: str = "330") -> dict[date, Day]:
     }
 
 
-def run(database: Engine, out: Path, stray_outlet: str = "330") -> tuple[int, str]:
+def demo_of(given: dict[date, Day], out: Path) -> Demo:
+    """The demo of some days of two households."""
+    shopping = Shopping(days=given, households=[7, 8], outlets=OUTLETS, controls=())
+    return Demo(spec=NETWORK, shopping=shopping, dates=list(given), out=out)
+
+
+def run(database: Engine, out: Path, given: dict[date, Day] | None = None) -> tuple[int, str]:
     """Run the demo on these days in the test's database; its exit status and what it printed."""
-    shopping = Shopping(days=days(stray_outlet), households=[7, 8], outlets=OUTLETS, controls=())
-    demo = Demo(spec=NETWORK, shopping=shopping, dates=[APRIL_30, MAY_1, MAY_2], out=out)
+    demo = demo_of(days() if given is None else given, out)
     url = database.url.render_as_string(hide_password=False)
     settings = Settings(database_url=SecretStr(url)).model_copy(update={"database_schema": SCHEMA})
     console = Console(file=io.StringIO(), record=True, width=120)
@@ -102,16 +112,89 @@ def test_three_days_come_out_right_twice(database: Engine, tmp_path: Path) -> No
 
 def test_a_sale_that_is_missing_is_named(database: Engine, tmp_path: Path) -> None:
     """A sale that the network refused is not in the ledger: the demo says so and fails."""
-    status, printed = run(database, tmp_path, stray_outlet="999")
+    status, printed = run(database, tmp_path, days(stray_outlet="999"))
     assert status == 1
     assert "WRONG: May, accruals: the ledger has 1, and it must be 2" in printed
-    assert "refused as outlet_unknown: 1" in printed
+    assert "WRONG: refused as outlet_unknown: 1, and no purchase can be" in printed
+
+
+def test_coupons_that_are_refused_for_another_reason_fail_the_demo(database: Engine, tmp_path: Path) -> None:
+    """As many refusals as coupons, and not for want of points: the figures and the verdict both say so."""
+    given = days()
+    given[MAY_1] = Day(
+        coupons=[coupon(one.household, one.occurred_at, "999") for one in given[MAY_1].coupons],
+        sales=given[MAY_1].sales,
+    )
+    status, printed = run(database, tmp_path, given)
+    assert status == 1
+    assert "WRONG: refused as outlet_unknown: 2, and no purchase can be" in printed
+    assert "WRONG: coupons accepted: the ledger has 0, and it must be 1" in printed
 
 
 def test_two_demos_do_not_meet(database: Engine, tmp_path: Path) -> None:
-    """A second demo on the same database is refused before it drops the first one's schema."""
+    """A second demo is refused before it drops the first one's schema or touches its papers."""
+    paper = tmp_path / "statements" / "2017-01-01" / "petrol.csv"
+    paper.parent.mkdir(parents=True)
+    paper.write_text("of the demo that is running")
+    (tmp_path / "report.html").write_text("of the demo that is running")
     with alone(database), pytest.raises(DemoBusy, match="another demo is running"):
         run(database, tmp_path)
+    assert paper.is_file()
+    assert (tmp_path / "report.html").is_file()
+
+
+def test_a_demo_that_stops_leaves_no_report_of_another(database: Engine, tmp_path: Path) -> None:
+    """Last week's report is gone as soon as a new demo begins, whatever becomes of it."""
+    (tmp_path / "report.html").write_text("figures of last week")
+    nobody = Day(coupons=[coupon(99, datetime(2017, 4, 30, tzinfo=UTC))], sales=[])
+    with pytest.raises(KeyError, match="99"):
+        run(database, tmp_path, {APRIL_30: nobody})
+    assert not (tmp_path / "report.html").exists()
+
+
+SPOILT = {
+    "UPDATE lot SET remaining = remaining + 1 WHERE remaining > 0": "points outstanding: the ledger",
+    "UPDATE posting SET points = points + 7 WHERE debit = 2": "points issued: the ledger",
+    "UPDATE posting SET points = points - 1 WHERE credit = 3": "points redeemed: the ledger",
+    "UPDATE posting SET credit = 4 WHERE credit = 3": "points expired: the ledger",
+    "UPDATE account SET balance = balance + 1": "households with the balance expected: the ledger has 0",
+    "UPDATE entry SET amount_minor = 1 WHERE kind = 3": "paid with points: the ledger",
+    "UPDATE entry SET kind = 9 WHERE kind = 3": "coupons accepted: the ledger",
+    "UPDATE idempotency SET refusal = NULL": "coupons refused for want of points: the ledger",
+    "UPDATE idempotency SET refusal = 'card_unknown' WHERE refusal IS NOT NULL": "refused as card_unknown: 1",
+    "UPDATE window_total SET points = points + 1 WHERE debit = 2": "points issued: the report",
+    "UPDATE window_total SET points = points + 1 WHERE credit = 3": "points accepted: the report",
+    "UPDATE window_total SET credit = 4 WHERE credit = 3": "points expired: the report",
+    "UPDATE net_position SET final_minor = 1 WHERE participant_id = 2": "the pool holds",
+    "DELETE FROM net_position WHERE window_id = 20170502": "nights cleared: the ledger",
+}
+"""What is done to a good ledger, and what the verdict then names."""
+
+
+def test_the_verdict_sees_every_figure(database: Engine, tmp_path: Path) -> None:
+    """A good run passes; each of its figures, spoilt in the ledger, is named; so is a broken law."""
+    status, printed = run(database, tmp_path)
+    assert status == 0, printed
+    demo = demo_of(days(), tmp_path)
+    expected = Expected(accepted=1, refused=1, issued=310, expired=0, balances={7: 70, 8: 40})
+    told = Counter({"insufficient_points": 1})
+    own = make_engine(database.url, schema=SCHEMA)
+    for spoilt, named in SPOILT.items():
+        with own.connect() as connection:
+            table = spoilt.removeprefix("UPDATE ").removeprefix("DELETE FROM ").split()[0]
+            connection.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER USER"))
+            assert connection.execute(text(spoilt)).rowcount > 0
+            period = read_period(connection, APRIL_30, MAY_2)
+            outcome = read_outcome(connection, demo.shopping, demo.dates, expected, told, period)
+            assert any(one.startswith(named) for one in outcome.mismatches()), (spoilt, outcome.mismatches())
+            connection.rollback()
+    with own.begin() as connection:
+        connection.execute(text("ALTER TABLE settlement_step DISABLE TRIGGER USER"))
+        connection.execute(text("UPDATE settlement_step SET sha256 = sha256(sha256)"))
+    console = Console(file=io.StringIO(), record=True, width=120)
+    assert show_result(demo, own, expected, told, console) == 1
+    assert re.findall("WRONG: .*", console.export_text()) == ["WRONG: verify found 9 problems in the ledger"]
+    own.dispose()
 
 
 def test_an_unexpected_answer_is_raised_as_itself() -> None:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 from sqlalchemy import Engine, text
 
 from network.batch import execute
@@ -422,7 +423,7 @@ def test_quiet_nights_have_their_rows(two_nights: Engine, tmp_path: Path) -> Non
     assert list(period.points.index) == [FIRST, SECOND, *empty]
     assert quiet.points["outstanding"].tolist() == [156, 156]
     assert [one.outstanding for one in quiet.partners] == [156, 0]
-    assert (quiet.nights, quiet.partners[0].issued, quiet.owed.gross.total) == (2, 0, 0)
+    assert (quiet.nights, quiet.partners[0].issued, quiet.owed.gross.total) == (2, 0, Decimal(0))
 
 
 def test_a_network_without_any_business_has_a_report(database: Engine, tmp_path: Path) -> None:
@@ -434,7 +435,7 @@ def test_a_network_without_any_business_has_a_report(database: Engine, tmp_path:
     with database.connect() as connection:
         period = write_network_report(connection, FIRST, SECOND, tmp_path / "r.html")
     assert period.points["outstanding"].tolist() == [0, 0]
-    assert (period.fees_minor, period.vat_minor, period.pool_holds) == (0, 0, 0)
+    assert (period.fees_minor, period.vat_minor, period.pool_holds) == (0, 0, Decimal(0))
 
 
 def test_the_report_of_part_of_a_year_counts_what_was_before(database: Engine, tmp_path: Path) -> None:
@@ -489,7 +490,7 @@ def test_fees_that_are_given_back_are_the_operators_too(database: Engine, tmp_pa
         period = write_network_report(connection, SECOND, SECOND, tmp_path / "r.html")
     assert [one.fees_minor for one in period.partners] == [-100, 10]
     assert (period.fees_minor, period.vat_minor) == (-90, -18)
-    below = pictures.Figure().subplots()
+    below = Figure().subplots()
     below.bar([1, 2], [5, -100])
     pictures._from_zero(below)
     assert below.get_ylim()[0] < -100

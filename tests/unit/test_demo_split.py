@@ -1,6 +1,6 @@
 """The demo's purchases: how baskets become partners' sales, and coupons redemptions; and its network file."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,6 +9,10 @@ import pytest
 
 from api.demo.dataset import (
     Control,
+    Coupon,
+    Day,
+    Sale,
+    Shopping,
     partners_of_coupons,
     partners_of_products,
     place_coupons,
@@ -16,7 +20,9 @@ from api.demo.dataset import (
     split_baskets,
 )
 from api.demo.errors import ControlTotalsDiffer, NetworkFileInvalid
+from api.demo.expected import Expected, expect
 from api.demo.network_file import read_network_file
+from network.programme.spec import read_programme
 
 CODES = (
     "petrol",
@@ -234,3 +240,71 @@ def test_the_demo_network_is_valid() -> None:
         (12, date(2017, 3, 1))
     ]
     assert {terms.funding_share for terms in read.terms} == {Decimal("0.0"), Decimal("0.5"), Decimal("1.0")}
+
+
+PROGRAMME = read_programme(
+    """
+name = "test"
+[earn.partner.petrol]
+step_minor = 200
+[earn.partner.beauty]
+points_per_step = 2
+weekend_multiplier = 2
+[expiry]
+months = 1
+"""
+)
+
+
+def bought(*days: tuple[date, list[tuple[int, str, int]], list[int]]) -> Shopping:
+    """Purchases: each day its sales (household, partner, cents) and the households that hand a coupon in."""
+    made = {}
+    for on, sales, coupons in days:
+        at = datetime(on.year, on.month, on.day, 9, tzinfo=UTC)
+        made[on] = Day(
+            coupons=[Coupon(one, PARTNER_IDS["butcher"], "1", at, f"c{one}") for one in coupons],
+            sales=[Sale(one, PARTNER_IDS[code], "1", at, cents, "s") for one, code, cents in sales],
+        )
+    return Shopping(days=made, households=[7, 8, 9], outlets=[], controls=())
+
+
+def expected(shopping: Shopping) -> Expected:
+    """What some purchases come to."""
+    return expect(shopping, list(shopping.days), PROGRAMME, PARTNER_IDS)
+
+
+def test_points_are_expected_by_partner_and_weekend() -> None:
+    """3.99 is one point at the petrol station, three elsewhere; at the beauty shop six, on Sunday 12."""
+    sunday, monday = date(2017, 4, 30), date(2017, 5, 1)
+    sales = [(7, "petrol", 399), (8, "wine", 399), (9, "beauty", 399)]
+    found = expected(bought((sunday, sales, []), (monday, sales, [])))
+    assert found.balances == {7: 2, 8: 6, 9: 18}
+    assert (found.issued, found.outstanding, found.redeemed, found.expired) == (26, 26, 0, 0)
+
+
+def test_coupons_come_before_the_days_sales_and_are_refused_whole() -> None:
+    """200 points of yesterday pay for one coupon; what is bought today comes too late for the second."""
+    first, second = date(2017, 5, 1), date(2017, 5, 2)
+    found = expected(
+        bought(
+            (first, [(7, "wine", 20_000), (8, "wine", 19_999)], []),
+            (second, [(7, "wine", 99_900)], [7, 7, 8]),
+        )
+    )
+    assert (found.accepted, found.refused, found.redeemed) == (1, 2, 200)
+    assert found.balances == {7: 999, 8: 199, 9: 0}
+
+
+def test_points_expire_at_the_month_end_and_the_oldest_are_spent_first() -> None:
+    """Of 250 April points a coupon takes 200 on 31 May, their last day; 50 are gone in that night."""
+    days = [
+        (date(2017, 4, 30), [(7, "wine", 25_000)], []),
+        (date(2017, 5, 30), [(7, "wine", 10_000)], []),
+        (date(2017, 5, 31), [], [7]),
+        (date(2017, 6, 1), [], []),
+    ]
+    found = expected(bought(*days))
+    assert (found.accepted, found.expired, found.outstanding) == (1, 50, 100)
+    assert expected(bought(*days[:2])).expired == 0
+    late = [*days[:2], (date(2017, 5, 31), [], []), (date(2017, 6, 1), [], [7])]
+    assert (expected(bought(*late)).refused, expected(bought(*late)).expired) == (1, 250)
