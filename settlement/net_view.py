@@ -9,6 +9,9 @@ from rich.text import Text
 
 from settlement.net_file import CurrencyNet, Faults
 
+SHOWN = 200
+"""Rows of a table that are drawn: nobody reads more, and drawing thousands takes long."""
+
 
 def render(nets: Sequence[CurrencyNet]) -> Group:
     """Gross, bilateral nets, multilateral positions and payments, for each currency."""
@@ -45,33 +48,42 @@ def _totals(net: CurrencyNet) -> Table:
 
 def _nets(net: CurrencyNet) -> Table:
     table = _table("Bilateral nets", ("debtor", "left"), ("creditor", "left"), (net.currency, "right"))
-    for debtor, creditor, amount in net.nets:
+    for debtor, creditor, amount in net.nets[:SHOWN]:
         table.add_row(Text(debtor), Text(creditor), _money(amount, net.scale))
-    return table
+    return _cut(table, len(net.nets))
 
 
 def _positions(net: CurrencyNet) -> Table:
     table = _table(
         "Positions (+ receives, - pays)", ("participant", "left"), ("exact", "right"), ("rounded", "right")
     )
-    for one in net.positions:
+    for one in net.positions[:SHOWN]:
         table.add_row(
             Text(one.participant), _signed(one.exact, net.scale), _signed(one.final, net.minor_digits)
         )
-    return table
+    return _cut(table, len(net.positions))
 
 
 def _payments(net: CurrencyNet) -> Table:
     table = _table("Payments", ("from", "left"), ("to", "left"), (net.currency, "right"))
-    for party, amount in net.pay_in:
+    for party, amount in net.pay_in[:SHOWN]:
         table.add_row(Text(party), "the hub", _money(amount, net.minor_digits))
-    for party, amount in net.pay_out:
+    for party, amount in net.pay_out[:SHOWN]:
         table.add_row("the hub", Text(party), _money(amount, net.minor_digits))
+    _cut(table, len(net.pay_in), "to the hub")
+    _cut(table, len(net.pay_out), "from the hub")
     if not net.pay_in:
         table.add_row("nobody pays", "", "")
     else:
         table.add_section()
         table.add_row("paid in, and so out", "", _money(net.paid, net.minor_digits))
+    return table
+
+
+def _cut(table: Table, rows: int, which: str = "") -> Table:
+    """Say how many rows of a long table are not shown."""
+    if rows > SHOWN:
+        table.add_row(f"and {rows - SHOWN:,} more {which}".rstrip() + ": --json has all")
     return table
 
 

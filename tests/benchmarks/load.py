@@ -11,6 +11,10 @@ from typing import cast
 import msgspec
 
 
+class Incomplete(Exception):
+    """Requests were left without an answer: what was measured is not what was asked."""
+
+
 class Load(msgspec.Struct, frozen=True, kw_only=True):
     """What a run measured. Latencies in seconds, sorted."""
 
@@ -100,13 +104,19 @@ class _Run:
 
 
 async def run_load(host: str, port: int, requests: Sequence[bytes], connections: int) -> Load:
-    """Send all requests over so many connections, each waiting for its answer; at most five minutes."""
+    """Send all requests over so many connections, each waiting for its answer; at most five minutes.
+
+    Raises:
+        Incomplete: connections were closed with requests not answered.
+    """
     loop = asyncio.get_running_loop()
     run = _Run(requests, connections)
     started = time.perf_counter()
     for _ in range(connections):
         await loop.create_connection(lambda: _Connection(run), host, port)
     await asyncio.wait_for(run.done, 300)
+    if len(run.latencies) != len(requests):
+        raise Incomplete(f"{len(run.latencies)} of {len(requests)} requests were answered")
     return Load(
         answered=len(run.latencies),
         wrong=run.wrong,

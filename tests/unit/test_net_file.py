@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from decimal import Decimal
 
 import pytest
@@ -280,3 +281,16 @@ def test_json_holds_no_floats() -> None:
     bad = read(HEADER + "A,B,0,EUR\n")
     assert isinstance(bad, Faults)
     assert faults_as_json(bad) == {"errors": [{"line": 2, "problem": "amount is zero: leave the line out"}]}
+
+
+def test_long_tables_are_cut_and_say_so() -> None:
+    """Of 300 pairs 200 are drawn; totals count all, and a line says where the others are."""
+    rows = "".join(f"D{number:03},C{number:03},1.00,EUR\n" for number in range(300))
+    shown = printed(render(report(debts(HEADER + rows))))
+    assert "and 100 more: --json has all" in shown
+    assert "and 400 more: --json has all" in shown
+    assert "and 100 more to the hub: --json has all" in shown
+    assert "and 100 more from the hub: --json has all" in shown
+    assert "D199" in shown
+    assert "D200" not in shown
+    assert re.search(r"paid in, and so out .* 300\.00", shown)

@@ -1,0 +1,123 @@
+"""The commands as an operator gives them: what they print, what they leave, and their exit status."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+from typer.testing import CliRunner, Result
+
+from api.cli import app
+from network.service import set_clock
+from tests.coalition import START, burn, new_card, run, sale, set_up
+
+DEBTS = "debtor,creditor,amount,currency\nA,B,10.004,EUR\nB,A,4,EUR\nB,C,1.5,USD\n"
+
+
+@pytest.fixture
+def environment(database: Engine, database_url: str, tmp_path: Path) -> dict[str, str]:
+    """A network with one day of business, over since a moment; and the variables that lead to it."""
+    live = set_up(database)
+    card = new_card(database, live)
+    run(database, live, sale(card, 25_000, "s"))
+    run(database, live, burn(card, 100, "b"))
+    with database.begin() as connection:
+        set_clock(connection, START + timedelta(days=1))
+    return {
+        "TESSERA_DATABASE_URL": database_url,
+        "TESSERA_SCHEMA": "tessera",
+        "TESSERA_HOME": str(tmp_path),
+        "TESSERA_STATEMENTS": "",
+    }
+
+
+def tessera(*arguments: str, env: dict[str, str] | None = None, given: str | None = None) -> Result:
+    """Run a command; its exit status, and what it wrote to standard output and error."""
+    return CliRunner().invoke(app, arguments, env=env, input=given)
+
+
+def test_net_prints_what_is_to_be_paid(tmp_path: Path) -> None:
+    """A good file: status 0, and the payments of each currency; the same file comes by standard input."""
+    (tmp_path / "debts.csv").write_text(DEBTS)
+    by_file = tessera("net", str(tmp_path / "debts.csv"))
+    assert by_file.exit_code == 0
+    assert "paid in, and so out" in by_file.stdout
+    assert "EUR: 2 debts" in by_file.stdout
+    assert tessera("net", "-", given=DEBTS).stdout == by_file.stdout
+
+
+def test_net_prints_json_for_programs(tmp_path: Path) -> None:
+    """With --json standard output is one JSON document, good or bad; the status tells which."""
+    (tmp_path / "debts.csv").write_text(DEBTS)
+    good = tessera("net", str(tmp_path / "debts.csv"), "--json")
+    assert good.exit_code == 0
+    euro, dollar = json.loads(good.stdout)["currencies"]
+    assert (euro["gross"], euro["bilateral"]["total"], euro["payments"]["total"]) == (
+        "14.004",
+        "6.004",
+        "6.00",
+    )
+    assert dollar["payments"]["from_hub"] == [{"participant": "C", "amount": "1.50"}]
+    (tmp_path / "bad.csv").write_text(DEBTS + "A,B,minus one,EUR\n")
+    bad = tessera("net", str(tmp_path / "bad.csv"), "--json")
+    assert bad.exit_code == 2
+    assert [one["line"] for one in json.loads(bad.stdout)["errors"]] == [5]
+
+
+def test_net_refuses_a_bad_file_whole(tmp_path: Path) -> None:
+    """A bad line, or no file at all: status 2, the fault on standard error, nothing on standard output."""
+    (tmp_path / "bad.csv").write_text(DEBTS + "A,A,5,EUR\nA,B,1e5,EUR\n")
+    bad = tessera("net", str(tmp_path / "bad.csv"))
+    assert (bad.exit_code, bad.stdout) == (2, "")
+    assert "bad.csv:5: debtor and creditor are both 'A'" in bad.stderr
+    assert "2 problems: nothing was netted" in bad.stderr
+    missing = tessera("net", str(tmp_path / "none.csv"))
+    assert (missing.exit_code, missing.stdout) == (2, "")
+    assert "No such file" in missing.stderr
+
+
+def test_clear_settles_a_date_once(environment: dict[str, str], tmp_path: Path) -> None:
+    """Twice the same words and the same bytes: what is paid, the hashes, and the files of the night."""
+    first = tessera("clear", "--date", "2017-05-01", env=environment)
+    assert first.exit_code == 0, first.output
+    # 250 points at .0100 into the pool; 100 of them back out at .0080 and a margin of .0020
+    assert "2017-05-01 is settled: USD 2.50 is paid in and out" in first.stdout
+    folder = tmp_path / "statements" / "tessera" / "2017-05-01"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert {"grocer.csv", "grocer.html", "_night.html"} <= before.keys()
+    again = tessera("clear", "--date", "2017-05-01", env=environment)
+    assert (again.exit_code, again.stdout) == (0, first.stdout)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_clear_refuses_what_is_no_date(environment: dict[str, str]) -> None:
+    """A date that cannot be read is the caller's fault, status 2; the message shows one that can."""
+    for wrong in ("2017-02-30", "yesterday", ""):
+        refused = tessera("clear", "--date", wrong, env=environment)
+        assert refused.exit_code == 2, wrong
+        assert "2017-05-31" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "UPDATE lot SET remaining = remaining + 1 WHERE remaining > 0",
+        "UPDATE net_position SET final_minor = final_minor + 1 WHERE participant_id = 11",
+    ],
+)
+def test_verify_tells_a_whole_ledger_from_one_that_is_not(
+    environment: dict[str, str], database: Engine, fault: str
+) -> None:
+    """Status 0 where every law holds; after one row was changed behind our back, 1 and the row."""
+    assert tessera("clear", "--date", "2017-05-01", env=environment).exit_code == 0
+    whole = tessera("verify", env=environment)
+    assert whole.exit_code == 0, whole.output
+    assert "the ledger is whole" in whole.stdout
+    with database.begin() as connection:
+        connection.execute(text(f"ALTER TABLE {fault.split()[1]} DISABLE TRIGGER USER"))
+        assert connection.execute(text(fault)).rowcount > 0
+    broken = tessera("verify", env=environment)
+    assert broken.exit_code == 1
+    assert "BROKEN" in broken.stdout
+    assert "problems" in broken.stdout
