@@ -19,7 +19,7 @@ ifneq ($(SOUND),yes)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-year test lint types bench clean
+.PHONY: help demo demo-year test lint types bench crash clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -43,6 +43,9 @@ lint: $(VENV)/all ## ruff, mypy --strict and the import contracts
 
 bench: $(VENV)/all ## signed earns and batch accruals a second, as ratios to pgbench on the same server
 	@$(RUN) -m tests.benchmarks.bench
+
+crash: $(VENV)/all ## kill -9 API and PostgreSQL 100 times under load; nothing may be lost or doubled (ten minutes)
+	@$(RUN) -m tests.crash $(CRASH)
 
 clean: ## remove what these commands made: environment, database, reports, caches
 	@$(PYTHON) -m config.postgres remove

@@ -71,7 +71,7 @@ def started_run() -> Iterator[Run]:
         if given:
             url = normalise_url(given).render_as_string(hide_password=False)
         else:
-            home = postgres_home(PROJECT, _given_home())
+            home = postgres_home(PROJECT, given_home())
             sweep(home, "tests-*")
             name = f"tests-{os.getpid()}-{secrets.token_hex(3)}"
             url = stack.enter_context(embedded_server(home, name=name, throwaway=True)).url("postgres")
@@ -87,7 +87,8 @@ def started_run() -> Iterator[Run]:
         yield Run(url, template.database or "")
 
 
-def _given_home() -> Path | None:
+def given_home() -> Path | None:
+    """TESSERA_HOME, where it is set."""
     home = os.environ.get("TESSERA_HOME")
     return Path(home) if home else None
 

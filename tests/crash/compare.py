@@ -1,0 +1,78 @@
+"""The ledger beside what the clients were told. Pure: answers and rows in, what is wrong out."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+ACCEPTED = 201
+_SHOWN = ("id", "kind", "reference", "points", "balance", "amount_minor", "reverses", "business_date")
+"""Fields of an answer that the ledger's row must equal."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a client was told about one command: the status, and the entry or the code of the refusal."""
+
+    partner_id: int
+    kind: str
+    fields: Mapping[str, Any]
+    status: int
+    answer: Mapping[str, Any]
+
+    @property
+    def reference(self) -> str:
+        """The partner's own name for the command."""
+        return str(self.fields["reference"])
+
+
+@dataclass(frozen=True)
+class Row:
+    """An entry of the ledger, its values as an answer shows them."""
+
+    partner_id: int
+    shown: Mapping[str, Any]
+
+
+def compare(told: Iterable[Told], rows: Sequence[Row]) -> list[str]:
+    """What was acknowledged and is not there, is there twice or otherwise, or that nobody was told of."""
+    wrong = []
+    ledger: dict[tuple[int, str], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        ledger.setdefault((row.partner_id, str(row.shown["reference"])), []).append(row.shown)
+    for one in told:
+        name = f"{one.kind} {one.reference} of partner {one.partner_id}"
+        found = ledger.pop((one.partner_id, one.reference), [])
+        if one.status != ACCEPTED:
+            if found:
+                wrong.append(f"{name}: refused ({one.answer}), but in the ledger {len(found)} times")
+        elif not found:
+            wrong.append(f"{name}: acknowledged, but lost")
+        elif len(found) > 1:
+            wrong.append(f"{name}: {len(found)} times in the ledger")
+        elif differs := [field for field in _SHOWN if one.answer.get(field) != found[0].get(field)]:
+            wrong.append(
+                f"{name}: "
+                + ", ".join(
+                    f"{field} answered {one.answer.get(field)}, is {found[0].get(field)}" for field in differs
+                )
+            )
+    wrong += [
+        f"{reference} of partner {partner_id}: in the ledger, but no client was told"
+        for partner_id, reference in ledger
+    ]
+    ids = Counter(str(row.shown["id"]) for row in rows)
+    wrong += [
+        f"entry {entry_id}: stands for {count} requests" for entry_id, count in ids.items() if count > 1
+    ]
+    return wrong
+
+
+def same(told: Told, status: int, answer: Mapping[str, Any]) -> str | None:
+    """None where a replay gave the first answer again, else how it differs."""
+    if (status, answer) == (told.status, told.answer):
+        return None
+    return (
+        f"{told.kind} {told.reference} of partner {told.partner_id}: answered {told.status} {told.answer},"
+        f" and on replay {status} {answer}"
+    )

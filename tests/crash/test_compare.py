@@ -1,0 +1,58 @@
+"""The comparison itself: each way in which a ledger can differ from what clients were told is named."""
+
+from typing import Any
+
+import pytest
+
+from tests.crash.compare import Row, Told, compare, same
+
+ENTRY = {
+    "id": "ent_01",
+    "kind": "accrual",
+    "reference": "r-1",
+    "points": 12,
+    "balance": 340,
+    "amount_minor": 1250,
+    "business_date": "2017-05-29",
+}
+ACCEPTED = Told(11, "accrual", {"reference": "r-1"}, 201, ENTRY)
+REFUSED = Told(11, "redemption", {"reference": "r-2"}, 422, {"code": "insufficient_points"})
+
+
+def row(**changed: Any) -> Row:
+    """The ledger's row of ENTRY, some of it changed."""
+    return Row(11, {**ENTRY, **changed})
+
+
+def test_a_ledger_that_is_as_answered_has_nothing_wrong() -> None:
+    """One accepted, one refused, one row."""
+    assert compare([ACCEPTED, REFUSED], [row()]) == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "wrong"),
+    [
+        ([], "acknowledged, but lost"),
+        ([row(), row(id="ent_02")], "2 times in the ledger"),
+        ([row(points=13)], "points answered 12, is 13"),
+        ([row(balance=341)], "balance answered 340, is 341"),
+        ([row(id="ent_02")], "id answered ent_01, is ent_02"),
+        ([row(business_date="2017-05-30")], "business_date answered 2017-05-29, is 2017-05-30"),
+        ([row(), row(reference="r-2", id="ent_02")], "refused .* but in the ledger 1 times"),
+        ([row(), row(reference="r-3", id="ent_03")], "r-3 of partner 11: in the ledger, but no client"),
+        ([row(), row(reference="r-3")], "entry ent_01: stands for 2 requests"),
+    ],
+)
+def test_each_difference_is_named(rows: list[Row], wrong: str) -> None:
+    """Lost, doubled, changed, carried out although refused, carried out in silence, two in one."""
+    found = compare([ACCEPTED, REFUSED], rows)
+    assert found
+    with pytest.raises(AssertionError, match=wrong):
+        raise AssertionError("\n".join(found))
+
+
+def test_a_replay_must_say_the_same() -> None:
+    """Status and content; what differs is shown."""
+    assert same(ACCEPTED, 201, dict(ENTRY)) is None
+    assert "on replay 201 {'id': 'ent_02'" in str(same(ACCEPTED, 201, {**ENTRY, "id": "ent_02"}))
+    assert "on replay 201" in str(same(REFUSED, 201, ENTRY))
