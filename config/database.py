@@ -48,17 +48,24 @@ def normalise_url(given: str) -> URL:
     return url.set(drivername=_DRIVER)
 
 
-def make_engine(url: URL | str, *, schema: str, lock_timeout_ms: int = 10_000) -> Engine:
+def make_engine(
+    url: URL | str, *, schema: str, lock_timeout_ms: int = 10_000, role: str | None = None
+) -> Engine:
     """An engine whose connections see our schema alone, speak UTC, and never wait long for a lock.
 
     Options that the URL already carries are kept, before ours.
+
+    Args:
+        role: What they act as from their first statement on; by default as who logs in.
     """
     url = make_url(url)
     own = f"-c search_path={schema} -c timezone=UTC -c lock_timeout={lock_timeout_ms}"
+    if role is not None:
+        own += f" -c role={role}"
     carried = url.query.get("options", "")
     options = f"{carried if isinstance(carried, str) else ' '.join(carried)} {own}".strip()
     return create_engine(
-        url.difference_update_query(["options"]),
+        url,  # its own options stay in it, for who opens it again; ours win
         connect_args={"options": options, "application_name": "tessera"},
     )
 
@@ -109,6 +116,29 @@ def migrate(engine: Engine) -> None:
         connection.execute(text(f"SET LOCAL lock_timeout = '{_MIGRATION_LOCK_TIMEOUT}'"))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+@contextmanager
+def acting_as(database: Engine, role: str, settings: Settings) -> Iterator[Engine]:
+    """The same database under a role of config.roles, for the length of a block; the schema is migrated.
+
+    Raises:
+        DatabaseError: the role is not there yet, or who logs in may not act as it.
+    """
+    engine = make_engine(
+        database.url, schema=settings.database_schema, lock_timeout_ms=settings.lock_timeout_ms, role=role
+    )
+    try:
+        try:
+            engine.connect().close()
+        except OperationalError as error:
+            raise DatabaseError(
+                f"cannot act as the role {role}: {error.orig}; run `tessera migrate` as the schema's owner, "
+                f'and where another role logs in: GRANT "{role}" TO it'
+            ) from error
+        yield engine
+    finally:
+        engine.dispose()
 
 
 @contextmanager

@@ -31,6 +31,7 @@ from config.cluster import (
     clean_environment,
     give,
     last_lines,
+    let_owner_make_roles,
     locked,
     make_data,
     postgres_home,
@@ -120,6 +121,7 @@ def embedded_server(
                 make_data(cluster, sync=not throwaway)
                 server = _join(cluster)
                 if server is None:
+                    let_owner_make_roles(cluster)
                     started = _spawn(cluster, chosen)
                     server = _await_ready(cluster, started)
             yield server

@@ -22,9 +22,9 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = None
     """An existing PostgreSQL, 15 or newer. Unset: the embedded one."""
     database_schema: str = Field(
-        default="tessera", validation_alias="TESSERA_SCHEMA", pattern=r"^[a-z_][a-z0-9_]{0,62}$"
+        default="tessera", validation_alias="TESSERA_SCHEMA", pattern=r"^[a-z_][a-z0-9_]{0,55}$"
     )
-    """The schema that holds all our tables; made if it is missing."""
+    """The schema that holds all our tables; made if it is missing. Two roles are named after it."""
     lock_timeout_ms: int = Field(default=10_000, ge=1)
     """How long a statement waits for a lock before it fails, so that nothing queues behind it for ever."""
     home: Path | None = None

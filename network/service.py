@@ -1,6 +1,5 @@
 """What the network does besides commands: set up, clock, windows, the nightly lapse, partitions."""
 
-from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from time import sleep
 from zoneinfo import ZoneInfo
@@ -18,6 +17,8 @@ from partners.model import OPERATOR_ID
 from partners.store import load_directory
 
 PARTITIONS_AHEAD = timedelta(days=62)
+PARTITIONED = ("entry", "posting")
+"""Tables with a partition a month."""
 SWEEP_ACCOUNTS = 500
 """Accounts a sweep locks at a time, so that tills never wait long for it."""
 
@@ -339,31 +340,14 @@ def make_partitions_ahead(database: Engine) -> None:
 def ensure_partitions(connection: Connection, first: date, last: date) -> None:
     """Make the monthly partitions of `entry` and `posting` from one month through another.
 
-    They are created apart and attached, because `CREATE … PARTITION OF` waits for open writers.
+    The database does it as their owner (make_partition), whoever asks. They are created apart and attached,
+    because `CREATE … PARTITION OF` waits for open writers.
     """
     connection.execute(text("SET LOCAL lock_timeout = '5s'"))
     month = first.replace(day=1)
     while month <= last:
-        following = (month + timedelta(days=32)).replace(day=1)
-        bounds: Mapping[str, str] = {
-            "low": str(_month_floor(month)),
-            "high": str(_month_floor(following)),
-        }
-        for parent in ("entry", "posting"):
-            leaf = f"{parent}_p{month:%Y%m}"
-            exists = connection.execute(text("SELECT to_regclass(:leaf)"), {"leaf": leaf}).scalar_one()
-            if exists is None:
-                connection.execute(
-                    text(f"CREATE TABLE {leaf} (LIKE {parent} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)")
-                )
-                connection.execute(
-                    text(
-                        f"ALTER TABLE {parent} ATTACH PARTITION {leaf}"
-                        f" FOR VALUES FROM ('{bounds['low']}') TO ('{bounds['high']}')"
-                    )
-                )
-        month = following
-
-
-def _month_floor(month: date) -> object:
-    return ids.floor_of(datetime.combine(month, time(), tzinfo=UTC))
+        for parent in PARTITIONED:
+            connection.execute(
+                text("SELECT make_partition(:parent, :month)"), {"parent": parent, "month": month}
+            )
+        month = (month + timedelta(days=32)).replace(day=1)

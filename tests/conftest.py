@@ -21,6 +21,7 @@ from sqlalchemy.exc import ProgrammingError
 from config.cluster import postgres_home
 from config.database import ensure_schema, make_engine, migrate, normalise_url
 from config.postgres import embedded_server, sweep
+from config.roles import application_role
 from config.settings import PROJECT
 from network.service import ensure_partitions
 
@@ -125,12 +126,26 @@ def server(request: pytest.FixtureRequest) -> Iterator[Run]:
 
 
 @pytest.fixture
-def database(server: Run) -> Iterator[Engine]:
-    """An engine on a database of this test's own: schema, tables and partitions are there, no rows."""
+def migrated_url(server: Run) -> Iterator[URL]:
+    """The URL of a database of this test's own: schema, tables and partitions are there, no rows."""
     with database_on(server, template=server.template) as url:
-        engine = make_engine(url, schema=SCHEMA)
-        yield engine
-        engine.dispose()
+        yield url
+
+
+@pytest.fixture
+def database(migrated_url: URL) -> Iterator[Engine]:
+    """An engine on that database, under the application's role: it may do what the application may."""
+    engine = make_engine(migrated_url, schema=SCHEMA, role=application_role(SCHEMA))
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def owner_database(migrated_url: URL) -> Iterator[Engine]:
+    """An engine on the same database as its owner, to plant what the application could never do."""
+    engine = make_engine(migrated_url, schema=SCHEMA)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture
@@ -141,6 +156,6 @@ def empty_database(server: Run) -> Iterator[URL]:
 
 
 @pytest.fixture
-def database_url(database: Engine) -> str:
+def database_url(migrated_url: URL) -> str:
     """The URL of `database` with its password, as TESSERA_DATABASE_URL for a process that the test starts."""
-    return database.url.render_as_string(hide_password=False)
+    return migrated_url.render_as_string(hide_password=False)

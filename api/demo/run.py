@@ -25,7 +25,8 @@ from api.demo.result import print_controls, print_partners, read_outcome
 from api.demo.setup import FOUNDED_AT, SCHEMA, alone, found_network, make_fresh_schema, make_signers
 from api.nightly import write_night
 from api.verification import verify_ledger
-from config.database import open_database
+from config.database import acting_as, open_database
+from config.roles import application_role, reader_role
 from config.settings import PROJECT, Settings
 from network.programme.spec import read_programme
 from network.service import set_clock
@@ -88,7 +89,7 @@ def run_on(database: Engine, settings: Settings, demo: Demo, console: Console) -
     """Replay, settle, check and print; the exit status.
 
     Args:
-        database: An engine on the demo's schema, which is made afresh.
+        database: An engine on the demo's schema as its owner; the schema is made afresh.
         settings: The ones that opened it, for the server.
         demo: What to replay.
         console: To print on.
@@ -108,8 +109,12 @@ def run_on(database: Engine, settings: Settings, demo: Demo, console: Console) -
             first=demo.dates[0],
             now=started,
         )
-        nights = Nights(database, demo.out / "statements")
-        with running_server(_environment(settings), demo.out / "server.log") as server:
+        application, reader = (role(settings.database_schema) for role in (application_role, reader_role))
+        with (
+            acting_as(database, application, settings) as own,
+            running_server(_environment(settings), demo.out / "server.log") as server,
+        ):
+            nights = Nights(own, demo.out / "statements")
             console.print(f"The API server answers at {server.base_url}; replaying {len(demo.dates)} days.")
             keys = {one.partner_id: (one.key_id, one.private_key) for one in signers.values()}
             with (
@@ -119,7 +124,8 @@ def run_on(database: Engine, settings: Settings, demo: Demo, console: Console) -
                 replay = Replay(server.base_url, keys, demo.spec.currency, now=_now, sent=bar.sent)
                 runner.run(_replay(demo, replay, nights, bar))
         expected = expect(demo.shopping, demo.dates, read_programme(programme), demo.spec.partner_ids)
-        status = show_result(demo, database, expected, replay.refusals, console)
+        with acting_as(database, reader, settings) as own:
+            status = show_result(demo, own, expected, replay.refusals, console)
     console.print(f"took {(_now() - started).seconds} s", highlight=False)
     return status
 

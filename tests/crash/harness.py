@@ -20,6 +20,7 @@ from sqlalchemy import text
 
 from api.client import SignedClient
 from config.database import ensure_schema, make_engine, migrate
+from config.roles import application_role
 from network import ids
 from network.model import EntryKind
 from network.service import apply_programme, date_of_window, ensure_partitions, set_clock
@@ -116,7 +117,8 @@ class _Run:
         stack.callback(self._postgres.remove)
         self._progress("starting", 0)
         self._postgres.start()
-        self._database = make_engine(self._postgres.url, schema=SCHEMA)
+        self._owner = make_engine(self._postgres.url, schema=SCHEMA)
+        self._database = make_engine(self._postgres.url, schema=SCHEMA, role=application_role(SCHEMA))
         stack.callback(self._database.dispose)
         environment = {
             "TESSERA_DATABASE_URL": self._postgres.url,
@@ -147,9 +149,10 @@ class _Run:
     # -- the network and its clients
 
     def _set_up(self) -> None:
-        with self._database.begin() as connection:
+        with self._owner.begin() as connection:
             ensure_schema(connection, SCHEMA)
-        migrate(self._database)
+        migrate(self._owner)
+        self._owner.dispose()
         with self._database.begin() as connection:
             ensure_partitions(connection, FIRST, FIRST + timedelta(days=100))
         live = set_up(self._database, _noon(FIRST))

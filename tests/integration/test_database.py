@@ -42,10 +42,10 @@ def test_options_of_a_url_reach_the_server_beside_ours(empty_database: URL) -> N
     engine.dispose()
 
 
-def test_a_lock_is_waited_for_so_long_and_no_longer(database: Engine) -> None:
+def test_a_lock_is_waited_for_so_long_and_no_longer(owner_database: Engine) -> None:
     """A statement that meets a lock fails after the timeout instead of queueing for ever."""
-    hasty = make_engine(database.url, schema="tessera", lock_timeout_ms=50)
-    with database.begin() as holder:
+    hasty = make_engine(owner_database.url, schema="tessera", lock_timeout_ms=50)
+    with owner_database.begin() as holder:
         holder.execute(text("LOCK TABLE account"))
         with pytest.raises(OperationalError, match="lock timeout"), hasty.begin() as connection:
             connection.execute(text("SELECT * FROM account"))

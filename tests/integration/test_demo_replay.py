@@ -83,13 +83,13 @@ def run(database: Engine, out: Path, given: dict[date, Day] | None = None) -> tu
     return status, console.export_text()
 
 
-def test_three_days_come_out_right_twice(database: Engine, tmp_path: Path) -> None:
+def test_three_days_come_out_right_twice(owner_database: Engine, tmp_path: Path) -> None:
     """Files and single requests both arrive, one coupon is refused, and a second run begins afresh."""
     for _ in range(2):
-        status, printed = run(database, tmp_path)
+        status, printed = run(owner_database, tmp_path)
         assert status == 0, printed
         # 250 for 250.75; 10.50 at 2 a dollar, doubled on Sunday: 40, on Monday: 20; nothing for 0.99
-        with database.connect() as connection:
+        with owner_database.connect() as connection:
             rows = connection.execute(
                 text(
                     f"SELECT kind, partner_id, points, amount_minor, balance_after FROM {SCHEMA}.entry"
@@ -110,45 +110,45 @@ def test_three_days_come_out_right_twice(database: Engine, tmp_path: Path) -> No
         assert "redemption,pool,,,200,1.86" in (tmp_path / "statements/2017-05-01/butcher.csv").read_text()
 
 
-def test_a_sale_that_is_missing_is_named(database: Engine, tmp_path: Path) -> None:
+def test_a_sale_that_is_missing_is_named(owner_database: Engine, tmp_path: Path) -> None:
     """A sale that the network refused is not in the ledger: the demo says so and fails."""
-    status, printed = run(database, tmp_path, days(stray_outlet="999"))
+    status, printed = run(owner_database, tmp_path, days(stray_outlet="999"))
     assert status == 1
     assert "WRONG: May, accruals: the ledger has 1, and it must be 2" in printed
     assert "WRONG: refused as outlet_unknown: 1, and no purchase can be" in printed
 
 
-def test_coupons_that_are_refused_for_another_reason_fail_the_demo(database: Engine, tmp_path: Path) -> None:
+def test_coupons_that_are_refused_for_another_reason_fail_the_demo(owner_database: Engine, tmp_path: Path) -> None:
     """As many refusals as coupons, and not for want of points: the figures and the verdict both say so."""
     given = days()
     given[MAY_1] = Day(
         coupons=[coupon(one.household, one.occurred_at, "999") for one in given[MAY_1].coupons],
         sales=given[MAY_1].sales,
     )
-    status, printed = run(database, tmp_path, given)
+    status, printed = run(owner_database, tmp_path, given)
     assert status == 1
     assert "WRONG: refused as outlet_unknown: 2, and no purchase can be" in printed
     assert "WRONG: coupons accepted: the ledger has 0, and it must be 1" in printed
 
 
-def test_two_demos_do_not_meet(database: Engine, tmp_path: Path) -> None:
+def test_two_demos_do_not_meet(owner_database: Engine, tmp_path: Path) -> None:
     """A second demo is refused before it drops the first one's schema or touches its papers."""
     paper = tmp_path / "statements" / "2017-01-01" / "petrol.csv"
     paper.parent.mkdir(parents=True)
     paper.write_text("of the demo that is running")
     (tmp_path / "report.html").write_text("of the demo that is running")
-    with alone(database), pytest.raises(DemoBusy, match="another demo is running"):
-        run(database, tmp_path)
+    with alone(owner_database), pytest.raises(DemoBusy, match="another demo is running"):
+        run(owner_database, tmp_path)
     assert paper.is_file()
     assert (tmp_path / "report.html").is_file()
 
 
-def test_a_demo_that_stops_leaves_no_report_of_another(database: Engine, tmp_path: Path) -> None:
+def test_a_demo_that_stops_leaves_no_report_of_another(owner_database: Engine, tmp_path: Path) -> None:
     """Last week's report is gone as soon as a new demo begins, whatever becomes of it."""
     (tmp_path / "report.html").write_text("figures of last week")
     nobody = Day(coupons=[coupon(99, datetime(2017, 4, 30, tzinfo=UTC))], sales=[])
     with pytest.raises(KeyError, match="99"):
-        run(database, tmp_path, {APRIL_30: nobody})
+        run(owner_database, tmp_path, {APRIL_30: nobody})
     assert not (tmp_path / "report.html").exists()
 
 
@@ -171,14 +171,14 @@ SPOILT = {
 """What is done to a good ledger, and what the verdict then names."""
 
 
-def test_the_verdict_sees_every_figure(database: Engine, tmp_path: Path) -> None:
+def test_the_verdict_sees_every_figure(owner_database: Engine, tmp_path: Path) -> None:
     """A good run passes; each of its figures, spoilt in the ledger, is named; so is a broken law."""
-    status, printed = run(database, tmp_path)
+    status, printed = run(owner_database, tmp_path)
     assert status == 0, printed
     demo = demo_of(days(), tmp_path)
     expected = Expected(accepted=1, refused=1, issued=310, expired=0, balances={7: 70, 8: 40})
     told = Counter({"insufficient_points": 1})
-    own = make_engine(database.url, schema=SCHEMA)
+    own = make_engine(owner_database.url, schema=SCHEMA)
     for spoilt, named in SPOILT.items():
         with own.connect() as connection:
             table = spoilt.removeprefix("UPDATE ").removeprefix("DELETE FROM ").split()[0]

@@ -18,7 +18,7 @@ import psycopg
 import pytest
 from sqlalchemy import NullPool, create_engine, text
 
-from config.cluster import claim, postgres_home
+from config.cluster import claim, postgres_home, prepare, run
 from config.database import create_database
 from config.errors import PostgresError
 from config.postgres import Server, embedded_server, remove, sweep
@@ -200,6 +200,20 @@ def test_kill_9_of_the_server_loses_nothing_acknowledged(home: Path) -> None:
         os.kill(server.pid, signal.SIGKILL)
     with embedded_server(home) as server:
         assert ask(server, "SELECT array_agg(n ORDER BY n)::text FROM kept", "kept") == "{41,42}"
+
+
+def test_an_owner_of_older_data_may_make_roles_from_the_next_start_on(home: Path) -> None:
+    """Data made when the owner could not make roles: it is given the right once, before the server starts."""
+    name = "tests-older"
+    with embedded_server(home, name=name):
+        pass
+    cluster = prepare(home, name, os.environ)
+    (cluster.folder / "owner_makes_roles").unlink()
+    command = ("postgres", "--single", "-D", str(cluster.data), "postgres")
+    run(cluster, *command, text="ALTER ROLE tessera NOCREATEROLE\n")
+    with embedded_server(home, name=name) as server:
+        assert ask(server, "SELECT rolcreaterole FROM pg_roles WHERE rolname = current_user") is True
+    shutil.rmtree(home / name)
 
 
 def test_a_pid_file_left_by_a_crash_does_not_stop_the_start(home: Path) -> None:

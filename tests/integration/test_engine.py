@@ -226,13 +226,13 @@ def test_the_night_closes_exactly_and_dead_lots_lapse(database: Engine) -> None:
     assert_whole(database)
 
 
-def test_dead_points_cannot_be_spent_before_the_sweep(database: Engine) -> None:
+def test_dead_points_cannot_be_spent_before_the_sweep(database: Engine, owner_database: Engine) -> None:
     """After midnight and before the sweep, lots that are dead are neither spent nor shown."""
     last = datetime(2017, 5, 31, 12, tzinfo=UTC)
     live = set_up(database, last)
     card = new_card(database, live, at=last)
     run(database, live, sale(card, 1000, "s", at=last))
-    with database.begin() as connection:
+    with owner_database.begin() as connection:
         connection.execute(text("UPDATE lot SET expires_on = '2017-05-31'"))
         set_clock(connection, datetime(2017, 6, 1, 0, 1, tzinfo=UTC))
     at = datetime(2017, 6, 1, tzinfo=UTC)

@@ -157,7 +157,7 @@ def test_migrations_at_once_take_turns(empty_database: URL) -> None:
         assert [thread.result() for thread in threads] == [None] * 3
         assert [process.result().returncode for process in processes] == [0, 0]
     with engine.connect() as connection:
-        assert connection.execute(text("SELECT version_num FROM schema_revision")).all() == [("0002",)]
+        assert connection.execute(text("SELECT version_num FROM schema_revision")).all() == [("0004",)]
     engine.dispose()
 
 
@@ -174,16 +174,18 @@ def test_migrations_at_once_take_turns(empty_database: URL) -> None:
         "TRUNCATE entry",
         "UPDATE entry_p201705 SET balance_after = 0",
         "DELETE FROM entry_p201705",
+        "TRUNCATE posting_p201705",
+        "TRUNCATE entry_p201705",
         "UPDATE entry SET entry_id = '01600000-0000-7000-8000-000000000007'",
     ],
 )
-def test_what_was_written_to_the_ledger_stays(database: Engine, statement: str) -> None:
-    """Entry and posting are neither changed nor removed, through the parent or the month's leaf."""
-    with database.begin() as connection:
+def test_what_was_written_to_the_ledger_stays(owner_database: Engine, statement: str) -> None:
+    """Even their owner neither changes nor removes entries and postings, through the parent or a leaf."""
+    with owner_database.begin() as connection:
         write_posting(connection)
-    with pytest.raises(IntegrityError, match="never changed"), database.begin() as connection:
+    with pytest.raises(IntegrityError, match="never changed"), owner_database.begin() as connection:
         connection.execute(text(statement))
-    with database.connect() as connection:
+    with owner_database.connect() as connection:
         assert connection.execute(text("SELECT points, member_id FROM posting_p201705")).all() == [(12, 7)]
         assert connection.execute(text("SELECT reference FROM entry_p201705")).all() == [("r-1",)]
 
@@ -192,9 +194,9 @@ def test_what_was_written_to_the_ledger_stays(database: Engine, statement: str) 
     "statement",
     ["UPDATE contract_terms SET issue_price = 0", "DELETE FROM contract_terms", "TRUNCATE contract_terms"],
 )
-def test_activated_terms_stay(database: Engine, statement: str) -> None:
+def test_activated_terms_stay(owner_database: Engine, statement: str) -> None:
     """A version of a contract is superseded by a later one, never edited."""
-    with database.begin() as connection:
+    with owner_database.begin() as connection:
         connection.execute(
             partner.insert(), {"partner_id": 11, "code": "petrol", "name": "Petrol", "kind": "partner"}
         )
@@ -212,14 +214,14 @@ def test_activated_terms_stay(database: Engine, statement: str) -> None:
                 "activated_by": "checker",
             },
         )
-    with pytest.raises(IntegrityError, match="never changed"), database.begin() as connection:
+    with pytest.raises(IntegrityError, match="never changed"), owner_database.begin() as connection:
         connection.execute(text(statement))
 
 
-def test_a_window_can_be_closed_once_and_then_stays(database: Engine) -> None:
+def test_a_window_can_be_closed_once_and_then_stays(owner_database: Engine) -> None:
     """An open window may change and be closed; a closed one is not changed, reopened or removed."""
     opened, closed = datetime(2017, 5, 3, tzinfo=UTC), datetime(2017, 5, 4, tzinfo=UTC)
-    with database.begin() as connection:
+    with owner_database.begin() as connection:
         connection.execute(
             text("INSERT INTO clearing_window VALUES (20170503, '2017-05-03', :opened, NULL, '2017-05-03')"),
             {"opened": opened},
@@ -232,5 +234,5 @@ def test_a_window_can_be_closed_once_and_then_stays(database: Engine) -> None:
         "DELETE FROM clearing_window",
         "TRUNCATE clearing_window",
     ):
-        with pytest.raises(IntegrityError, match="never changed"), database.begin() as connection:
+        with pytest.raises(IntegrityError, match="never changed"), owner_database.begin() as connection:
             connection.execute(text(statement))

@@ -469,12 +469,12 @@ def test_a_step_that_fails_writes_nothing(database: Engine) -> None:
     }
 
 
-def test_a_fraction_that_got_lost_stops_the_next_night(database: Engine) -> None:
+def test_a_fraction_that_got_lost_stops_the_next_night(database: Engine, owner_database: Engine) -> None:
     """Carried fractions that do not sum to zero would make money: nothing is netted, all stays."""
     set_up(database, WORKED_TERMS)
     post(database, worked_night())
     clear_first(database)
-    with database.begin() as connection:
+    with owner_database.begin() as connection:
         connection.execute(
             text("UPDATE net_position SET carried_out = 0 WHERE participant_id = :a"), {"a": A}
         )

@@ -189,11 +189,11 @@ TOLD_BY = {
 
 
 @pytest.mark.parametrize("fault", SQL)
-def test_every_fault_is_found_and_named(database: Engine, fault: str) -> None:
+def test_every_fault_is_found_and_named(database: Engine, owner_database: Engine, fault: str) -> None:
     """Each fault is told by exactly the checks whose law it breaks, and says where."""
     settled(database)
     assert found(database) == []
-    with database.begin() as connection:
+    with owner_database.begin() as connection:
         assert connection.execute(text(SQL[fault])).rowcount > 0
     told = found(database)
     assert {problem.check for problem in told} == TOLD_BY[fault]

@@ -296,23 +296,29 @@ def test_a_night_not_cleared_has_no_report(database: Engine, tmp_path: Path) -> 
     assert issubclass(NothingToReport, SettlementError)
 
 
-def test_a_statement_that_does_not_add_up_is_not_written(two_nights: Engine, tmp_path: Path) -> None:
+def test_a_statement_that_does_not_add_up_is_not_written(
+    two_nights: Engine, owner_database: Engine, tmp_path: Path
+) -> None:
     """Stored figures that contradict one another are told, instead of printed as a net."""
-    with two_nights.begin() as connection:
-        connection.execute(text("ALTER TABLE net_position DISABLE TRIGGER USER"))
+    with owner_database.begin() as connection:
         connection.execute(
             text(
                 "UPDATE net_position SET exact = exact + 1 WHERE window_id = 20170501 AND participant_id = 11"
             )
         )
-        with pytest.raises(FiguresDisagree, match="net position of participant 11"):
-            write_statements(connection, window_id_of(FIRST), tmp_path)
+    with (
+        two_nights.connect() as connection,
+        pytest.raises(FiguresDisagree, match="net position of participant 11"),
+    ):
+        write_statements(connection, window_id_of(FIRST), tmp_path)
     assert not list(tmp_path.rglob("*.csv"))
 
 
-def test_a_code_cannot_lead_out_of_the_folder(two_nights: Engine, tmp_path: Path) -> None:
+def test_a_code_cannot_lead_out_of_the_folder(
+    two_nights: Engine, owner_database: Engine, tmp_path: Path
+) -> None:
     """A code with slashes names no file: the participant's number does."""
-    with two_nights.begin() as connection:
+    with owner_database.begin() as connection:
         connection.execute(text("UPDATE partner SET code = '../../grocer' WHERE partner_id = 11"))
     written = statements(two_nights, FIRST, tmp_path)
     assert sorted(written) == sorted(

@@ -152,17 +152,17 @@ def test_a_folder_that_cannot_be_made_raises_nothing(
 
 
 def test_a_nudge_that_fails_is_logged_and_the_next_one_works(
-    database: Engine, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    database: Engine, owner_database: Engine, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Contract terms that cannot be priced stop no worker; mended, the next nudge settles the night."""
     business_until(database, START + timedelta(days=1))
-    with database.begin() as connection:
+    with owner_database.begin() as connection:
         connection.execute(text("UPDATE network SET currency = 'EUR'"))
     nudge(database, tmp_path)
     assert "a night was not settled" in caplog.text
     assert "the network settles in EUR" in caplog.text
     assert settled(database) == []
-    with database.begin() as connection:
+    with owner_database.begin() as connection:
         connection.execute(text("UPDATE network SET currency = 'USD'"))
     nudge(database, tmp_path)
     assert settled(database) == [20170501]
