@@ -68,9 +68,31 @@ def _reward(world: World, random: Random) -> dict[str, Any]:
 
 
 def _return(world: World, random: Random) -> dict[str, Any] | None:
-    """Of any entry, also of one that was returned before: that must be refused, and stay refused."""
-    known = world.any_of(random, "accrual", "redemption")
-    return None if known is None else {"entry": known["id"]}
+    """Of any entry, in full or in part, also of one that was returned before: refused, and so it stays."""
+    known = world.any_of(random, "accrual", "redemption", "capture")
+    if known is None:
+        return None
+    fields = {"entry": known["id"]}
+    if random.random() < 0.5:
+        part = "amount_minor" if known["kind"] == "accrual" else "points"
+        fields[part] = random.randint(1, 60)
+    return fields
+
+
+def _hold(world: World, random: Random) -> dict[str, Any]:
+    return {**_reward(world, random), "minutes": random.choice((1, 30, 1_000))}
+
+
+def _capture(world: World, random: Random) -> dict[str, Any] | None:
+    """Of any hold, also of one that is used up, voided or lapsed."""
+    known = world.any_of(random, "hold")
+    points = random.randint(1, 60)
+    return None if known is None else {"hold": known["id"], "points": points, "amount_minor": points}
+
+
+def _void(world: World, random: Random) -> dict[str, Any] | None:
+    known = world.any_of(random, "hold")
+    return None if known is None else {"hold": known["id"]}
 
 
 KINDS = (
@@ -78,6 +100,9 @@ KINDS = (
     Kind("accrual", "/v1/accruals", 60, _sale),
     Kind("redemption", "/v1/redemptions", 24, _reward),
     Kind("reversal", "/v1/reversals", 12, _return),
+    Kind("hold", "/v1/holds", 10, _hold),
+    Kind("capture", "/v1/captures", 8, _capture),
+    Kind("void", "/v1/voids", 4, _void),
 )
 BY_NAME = {kind.name: kind for kind in KINDS}
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 ACCEPTED = 201
-_SHOWN = ("id", "kind", "reference", "points", "balance", "amount_minor", "reverses", "business_date")
+_SHOWN = ("id", "kind", "reference", "points", "balance", "amount_minor", "reverses", "hold", "business_date")
 """Fields of an answer that the ledger's row must equal."""
 
 

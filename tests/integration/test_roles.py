@@ -101,18 +101,23 @@ def test_only_named_columns_change_in_the_other_tables(database: Engine) -> None
         if allowed:
             granted[table] = allowed
     assert granted == {
-        "account": ["UPDATE account SET balance"],
+        "account": ["UPDATE account SET balance", "UPDATE account SET pending_until"],
         "card": ["UPDATE card SET status"],
         "clearing_window": [
             "UPDATE clearing_window SET closed_at",
             "UPDATE clearing_window SET lapsed_through",
         ],
+        "hold": ["UPDATE hold SET captured", "UPDATE hold SET returned"],
         "idempotency": ["UPDATE idempotency SET refusal", "DELETE FROM idempotency"],
         "lot": ["UPDATE lot SET remaining"],
         "member": ["UPDATE member SET status"],
         "network": ["UPDATE network SET clock"],
         "partner": ["UPDATE partner SET status"],
         "partner_key": ["UPDATE partner_key SET revoked_at"],
+        "reversed_points": [
+            "UPDATE reversed_points SET points",
+            "UPDATE reversed_points SET amount_minor",
+        ],
         "settlement_run": ["UPDATE settlement_run SET state"],
     }
 

@@ -18,15 +18,17 @@ depends_on = None
 # here: rows are only added to them. A closed window's row is kept by its trigger, which only the owner could
 # disable; the open one's must change.
 _CHANGES = {
-    "account": "UPDATE (balance)",
+    "account": "UPDATE (balance, pending_until)",
     "card": "UPDATE (status)",
     "clearing_window": "UPDATE (closed_at, lapsed_through)",
+    "hold": "UPDATE (captured, returned)",
     "idempotency": "UPDATE (refusal), DELETE",
     "lot": "UPDATE (remaining)",
     "member": "UPDATE (status)",
     "network": "UPDATE (clock)",
     "partner": "UPDATE (status)",
     "partner_key": "UPDATE (revoked_at)",
+    "reversed_points": "UPDATE (points, amount_minor)",
     "settlement_run": "UPDATE (state)",
 }
 
