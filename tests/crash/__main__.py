@@ -34,7 +34,9 @@ def main() -> int:
     home = postgres_home(PROJECT, Path(given) if given else None)
     sweep(home, "tests-*")
     console = Console()
-    folder = Path(tempfile.mkdtemp(prefix="tessera-crash-"))
+    build = PROJECT / "build"
+    build.mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="crash-", dir=build))
     bar = Progress(
         TextColumn("{task.description:<26}"),
         BarColumn(),
