@@ -73,6 +73,7 @@ def _show(console: Console, plan: Plan, report: Report) -> None:
     table.add_row("kill -9", f"{report.kills.total()} in {report.seconds:.0f} s (seed {plan.seed})")
     for victim, count in sorted(report.kills.items()):
         table.add_row(f"  {victim}", f"{count:,}")
+    table.add_row("victims that had just ended", f"{report.missed} (not counted)")
     table.add_row("commands answered", f"{len(report.told):,}")
     for kind, count in sorted(report.entries.items()):
         table.add_row(f"  {kind}", f"{count:,}")

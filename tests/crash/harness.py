@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import text
 
 from api.client import SignedClient
+from config.cluster import OWNER
 from config.database import ensure_schema, make_engine, migrate
 from config.roles import application_role
 from network import ids
@@ -33,7 +34,7 @@ from tests.crash.client import final_of
 from tests.crash.commands import BY_NAME, Command
 from tests.crash.compare import ACCEPTED, Row, Told, compare, same
 from tests.crash.journal import Config, State, read_journal, write_state
-from tests.crash.site import Apis, Night, Postgres, await_true, start_child
+from tests.crash.site import DATABASE, Apis, Night, Postgres, await_true, start_child
 
 SCHEMA = "tessera"
 FIRST = date(2017, 5, 29)
@@ -50,7 +51,8 @@ VICTIMS = (
     "night",
     "everything",
 )
-"""What is killed. All but the first, second and last two are processes of PostgreSQL, by their titles."""
+"""What is killed. All but the first two and the last two are children of the postmaster, by their titles."""
+_TITLES = {"backend": f"{OWNER} {DATABASE}"}
 _STALLED_SECONDS = 60.0
 _REPLAYED_AT_ONCE, _REPLAYS = 500, 3
 _TRY_AGAIN = 503
@@ -76,6 +78,7 @@ class Report:
     """What happened. A run is sound where `wrong` is empty."""
 
     kills: Counter[str] = field(default_factory=Counter)
+    missed: int = 0
     told: list[Told] = field(default_factory=list)
     sent_again: int = 0
     in_files: int = 0
@@ -138,7 +141,10 @@ class _Run:
         for victim in self._victims():
             if time.monotonic() - started > self._plan.seconds_max:
                 break
-            self._kill(victim)
+            if self._kill(victim):
+                self._report.kills[victim] += 1
+            else:
+                self._report.missed += 1
             self._await_answers()
             self._tend_night()
             self._progress(f"killed: {victim}", self._report.kills.total())
@@ -225,14 +231,15 @@ class _Run:
     # -- kills
 
     def _victims(self) -> Iterator[str]:
-        """So many victims: every kind once before any comes again, in an order drawn anew each time."""
+        """Until there were so many kills: every kind once before any comes again, shuffled each time."""
         deck: list[str] = []
-        for _ in range(self._plan.kills):
+        while self._report.kills.total() < self._plan.kills:
             if not deck:
                 deck = self._random.sample(VICTIMS, len(VICTIMS))
             yield deck.pop()
 
-    def _kill(self, victim: str) -> None:
+    def _kill(self, victim: str) -> bool:
+        """Kill, and start again what does not do so by itself; false where the victim had just ended."""
         slot = self._random.choice(self._apis.slots)
         if victim == "api":
             self._apis.kill(slot)
@@ -245,13 +252,10 @@ class _Run:
         elif victim == "night":
             night = self._night or self._begin_night()
             time.sleep(self._random.uniform(0.5, 2.5))
-            if not night.kill():
-                victim = "night, too late"
+            return night.kill()
         else:
-            title = "tessera tessera" if victim == "backend" else victim
-            if not self._postgres.kill_child(title, self._random):
-                victim = f"{victim}, not there"
-        self._report.kills[victim] += 1
+            return self._postgres.kill_child(_TITLES.get(victim, victim), self._random)
+        return True
 
     def _kill_everything(self) -> None:
         """As a power cut would, but for what the operating system has taken and not yet written."""
