@@ -16,7 +16,8 @@ from typing import Any
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import text
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
 
 from api.client import SignedClient
 from config.cluster import OWNER
@@ -54,6 +55,8 @@ VICTIMS = (
 """What is killed. All but the first two and the last two are children of the postmaster, by their titles."""
 _TITLES = {"backend": f"{OWNER} {DATABASE}"}
 _STALLED_SECONDS = 60.0
+_IN_FLIGHT_SECONDS = 0.1
+"""Answers that were under way at the kill have arrived by then, and the postmaster has noticed."""
 _REPLAYED_AT_ONCE, _REPLAYS = 500, 3
 _TRY_AGAIN = 503
 _LONG_AGO = datetime(2017, 1, 1, tzinfo=UTC)
@@ -215,6 +218,7 @@ class _Run:
 
     def _await_answers(self) -> None:
         """Every client is told something new; then a moment more, so that the next kill may come any time."""
+        time.sleep(_IN_FLIGHT_SECONDS)
         before = [_size(config.journal) for config, _ in self._clients]
 
         def all_moved() -> bool:
@@ -288,9 +292,9 @@ class _Run:
         """Put the clock past the date's end, and clear it in a process of its own."""
         on = self._next_night
         at = datetime.combine(on + timedelta(days=1), clock_time(), tzinfo=UTC)
-        self._database.dispose()  # a killed server's connections
-        with self._database.begin() as connection:
+        with self._reached() as connection:
             set_clock(connection, at)
+            connection.commit()
         self._write(msgspec.structs.replace(self._state, occurred_at=at.isoformat()))
         self._night = Night(on, self._environment, self._plan.folder / "nights.log")
         return self._night
@@ -304,12 +308,23 @@ class _Run:
 
     def _verify(self, when: str) -> None:
         """What `tessera verify` checks, on one snapshot, while the tills go on."""
-        self._database.dispose()
-        with self._database.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+        with self._reached() as connection:
             found = [problem for check in CHECKS for problem in faults(connection, check)]
             found += problems_of_nights(connection)
         self._report.checks += 1
         self._report.wrong += [f"verify {when}: {one.check}, {one.where}: {one.detail}" for one in found]
+
+    def _reached(self) -> Connection:
+        """A connection that reads one snapshot; waits while the server recovers from what was killed last."""
+        deadline = time.monotonic() + _STALLED_SECONDS
+        while True:
+            self._database.dispose()  # connections that a kill has ended
+            try:
+                return self._database.connect().execution_options(isolation_level="REPEATABLE READ")
+            except OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
 
     # -- the end
 

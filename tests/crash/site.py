@@ -17,7 +17,7 @@ from random import Random
 from typing import IO
 
 from api.child import Server as ApiServer
-from api.child import running_server
+from api.child import ServerFailed, running_server
 from config.cluster import remove_tree
 from config.database import create_database
 from config.postgres import Server, embedded_server
@@ -34,7 +34,8 @@ _SETTINGS = {
 }
 _LAUNCHER = PROJECT / "config" / "launch.py"
 _ENDED_SECONDS = 20.0
-_GLIMPSES = 200
+_GLIMPSES = 500
+_STARTS = 5
 
 
 class Postgres:
@@ -79,18 +80,20 @@ class Postgres:
     def kill_child(self, title: str, random: Random) -> bool:
         """SIGKILL to one of its processes whose title begins so; the postmaster then restarts all others.
 
-        A backend is rather hit while it works than while it waits for its client.
+        A backend is rather hit while it works than while it waits for its client, and every other time
+        while it commits: that is when an answer that was given too early would be lost.
         """
-        pids: list[int] = []
+        wanted = random.choice(("COMMIT", ""))
+        victim = 0
         for _ in range(_GLIMPSES):
-            found = self._children(title)
-            pids = [pid for pid, said in found if not said.endswith("idle")] or pids
-            if pids and random.random() < 0.2:
-                break
-            pids = pids or [pid for pid, _ in found]
-        if not pids:
+            for pid, said in self._children(title):
+                if said.endswith(wanted) and not said.endswith("idle"):
+                    os.kill(pid, signal.SIGKILL)
+                    return True
+                victim = pid
+        if not victim:
             return False
-        os.kill(random.choice(pids), signal.SIGKILL)
+        os.kill(victim, signal.SIGKILL)
         return True
 
     def _children(self, title: str) -> list[tuple[int, str]]:
@@ -189,9 +192,15 @@ class Apis:
         self._stacks.pop(slot).close()
 
     def restart(self, slot: int) -> None:
-        """Start it again where it was killed."""
+        """Start it again where it was killed, as a supervisor would: until it finds its database."""
         self._servers.pop(slot)
-        self.start(slot)
+        for left in reversed(range(_STARTS)):
+            try:
+                return self.start(slot)
+            except ServerFailed:
+                if not left:
+                    raise
+        return None
 
     def stop(self) -> None:
         """End all in order."""
