@@ -204,7 +204,7 @@ def export_journal(
     begins = None if first is None else _date(first, "--from")
     ends = None if last is None else _date(last, "--to")
     try:
-        with _database() as (_, database):
+        with _database(reader_role) as (_, database):
             write_journal(database, form.value, begins, ends, out=out, console=Console(stderr=True))
     except BrokenPipeError:
         raise  # the reader had enough, as `head` has

@@ -118,7 +118,9 @@ def test_a_sale_that_is_missing_is_named(owner_database: Engine, tmp_path: Path)
     assert "WRONG: refused as outlet_unknown: 1, and no purchase can be" in printed
 
 
-def test_coupons_that_are_refused_for_another_reason_fail_the_demo(owner_database: Engine, tmp_path: Path) -> None:
+def test_coupons_that_are_refused_for_another_reason_fail_the_demo(
+    owner_database: Engine, tmp_path: Path
+) -> None:
     """As many refusals as coupons, and not for want of points: the figures and the verdict both say so."""
     given = days()
     given[MAY_1] = Day(

@@ -65,7 +65,10 @@ BEGIN
     ) THEN
         RAISE EXCEPTION '% is no partitioned table of this schema', parent;
     END IF;
-    IF EXISTS (SELECT FROM pg_class WHERE relname = leaf AND relnamespace = '"{schema}"'::regnamespace) THEN
+    -- Servers that start at once ask for the same month: they take turns, and the second finds it made.
+    PERFORM pg_advisory_xact_lock(7264, hashtext('{schema}'))
+        WHERE to_regclass(format('%I', leaf)) IS NULL;
+    IF to_regclass(format('%I', leaf)) IS NOT NULL THEN
         RETURN;
     END IF;
     EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', leaf, parent);
