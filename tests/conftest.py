@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import URL, Engine, NullPool, create_engine, make_url, text
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, make_url, text
 from sqlalchemy.exc import ProgrammingError
 
 from config.cluster import postgres_home
@@ -86,6 +86,17 @@ def started_run() -> Iterator[Run]:
             ensure_partitions(connection, *MONTHS)
         engine.dispose()
         yield Run(url, template.database or "")
+
+
+@contextmanager
+def as_owner(database: Engine) -> Iterator[Connection]:
+    """A transaction of the owner in a test's database, to plant what the application could never do."""
+    owner = make_engine(database.url, schema=SCHEMA)
+    try:
+        with owner.begin() as connection:
+            yield connection
+    finally:
+        owner.dispose()
 
 
 def given_home() -> Path | None:

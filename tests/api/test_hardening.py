@@ -23,6 +23,7 @@ from network.model import Rejected, Reply
 from network.rules import Rules
 from tests.api.conftest import Till, a_sale
 from tests.coalition import GROCER, START, entry_of, new_card, run, sale, set_up
+from tests.conftest import as_owner
 
 Tills = Callable[[int], Till]
 
@@ -74,7 +75,7 @@ def test_a_replayed_enrolment_shows_its_own_card(database: Engine) -> None:
         )
     assert new_card(database, live, "e") == first
     run(database, live, sale(first, 500, "s"))
-    with database.begin() as connection:
+    with as_owner(database) as connection:
         connection.execute(text("DELETE FROM card WHERE card_number = 6330000000000010"))
     assert execute(database, [sale(first, 500, "s")], live)[0].replayed
 
@@ -164,7 +165,7 @@ def test_what_fails_inside_has_a_request_id_too(till: Tills, client: TestClient,
     """A 500 is a problem with the id that stands in the log, in its header and in its body."""
     grocer = till(GROCER)
     entry = grocer.enrol()["id"]
-    with database.begin() as connection:
+    with as_owner(database) as connection:
         connection.execute(text("ALTER TABLE member RENAME COLUMN public_id TO renamed"))
     answer = grocer.get(f"/v1/entries/{entry}")
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")

@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from api.cli import app
 from network.service import set_clock
 from tests.coalition import START, burn, new_card, run, sale, set_up
+from tests.conftest import as_owner
 
 DEBTS = "debtor,creditor,amount,currency\nA,B,10.004,EUR\nB,A,4,EUR\nB,C,1.5,USD\n"
 
@@ -114,7 +115,7 @@ def test_verify_tells_a_whole_ledger_from_one_that_is_not(
     whole = tessera("verify", env=environment)
     assert whole.exit_code == 0, whole.output
     assert "the ledger is whole" in whole.stdout
-    with database.begin() as connection:
+    with as_owner(database) as connection:
         connection.execute(text(f"ALTER TABLE {fault.split()[1]} DISABLE TRIGGER USER"))
         assert connection.execute(text(fault)).rowcount > 0
     broken = tessera("verify", env=environment)

@@ -16,6 +16,7 @@ from settlement.canonical import digest
 from settlement.service import clear, clear_due, close_step
 from settlement.verify import problems
 from tests.coalition import BANK, GROCER, HOTEL, PETROL, START, burn, new_card, run, sale, set_up, terms, undo
+from tests.conftest import as_owner
 
 PROGRAMME = 1
 NEXT_DAY = START + timedelta(days=1)
@@ -205,7 +206,7 @@ FEES = "fee_per_transaction = 0.25, fee_per_issued_point = 0.0123, fee_bps_of_cr
 
 def renegotiate(database: Engine, figures: str) -> Rules:
     """Rewrite contract terms where they stand, which nobody can who is not the database's owner."""
-    with database.begin() as connection:
+    with as_owner(database) as connection:
         connection.execute(text("ALTER TABLE contract_terms DISABLE TRIGGER USER"))
         connection.execute(text(f"UPDATE contract_terms SET {figures}"))
         connection.execute(text("ALTER TABLE contract_terms ENABLE TRIGGER USER"))
@@ -250,7 +251,7 @@ def test_a_cent_given_to_another_is_told(database: Engine) -> None:
     night = clear(database, START.date(), at=NEXT_DAY, programme_version=PROGRAMME)
     won = next(one.participant_id for one in night.positions if one.carried_out < 0)
     lost = next(one.participant_id for one in night.positions if one.carried_out > 0)
-    with database.begin() as connection:
+    with as_owner(database) as connection:
         for participant_id, cents in ((won, -1), (lost, 1)):
             connection.execute(
                 text(

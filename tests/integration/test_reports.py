@@ -35,6 +35,7 @@ from settlement.reports.show import cents, csv_bytes, money, plain, write_whole
 from settlement.service import clear, clear_due, close_step, price_step
 from tests import coalition
 from tests.coalition import GROCER, OUTLET, PETROL, burn, enrol, sale, undo
+from tests.conftest import as_owner
 
 FIRST, SECOND = date(2017, 5, 1), date(2017, 5, 2)
 OPEN_AT = datetime(2017, 5, 1, 9, tzinfo=UTC)
@@ -474,7 +475,7 @@ def test_the_report_of_part_of_a_year_counts_what_was_before(database: Engine, t
 def test_fees_that_are_given_back_are_the_operators_too(database: Engine, tmp_path: Path) -> None:
     """A night on which more is returned than sold: fees below zero count, and those of others beside them."""
     set_up(database)
-    with database.begin() as connection:
+    with as_owner(database) as connection:
         connection.execute(text("ALTER TABLE contract_terms DISABLE TRIGGER USER"))
         connection.execute(
             text(
@@ -504,7 +505,7 @@ def test_fees_that_are_given_back_are_the_operators_too(database: Engine, tmp_pa
 
 def test_a_dollar_sign_in_a_name_is_a_dollar_sign(two_nights: Engine, tmp_path: Path) -> None:
     """Names are text, not formulas: one that would be a broken formula stops no report."""
-    with two_nights.begin() as connection:
+    with as_owner(two_nights) as connection:
         connection.execute(
             text(r"UPDATE partner SET name = 'Cash $\foo$ Carry', code = 'a$\foo$' WHERE partner_id = 11")
         )

@@ -22,6 +22,7 @@ from network.errors import NotReady
 from network.service import Network, network_now, set_clock
 from settlement.service import clear_due
 from tests.coalition import START, new_card, run, sale, set_up
+from tests.conftest import as_owner
 
 PATIENCE_SECONDS = 60
 
@@ -118,7 +119,7 @@ def test_a_night_that_cannot_be_written_keeps_no_other_back(
     with database.begin() as connection:
         now = network_now(connection)
     clear_due(database, now)
-    with database.begin() as connection:
+    with as_owner(database) as connection:
         connection.execute(
             text(
                 "UPDATE net_position SET exact = exact + 1 WHERE window_id = 20170502 AND participant_id = 11"
