@@ -181,6 +181,12 @@ def show_result(
     problems = verify_ledger(database, console)
     print_controls(console, "The ledger beside the purchases", ("expected", "ledger"), outcome.controls)
     print_partners(console, period)
+    if expected.expired_last:
+        console.print(
+            f"{expected.expired_last:,} points expired in the last night: the next one settles them, and "
+            "partners' figures and report have them as outstanding",
+            highlight=False,
+        )
     for code, count in outcome.refused.items():
         console.print(f"refused as {code}: {count:,}", highlight=False)
     console.print(
