@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from random import Random
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
 from network import batch, store
@@ -258,6 +258,12 @@ def test_a_close_waits_for_every_writer_of_its_window(database: Engine) -> None:
         assert close_window(closer, START.date(), after) == 20170501
 
 
+def carry_out(connection: Connection, command: Command, live: Rules) -> None:
+    """Do all that a batch of one does, but the commit."""
+    [one] = batch._runs([command])
+    batch._transact(connection, one, live)
+
+
 def wait_until_it_waits(database: Engine, working: threading.Thread) -> None:
     """Return when a connection of this database waits for a lock; the thread must not be through before."""
     waiting = text(
@@ -279,7 +285,7 @@ def test_accounts_are_read_after_they_are_locked(database: Engine) -> None:
     done: list[Reply] = []
     burning = threading.Thread(target=lambda: done.extend(execute(database, [burn(card, 7, "b")], live)))
     with database.begin() as first:
-        batch._execute(first, [sale(card, 7_00, "s")], live)
+        carry_out(first, sale(card, 7_00, "s"), live)
         burning.start()
         wait_until_it_waits(database, burning)
     burning.join()
@@ -298,7 +304,7 @@ def test_a_hold_is_read_after_its_account_is_locked(database: Engine) -> None:
     done: list[Reply] = []
     second = threading.Thread(target=lambda: done.extend(execute(database, [take(held, 6, "c2")], live)))
     with database.begin() as first:
-        batch._execute(first, [take(held, 6, "c1")], live)
+        carry_out(first, take(held, 6, "c1"), live)
         second.start()
         wait_until_it_waits(database, second)
     second.join()

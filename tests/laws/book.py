@@ -22,7 +22,13 @@ LotKey = tuple[int, int, date, date]
 """Issuer, terms version, spendable on, expires on."""
 
 MEMBER_BITS = 40
-PASSING = {"occurred_in_future"}
+PASSING = {
+    "occurred_in_future",
+    "partner_unknown",
+    "outlet_unknown",
+    "no_contract_terms",
+    "currency_not_contracted",
+}
 """Refusals that are not remembered."""
 
 
@@ -144,7 +150,8 @@ class Book:
             answer, effect = self.judges[ask["kind"]](self, ask)
         except Refused as refused:
             answer = {"refused": str(refused)}
-            self.requests[name] = (ask, answer)
+            if str(refused) not in PASSING:
+                self.requests[name] = (ask, answer)
             return Prediction(answer)
         self.requests[name] = (ask, answer)
         return Prediction(answer, effect=effect)
@@ -156,12 +163,6 @@ class Book:
         prediction.answer["entry_id"] = entry_id
         self.entries[entry_id] = prediction.answer
         prediction.effect(entry_id)
-
-    def batch_is_over(self) -> None:
-        """Forget the requests that may be sent again."""
-        passing = [n for n, (_, answer) in self.requests.items() if answer.get("refused") in PASSING]
-        for name in passing:
-            del self.requests[name]
 
     def member_touched(self, ask: Ask) -> int | None:
         """Whose account a command opens, whatever becomes of it: that of its card or of its id."""

@@ -9,9 +9,11 @@ from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from tests.laws.book import Answer, Ask, Book, Held, Judge, LotKey, Part, Refused, Sold, Spent, month_end
-from tests.laws.world import CURRENCY, OUTLET, Earn
+from tests.laws.world import CURRENCY, OUTLET, Earn, Partner
 
 Judged = tuple[Answer, Callable[[UUID], None]]
+MOST_POINTS = 1_000_000_000_000
+"""Of one sale."""
 ALWAYS = date(1970, 1, 1)
 """`spendable_on` of points that never were pending."""
 
@@ -24,12 +26,20 @@ def timely(book: Book, at: datetime) -> None:
         raise Refused("occurred_too_long_ago")
 
 
-def at_till(book: Book, ask: Ask) -> tuple[int, int]:
-    """Terms version of the partner on the day, and the member; for what happens at a till."""
-    timely(book, ask["occurred_at"])
+def taking_part(book: Book, ask: Ask) -> Partner:
+    """The partner, if the network knows it and it is active."""
+    if ask["partner_id"] not in book.world.partners:
+        raise Refused("partner_unknown")
     partner = book.world.partners[ask["partner_id"]]
     if partner.status != "active":
         raise Refused("partner_not_active")
+    return partner
+
+
+def at_till(book: Book, ask: Ask) -> tuple[int, int]:
+    """Terms version of the partner on the day, and the member; for what happens at a till."""
+    timely(book, ask["occurred_at"])
+    partner = taking_part(book, ask)
     if ask["outlet_code"] != OUTLET:
         raise Refused("outlet_unknown")
     versions = [version for version, since in partner.terms if since <= book.day(ask["occurred_at"])]
@@ -54,8 +64,8 @@ def earned(rule: Earn, amount: int, day: date) -> int:
 
 def enrol(book: Book, ask: Ask) -> Judged:
     """A member with an empty account; number and card come with the reply."""
-    if book.world.partners[ask["partner_id"]].status != "active":
-        raise Refused("partner_not_active")
+    taking_part(book, ask)
+    timely(book, ask["occurred_at"])
     answer = book.entry("ENROLMENT", ask, 0, points=0)
 
     def effect(entry_id: UUID) -> None:
@@ -71,6 +81,8 @@ def accrue(book: Book, ask: Ask) -> Judged:
     scheme = book.world.schemes[-1]
     rule, day = scheme.earn[ask["partner_id"]], book.day(ask["occurred_at"])
     points = earned(rule, ask["amount_minor"], day)
+    if points > MOST_POINTS:
+        raise Refused("too_many_points")
     since = book.today + timedelta(days=rule.pending_days) if rule.pending_days else ALWAYS
     lot = (ask["partner_id"], version, since, month_end(book.today, scheme.months))
     now = points if since <= book.today else 0

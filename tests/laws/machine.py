@@ -185,7 +185,6 @@ class LedgerMachine(RuleBasedStateMachine):
                 raise AssertionError(f"{len(asks)} commands, {len(replies)} replies")
             for ask, reply in zip(asks, replies, strict=True):
                 self.auditor.look(ask, reply)
-            self.book.batch_is_over()
             self.asked += asks
 
     # ---- time ----
@@ -236,6 +235,8 @@ class LedgerMachine(RuleBasedStateMachine):
         for _ in range(most):
             if self.book.now < self.book.over_at(self.book.window):
                 break
+            if self.book.swept < self.book.window:
+                self._sweep(ledger)  # a window is not closed before the dead of its own date are swept
             ledger.close()
             self.book.close()
             self.tally["nights"] += 1

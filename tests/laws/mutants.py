@@ -134,7 +134,7 @@ MUTANTS = (
     Mutant(
         "replay without a look at the content",
         "network/batch.py",
-        (("if content != request.content:", "if content == request.key:"),),
+        (("if content == request.content else", "if content else"),),
     ),
     Mutant(
         "references of all partners are one",

@@ -72,19 +72,22 @@ class Pure:
 
     def execute(self, commands: Sequence[Command]) -> list[Reply]:
         """Answer a batch of commands, as `network.batch.execute` does."""
-        requests = [self._request(command) for command in commands]
-        first: dict[UUID, batch._Request] = {}
-        for request in requests:
-            first.setdefault(request.key, request)
-        fresh = [request for key, request in first.items() if key not in self._answered]
-        known = {key: self._answered[key] for key in first if key in self._answered}
-        outcomes = self._decide(fresh)
-        answers = {r.key: (r.content, outcome) for r, outcome in zip(fresh, outcomes, strict=True)}
-        for request, outcome in zip(fresh, outcomes, strict=True):
-            self._remember(request, outcome)
-        return batch._replies(requests, answers, known)
+        return [reply for run in batch._runs(commands) for reply in self._execute_run(run)]
 
-    def _request(self, command: Command) -> batch._Request:
+    def _execute_run(self, run: Sequence[tuple[Command, UUID]]) -> list[Reply]:
+        requests = [self._request(command, key, place) for place, (command, key) in enumerate(run)]
+        fresh = [request for request in requests if request.key not in self._answered]
+        outcomes = dict(zip((r.key for r in fresh), self._decide(fresh), strict=True))
+        replies = []
+        for request in requests:
+            if request.key in outcomes:
+                replies.append(batch._decided(outcomes[request.key]))
+                self._remember(request, outcomes[request.key])
+            else:
+                replies.append(batch._remembered(request, *self._answered[request.key]))
+        return replies
+
+    def _request(self, command: Command, key: UUID, place: int) -> batch._Request:
         card = 0
         if isinstance(command, Enrol):
             self._members += 1
@@ -97,18 +100,18 @@ class Pure:
             member = self._cards.get(command.card_number, 0)
         return batch._Request(
             command=command,
-            key=batch.request_key(command.partner_id, command.reference),
+            key=key,
             content=batch.content_hash(command),
             minted=Minted(
-                entry_id=self._mint(member),
+                entry_id=self._mint(member, place),
                 member_id=member if card else 0,
                 public_id=self._mint(member) if card else None,
                 card_number=card,
             ),
         )
 
-    def _mint(self, member: int) -> UUID:
-        return ids.mint(self._book.now, member, self._random.getrandbits)
+    def _mint(self, member: int, place: int | None = None) -> UUID:
+        return ids.mint(self._book.now, member, place, self._random.getrandbits)
 
     def _decide(self, requests: Sequence[batch._Request]) -> list[Decision | Rejected]:
         members = {ids.member_of(r.minted.entry_id) for r in requests if not isinstance(r.command, Enrol)}

@@ -229,6 +229,19 @@ def _other_measure(_book: Book, ask: Ask, _asked: Sequence[Ask]) -> None:
         ask["amount_minor"], ask["points"] = ask["points"], ask["amount_minor"]
 
 
+def _unknown_partner(_book: Book, ask: Ask, _asked: Sequence[Ask]) -> None:
+    ask["partner_id"] = 99
+
+
+def _as_much_as_can_be(_book: Book, ask: Ask, _asked: Sequence[Ask]) -> None:
+    """A sale of the most points that one may earn, or of one step more."""
+    if ask["kind"] == "accrue":
+        step, points = {11: (100, 1), 12: (200, 1), 13: (100, 3), 14: (50, 1), 15: (100, 1)}[
+            ask["partner_id"]
+        ]
+        ask["amount_minor"] = step * (10**12 // points + ask["amount_minor"] % 2)
+
+
 def _anothers_reference(_book: Book, ask: Ask, asked: Sequence[Ask]) -> None:
     if asked and asked[-1]["partner_id"] != ask["partner_id"]:
         ask["reference"] = asked[-1]["reference"]
@@ -247,4 +260,6 @@ ODD: dict[int, Twist] = {
     10: _other_measure,
     11: _anothers_reference,
     12: _other_measure,
+    13: _unknown_partner,
+    14: _as_much_as_can_be,
 }
