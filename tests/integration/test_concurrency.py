@@ -200,7 +200,7 @@ def test_the_sweep_and_the_tills_take_turns(database: Engine) -> None:
     """Points die at midnight; while they are swept, tills earn and spend what lives, and nothing dead."""
     at = START.replace(month=1)
     live = set_up(database, at)
-    cards = [new_card(database, live, f"enrol-{n}") for n in range(4)]
+    cards = [new_card(database, live, f"enrol-{n}", at) for n in range(4)]
     for number, card in enumerate(cards):
         run(database, live, sale(card, 40_00, f"dying-{number}", at=at))
     dies = datetime(2017, 5, 1, tzinfo=UTC)
