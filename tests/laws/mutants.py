@@ -254,7 +254,7 @@ def _probe(which: str) -> int:
                 super().teardown()
 
         chosen = PureMachine if which == "pure" else Probe
-        length, steps = (100, 5_000) if which == "pure" else (60, 400)
+        length, steps = (100, 3_000) if which == "pure" else (60, 240)
         try:
             run_machine(chosen, steps=steps, length=length, first_seed=1, runs_a_round=5, shortest=False)
         except Exception as error:  # whatever a bug does, it was caught
