@@ -12,7 +12,16 @@ from config.settings import PROJECT, load_settings
 @pytest.fixture(autouse=True)
 def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test starts from an environment without variables of ours."""
-    for name in ("DATABASE_URL", "SCHEMA", "HOME", "LOG_LEVEL", "HOST", "PORT", "LOCK_TIMEOUT_MS"):
+    for name in (
+        "DATABASE_URL",
+        "SCHEMA",
+        "HOME",
+        "LOG_LEVEL",
+        "HOST",
+        "PORT",
+        "LOCK_TIMEOUT_MS",
+        "NETWORK_KEY",
+    ):
         monkeypatch.delenv(f"TESSERA_{name}", raising=False)
 
 
