@@ -1,4 +1,4 @@
-"""What `tessera keys`, `tessera seal` and `tessera proof` print; `check` needs neither database nor settings."""
+"""What `tessera keys`, `seal` and `proof` print. To check a proof takes no database and no settings."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,7 +52,7 @@ def write_proof(database: Engine, entry: str, out: Path | None) -> bytes:
     """The proof of an entry, also into a file where one is named.
 
     Raises:
-        UnknownEntry, UnusableFile, settlement.errors.SettlementError: there is no proof, or nowhere to put it.
+        UnknownEntry, UnusableFile, SettlementError: there is no proof, or nowhere to put it.
     """
     entry_id = ids.read("ent", entry)
     if entry_id is None:

@@ -28,34 +28,45 @@ _FETCH = 8 * BLOCK
 
 
 def _number(column: str) -> str:
-    return f"coalesce({column}::text, 'null')"
+    return column
+
+
+def _or_null(shown: str) -> str:
+    return f"coalesce({shown}, 'null')"
+
+
+def _number_or_null(column: str) -> str:
+    return _or_null(f"{column}::text")
 
 
 def _day(column: str) -> str:
-    return f"coalesce('\"' || {column}::text || '\"', 'null')"
+    return f"'\"', {column}, '\"'"
 
 
 def _instant(column: str) -> str:
-    shown = f"to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US')"
-    return f"coalesce('\"' || {shown} || '+00:00\"', 'null')"
+    return f"""'"', to_char({column}, 'YYYY-MM-DD"T"HH24:MI:SS.US'), '+00:00"'"""
 
 
-def _text(column: str) -> str:
-    return f"coalesce(to_json({column})::text, 'null')"
+def _text_or_null(column: str) -> str:
+    return _or_null(f"to_json({column})::text")
 
 
-def _entry_id(column: str) -> str:
-    return f"coalesce('\"ent_' || encode(uuid_send({column}), 'hex') || '\"', 'null')"
+def _entry(column: str) -> str:
+    return f"'\"ent_', encode(uuid_send({column}), 'hex'), '\"'"
+
+
+def _entry_or_null(column: str) -> str:
+    return _or_null(f"'\"ent_' || encode(uuid_send({column}), 'hex') || '\"'")
 
 
 FIELDS: Mapping[str, tuple[str, str]] = {
-    "acceptor": ("p.acceptor_id", "number"),
-    "acceptor_terms": ("p.acceptor_terms", "number"),
+    "acceptor": ("p.acceptor_id", "number or null"),
+    "acceptor_terms": ("p.acceptor_terms", "number or null"),
     "amount_minor": ("e.amount_minor", "number"),
     "balance_after": ("e.balance_after", "number"),
     "category": ("p.category", "number"),
     "credit": ("p.credit", "number"),
-    "currency": ("e.currency", "text"),
+    "currency": ("e.currency", "text or null"),
     "debit": ("p.debit", "number"),
     "entry": ("p.entry_id", "entry"),
     "expires_on": ("p.expires_on", "day"),
@@ -69,8 +80,8 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "points": ("p.points", "number"),
     "programme": ("e.programme_version", "number"),
     "recorded_at": ("e.recorded_at", "instant"),
-    "reversed_window": ("p.reversed_window_id", "number"),
-    "reverses": ("e.reverses", "entry"),
+    "reversed_window": ("p.reversed_window_id", "number or null"),
+    "reverses": ("e.reverses", "entry or null"),
     "spendable_on": ("p.spendable_on", "day"),
     "unit": ("p.unit", "number"),
     "window": ("p.window_id", "number"),
@@ -79,10 +90,12 @@ FIELDS: Mapping[str, tuple[str, str]] = {
 
 _FORMS: Mapping[str, Callable[[str], str]] = {
     "number": _number,
+    "number or null": _number_or_null,
     "day": _day,
     "instant": _instant,
-    "entry": _entry_id,
-    "text": _text,
+    "entry": _entry,
+    "entry or null": _entry_or_null,
+    "text or null": _text_or_null,
 }
 
 
@@ -100,7 +113,7 @@ def _query(condition: str) -> str:
     columns = ", ".join(f'{column} AS "{name}"' for name, (column, _) in FIELDS.items())
     return (
         f"SELECT {_leaf_sql()} FROM (SELECT {columns} FROM posting p"
-        " LEFT JOIN entry e ON (e.member_id, e.entry_id) = (p.member_id, p.entry_id)"
+        " JOIN entry e ON (e.member_id, e.entry_id) = (p.member_id, p.entry_id)"
         f" WHERE p.window_id = :window_id {condition}"
         " ORDER BY p.member_id, p.entry_id, p.line OFFSET 0) AS leaf"
     )
@@ -116,7 +129,10 @@ _BETWEEN = text(
         f" AND {_KEY} < (:end_member, CAST(:end_entry AS uuid), :end_line)"
     )
 )
-_SESSION = text("SELECT set_config('work_mem', '64MB', true), set_config('DateStyle', 'ISO, YMD', true)")
+_SESSION = text(
+    "SELECT set_config('work_mem', '64MB', true), set_config('TimeZone', 'UTC', true),"
+    " set_config('DateStyle', 'ISO, YMD', true)"
+)
 
 
 class Key(NamedTuple):
@@ -164,9 +180,10 @@ def stream_leaves(connection: Connection, window_id: int) -> Iterator[list[bytes
     Rows of a window that is closed do not change: that any transaction sees the same is the seal's ground.
     """
     connection.execute(_SESSION)
-    result = connection.execute(_ALL, {"window_id": window_id}, execution_options={"yield_per": _FETCH})
-    for rows in result.partitions(BLOCK):
-        yield [leaf.encode() for (leaf,) in rows]
+    options = {"yield_per": _FETCH}
+    with connection.execute(_ALL, {"window_id": window_id}, execution_options=options) as result:
+        for rows in result.partitions(BLOCK):
+            yield [leaf.encode() for (leaf,) in rows]
 
 
 def load_leaves(connection: Connection, window_id: int, first: Key, end: Key | None) -> list[bytes]:

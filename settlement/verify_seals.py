@@ -101,6 +101,9 @@ def _hash_window(connection: Connection, seal: Seal) -> _Hashed:
         says = f"its blocks are of {kept_size} postings, and {seal.tree_size} were sealed"
         lost = _problem(window_id, f"{says}: blocks were changed, taken away or added")
         return _Hashed(size, root, [] if size == kept_size else [lost])
+    if not blocks:
+        size, root = leaves.rest()
+        return _Hashed(size, root, [])
     now: list[Block] = []
     wrong: list[tuple[Block, list[bytes]]] = []
     for kept, after in zip(blocks, [*blocks[1:], None], strict=True):
@@ -108,9 +111,6 @@ def _hash_window(connection: Connection, seal: Seal) -> _Hashed:
         now.append(block)
         if block != kept:
             wrong.append((kept, mine))
-    if not blocks:
-        size, root = leaves.rest()
-        return _Hashed(size, root, [])
     size = sum(one.size for one in now)
     in_place = all(one.size == kept.size for one, kept in zip(now, blocks, strict=True))
     computed = root_of([one.root for one in now]) if in_place else None
