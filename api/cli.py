@@ -118,9 +118,7 @@ def worker() -> None:
         migrate_database(database)
         if settings.network_key is None:
             logging.getLogger(__name__).warning("TESSERA_NETWORK_KEY is not set: nights will not be sealed")
-        run_worker(
-            database, settings.statements_folder, find_signer=lambda: _signer_or_none(settings)
-        )
+        run_worker(database, settings.statements_folder, find_signer=lambda: _signer_or_none(settings))
 
 
 @app.command()

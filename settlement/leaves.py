@@ -70,6 +70,7 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "debit": ("p.debit", "number"),
     "entry": ("p.entry_id", "entry"),
     "expires_on": ("p.expires_on", "day"),
+    "hold": ("e.hold_id", "entry or null"),
     "issuer": ("p.issuer_id", "number"),
     "issuer_terms": ("p.issuer_terms", "number"),
     "kind": ("e.kind", "number"),
@@ -86,7 +87,11 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "unit": ("p.unit", "number"),
     "window": ("p.window_id", "number"),
 }
-"""The fields of a leaf, in order, each with its column (p: posting, e: its entry) and its form."""
+"""The fields of a leaf, in order, each with its column (p: posting, e: its entry) and its form.
+
+They stand for good: another field makes other bytes of windows that are sealed. A new fact needs a new version
+of leaves from some window on (seal.VERSION), and checks that know both.
+"""
 
 _FORMS: Mapping[str, Callable[[str], str]] = {
     "number": _number,

@@ -169,7 +169,7 @@ def test_verify_says_what_is_unsealed_and_what_was_changed(
     )
     seal_due(database, SIGNER, OVER)
     assert verify_ledger(database, console) == 0
-    assert "note" not in capsys.readouterr().out
+    assert "without a seal" not in capsys.readouterr().out
     with database.begin() as connection:
         connection.execute(text("ALTER TABLE entry DISABLE TRIGGER USER"))
         connection.execute(text("UPDATE entry SET balance_after = 51 WHERE points = 50"))
