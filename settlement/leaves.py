@@ -89,8 +89,8 @@ FIELDS: Mapping[str, tuple[str, str]] = {
 }
 """The fields of a leaf, in order, each with its column (p: posting, e: its entry) and its form.
 
-They stand for good: another field makes other bytes of windows that are sealed. A new fact needs a new version
-of leaves from some window on (seal.VERSION), and checks that know both.
+They stand for good: another field makes other bytes of windows that are sealed. A new fact needs a new
+version of leaves from some window on (seal.VERSION), and checks that know both.
 """
 
 _FORMS: Mapping[str, Callable[[str], str]] = {
