@@ -492,5 +492,5 @@ def test_proofs_and_seals_outlive_a_member(database: Engine) -> None:
     assert problems(database) == []
     with database.connect() as connection:
         entry_id = connection.execute(text(ONE)).scalar_one()
-        assert show("ent", entry_id) == shown[0]
+        assert show("ent", entry_id) in shown
         assert check(to_json(read_proof(connection, entry_id))).faults == []
