@@ -330,6 +330,15 @@ FAULTS: dict[str, tuple[str, list[tuple[str, str]]]] = {
         """,
         [("window 20170501, entry {one} of member 1, line 9", "it was changed or added after the seal")],
     ),
+    "a posting put in at the end": (
+        """
+        INSERT INTO posting SELECT member_id, entry_id, 99, debit, credit, points, issuer_id, issuer_terms,
+            acceptor_id, acceptor_terms, category, unit, window_id, reversed_window_id, spendable_on,
+            expires_on
+        FROM posting WHERE window_id = 20170501 ORDER BY entry_id DESC LIMIT 1
+        """,
+        [("window 20170501, entry ent_", "it was changed or added after the seal")],
+    ),
     "a posting of another night": (
         A_POSTING.format("window_id = 20170502"),
         [(THE_SEAL, "1 of its postings are gone"), ("window 20170502, entry {one}", "changed or added")],
