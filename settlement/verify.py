@@ -98,6 +98,7 @@ _LAPSES = (
                     l.expires_on, w.window_id, w.lapsed_through)
             FROM clearing_window w JOIN lot l ON l.expires_on < w.lapsed_through
             WHERE w.closed_at IS NULL AND l.remaining > 0
+            ORDER BY 1
         """,
     ),
 )
