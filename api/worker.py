@@ -21,7 +21,7 @@ from apscheduler.triggers.interval import IntervalTrigger  # type: ignore[import
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.nightly import write_missing_nights, write_night
+from api.nightly import write_missing_nights
 from network.errors import NetworkError
 from network.service import Network, make_partitions_ahead, network_now, read_network
 from settlement.errors import SettlementError
@@ -98,13 +98,8 @@ def nudge(
         log.exception("partitions were not made; the next try is in %s seconds", NUDGE_SECONDS)
     _settle(database, stop)
     sealed = _seal(database, stop, find_signer)
-    try:
-        for window_id in sealed:
-            write_night(database, window_id, statements)
-        for folder in write_missing_nights(database, statements, stop):
-            log.info("statements written: %s", folder)
-    except (SettlementError, SQLAlchemyError, OSError):
-        log.exception("statements were not written; the next try is in %s seconds", NUDGE_SECONDS)
+    for folder in write_missing_nights(database, statements, stop, anew=sealed):
+        log.info("statements written: %s", folder)
 
 
 def _seal(database: Engine, stop: Callable[[], bool], find_signer: FindSigner) -> list[int]:
