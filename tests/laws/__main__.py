@@ -44,7 +44,7 @@ def _run(
     where: str, machine: type[LedgerMachine], steps: int, length: int, seed: int, end: float
 ) -> Counter[str]:
     begun = time.monotonic()
-    runs = 20 if machine is PureMachine else 3
+    runs = 40 if machine is PureMachine else 12
     tally = run_machine(
         machine,
         steps=steps,

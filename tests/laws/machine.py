@@ -126,7 +126,7 @@ class LedgerMachine(RuleBasedStateMachine):
     """Judges a ledger that `ledger_on` makes; `tally` counts over all runs."""
 
     tally: ClassVar[Counter[str]]
-    days_a_step: ClassVar[int] = 45
+    days_a_step: ClassVar[int] = 30
     settled_a_step: ClassVar[int] = 400
 
     def ledger_on(self, book: Book) -> Ledger:
@@ -144,7 +144,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @initialize(
         zone=st.sampled_from(ZONES),
         cut_off=st.sampled_from(CUT_OFFS),
-        months=st.integers(0, 4),
+        months=st.sampled_from((0, 0, 1, 3)),
         grace_days=st.sampled_from((0, 1, 30)),
         clawback=st.sampled_from(("refuse", "within_balance")),
     )
@@ -203,20 +203,20 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def _instant(self, way: int, much: int) -> datetime:
         book = self.book
-        if way <= 1:
+        if way == 0:
             return book.now + timedelta(minutes=2 * much)
-        if way <= 3:
+        if way == 1:
             return book.now + timedelta(hours=much)
-        if way == 4:
+        if way <= 3:
             return book.now + timedelta(days=much % self.days_a_step + 1)
-        if way == 5:
+        if way == 4:
             return book.over_at(book.window)
-        if way in {6, 7}:
+        if way <= 6:
             ends = [h.lapses_at for h in book.holds.values() if h.parts and h.lapses_at > book.now]
             return min(ends, default=book.now) - timedelta(milliseconds=much % 2)
         days = [day for lots in book.lots.values() for k, n in lots.items() if n for day in (k[2], k[3])]
         ahead = [day for day in days if book.today <= day < HORIZON.date()]
-        turns = min(ahead, default=book.today) + timedelta(days=1 if way == 8 else 0)
+        turns = min(ahead, default=book.today) + timedelta(days=0 if way == 7 else 1)
         midnight = datetime.combine(turns, time(0), tzinfo=ZoneInfo(book.world.zone)).astimezone(UTC)
         return midnight - timedelta(seconds=much % 2)
 

@@ -254,9 +254,9 @@ def _probe(which: str) -> int:
                 super().teardown()
 
         chosen = PureMachine if which == "pure" else Probe
-        length, steps = (100, 3_000) if which == "pure" else (60, 240)
+        length, steps = (100, 3_000) if which == "pure" else (50, 300)
         try:
-            run_machine(chosen, steps=steps, length=length, first_seed=1, runs_a_round=5, shortest=False)
+            run_machine(chosen, steps=steps, length=length, first_seed=1, runs_a_round=7, shortest=False)
         except Exception as error:  # whatever a bug does, it was caught
             print(f"VERIFY {', '.join(dict.fromkeys(found))}" if found else "")
             print(f"CAUGHT {type(error).__name__}: {error}")

@@ -34,7 +34,7 @@ class DatabaseMachine(LedgerMachine):
     """The ledger on PostgreSQL; a database for each run. Its nights cost more, so days pass more slowly."""
 
     tally: ClassVar[Counter[str]] = Counter()
-    days_a_step: ClassVar[int] = 12
+    days_a_step: ClassVar[int] = 25
     settled_a_step: ClassVar[int] = 10
     run_of_databases: ClassVar[Run]
 

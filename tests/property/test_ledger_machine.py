@@ -29,7 +29,7 @@ def test_every_reply_of_the_rules_is_as_predicted() -> None:
 
 def test_every_reply_of_the_database_is_as_predicted(server: Run) -> None:
     """Two hundred steps on PostgreSQL, nights settled among them: the same, and `verify` finds nothing."""
-    tally = run_machine(machine_on(server), steps=200, length=40, first_seed=SEED, runs_a_round=2)
+    tally = run_machine(machine_on(server), steps=200, length=40, first_seed=SEED, runs_a_round=6)
     assert tally["checkpoints"] > 0
     assert tally["nights settled"] > 0
 
