@@ -219,7 +219,9 @@ def print_partners(console: Console, period: Period) -> None:
         title_justify="left",
         title_style="bold",
         show_footer=True,
-        box=SIMPLE_HEAVY,  # without lines between columns it fits 80 of them
+        box=SIMPLE_HEAVY,
+        collapse_padding=True,
+        pad_edge=False,  # so that a year fits a terminal of 80 columns
     )
     counts = {"issued": "issued", "redeemed": "redeemed", "expired": "lapsed", "accepted": "accepted"}
     amounts = {"fees": "fees_minor", "net": "net_minor"}
