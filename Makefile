@@ -19,7 +19,7 @@ ifneq ($(SOUND),yes)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-year test lint types bench crash clean
+.PHONY: help demo demo-year test lint types laws mutants bench crash clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -40,6 +40,12 @@ lint: $(VENV)/all ## ruff, mypy --strict and the import contracts
 	@$(RUN) -m ruff format --check --quiet || { echo "run: $(RUN) -m ruff format"; exit 1; }
 	@$(RUN) -m mypy
 	@$(VENV)/bin/lint-imports
+
+laws: $(VENV)/all ## 100,000 steps of all commands against a model that predicts every reply (about ten minutes)
+	@$(RUN) -m tests.laws
+
+mutants: $(VENV)/all ## plant bugs in a copy, one after another, and show which check catches each
+	@$(RUN) -m tests.laws.mutants
 
 bench: $(VENV)/all ## signed earns and batch accruals a second, as ratios to pgbench on the same server
 	@$(RUN) -m tests.benchmarks.bench

@@ -33,6 +33,7 @@ from api.routes import batches, commands, reads
 from api.service import Service
 from network.errors import NetworkError
 from partners.store import load_keys
+from settlement.proof import Proof
 
 log = logging.getLogger("tessera.api")
 
@@ -49,6 +50,7 @@ _TYPES = (
     reads.EntryPage,
     reads.CardBody,
     reads.BalanceBody,
+    Proof,
 )
 
 

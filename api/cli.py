@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -20,12 +20,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from config.database import acting_as, open_database
 from config.database import migrate as migrate_database
-from config.errors import ConfigError
+from config.errors import ConfigError, KeyFileError
 from config.roles import application_role, reader_role
 from config.settings import Settings, load_settings
 from network.errors import NetworkError
 from partners.errors import PartnersError
 from settlement.errors import SettlementError
+
+if TYPE_CHECKING:
+    from settlement.seal import Signer
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -37,6 +40,8 @@ app = typer.Typer(
 )
 export = typer.Typer(no_args_is_help=True, help="Write what outsiders check.")
 app.add_typer(export, name="export")
+proof_app = typer.Typer(no_args_is_help=True, help="Proofs that entries are under their windows' seals.")
+app.add_typer(proof_app, name="proof")
 _FAILED = 1
 _BAD_INPUT = 2
 
@@ -93,6 +98,23 @@ def _date(given: str, option: str) -> date:
         raise typer.BadParameter(f"{given!r} is no date; write it as 2017-05-31", param_hint=option) from None
 
 
+def _signer(settings: Settings) -> "Signer | None":
+    """The network's key; None where no file of it is named."""
+    from config.network_key import load_network_key
+    from settlement.seal import Signer
+
+    return None if settings.network_key is None else Signer(load_network_key(settings.network_key))
+
+
+def _signer_or_none(settings: Settings) -> "Signer | None":
+    """The network's key for who must go on without it."""
+    try:
+        return _signer(settings)
+    except ConfigError as error:
+        logging.getLogger(__name__).error("nothing is sealed: %s", error)  # noqa: TRY400  # it says all
+        return None
+
+
 @app.command()
 def serve() -> None:
     """Serve the partner API on TESSERA_HOST:TESSERA_PORT (127.0.0.1:8080)."""
@@ -124,7 +146,9 @@ def worker() -> None:
     from api.worker import run_worker
 
     with _database(migrated=True) as (settings, database):
-        run_worker(database, settings.statements_folder)
+        if settings.network_key is None:
+            logging.getLogger(__name__).warning("TESSERA_NETWORK_KEY is not set: nights will not be sealed")
+        run_worker(database, settings.statements_folder, find_signer=lambda: _signer_or_none(settings))
 
 
 @app.command()
@@ -156,6 +180,7 @@ def clear(
     from api.nightly import write_night
     from network.service import live_programme_version, network_now
     from settlement.money import from_minor
+    from settlement.sealing import seal_due
     from settlement.service import clear as clear_date
 
     business_date = _date(on, "--date")
@@ -164,6 +189,9 @@ def clear(
             at = network_now(connection)
             version = live_programme_version(connection)
         night = clear_date(database, business_date, at=at, programme_version=version)
+        signer = _signer_or_none(settings)
+        if signer is not None:
+            seal_due(database, signer, at)
         folder = write_night(database, night.window_id, settings.statements_folder)
     paid = from_minor(night.payment_minor, night.minor_digits)
     typer.echo(
@@ -173,6 +201,73 @@ def clear(
     for step, sha256 in night.hashes.items():
         typer.echo(f"  {step:<8} {sha256.hex()}")
     typer.echo(f"statements and the operator's report: {folder}")
+
+
+@app.command()
+def keys() -> None:
+    """Make the network's key in the file that TESSERA_NETWORK_KEY names, or show the one that is there."""
+    from api.proofs import print_key
+    from config.network_key import load_or_make_network_key
+    from settlement.seal import Signer
+
+    path = load_settings().network_key
+    if path is None:
+        raise KeyFileError("name the network key's file: TESSERA_NETWORK_KEY=/a/folder/of/yours/network.pem")
+    made = not path.expanduser().exists()
+    print_key(Signer(load_or_make_network_key(path)), path, made=made, console=Console())
+
+
+@app.command()
+def seal() -> None:
+    """Seal every settled window that has no seal yet, in order; doing it again changes nothing."""
+    from api.proofs import print_seals
+    from network.service import network_now
+    from settlement.sealing import seal_due
+
+    with _database() as (settings, database):
+        signer = _signer(settings)
+        if signer is None:
+            raise KeyFileError(
+                "there is no key to seal with: set TESSERA_NETWORK_KEY; `tessera keys` makes one"
+            )
+        with database.connect() as connection:
+            at = network_now(connection)
+        print_seals(seal_due(database, signer, at), Console())
+
+
+@proof_app.command("show")
+def proof_show(
+    entry: Annotated[str, typer.Argument(help="An entry's id, ent_...")],
+    *,
+    out: Annotated[Path | None, typer.Option(help="The file to write; otherwise it is printed.")] = None,
+) -> None:
+    """Write the proof that an entry's postings are under their window's seal."""
+    from api.proofs import UnknownEntry, UnusableFile, write_proof
+
+    try:
+        with _database(reader_role) as (_, database):
+            content = write_proof(database, entry, out)
+    except (UnknownEntry, UnusableFile) as error:
+        typer.echo(f"tessera proof: {error}", err=True)
+        raise typer.Exit(_BAD_INPUT) from error
+    typer.echo(content, nl=False) if out is None else typer.echo(f"proof: {out}")
+
+
+@proof_app.command("check")
+def proof_check(
+    file: Annotated[Path, typer.Argument(help="A proof, from the API or `tessera proof show`.")],
+    *,
+    key: Annotated[Path | None, typer.Option(help="The network's public key, PEM.")] = None,
+) -> None:
+    """Check a proof without any database; exit status 1 says that it does not hold, and the text why."""
+    from api.proofs import UnusableFile, check_file
+
+    try:
+        holds = check_file(file, key, Console())
+    except UnusableFile as error:
+        typer.echo(f"tessera proof: {error}", err=True)
+        raise typer.Exit(_BAD_INPUT) from error
+    raise typer.Exit(0 if holds else _FAILED)
 
 
 @app.command()

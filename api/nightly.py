@@ -1,7 +1,7 @@
 """Statements and the operator's report of each settled night, as files."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from sqlalchemy import Engine, text
@@ -32,7 +32,10 @@ def write_night(database: Engine, window_id: int, directory: Path) -> Path:
 
 
 def write_missing_nights(
-    database: Engine, directory: Path, stop: Callable[[], bool] = lambda: False
+    database: Engine,
+    directory: Path,
+    stop: Callable[[], bool] = lambda: False,
+    anew: Collection[int] = (),
 ) -> list[Path]:
     """Write the files of settled nights that have none yet, oldest first; whoever settled them.
 
@@ -43,11 +46,12 @@ def write_missing_nights(
         database: Where the nights are.
         directory: Gets a folder for each business date.
         stop: Asked between nights; true ends the work early.
+        anew: Windows whose files are written again: those sealed just now, for statements show the seal.
     Returns:
         The folders written.
     """
     written: list[Path] = []
-    for window_id in _missing(database, directory):
+    for window_id in _missing(database, directory, anew):
         if stop():
             break
         try:
@@ -57,15 +61,16 @@ def write_missing_nights(
     return written
 
 
-def _missing(database: Engine, directory: Path) -> list[int]:
-    """Settled windows without the file that is written last, oldest first."""
+def _missing(database: Engine, directory: Path, anew: Collection[int]) -> list[int]:
+    """Settled windows without the file that is written last, and those to write anew; oldest first."""
     try:
         with database.connect() as connection:
             settled = connection.execute(_SETTLED, {"nights": _LOOKED_BACK}).scalars().all()
         return [
             window_id
             for window_id in reversed(settled)
-            if not (directory / date_of_window(window_id).isoformat() / NIGHT_REPORT).exists()
+            if window_id in anew
+            or not (directory / date_of_window(window_id).isoformat() / NIGHT_REPORT).exists()
         ]
     except (SQLAlchemyError, OSError):
         log.exception("settled nights were not looked up, and no statements written")

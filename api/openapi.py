@@ -103,12 +103,12 @@ def command_docs(body: str) -> dict[str, Any]:
     }
 
 
-def read_docs(body: str) -> dict[str, Any]:
-    """Keyword arguments of a route that looks something up."""
+def read_docs(body: str, *more: int) -> dict[str, Any]:
+    """Keyword arguments of a route that looks something up; `more` are statuses that only this one has."""
     return {
         "responses": {
             200: {"description": "Found.", "content": _content(body)},
-            **_problems(400, 401, 404, 422),
+            **_problems(400, 401, 404, *more, 422),
         }
     }
 

@@ -53,6 +53,8 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     "hold_closed": (422, "Nothing is left in the hold"),
     "more_than_held": (422, "More is to be captured than is left in the hold"),
     "points_already_spent": (422, "The points of this sale have been spent"),
+    "entry_moves_no_points": (422, "The entry moved no points, so there is nothing to prove"),
+    "not_sealed_yet": (409, "The entry's window is not sealed yet"),
     "member_unknown": (404, "No such member"),
     # ours
     "overloaded": (503, "Too many requests are waiting; try again with the same reference"),

@@ -8,6 +8,8 @@ from sqlalchemy import Connection, Engine
 
 from network import verify as ledger
 from settlement import verify as nights
+from settlement import verify_seals
+from settlement.sealing import unsealed_windows
 
 Run = Callable[[Connection], Sequence[ledger.Problem]]
 
@@ -40,6 +42,9 @@ def verify_ledger(database: Engine, console: Console) -> int:
                 console.print(f"       {problem.where}: {problem.detail}", markup=False, highlight=False)
             problems += len(found)
             bar.advance(task)
+        unsealed = unsealed_windows(connection)
+    if unsealed:
+        console.print(f"[yellow]note[/]   {_unsealed(unsealed)}", highlight=False)
     verdict = "[green]the ledger is whole[/]" if not problems else f"[bold red]{problems} problems[/]"
     console.print(f"{len(checks)} checks: {verdict}")
     return problems
@@ -57,7 +62,18 @@ def _checks(connection: Connection) -> list[tuple[str, str, Run]]:
             "every night, computed again from its postings and terms, comes out the same, hash for hash",
             lambda connection: list(nights.recomputed(connection)),
         ),
+        (
+            verify_seals.SEALS_HOLD,
+            verify_seals.SEALS_SAY,
+            lambda connection: list(verify_seals.seal_problems(connection)),
+        ),
     ]
+
+
+def _unsealed(windows: Sequence[int]) -> str:
+    """What is not under any seal. It is no fault: a night may go on without the network's key."""
+    which = f"window {windows[0]}" if len(windows) == 1 else f"windows {windows[0]} to {windows[-1]}"
+    return f"{len(windows)} closed without a seal: {which}; set TESSERA_NETWORK_KEY and run `tessera seal`"
 
 
 def _runner(check: ledger.Check) -> Run:

@@ -25,6 +25,8 @@ from api.nightly import write_missing_nights
 from network.errors import NetworkError
 from network.service import Network, make_partitions_ahead, network_now, read_network
 from settlement.errors import SettlementError
+from settlement.seal import Signer
+from settlement.sealing import seal_due
 from settlement.service import clear_due
 
 log = logging.getLogger(__name__)
@@ -32,17 +34,27 @@ log = logging.getLogger(__name__)
 NUDGE_SECONDS = 60
 """A cut-off that was missed is noticed within this time."""
 
+FindSigner = Callable[[], Signer | None]
+"""Reads the network's key anew at each nudge, so that it can be replaced; None where there is none to use."""
 Stop = SimpleQueue[None]
 """Whatever is put here ends the worker. A queue, because a signal handler may put to it at any moment."""
 
 
-def run_worker(database: Engine, statements: Path, *, stop: Stop | None = None) -> None:
+def no_signer() -> Signer | None:
+    """No network key: nights are settled, and not sealed."""
+    return None
+
+
+def run_worker(
+    database: Engine, statements: Path, *, stop: Stop | None = None, find_signer: FindSigner = no_signer
+) -> None:
     """Work until SIGTERM or SIGINT, or until something is put on `stop`; the night under way is finished.
 
     Args:
         database: Where the ledger is.
         statements: Folder that gets each night's statements and the operator's report.
         stop: Ends the work, for tests.
+        find_signer: Gives the network's key.
 
     Raises:
         NotReady: the database holds no network.
@@ -55,7 +67,7 @@ def run_worker(database: Engine, statements: Path, *, stop: Stop | None = None) 
     scheduler.add_job(
         nudge,
         _trigger(network),
-        args=(database, statements, ending.is_set),
+        args=(database, statements, ending.is_set, find_signer),
         next_run_time=datetime.now(UTC),  # noqa: TID251  # a composition root; the scheduler's own clock
         coalesce=True,
         max_instances=1,
@@ -73,12 +85,41 @@ def run_worker(database: Engine, statements: Path, *, stop: Stop | None = None) 
     log.info("the worker has ended")
 
 
-def nudge(database: Engine, statements: Path, stop: Callable[[], bool] = lambda: False) -> None:
-    """Make the partitions to come, settle what is due, write its files; what fails is tried again."""
+def nudge(
+    database: Engine,
+    statements: Path,
+    stop: Callable[[], bool] = lambda: False,
+    find_signer: FindSigner = no_signer,
+) -> None:
+    """Make the partitions to come, settle and seal what is due, write files; what fails is tried again."""
     try:
         make_partitions_ahead(database)
     except (NetworkError, SQLAlchemyError):
         log.exception("partitions were not made; the next try is in %s seconds", NUDGE_SECONDS)
+    _settle(database, stop)
+    sealed = _seal(database, stop, find_signer)
+    for folder in write_missing_nights(database, statements, stop, anew=sealed):
+        log.info("statements written: %s", folder)
+
+
+def _seal(database: Engine, stop: Callable[[], bool], find_signer: FindSigner) -> list[int]:
+    """Seal what is settled, and say which windows: their statements show it. A night never waits for this."""
+    signer = find_signer()
+    if signer is None:
+        return []
+    try:
+        with database.connect() as connection:
+            now = network_now(connection)
+        seals = seal_due(database, signer, now, stop=stop)
+    except (NetworkError, SettlementError, SQLAlchemyError):
+        log.exception("a window was not sealed; the next try is in %s seconds", NUDGE_SECONDS)
+        return []
+    for seal in seals:
+        log.info("sealed window %s: %s postings, root %s", seal.window_id, seal.tree_size, seal.root.hex())
+    return [seal.window_id for seal in seals]
+
+
+def _settle(database: Engine, stop: Callable[[], bool]) -> None:
     try:
         with database.connect() as connection:
             now = network_now(connection)
@@ -94,8 +135,6 @@ def nudge(database: Engine, statements: Path, stop: Callable[[], bool] = lambda:
             night.currency,
             night.hashes["netted"].hex(),
         )
-    for folder in write_missing_nights(database, statements, stop):
-        log.info("statements written: %s", folder)
 
 
 def next_nudges(network: Network, after: datetime, count: int) -> list[datetime]:

@@ -9,6 +9,10 @@ class SettingsError(ConfigError):
     """A setting cannot be used as it stands."""
 
 
+class KeyFileError(ConfigError):
+    """The network's key cannot be read or made."""
+
+
 class DatabaseError(ConfigError):
     """The database cannot be reached or used."""
 

@@ -32,6 +32,9 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
+    network_key: Path | None = None
+    """File of the network's private key, by which windows are sealed; `tessera keys` makes it. Unset: the
+    nights are settled all the same, and not sealed."""
     authority: str | None = None
     """Host and port as partners address and sign them, where that is not host:port (behind a proxy, say)."""
 

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Date,
     DateTime,
     Integer,
+    LargeBinary,
     Numeric,
     SmallInteger,
     Table,
@@ -84,6 +85,11 @@ def texts(values: Iterable[str | None]) -> str:
     return "{" + ",".join("NULL" if value is None else _quoted(value) for value in values) + "}"
 
 
+def binaries(values: Iterable[bytes | None]) -> str:
+    """An array literal of bytes."""
+    return "{" + ",".join("NULL" if value is None else f'"\\\\x{value.hex()}"' for value in values) + "}"
+
+
 def _quoted(value: str) -> str:
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
@@ -97,6 +103,7 @@ _LITERALS: Mapping[type, Callable[[Iterable[Any]], str]] = {
     DateTime: dates,
     Numeric: decimals,
     Text: texts,
+    LargeBinary: binaries,
 }
 
 

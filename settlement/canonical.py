@@ -35,6 +35,20 @@ def canonical(step: Step, window_id: int, revision: int, **tables: Iterable[msgs
     return f'{{"run":{head},"tables":{{{",".join(parts)}}}}}'.encode()
 
 
+def canonical_json(value: object) -> bytes:
+    """One JSON value as the bytes that are hashed or signed, UTF-8.
+
+    Raises:
+        UnicodeEncodeError: a text is half of a character.
+    """
+    return _text(value).encode()
+
+
+def instant_text(at: datetime) -> str:
+    """An instant as canonical bytes show it: UTC, to the microsecond."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
 def _text(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
@@ -47,7 +61,7 @@ def _value(value: object) -> object:
     if isinstance(value, Decimal):
         return fixed_scale(value, SCALE)
     if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat(timespec="microseconds")
+        return instant_text(value)
     if isinstance(value, date):
         return value.isoformat()
     return value

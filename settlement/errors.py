@@ -23,3 +23,15 @@ class CurrencyMixed(SettlementError):
 
 class PositionsNotZero(SettlementError):
     """The positions of a night do not sum to zero: money would appear or vanish. Nothing was written."""
+
+
+class NotSealed(SettlementError):
+    """A proof was asked for before the window was sealed."""
+
+
+class NothingToProve(SettlementError):
+    """A proof was asked for of an entry that is not there, or moved no points."""
+
+
+class SealBroken(SettlementError):
+    """What is in the database is not what was sealed: no proof is given on it."""

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    Uuid,
 )
 
 metadata = MetaData()
@@ -123,3 +124,49 @@ net_position = Table(
 `fee_base` and `vat_base` are the unrounded fee and VAT of this window; what is charged is the rounded
 month to date less what was charged before.
 """
+
+network_key = Table(
+    "network_key",
+    metadata,
+    Column("key_id", Text, primary_key=True),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("added_at", DateTime(timezone=True), nullable=False),
+    CheckConstraint("octet_length(public_key) = 32", name="network_key_32_bytes"),
+)
+"""Public halves of the keys that the network has sealed with; they stay, so that old seals can be checked."""
+
+window_seal = Table(
+    "window_seal",
+    metadata,
+    Column("window_id", Integer, primary_key=True, autoincrement=False),
+    Column("tree_size", BigInteger, nullable=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("previous_hash", LargeBinary, nullable=False),
+    Column("seal_hash", LargeBinary, nullable=False),
+    Column("signed_at", DateTime(timezone=True), nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    ForeignKeyConstraint(["key_id"], ["network_key.key_id"]),
+    CheckConstraint("tree_size >= 0", name="window_seal_size"),
+    CheckConstraint(
+        "octet_length(root) = 32 AND octet_length(previous_hash) = 32 AND octet_length(seal_hash) = 32"
+        " AND octet_length(signature) = 64",
+        name="window_seal_lengths",
+    ),
+)
+"""What the network signed about a closed window: the Merkle root over its postings, and the seal before."""
+
+window_seal_block = Table(
+    "window_seal_block",
+    metadata,
+    Column("window_id", Integer, nullable=False),
+    Column("block", Integer, nullable=False),
+    Column("first_member", BigInteger, nullable=False),
+    Column("first_entry", Uuid, nullable=False),
+    Column("first_line", SmallInteger, nullable=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("marks", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("window_id", "block"),
+)
+"""The seal's tree at the height of blocks (settlement.leaves): where each begins, its root, and of each leaf
+hash the first four bytes. A proof reads one block instead of a window, and a changed posting has a name."""

@@ -21,6 +21,7 @@ from settlement.errors import SettlementError
 from settlement.model import Before, Charge, Output, Position, Step, Transactions
 from settlement.money import ZERO, exactly, minor_digits
 from settlement.positions import charges, net_positions, terms_in_force
+from settlement.verify_seals import seal_problems
 
 HASHES_HOLD = "hashes_hold"
 OBLIGATIONS_FOLLOW_TERMS = "obligations_follow_terms"
@@ -41,6 +42,7 @@ def problems(connection: Connection) -> list[Problem]:
     """Run every check of this room."""
     found = [problem for check in checks(connection) for problem in faults(connection, check)]
     found.extend(recomputed(connection))
+    found.extend(seal_problems(connection))
     return found
 
 
@@ -96,6 +98,7 @@ _LAPSES = (
                     l.expires_on, w.window_id, w.lapsed_through)
             FROM clearing_window w JOIN lot l ON l.expires_on < w.lapsed_through
             WHERE w.closed_at IS NULL AND l.remaining > 0
+            ORDER BY 1
         """,
     ),
 )

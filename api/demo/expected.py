@@ -18,12 +18,17 @@ _SATURDAY = 5
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True):
-    """Coupons accepted and refused, points in all, and what each household has left."""
+    """Coupons accepted and refused, points in all, and what each household has left.
+
+    `expired_last`: the part of `expired` that went in the last night. What expires in a night is booked in
+    the window that it opens; the last of these is not settled, and in no report.
+    """
 
     accepted: int
     refused: int
     issued: int
     expired: int
+    expired_last: int = 0
     balances: Mapping[int, int]
 
     @property
@@ -53,7 +58,7 @@ def expect(
     """
     rules = {partner_ids[code]: rule for code, rule in programme.earn.partner.items()}
     lots: dict[int, defaultdict[date, int]] = {one: defaultdict(int) for one in shopping.households}
-    accepted = refused = issued = expired = 0
+    accepted = refused = issued = expired = tonight = 0
     for on in dates:
         for coupon in shopping.days[on].coupons:
             if _take(lots[coupon.household], COUPON_POINTS):
@@ -66,13 +71,15 @@ def expect(
             lots[sale.household][expires_on] += points
             issued += points
         tomorrow = on + timedelta(days=1)
-        if tomorrow.day == 1:  # points expire at the end of a month
-            expired += sum(_expire(one, tomorrow) for one in lots.values())
+        # points expire at the end of a month
+        tonight = sum(_expire(one, tomorrow) for one in lots.values()) if tomorrow.day == 1 else 0
+        expired += tonight
     return Expected(
         accepted=accepted,
         refused=refused,
         issued=issued,
         expired=expired,
+        expired_last=tonight,
         balances={household: sum(one.values()) for household, one in lots.items()},
     )
 

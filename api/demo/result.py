@@ -9,6 +9,7 @@ from datetime import date
 from decimal import Decimal
 
 import msgspec
+from rich.box import SIMPLE_HEAVY
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection, text
@@ -127,8 +128,12 @@ def read_outcome(
             Control("points issued", expected.issued, _sum(period, "issued")),
             Control("points redeemed", expected.redeemed, _sum(period, "redeemed")),
             Control("points accepted", expected.redeemed, _sum(period, "accepted")),
-            Control("points expired", expected.expired, _sum(period, "lapsed")),
-            Control("points outstanding", expected.outstanding, _sum(period, "outstanding")),
+            Control("points expired", expected.expired - expected.expired_last, _sum(period, "lapsed")),
+            Control(
+                "points outstanding",
+                expected.outstanding + expected.expired_last,
+                _sum(period, "outstanding"),
+            ),
         ],
         pool_holds=period.pool_holds,
         pool_must_hold=period.pool_must_hold,
@@ -214,9 +219,12 @@ def print_partners(console: Console, period: Period) -> None:
         title_justify="left",
         title_style="bold",
         show_footer=True,
+        box=SIMPLE_HEAVY,
+        collapse_padding=True,
+        pad_edge=False,  # so that a year fits a terminal of 80 columns
     )
     counts = {"issued": "issued", "redeemed": "redeemed", "expired": "lapsed", "accepted": "accepted"}
-    amounts = {"fees": "fees_minor", "net position": "net_minor"}
+    amounts = {"fees": "fees_minor", "net": "net_minor"}
     table.add_column("partner", "all")
     for heading, name in counts.items():
         table.add_column(heading, shown(_sum(period, name)), justify="right")

@@ -26,12 +26,15 @@ from api.demo.setup import FOUNDED_AT, SCHEMA, alone, found_network, make_fresh_
 from api.nightly import write_night
 from api.verification import verify_ledger
 from config.database import acting_as, open_database
+from config.network_key import load_or_make_network_key
 from config.roles import application_role, reader_role
 from config.settings import PROJECT, Settings
 from network.programme.spec import read_programme
 from network.service import set_clock
 from settlement.reports.network import write_network_report
 from settlement.reports.show import money
+from settlement.seal import Signer
+from settlement.sealing import seal_due
 from settlement.service import clear
 
 _NETWORK_FILE = PROJECT / "config" / "networks" / "demo.toml"
@@ -114,7 +117,7 @@ def run_on(database: Engine, settings: Settings, demo: Demo, console: Console) -
             acting_as(database, application, settings) as own,
             running_server(_environment(settings), demo.out / "server.log") as server,
         ):
-            nights = Nights(own, demo.out / "statements")
+            nights = Nights(own, demo.out / "statements", _signer(settings))
             console.print(f"The API server answers at {server.base_url}; replaying {len(demo.dates)} days.")
             keys = {one.partner_id: (one.key_id, one.private_key) for one in signers.values()}
             with (
@@ -128,6 +131,12 @@ def run_on(database: Engine, settings: Settings, demo: Demo, console: Console) -
             status = show_result(demo, own, expected, replay.refusals, console)
     console.print(f"took {(_now() - started).seconds} s", highlight=False)
     return status
+
+
+def _signer(settings: Settings) -> Signer:
+    """The network's key; the demo makes one of its own where none is named."""
+    path = settings.network_key or settings.data_folder / "demo-network-key.pem"
+    return Signer(load_or_make_network_key(path))
 
 
 def _environment(settings: Settings) -> dict[str, str]:
@@ -187,6 +196,12 @@ def show_result(
     problems = verify_ledger(database, console)
     print_controls(console, "The ledger beside the purchases", ("expected", "ledger"), outcome.controls)
     print_partners(console, period)
+    if expected.expired_last:
+        console.print(
+            f"{expected.expired_last:,} points expired in the last night: the next one settles them, and "
+            "partners' figures and report have them as outstanding",
+            highlight=False,
+        )
     for code, count in outcome.refused.items():
         console.print(f"refused as {code}: {count:,}", highlight=False)
     console.print(
@@ -207,21 +222,23 @@ def show_result(
 
 
 class Nights:
-    """Ends business dates: sets the clock, clears, and writes the night's papers."""
+    """Ends business dates: sets the clock, clears, seals, and writes the night's papers."""
 
-    def __init__(self, database: Engine, directory: Path) -> None:
+    def __init__(self, database: Engine, directory: Path, signer: Signer) -> None:
         self._database = database
         self._directory = directory
+        self._signer = signer
 
     def open(self, on: date) -> None:
         """Put the clock at the day's last second: whatever the tills report has happened by then."""
         self._set_clock(datetime.combine(on, time(23, 59, 59), tzinfo=UTC))
 
     def end(self, on: date) -> None:
-        """Put the clock at midnight, clear the date and write its statements."""
+        """Put the clock at midnight, clear and seal the date, and write its statements."""
         midnight = datetime.combine(on + timedelta(days=1), time(), tzinfo=UTC)
         self._set_clock(midnight)
         night = clear(self._database, on, at=midnight)
+        seal_due(self._database, self._signer, midnight)
         write_night(self._database, night.window_id, self._directory)
 
     def _set_clock(self, at: datetime) -> None:

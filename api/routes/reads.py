@@ -20,6 +20,8 @@ from network.identity import is_card_number
 from network.model import Entry
 from network.service import network_now, window_id_of
 from network.store import load_enrolled, load_entries, read_entry
+from settlement.errors import NotSealed
+from settlement.sealing import read_proof
 
 router = APIRouter(prefix="/v1", tags=["Look up"])
 
@@ -140,6 +142,24 @@ def entry(entry: str, request: Request) -> Response:
         if recorded is None or recorded.entry.partner_id != partner_of(request):
             raise ProblemError("entry_unknown")
         return _json(_shown(connection, [recorded.entry])[0])
+
+
+@router.get("/entries/{entry}/proof", **read_docs("Proof", 409))
+def proof(entry: str, request: Request) -> Response:
+    """The proof that one of your entries is under its window's seal; `tessera proof check` reads it."""
+    entry_id = ids.read("ent", entry)
+    if entry_id is None:
+        raise ProblemError("entry_unknown")
+    with service_of(request).database.connect() as connection:
+        recorded = load_entries(connection, [entry_id]).get(entry_id)
+        if recorded is None or recorded.entry.partner_id != partner_of(request):
+            raise ProblemError("entry_unknown")
+        if not recorded.postings:
+            raise ProblemError("entry_moves_no_points")
+        try:
+            return _json(read_proof(connection, entry_id))
+        except NotSealed as error:
+            raise ProblemError("not_sealed_yet", str(error)) from error
 
 
 @router.get("/entries", **read_docs("EntryPage"))

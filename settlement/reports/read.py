@@ -47,7 +47,7 @@ EVENTS = {
 
 
 class Night(msgspec.Struct, frozen=True, kw_only=True):
-    """A cleared window: which one, of which network, in which currency."""
+    """A cleared window: which one, of which network, in which currency; and its seal, where it has one."""
 
     window_id: int
     business_date: date
@@ -57,6 +57,9 @@ class Night(msgspec.Struct, frozen=True, kw_only=True):
     closed_at: datetime
     network: str
     currency: str
+    sealed_postings: int | None
+    root: bytes | None
+    key_id: str | None
 
     def major(self, minor: int) -> Decimal:
         """Minor units of the night's currency as an exact amount."""
@@ -66,8 +69,9 @@ class Night(msgspec.Struct, frozen=True, kw_only=True):
 _NIGHT = text(
     """
     SELECT w.window_id, w.business_date, r.revision, r.state, w.opened_at, w.closed_at, n.name AS network,
-        n.currency
-    FROM clearing_window w JOIN settlement_run r USING (window_id), network n
+        n.currency, s.tree_size AS sealed_postings, s.root, s.key_id
+    FROM clearing_window w JOIN settlement_run r USING (window_id) LEFT JOIN window_seal s USING (window_id),
+        network n
     WHERE w.window_id = :window_id AND w.closed_at IS NOT NULL ORDER BY r.revision DESC LIMIT 1
     """
 )

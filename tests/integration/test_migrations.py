@@ -157,7 +157,7 @@ def test_migrations_at_once_take_turns(empty_database: URL) -> None:
         assert [thread.result() for thread in threads] == [None] * 3
         assert [process.result().returncode for process in processes] == [0, 0]
     with engine.connect() as connection:
-        assert connection.execute(text("SELECT version_num FROM schema_revision")).all() == [("0004",)]
+        assert connection.execute(text("SELECT count(*) FROM schema_revision")).scalar_one() == 1
     engine.dispose()
 
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from matplotlib.figure import Figure
 from sqlalchemy import Engine, text
 
@@ -32,6 +33,8 @@ from settlement.reports import pictures, write_operator_report, write_statements
 from settlement.reports.errors import FiguresDisagree, NothingToReport
 from settlement.reports.network import write_network_report
 from settlement.reports.show import cents, csv_bytes, money, plain, write_whole
+from settlement.seal import Signer
+from settlement.sealing import seal_due
 from settlement.service import clear, clear_due, close_step, price_step
 from tests import coalition
 from tests.coalition import GROCER, OUTLET, PETROL, burn, enrol, sale, undo
@@ -225,6 +228,23 @@ def test_the_same_night_gives_the_same_bytes(two_nights: Engine, tmp_path: Path)
             write_network_report(connection, FIRST, SECOND, tmp_path / folder / "report.html")
         pages.append((night.read_bytes(), (tmp_path / folder / "report.html").read_bytes()))
     assert pages[0] == pages[1]
+
+
+def test_statements_show_the_seal_and_how_to_get_proofs(two_nights: Engine, tmp_path: Path) -> None:
+    """Not sealed yet, then root, size and key of the seal; the CSV files are the same before and after."""
+    before = statements(two_nights, FIRST, tmp_path)
+    assert "Not sealed yet." in before["grocer.html"].decode()
+    signer = Signer(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
+    first, _ = seal_due(two_nights, signer, CLOSE_SECOND)
+    after = statements(two_nights, FIRST, tmp_path)
+    page = " ".join(after["grocer.html"].decode().split())
+    assert "Not sealed yet." not in page
+    assert "Sealed: 3 postings of the network under the root" in page
+    assert f"<code>{first.root.hex()}</code>, signed with the key {signer.key_id}" in page
+    assert "<code>GET /v1/entries/{id}/proof</code>; <code>tessera proof check FILE</code>" in page
+    assert {name: text for name, text in before.items() if name.endswith(".csv")} == {
+        name: text for name, text in after.items() if name.endswith(".csv")
+    }
 
 
 def test_pages_escape_what_they_show(two_nights: Engine, tmp_path: Path) -> None:

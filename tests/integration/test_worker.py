@@ -14,12 +14,15 @@ from queue import SimpleQueue
 from zoneinfo import ZoneInfo
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Engine, text
 
 from api.nightly import write_missing_nights
 from api.worker import next_nudges, nudge, run_worker
 from network.errors import NotReady
 from network.service import Network, network_now, set_clock
+from settlement.seal import Signer
+from settlement.sealing import load_seals
 from settlement.service import clear_due
 from tests.coalition import START, new_card, run, sale, set_up
 from tests.conftest import as_owner
@@ -167,6 +170,29 @@ def test_a_nudge_that_fails_is_logged_and_the_next_one_works(
         connection.execute(text("UPDATE network SET currency = 'USD'"))
     nudge(database, tmp_path)
     assert settled(database) == [20170501]
+
+
+def test_a_nudge_seals_what_is_settled_with_the_key_there_is(database: Engine, tmp_path: Path) -> None:
+    """Without a key the night is settled all the same; with one, the next nudge seals both nights.
+
+    The statements of both, the one that was there already among them, then show their seals.
+    """
+    business_until(database, START + timedelta(days=1))
+    nudge(database, tmp_path)
+    assert settled(database) == [20170501]
+    assert "Not sealed yet." in (tmp_path / "2017-05-01" / "grocer.html").read_text()
+    with database.begin() as connection:
+        set_clock(connection, START + timedelta(days=2))
+    signer = Signer(Ed25519PrivateKey.generate())
+    nudge(database, tmp_path, find_signer=lambda: signer)
+    with database.connect() as connection:
+        seals = load_seals(connection)
+    assert [(seal.window_id, seal.tree_size, seal.key_id) for seal in seals] == [
+        (20170501, 1, signer.key_id),
+        (20170502, 0, signer.key_id),
+    ]
+    for day, seal in zip(("2017-05-01", "2017-05-02"), seals, strict=True):
+        assert seal.root.hex() in (tmp_path / day / "grocer.html").read_text()
 
 
 def test_a_nudge_makes_the_partitions_that_will_be_needed(database: Engine, tmp_path: Path) -> None:

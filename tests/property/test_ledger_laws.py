@@ -1,8 +1,8 @@
-"""Laws of the ledger under any sequence of commands, against a model that shares no code with it."""
+"""A batch of n is n batches of one. All other laws: test_ledger_machine."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from itertools import pairwise
 from uuid import UUID
 
@@ -23,7 +23,6 @@ from network.model import (
     Minted,
     Moment,
     Posting,
-    Rejected,
 )
 from network.model import CardState as Card
 from network.rules import Folded
@@ -45,7 +44,6 @@ from tests.coalition import (
 
 PARTNERS = st.sampled_from([GROCER, PETROL, HOTEL, BANK])
 CARDS = {6330000000000000 + n: n for n in (1, 2, 3)}
-DAYS = st.integers(0, 150)
 
 
 @dataclass(frozen=True)
@@ -88,10 +86,6 @@ class Model:
             lots[p.issuer_id, p.issuer_terms, p.spendable_on, p.expires_on] += sign * p.points
         return dict(lots)
 
-    def live(self, member: int) -> int:
-        """What a member can spend."""
-        return sum(points for key, points in self.lots(member).items() if key[3] >= self.today)
-
     def state(self) -> LedgerState:
         """What the rules would be shown."""
         return LedgerState(
@@ -123,56 +117,6 @@ class Model:
         if step.kind == "burn" or not self.decided:
             return burn(card, step.number + 1, f"r{number}", partner_id=step.partner_id, at=at), minted
         return undo(self.decided[step.number % len(self.decided)].entry, f"r{number}", at=at), minted
-
-
-@given(days=st.lists(st.tuples(DAYS, STEPS), min_size=1, max_size=4))
-def test_what_is_said_is_what_a_replay_of_the_postings_says(days: list[tuple[int, list[Step]]]) -> None:
-    """After every command: no lot below zero, and the balance it answers is the model's count."""
-    model, number = Model(date(2017, 1, 15)), 0
-    for later, steps in days:
-        model.today += timedelta(days=later)
-        for step in steps:
-            number += 1
-            before = model.live(step.member)
-            command, minted = model.command(step, number)
-            [outcome] = decide_batch(Folded(model.state()), [(command, minted)], rules())
-            if isinstance(outcome, Rejected):
-                if step.kind == "burn":
-                    assert before < step.number + 1
-                continue
-            model.decided.append(outcome)
-            member = outcome.entry.member_id
-            assert min(model.lots(member).values(), default=0) >= 0
-            assert outcome.entry.balance_after == model.live(member)
-            moved = [p.points if p.credit is AccountKind.MEMBER else -p.points for p in outcome.postings]
-            assert outcome.entry.points == sum(moved)
-
-
-@given(days=st.lists(st.tuples(DAYS, STEPS), min_size=1, max_size=3))
-def test_every_issuers_points_are_somewhere(days: list[tuple[int, list[Step]]]) -> None:
-    """Per issuer and terms: issued less reversed is redeemed less returned, and what is outstanding."""
-    model, number = Model(date(2017, 1, 15)), 0
-    for later, steps in days:
-        model.today += timedelta(days=later)
-        for step in steps:
-            number += 1
-            [outcome] = decide_batch(Folded(model.state()), [model.command(step, number)], rules())
-            if isinstance(outcome, Decision):
-                model.decided.append(outcome)
-    issued: dict[tuple[int, int], int] = defaultdict(int)
-    accepted: dict[tuple[int, int], int] = defaultdict(int)
-    outstanding: dict[tuple[int, int], int] = defaultdict(int)
-    for member in CARDS.values():
-        for p in model.postings(member):
-            issuer = (p.issuer_id, p.issuer_terms)
-            issued[issuer] += p.points * ((p.debit is AccountKind.ISSUED) - (p.credit is AccountKind.ISSUED))
-            accepted[issuer] += p.points * (
-                (p.credit is AccountKind.ACCEPTED) - (p.debit is AccountKind.ACCEPTED)
-            )
-        for (issuer_id, version, _, _), points in model.lots(member).items():
-            outstanding[issuer_id, version] += points
-    for issuer, points in issued.items():
-        assert points == accepted[issuer] + outstanding[issuer]
 
 
 @given(first=STEPS, batch=STEPS)

@@ -305,6 +305,8 @@ def test_points_expire_at_the_month_end_and_the_oldest_are_spent_first() -> None
     ]
     found = expected(bought(*days))
     assert (found.accepted, found.expired, found.outstanding) == (1, 50, 100)
+    assert found.expired_last == 0
+    assert (expected(bought(*days[:3])).expired, expected(bought(*days[:3])).expired_last) == (50, 50)
     assert expected(bought(*days[:2])).expired == 0
     late = [*days[:2], (date(2017, 5, 31), [], []), (date(2017, 6, 1), [], [7])]
     assert (expected(bought(*late)).refused, expected(bought(*late)).expired) == (1, 250)

@@ -12,7 +12,17 @@ from config.settings import PROJECT, load_settings
 @pytest.fixture(autouse=True)
 def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test starts from an environment without variables of ours."""
-    ours = ("DATABASE_URL", "SCHEMA", "HOME", "LOG_LEVEL", "HOST", "PORT", "LOCK_TIMEOUT_MS", "STATEMENTS")
+    ours = (
+        "DATABASE_URL",
+        "SCHEMA",
+        "HOME",
+        "LOG_LEVEL",
+        "HOST",
+        "PORT",
+        "LOCK_TIMEOUT_MS",
+        "STATEMENTS",
+        "NETWORK_KEY",
+    )
     for name in ours:
         monkeypatch.delenv(f"TESSERA_{name}", raising=False)
 

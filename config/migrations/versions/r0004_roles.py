@@ -1,7 +1,7 @@
 """Roles: what the application may, table by table; partitions made on its behalf; no table is ever emptied.
 
 Revision ID: 0004
-Revises: 0002
+Revises: 0003
 """
 
 from alembic import op
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from config.roles import application_role, ensure_roles, grant_to_application, reader_role
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 

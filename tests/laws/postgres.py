@@ -1,0 +1,169 @@
+"""The ledger as it is: `network.batch.execute`, the nights and `verify` on a PostgreSQL of its own."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Engine, text
+
+from config.database import make_engine
+from network import batch, store
+from network.model import Command, Reply
+from network.service import (
+    Network,
+    apply_programme,
+    close_window,
+    create_network,
+    lapse_expired,
+    load_rules,
+    open_first_window,
+    set_clock,
+)
+from network.verify import CHECKS, faults
+from partners.store import add_outlets, add_participants, add_terms
+from settlement import verify as nights
+from settlement.service import clear_due
+from tests.conftest import SCHEMA, Run, database_on
+from tests.laws.book import Answer, Book
+from tests.laws.words import entry_of, move_of, participants, programme_source, terms
+from tests.laws.world import CURRENCY, OUTLET
+
+_PEOPLE = {"prepared_by": "maker", "activated_by": "checker"}
+
+
+class Postgres:
+    """A database of its own, copied from the run's template."""
+
+    def __init__(self, book: Book, run: Run) -> None:
+        self._book = book
+        self._stack = ExitStack()
+        url = self._stack.enter_context(database_on(run, template=run.template))
+        self.database: Engine = make_engine(url, schema=SCHEMA)
+        self._stack.callback(self.database.dispose)
+        world = book.world
+        with self.database.begin() as connection:
+            network = Network(
+                name="laws", time_zone=world.zone, cut_off=world.cut_off, currency=CURRENCY, clock=book.now
+            )
+            create_network(connection, network)
+            add_participants(connection, participants(world))
+            add_outlets(connection, [(number, OUTLET, "Main outlet") for number in world.partners])
+            open_first_window(connection, book.window, book.now)
+        self._terms: dict[int, int] = {}
+        self._programmes = 0
+        self.world_changed()
+
+    # ---- what the operator does ----
+
+    def world_changed(self) -> None:
+        """Write what is new of terms, programmes and partners' states, and read the rules."""
+        world = self._book.world
+        versions = [
+            one
+            for number, partner in world.partners.items()
+            for one in terms(number, partner)
+            if one.terms_version > self._terms.get(number, 0)
+        ]
+        with self.database.begin() as connection:
+            if versions:
+                add_terms(connection, versions, **_PEOPLE)
+            self._terms.update({one.partner_id: one.terms_version for one in versions})
+            for scheme in world.schemes[self._programmes :]:
+                source = programme_source(scheme, world)
+                apply_programme(connection, source, at=self._book.now, applied_by="checker")
+            self._programmes = len(world.schemes)
+            for number, partner in world.partners.items():
+                connection.execute(
+                    text("UPDATE partner SET status = :status WHERE partner_id = :number"),
+                    {"status": partner.status, "number": number},
+                )
+            self._rules = load_rules(connection)
+
+    def block(self, card: int, *, blocked: bool) -> None:
+        """Block a card, or let it be used again."""
+        with self.database.begin() as connection:
+            connection.execute(
+                text("UPDATE card SET status = :status WHERE card_number = :card"),
+                {"status": "blocked" if blocked else "active", "card": card},
+            )
+
+    def set_clock(self) -> None:
+        """Put the clock where the model's is."""
+        with self.database.begin() as connection:
+            set_clock(connection, self._book.now)
+
+    # ---- batches and nights ----
+
+    def execute(self, commands: Sequence[Command]) -> list[Reply]:
+        """Carry out a batch of commands."""
+        return batch.execute(self.database, commands, self._rules)
+
+    def close(self) -> None:
+        """Close the open window, which the model has not closed yet."""
+        with self.database.begin() as connection:
+            close_window(connection, self._book.window, self._book.now)
+
+    def sweep(self, on: date) -> tuple[int, int]:
+        """Let dead lots lapse."""
+        lapsed = lapse_expired(self.database, on, self._book.world.schemes[-1].version)
+        return (lapsed.members, lapsed.points)
+
+    def settle(self, nights: int) -> None:
+        """Close, sweep, price and net what is over, at most so many nights."""
+        clear_due(self.database, self._book.now, stop=_after(nights))
+
+    # ---- looking ----
+
+    def standing(self) -> dict[str, Any]:
+        """How everything stands, as the model says it."""
+        with self.database.connect() as connection:
+            lots = connection.execute(
+                text(
+                    "SELECT member_id, issuer_id, terms_version, spendable_on, expires_on, remaining"
+                    " FROM lot WHERE remaining <> 0"
+                )
+            ).all()
+            balances = connection.execute(text("SELECT member_id, balance FROM account")).all()
+            holds = connection.execute(
+                text("SELECT entry_id, points, captured, returned, lapses_at FROM hold")
+            ).all()
+        return {
+            "lots": {tuple(row[:5]): row[5] for row in lots},
+            "balances": {row[0]: row[1] for row in balances},
+            "holds": {row[0]: tuple(row[1:]) for row in holds},
+        }
+
+    def entries(self) -> list[tuple[Answer, list[tuple[Any, ...]]]]:
+        """Every entry with its moves, as the database has them."""
+        with self.database.connect() as connection:
+            rows = connection.execute(text("SELECT * FROM entry")).mappings().all()
+            lines = connection.execute(text("SELECT * FROM posting ORDER BY entry_id, line")).mappings().all()
+        moves: dict[Any, list[tuple[Any, ...]]] = {}
+        for row in lines:
+            moves.setdefault(row["entry_id"], []).append(move_of(store._posting(row)))
+        return [(entry_of(store.read_entry(row)), moves.pop(row["entry_id"], [])) for row in rows]
+
+    def problems(self) -> list[str]:
+        """What `tessera verify` would find."""
+        with self.database.connect() as connection:
+            found = [problem for check in CHECKS for problem in faults(connection, check)]
+            closed, settled = connection.execute(
+                text(
+                    "SELECT (SELECT count(*) FROM clearing_window WHERE closed_at IS NOT NULL),"
+                    " (SELECT count(*) FROM settlement_run WHERE state = 'netted')"
+                )
+            ).one()
+            if closed == settled:  # else a night is known to be missing
+                found += nights.problems(connection)
+        return [f"{problem.check}: {problem.where}: {problem.detail}" for problem in found]
+
+    def dispose(self) -> None:
+        """Drop the database."""
+        self._stack.close()
+
+
+def _after(times: int) -> Callable[[], bool]:
+    """False so many times, then true."""
+    left: Iterator[bool] = iter([False] * times)
+    return lambda: next(left, True)

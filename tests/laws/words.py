@@ -1,0 +1,114 @@
+"""Between the model's plain values and the network's: commands in, replies, entries and postings out."""
+
+from decimal import Decimal
+from typing import Any, get_args
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from network.model import Command, Entry, Posting, Rejected, Reply
+from network.programme.compiled import Programme, compile_programme
+from network.programme.spec import read_programme
+from network.rules import Rules
+from partners.model import OPERATOR_ID, POOL_ID, Directory, Participant, Terms
+from tests.laws.book import Answer, Ask
+from tests.laws.world import CURRENCY, OUTLET, Partner, Scheme, World
+
+COMMANDS = {str(command.__struct_config__.tag): command for command in get_args(Command)}
+"""Every kind of command there is, by its name."""
+
+
+def command_of(ask: Ask) -> Command:
+    """An ask as the network takes it."""
+    fields = {name: value for name, value in ask.items() if name != "kind"}
+    command: Command = COMMANDS[ask["kind"]](**fields)
+    return command
+
+
+def entry_of(entry: Entry) -> Answer:
+    """An entry as the model would say it."""
+    return {**msgspec.structs.asdict(entry), "kind": entry.kind.name}
+
+
+def answer_of(reply: Reply) -> Answer:
+    """A reply as the model would say it."""
+    if isinstance(reply.outcome, Rejected):
+        return {"refused": reply.outcome.reason}
+    return entry_of(reply.outcome)
+
+
+def move_of(posting: Posting) -> tuple[Any, ...]:
+    """A posting as the model notes its moves."""
+    lot = (posting.issuer_id, posting.issuer_terms, posting.spendable_on, posting.expires_on)
+    acceptor = (posting.acceptor_id, posting.acceptor_terms)
+    accounts = (posting.debit.name, posting.credit.name)
+    windows = (posting.window_id, posting.reversed_window_id)
+    return (posting.line, *accounts, posting.points, *lot, *acceptor, *windows)
+
+
+# ---- a world as the network has it ----
+
+
+def participants(world: World) -> list[Participant]:
+    """The operator, the pool, and the world's partners."""
+    return [
+        Participant(partner_id=OPERATOR_ID, code="operator", name="Network operator", kind="operator"),
+        Participant(partner_id=POOL_ID, code="pool", name="Pool", kind="pool"),
+        *(
+            Participant(partner_id=n, code=p.code, name=f"The {p.code}", status=_status(p))
+            for n, p in world.partners.items()
+        ),
+    ]
+
+
+def _status(partner: Partner) -> Any:
+    return partner.status
+
+
+def terms(partner_id: int, partner: Partner) -> list[Terms]:
+    """A partner's versions; prices differ, so that a wrong version is a wrong amount."""
+    return [
+        Terms(
+            partner_id=partner_id,
+            terms_version=version,
+            effective_on=since,
+            currency=CURRENCY,
+            funding_share=Decimal(partner.funding_share),
+            issue_price=Decimal("0.0100") + Decimal(version) / 10_000,
+            reimbursement_rate=Decimal("0.0080") + Decimal(version) / 20_000,
+            fee_per_transaction=Decimal("0.0150"),
+            vat_bps=2000,
+        )
+        for version, since in partner.terms
+    ]
+
+
+def programme_source(scheme: Scheme, world: World) -> str:
+    """A version of the programme as its file says it."""
+    lines = ['name = "laws"']
+    for partner_id, earn in scheme.earn.items():
+        lines.append(f"[earn.partner.{world.partners[partner_id].code}]")
+        lines += [f"{name} = {value}" for name, value in vars(earn).items()]
+    lines += ["[earn.default]", "[expiry]", f"months = {scheme.months}", f"grace_days = {scheme.grace_days}"]
+    lines += ["[returns]", f'clawback = "{scheme.clawback}"']
+    return "\n".join(lines)
+
+
+def rules_of(world: World) -> Rules:
+    """The live rules of a world, without a database."""
+    codes = {p.code: number for number, p in world.partners.items()}
+    programmes: dict[int, Programme] = {
+        one.version: compile_programme(read_programme(programme_source(one, world)), one.version, codes)
+        for one in world.schemes
+    }
+    directory = Directory(
+        participants={p.partner_id: p for p in participants(world)},
+        outlets=frozenset((number, OUTLET) for number in world.partners),
+        terms={number: terms(number, p) for number, p in world.partners.items()},
+    )
+    return Rules(
+        directory=directory,
+        programme=programmes[max(programmes)],
+        programmes=programmes,
+        time_zone=ZoneInfo(world.zone),
+    )

@@ -1,0 +1,23 @@
+"""The model that judges the ledger shares no code with it."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+LAWS = Path(__file__).parents[1] / "laws"
+MODEL = ("world", "book", "kinds")
+
+
+@pytest.mark.parametrize("name", MODEL)
+def test_the_model_imports_the_standard_library_and_itself_alone(name: str) -> None:
+    """Every import of the model's modules is of the standard library, or of the model."""
+    imported: set[str] = set()
+    for node in ast.walk(ast.parse((LAWS / f"{name}.py").read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add(node.module or "")
+    allowed = {f"tests.laws.{one}" for one in MODEL}
+    assert {one for one in imported if one.partition(".")[0] not in sys.stdlib_module_names} <= allowed
