@@ -23,6 +23,7 @@ from settlement.sealing import load_seals, seal_due
 from settlement.service import clear_due
 from tests.api.conftest import Till, a_sale
 from tests.coalition import GROCER, HOTEL, START
+from tests.conftest import as_owner
 
 SIGNER = Signer(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
 OVER = START.replace(hour=0) + timedelta(days=1)
@@ -170,7 +171,7 @@ def test_verify_says_what_is_unsealed_and_what_was_changed(
     seal_due(database, SIGNER, OVER)
     assert verify_ledger(database, console) == 0
     assert "without a seal" not in capsys.readouterr().out
-    with database.begin() as connection:
+    with as_owner(database) as connection:
         connection.execute(text("ALTER TABLE entry DISABLE TRIGGER USER"))
         connection.execute(text("UPDATE entry SET balance_after = 51 WHERE points = 50"))
     assert verify_ledger(database, console) == 1

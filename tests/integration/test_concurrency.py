@@ -35,6 +35,7 @@ from tests.coalition import (
     take,
     undo,
 )
+from tests.conftest import as_owner
 
 PARTNERS = (GROCER, PETROL, HOTEL, BANK)
 TILLS = 6
@@ -271,7 +272,7 @@ def wait_until_it_waits(database: Engine, working: threading.Thread) -> None:
         " WHERE datname = current_database() AND wait_event_type = 'Lock')"
     )
     while True:
-        with database.connect() as connection:  # a new one each time: a transaction sees one state of it
+        with as_owner(database) as connection:  # a new one each time: a transaction sees one state of it
             if connection.execute(waiting).scalar_one():
                 return
         working.join(0.01)

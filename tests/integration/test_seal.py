@@ -25,6 +25,7 @@ from settlement.service import clear, clear_due, close_step, price_step
 from settlement.verify_seals import seal_problems
 from tests import coalition
 from tests.coalition import START, burn, new_card, run, sale, undo
+from tests.conftest import as_owner
 from tests.factories import A, B
 from tests.integration import test_night
 from tests.integration.test_night import FIRST, OVER, POOLED_TERMS, Movement, post
@@ -157,7 +158,7 @@ def test_every_column_is_sealed_or_left_out_on_purpose() -> None:
 def test_leaves_are_the_canonical_json_of_the_rows(database: Engine) -> None:
     """What the database writes is, byte for byte, what Python writes; whatever session and currency say."""
     busy(database)
-    with database.begin() as connection:
+    with as_owner(database) as connection:
         tamper(connection, "UPDATE entry SET currency = 'a\"\\é' WHERE kind = 2 AND points = 123")
         connection.execute(text("SET LOCAL TimeZone = 'Asia/Kathmandu'"))
         connection.execute(text("SET LOCAL DateStyle = 'SQL, DMY'"))
@@ -277,7 +278,7 @@ def test_what_cannot_be_proven_is_told(database: Engine) -> None:
         with pytest.raises(NothingToProve, match="moved no points"):
             read_proof(connection, nothing.entry_id)
     seal_due(database, SIGNER, settle(database))
-    with database.begin() as connection:
+    with as_owner(database) as connection:
         assert len(read_proof(connection, sold.entry_id).postings) == 1
         tamper(connection, "UPDATE entry SET amount_minor = 4999 WHERE amount_minor = 5000")
         with pytest.raises(SealBroken, match=r"is not what was sealed: run tessera verify"):
@@ -406,7 +407,7 @@ def test_every_changed_byte_is_found_and_named(database: Engine, fault: str) -> 
     busy(database)
     assert problems(database) == []
     sql, expected = FAULTS[fault]
-    with database.begin() as connection:
+    with as_owner(database) as connection:
         one = show("ent", connection.execute(text(ONE)).scalar_one())
         assert tamper(connection, sql) > 0
     told = problems(database)
@@ -420,7 +421,7 @@ def test_every_changed_byte_is_found_and_named(database: Engine, fault: str) -> 
 def test_a_posting_changed_with_the_block_that_names_it_is_found(database: Engine) -> None:
     """Whoever mends block and root after the change cannot mend the signature: the window is named."""
     busy(database)
-    with database.begin() as connection:
+    with as_owner(database) as connection:
         tamper(connection, A_POSTING.format("points = points + 1"))
         leaves = [leaf_hash(leaf) for leaf in naive_leaves(connection, 20170501)]
         mended = {"root": root_of(leaves), "marks": b"".join(leaf[:4] for leaf in leaves)}
@@ -429,7 +430,7 @@ def test_a_posting_changed_with_the_block_that_names_it_is_found(database: Engin
     [told] = problems(database)
     assert told.where == THE_SEAL
     assert "postings were changed, and the blocks that would name them are gone or changed too" in told.detail
-    with database.begin() as connection:
+    with as_owner(database) as connection:
         root = text("UPDATE window_seal SET root = :root WHERE window_id = 20170501")
         connection.execute(root, {"root": mended["root"]})
     [told] = problems(database)
@@ -440,7 +441,7 @@ def test_a_posting_added_to_an_empty_window_is_found(database: Engine) -> None:
     """A window that was sealed empty stays empty."""
     busy(database)
     seal_due(database, SIGNER, settle(database, 5))
-    with database.begin() as connection:
+    with as_owner(database) as connection:
         tamper(connection, A_POSTING.format("window_id = 20170504"))
     told = problems(database)
     assert [problem.where for problem in told] == [THE_SEAL, "window 20170504, its seal"]
@@ -451,7 +452,7 @@ def test_one_change_among_blocks_blames_that_posting_alone(database: Engine) -> 
     """One posting less in the first block, one changed in the second, one more in the third, of 2,500."""
     many(database, 2_500)
     rows = "(SELECT entry_id FROM posting ORDER BY member_id OFFSET {} LIMIT 1)"
-    with database.begin() as connection:
+    with as_owner(database) as connection:
         ids = [
             show("ent", connection.execute(text(rows.format(place))).scalar_one())
             for place in (7, 1500, 2200)
@@ -487,14 +488,14 @@ def test_seals_and_keys_never_change(database: Engine) -> None:
             f"DELETE FROM {table}",
             f"TRUNCATE {table} CASCADE",
         ):
-            with pytest.raises(IntegrityError, match="never changed"), database.begin() as connection:
+            with pytest.raises(IntegrityError, match="never changed"), as_owner(database) as connection:
                 connection.execute(text(statement))
 
 
 def test_proofs_and_seals_outlive_a_member(database: Engine) -> None:
     """Member, cards and public id are gone, references and outlets blanked: every seal still holds."""
     shown = busy(database)
-    with database.begin() as connection:
+    with as_owner(database) as connection:
         tamper(connection, "UPDATE entry SET reference = 'erased ' || entry_id, outlet_code = NULL")
         for table in ("card", "account", "lot", "member"):
             connection.execute(text(f"DELETE FROM {table} WHERE member_id = 1"))
