@@ -7,6 +7,7 @@ Under pytest-xdist the controller owns server and template, and tells its worker
 
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, make_url, text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from config.cluster import postgres_home
 from config.database import ensure_schema, make_engine, migrate, normalise_url
@@ -60,8 +61,21 @@ def database_on(run: Run, *, template: str | None = None) -> Iterator[URL]:
     try:
         yield run.of(name)
     finally:
-        with admin.connect() as connection:
-            connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+        _drop(admin, name)
+
+
+def _drop(admin: Engine, name: str) -> None:
+    """Drop a database; an autovacuum that is at work in it cannot be ended by us, but is soon over."""
+    for attempt in range(20):
+        try:
+            with admin.connect() as connection:
+                connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+        except DBAPIError:
+            if attempt == 19:
+                raise
+            time.sleep(0.25)
+        else:
+            return
 
 
 @contextmanager
