@@ -173,6 +173,11 @@ class LedgerMachine(RuleBasedStateMachine):
         """Several commands of one member in one batch."""
         self.send([wish._replace(who=who) for wish in wishes])
 
+    @rule(wish=WISHES, sizes=st.lists(st.integers(0, 2999), min_size=2, max_size=3))
+    def same(self, wish: Wish, sizes: list[int]) -> None:
+        """The same kind of command to the same thing, several times in one batch: returns, captures."""
+        self.send([wish._replace(size=size) for size in sizes])
+
     def send(self, wishes: Sequence[Wish]) -> None:
         """Ask, and judge the replies in order."""
         asks: list[Ask] = []

@@ -121,10 +121,10 @@ def _hold(book: Book, wish: Wish, ask: Ask) -> None:
 
 
 def _choose_hold(book: Book, wish: Wish, ask: Ask) -> int:
-    """An open hold if there is one, mostly; what is left in it."""
+    """An open hold if there is one, mostly, or one that ends this instant; what is left in it."""
     holds = list(book.holds.items())
     if wish.size % 5:
-        holds = [(i, h) for i, h in holds if h.parts and h.lapses_at > book.now] or holds
+        holds = [(i, h) for i, h in holds if h.parts and h.lapses_at >= book.now] or holds
     if not holds:
         ask["hold_id"] = UUID(int=wish.size << 41 | 1)
         return 1
@@ -145,9 +145,9 @@ def _void(book: Book, wish: Wish, ask: Ask) -> None:
 def _reverse(book: Book, wish: Wish, ask: Ask) -> None:
     """Of an entry that can be returned, mostly; whole, or in the measure that it has."""
     ids = [i for i in book.entries if i in book.sold or i in book.spent]
-    if not wish.size % 11 or not ids:
+    if not wish.which % 11 or not ids:
         ids = list(book.entries)
-    entry_id = ids[-1 - wish.which % min(len(ids), 7 if wish.size % 4 else 64)]
+    entry_id = ids[-1 - wish.which % min(len(ids), 7 if wish.which < 48 else 64)]
     ask.update(entry_id=entry_id, partner_id=book.entries[entry_id]["partner_id"])
     ask.update(amount_minor=None, points=None)
     if wish.size % 3 == 0:
