@@ -5,6 +5,7 @@ import io
 import os
 import secrets
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 
@@ -71,8 +72,9 @@ def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
 
 def write_whole(path: Path, content: bytes) -> Path:
     """Write a file so that nobody ever sees half of it; one that is right already is left alone."""
-    if path.is_file() and path.read_bytes() == content:
-        return path
+    with suppress(FileNotFoundError):
+        if path.read_bytes() == content:
+            return path
     # a name of this writer's own: two workers may write the same night at once
     part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
