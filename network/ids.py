@@ -56,6 +56,13 @@ def member_of(public: UUID) -> int:
     return public.int & _MEMBER_MASK
 
 
+def sibling(public: UUID, member_id: int) -> UUID:
+    """The id of another member's entry that belongs to an entry: the same but for the member it carries."""
+    if not 0 <= member_id <= _MEMBER_MASK:
+        raise ValueError(f"member number {member_id} does not fit {MEMBER_BITS} bits")
+    return UUID(int=public.int & ~_MEMBER_MASK | member_id)
+
+
 def floor_of(at: datetime) -> UUID:
     """The smallest id of an instant: the bound of a partition."""
     return UUID(int=milliseconds_of(at) << 80)

@@ -13,6 +13,8 @@ import msgspec
 NEVER = date(9999, 12, 31)
 """Expiry of points that never lapse (a NULL in the lot's key would let duplicates in)."""
 
+WITH_ACTIVITY = date(9999, 12, 30)
+"""Expiry of points that live as long as their account is active: `account.active_until` says until when."""
 
 IMMEDIATELY = date(1970, 1, 1)
 """`spendable_on` of points that were never pending, so that they share lots whatever day they came."""
@@ -28,7 +30,8 @@ class AccountKind(IntEnum):
     """The accounts a posting moves points between; kind and the posting's own columns name the owner.
 
     Only MEMBER is materialised (table account). The others are sums over postings: ISSUED and LAPSED per
-    issuer, ACCEPTED per acceptor, HELD per member and hold.
+    issuer, ACCEPTED per acceptor, HELD per member and hold, PENDING per member and accrual, DEFICIT per member
+    and reversal. TRANSIT is between two members' entries of one transaction, and so always back at zero.
     """
 
     MEMBER = 1
@@ -36,6 +39,9 @@ class AccountKind(IntEnum):
     ACCEPTED = 3
     LAPSED = 4
     HELD = 5
+    PENDING = 6
+    DEFICIT = 7
+    TRANSIT = 8
 
 
 class EntryKind(IntEnum):
@@ -50,20 +56,42 @@ class EntryKind(IntEnum):
     CAPTURE = 7
     VOID = 8
     HOLD_LAPSE = 9
+    RELEASE = 10
+    GIFT = 11
+    TRANSFER = 12
+    DONATION = 13
+    POOL_INVITATION = 14
+    POOL_JOIN = 15
+    POOL_LEAVE = 16
+    MERGE = 17
+    UNMERGE = 18
+    ADJUSTMENT = 19
+    TIER = 20
+
+
+UNASKED = frozenset({EntryKind.EXPIRY, EntryKind.HOLD_LAPSE, EntryKind.TRANSFER})
+"""Kinds that no request names: time made them, or another member's entry did (its `parent_id`)."""
 
 
 class Lot(msgspec.Struct, frozen=True):
-    """Points of one member with one issuer, terms version and expiry."""
+    """Points of one member with one issuer, terms version and expiry.
+
+    `lives_until` is the last day on which they live: `expires_on`, or the account's while it is active.
+    """
 
     issuer_id: int
     terms_version: int
     spendable_on: date
     expires_on: date
     remaining: int
+    lives_until: date
 
 
 class Posting(msgspec.Struct, frozen=True, kw_only=True):
-    """One balanced movement of points inside an entry; the lot it fed or drew is named by its own columns."""
+    """One balanced movement of points inside an entry; the lot it fed or drew is named by its own columns.
+
+    `contributor_id`: whose points they were, where they were not the entry's member's (a pool, a merge).
+    """
 
     line: int
     debit: AccountKind
@@ -78,10 +106,15 @@ class Posting(msgspec.Struct, frozen=True, kw_only=True):
     category: int = 0
     window_id: int
     reversed_window_id: int | None = None
+    contributor_id: int | None = None
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One business event as it is recorded. `points` is signed as it changes the member's balance."""
+    """One business event as it is recorded. `points` is signed as it changes the member's balance.
+
+    `hold_id`: the entry that had set aside what this one moves: a hold, or an accrual pending until an event.
+    `parent_id`: of a TRANSFER, the entry of another member that made it. `counterpart_id`: the other member.
+    """
 
     entry_id: UUID
     member_id: int
@@ -99,6 +132,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     recorded_at: datetime
     reverses: UUID | None = None
     hold_id: UUID | None = None
+    parent_id: UUID | None = None
+    counterpart_id: int | None = None
 
 
 class Enrol(msgspec.Struct, frozen=True, kw_only=True, tag="enrol"):
@@ -110,7 +145,7 @@ class Enrol(msgspec.Struct, frozen=True, kw_only=True, tag="enrol"):
 
 
 class Accrue(msgspec.Struct, frozen=True, kw_only=True, tag="accrue"):
-    """A sale earns points."""
+    """A sale earns points. `lines`: the amounts of its lines, so that it can be returned line by line."""
 
     partner_id: int
     reference: str
@@ -119,10 +154,11 @@ class Accrue(msgspec.Struct, frozen=True, kw_only=True, tag="accrue"):
     card_number: int
     amount_minor: int
     currency: str
+    lines: tuple[int, ...] = ()
 
 
 class Redeem(msgspec.Struct, frozen=True, kw_only=True, tag="redeem"):
-    """Points pay for `amount_minor` of a sale."""
+    """Points pay for `amount_minor` of a sale. `lines`: the points of its lines."""
 
     partner_id: int
     reference: str
@@ -132,13 +168,14 @@ class Redeem(msgspec.Struct, frozen=True, kw_only=True, tag="redeem"):
     points: int
     amount_minor: int
     currency: str
+    lines: tuple[int, ...] = ()
 
 
 class Reverse(msgspec.Struct, frozen=True, kw_only=True, tag="reverse"):
-    """Undo an entry of the same partner, in full or in part.
+    """Undo an entry, in full or in part; another partner's where both contracts let it be returned there.
 
     `amount_minor`: of a sale, how much of it comes back. `points`: of a redemption or capture, how many come
-    back. None of either: all that has not come back yet.
+    back. `lines`: which of its lines come back, from 1. None of them: all that has not come back yet.
     """
 
     partner_id: int
@@ -147,6 +184,7 @@ class Reverse(msgspec.Struct, frozen=True, kw_only=True, tag="reverse"):
     entry_id: UUID
     amount_minor: int | None = None
     points: int | None = None
+    lines: tuple[int, ...] = ()
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True, tag="hold"):
@@ -183,7 +221,125 @@ class Void(msgspec.Struct, frozen=True, kw_only=True, tag="void"):
     hold_id: UUID
 
 
-Command = Enrol | Accrue | Redeem | Reverse | Hold | Capture | Void
+class Release(msgspec.Struct, frozen=True, kw_only=True, tag="release"):
+    """The event has come that an accrual's points were pending for."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    entry_id: UUID
+
+
+class Gift(msgspec.Struct, frozen=True, kw_only=True, tag="gift"):
+    """A member gives points to another."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    card_number: int
+    to_card_number: int
+    points: int
+
+
+class Donate(msgspec.Struct, frozen=True, kw_only=True, tag="donate"):
+    """A member gives points to a cause, by its code: a partner whose contract accepts donations."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    card_number: int
+    cause: str
+    points: int
+
+
+class Invite(msgspec.Struct, frozen=True, kw_only=True, tag="invite"):
+    """A member asks another into its pool; without one, it founds one."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    card_number: int
+    to_card_number: int
+
+
+class Join(msgspec.Struct, frozen=True, kw_only=True, tag="join"):
+    """Who was invited consents."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    card_number: int
+    invitation_id: UUID
+
+
+class Leave(msgspec.Struct, frozen=True, kw_only=True, tag="leave"):
+    """A member leaves its pool with what is left of its points."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    card_number: int
+
+
+class Merge(msgspec.Struct, frozen=True, kw_only=True, tag="merge"):
+    """Two accounts are one person's: points and cards of the merged one go to the other."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    card_number: int
+    merged_card_number: int
+
+
+class Unmerge(msgspec.Struct, frozen=True, kw_only=True, tag="unmerge"):
+    """They were two people after all: cards go back, and what is left of the points."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    entry_id: UUID
+
+
+class Adjust(msgspec.Struct, frozen=True, kw_only=True, tag="adjust"):
+    """The operator gives points (`points` > 0) that `issuer_id` funds, or takes that issuer's back (< 0)."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    card_number: int
+    issuer_id: int
+    points: int
+
+
+class SetTier(msgspec.Struct, frozen=True, kw_only=True, tag="set_tier"):
+    """The operator puts a member into a tier of the programme; "" is none."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    card_number: int
+    tier: str
+
+
+Command = (
+    Enrol
+    | Accrue
+    | Redeem
+    | Reverse
+    | Hold
+    | Capture
+    | Void
+    | Release
+    | Gift
+    | Donate
+    | Invite
+    | Join
+    | Leave
+    | Merge
+    | Unmerge
+    | Adjust
+    | SetTier
+)
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -214,13 +370,48 @@ class Minted(msgspec.Struct, frozen=True, kw_only=True):
     card_number: int = 0
 
 
+class Deficit(msgspec.Struct, frozen=True, kw_only=True):
+    """Points of an issuer that a return could not take back; the member's next credits pay them.
+
+    `entry_id`: the member's entry that made it. Of one account, the oldest is paid first.
+    """
+
+    entry_id: UUID
+    issuer_id: int
+    terms_version: int
+    points: int
+
+
+class AccountChange(msgspec.Struct, frozen=True, kw_only=True):
+    """How an account changes beside its points; UNSET is as it was."""
+
+    pool_id: UUID | None | msgspec.UnsetType = msgspec.UNSET
+    merged_into: int | None | msgspec.UnsetType = msgspec.UNSET
+    tier: str | msgspec.UnsetType = msgspec.UNSET
+    active_until: date | msgspec.UnsetType = msgspec.UNSET
+
+
+UNCHANGED = AccountChange()
+
+
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """An accepted command: its entry and the movements it makes. `lapses_at` is of a hold."""
+    """An accepted command: its entry and the movements it makes.
+
+    `linked` are entries of other members that belong to it. `lapses_at` is of a hold. `lines` are measures of
+    a new entry's lines, `returned_lines` the numbers of those of the entry it reverses. `deficits` are new,
+    `cured` are parts of open ones.
+    """
 
     entry: Entry
     postings: Sequence[Posting] = ()
     enrolled: Minted | None = None
     lapses_at: datetime | None = None
+    linked: Sequence["Decision"] = ()
+    account: AccountChange = UNCHANGED
+    lines: tuple[int, ...] = ()
+    returned_lines: tuple[int, ...] = ()
+    deficits: tuple[Deficit, ...] = ()
+    cured: tuple[Deficit, ...] = ()
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -229,6 +420,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Entry | Rejected
     replayed: bool = False
     enrolled: Minted | None = None
+    postings: Sequence[Posting] = ()
 
 
 class HoldState(msgspec.Struct, frozen=True, kw_only=True):
@@ -249,21 +441,43 @@ class Reversed(msgspec.Struct, frozen=True, kw_only=True):
 NOT_REVERSED = Reversed()
 
 
+class LineState(msgspec.Struct, frozen=True):
+    """A line of a sale or reward: its amount or points, and whether it has come back."""
+
+    measure: int
+    returned: bool = False
+
+
 class RecordedEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """An earlier entry with its postings, how much of it has been reversed, and of a hold how far it is."""
+    """An earlier entry with its postings, and how it stands.
+
+    How much of it has been reversed; of a hold, how far it is; of an accrual, how many points still wait for
+    their event; its lines, from 1.
+    """
 
     entry: Entry
     postings: Sequence[Posting]
     reversed: Reversed = NOT_REVERSED
     hold: HoldState | None = None
+    pending: int = 0
+    lines: tuple[LineState, ...] = ()
 
 
 class MemberState(msgspec.Struct, frozen=True, kw_only=True):
-    """One member's points as loaded under lock. `lots` is None where no command of the batch needs them."""
+    """One member's points as loaded under lock. `lots` is None where no command of the batch needs them.
+
+    `pool_id` names the pool it is in. `merged_into` is the member to whom its points went. `deficits` are the
+    open ones, oldest first.
+    """
 
     member_id: int
     balance: int
     lots: Sequence[Lot] | None = None
+    pool_id: UUID | None = None
+    merged_into: int | None = None
+    tier: str = ""
+    active_until: date = IMMEDIATELY
+    deficits: Sequence[Deficit] = ()
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ month of recording, and a public id alone finds partition, member and row (see n
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Date,
@@ -68,10 +69,12 @@ card = Table(
     Column("member_id", BigInteger, nullable=False),
     Column("status", Text, nullable=False, server_default="active"),
     Column("issued_at", DateTime(timezone=True), nullable=False),
+    Column("issued_to", BigInteger, nullable=False),
     CheckConstraint("card_number BETWEEN 1000000000000000 AND 9999999999999999", name="card_16_digits"),
     CheckConstraint("status IN ('active', 'blocked')", name="card_status_known"),
     Index("card_member", "member_id"),
 )
+"""`member_id` is whose points the card opens; after a merge not the member it was issued to."""
 
 account = Table(
     "account",
@@ -80,11 +83,25 @@ account = Table(
     Column("unit", SmallInteger, nullable=False),
     Column("balance", BigInteger, nullable=False),
     Column("pending_until", Date, nullable=False, server_default="1970-01-01"),
+    Column("active_until", Date, nullable=False, server_default="1970-01-01"),
+    Column("deficit", BigInteger, nullable=False, server_default=text("0")),
+    Column("pool_id", Uuid),
+    Column("merged_into", BigInteger),
+    Column("tier", Text, nullable=False, server_default=""),
     PrimaryKeyConstraint("member_id", "unit"),
     CheckConstraint("balance >= 0", name="account_balance_not_negative"),
+    CheckConstraint("deficit >= 0", name="account_deficit_not_negative"),
+    CheckConstraint("merged_into IS NULL OR balance + deficit = 0", name="account_merged_is_empty"),
+    CheckConstraint("merged_into IS NULL OR pool_id IS NULL", name="account_merged_is_in_no_pool"),
+    Index("account_pool", "pool_id", postgresql_where=text("pool_id IS NOT NULL")),
+    Index("account_active", "active_until", postgresql_where=text("active_until > '1970-01-01'")),
     postgresql_with={"fillfactor": "70"},
 )
-"""`balance` is the sum of the lots, pending ones included; before `pending_until` some may be pending."""
+"""`balance` is the sum of the lots, pending ones included; before `pending_until` some may be pending.
+
+`active_until`: how long lots live that expire with activity. `deficit`: points owed, the sum of open deficits.
+`merged_into`: to whom points, cards and deficits of this member went.
+"""
 
 lot = Table(
     "lot",
@@ -121,6 +138,8 @@ entry = Table(
     Column("outlet_code", Text),
     Column("reference", Text, nullable=False),
     Column("hold_id", Uuid),
+    Column("parent_id", Uuid),
+    Column("counterpart_id", BigInteger),
     PrimaryKeyConstraint("member_id", "entry_id"),
     CheckConstraint("balance_after >= 0", name="entry_balance_not_negative"),
     CheckConstraint("amount_minor >= 0", name="entry_amount_not_negative"),
@@ -149,6 +168,7 @@ posting = Table(
     Column("reversed_window_id", Integer),
     Column("spendable_on", Date, nullable=False),
     Column("expires_on", Date, nullable=False),
+    Column("contributor_id", BigInteger),
     PrimaryKeyConstraint("member_id", "entry_id", "line"),
     CheckConstraint("points > 0", name="posting_points_positive"),
     CheckConstraint("debit <> credit", name="posting_moves"),
@@ -177,6 +197,75 @@ hold = Table(
     Index("hold_open", "lapses_at", postgresql_where=text("captured + returned < points")),
 )
 """How far each hold is: captured from its first draw on, returned from its last."""
+
+pending = Table(
+    "pending",
+    metadata,
+    Column("member_id", BigInteger, nullable=False),
+    Column("entry_id", Uuid, nullable=False),
+    Column("points", BigInteger, nullable=False),
+    Column("released", BigInteger, nullable=False),
+    Column("cancelled", BigInteger, nullable=False),
+    PrimaryKeyConstraint("member_id", "entry_id"),
+    CheckConstraint("points > 0 AND released >= 0 AND cancelled >= 0", name="pending_not_negative"),
+    CheckConstraint("released + cancelled <= points", name="pending_not_exceeded"),
+)
+"""Points of accruals that wait for an event: released by it, or cancelled when the sale is returned."""
+
+deficit = Table(
+    "deficit",
+    metadata,
+    Column("member_id", BigInteger, nullable=False),
+    Column("entry_id", Uuid, nullable=False),
+    Column("issuer_id", Integer, nullable=False),
+    Column("terms_version", Integer, nullable=False),
+    Column("points", BigInteger, nullable=False),
+    Column("cured", BigInteger, nullable=False),
+    PrimaryKeyConstraint("member_id", "entry_id", "issuer_id", "terms_version"),
+    CheckConstraint("points > 0 AND cured BETWEEN 0 AND points", name="deficit_within"),
+)
+"""Points that a return could not take back, by the entry that made it; the member's next credits cure it."""
+
+entry_line = Table(
+    "entry_line",
+    metadata,
+    Column("member_id", BigInteger, nullable=False),
+    Column("entry_id", Uuid, nullable=False),
+    Column("line", SmallInteger, nullable=False),
+    Column("measure", BigInteger, nullable=False),
+    Column("returned_by", Uuid),
+    PrimaryKeyConstraint("member_id", "entry_id", "line"),
+    CheckConstraint("line > 0 AND measure > 0", name="entry_line_positive"),
+)
+"""Lines of a sale (amounts in minor units) or of a reward (points), and the reversal that returned each."""
+
+adjustment = Table(
+    "adjustment",
+    metadata,
+    Column("member_id", BigInteger, nullable=False),
+    Column("adjustment_id", Uuid, nullable=False),
+    Column("card_number", BigInteger, nullable=False),
+    Column("issuer_id", Integer, nullable=False),
+    Column("points", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("evidence", Text, nullable=False),
+    Column("four_eyes_above", BigInteger, nullable=False),
+    Column("prepared_by", Text, nullable=False),
+    Column("prepared_at", DateTime(timezone=True), nullable=False),
+    Column("decided_by", Text),
+    Column("decided_at", DateTime(timezone=True)),
+    Column("approved", Boolean),
+    PrimaryKeyConstraint("member_id", "adjustment_id"),
+    CheckConstraint("points <> 0", name="adjustment_moves"),
+    CheckConstraint("length(btrim(reason)) > 0 AND length(btrim(evidence)) > 0", name="adjustment_argued"),
+    CheckConstraint("(decided_by IS NULL) = (decided_at IS NULL)", name="adjustment_decided_whole"),
+    CheckConstraint("(decided_by IS NULL) = (approved IS NULL)", name="adjustment_decided_so"),
+    CheckConstraint(
+        "approved IS NOT TRUE OR abs(points) <= four_eyes_above OR decided_by <> prepared_by",
+        name="adjustment_four_eyes",
+    ),
+)
+"""What operators propose to give or take, why, on what evidence, and who decided; `issuer_id` funds it."""
 
 reversed_points = Table(
     "reversed_points",

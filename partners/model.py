@@ -32,6 +32,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 
     `funding_share`: the part of a point paid for at issue (1 = on_issue, 0 = on_redeem, between = split).
     `issue_price` holds for points this partner issues; `reimbursement_rate` for points it accepts.
+    What it sold may be returned at another partner if its terms say `returned_elsewhere` and the other's
+    `takes_returns`. `accepts_donations`: members may give their points to it, as to a cause.
     """
 
     partner_id: int
@@ -46,6 +48,9 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     fee_bps_of_credits: Decimal = Decimal(0)
     vat_bps: int = 0
     breakage_to: BreakageRecipient = "operator"
+    returned_elsewhere: bool = False
+    takes_returns: bool = False
+    accepts_donations: bool = False
 
 
 class PartnerKey(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ points at them with a foreign key (measured: five such keys cut inserts to a thi
 """
 
 from sqlalchemy import (
+    Boolean,
     CheckConstraint,
     Column,
     Date,
@@ -72,6 +73,9 @@ contract_terms = Table(
     Column("fee_bps_of_credits", Numeric(9, 4), nullable=False, server_default="0"),
     Column("vat_bps", Integer, nullable=False, server_default="0"),
     Column("breakage_to", Text, nullable=False, server_default="operator"),
+    Column("returned_elsewhere", Boolean, nullable=False, server_default="false"),
+    Column("takes_returns", Boolean, nullable=False, server_default="false"),
+    Column("accepts_donations", Boolean, nullable=False, server_default="false"),
     Column("prepared_by", Text, nullable=False),
     Column("activated_by", Text, nullable=False),
     PrimaryKeyConstraint("partner_id", "terms_version"),

@@ -57,6 +57,9 @@ class _Terms(_Strict):
     fee_bps_of_credits: BasisPoints = Decimal(0)
     vat_bps: Annotated[int, Field(ge=0, le=10_000)] = 0
     breakage_to: BreakageRecipient = "operator"
+    returned_elsewhere: bool = False
+    takes_returns: bool = False
+    accepts_donations: bool = False
 
 
 class _Partner(_Strict):
@@ -151,6 +154,9 @@ def _as_values(spec: _File) -> NetworkFile:
                 fee_bps_of_credits=dated.fee_bps_of_credits,
                 vat_bps=dated.vat_bps,
                 breakage_to=dated.breakage_to,
+                returned_elsewhere=dated.returned_elsewhere,
+                takes_returns=dated.takes_returns,
+                accepts_donations=dated.accepts_donations,
             )
             for version, dated in enumerate(partner.terms, start=1)
         )

@@ -7,9 +7,11 @@ from typing import Literal
 import msgspec
 
 from network.errors import ProgrammeInvalid
-from network.programme.spec import EarnRuleSpec, ProgrammeSpec
+from network.expiry import month_end_after
+from network.model import NEVER, WITH_ACTIVITY
+from network.programme.spec import EarnRuleSpec, ExpiryRuleSpec, ProgrammeSpec
 
-Clawback = Literal["refuse", "within_balance"]
+Clawback = Literal["refuse", "within_balance", "deficit"]
 
 
 class EarnRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,6 +21,7 @@ class EarnRule(msgspec.Struct, frozen=True, kw_only=True):
     points_per_step: int
     weekend_multiplier: int
     pending_days: int = 0
+    pending_until_event: bool = False
 
     def points_for(self, amount_minor: int, on: date) -> int:
         """Points a sale earns. What is left of a step earns nothing and stays with the partner.
@@ -31,19 +34,43 @@ class EarnRule(msgspec.Struct, frozen=True, kw_only=True):
         return amount_minor // self.step_minor * self.points_per_step * multiplier
 
 
+class ExpiryRule(msgspec.Struct, frozen=True, kw_only=True):
+    """When points lapse; see ExpiryRuleSpec."""
+
+    rule: Literal["months", "activity", "never"] = "months"
+    months: int = 0
+
+    def expires_on(self, today: date) -> date:
+        """The expiry of points that are recorded on a day."""
+        if self.rule == "months":
+            return month_end_after(today, self.months)
+        return NEVER if self.rule == "never" else WITH_ACTIVITY
+
+    def active_until(self, today: date) -> date | None:
+        """How long what the member does on a day keeps points alive; None where that is not the rule."""
+        return month_end_after(today, self.months) if self.rule == "activity" else None
+
+
 class Programme(msgspec.Struct, frozen=True, kw_only=True):
     """The live rules. `earn` holds the partners with a rule of their own, by partner id."""
 
     version: int
     default_earn: EarnRule
     earn: Mapping[int, EarnRule]
-    expiry_months: int
+    default_expiry: ExpiryRule
     grace_days: int
+    expiry: Mapping[str, ExpiryRule] = {}
     clawback: Clawback = "refuse"
+    tiers: frozenset[str] = frozenset()
+    four_eyes_above: int = 1_000
 
     def earn_rule(self, partner_id: int) -> EarnRule:
         """The rule that judges a sale at a partner."""
         return self.earn.get(partner_id, self.default_earn)
+
+    def expiry_rule(self, tier: str) -> ExpiryRule:
+        """The rule for points of a member of a tier."""
+        return self.expiry.get(tier, self.default_expiry)
 
 
 def _rule(spec: EarnRuleSpec) -> EarnRule:
@@ -52,7 +79,12 @@ def _rule(spec: EarnRuleSpec) -> EarnRule:
         points_per_step=spec.points_per_step,
         weekend_multiplier=spec.weekend_multiplier,
         pending_days=spec.pending_days,
+        pending_until_event=spec.pending_until_event,
     )
+
+
+def _expiry(spec: ExpiryRuleSpec) -> ExpiryRule:
+    return ExpiryRule(rule=spec.rule, months=spec.months or 0)
 
 
 def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[str, int]) -> Programme:
@@ -75,7 +107,10 @@ def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[st
         version=version,
         default_earn=_rule(spec.earn.default),
         earn={partner_ids[code]: _rule(rule) for code, rule in spec.earn.partner.items()},
-        expiry_months=spec.expiry.months,
+        default_expiry=_expiry(spec.expiry),
+        expiry={tier: _expiry(rule) for tier, rule in spec.expiry.tier.items()},
         grace_days=spec.expiry.grace_days,
         clawback=spec.returns.clawback,
+        tiers=frozenset(spec.tiers),
+        four_eyes_above=spec.adjustments.four_eyes_above,
     )
