@@ -96,7 +96,7 @@ def write_operator_report(connection: Connection, window_id: int, directory: Pat
 
 
 def read_deficits(connection: Connection, night: Night) -> list[Deficits]:
-    """What members owe each issuer after a night; those whom nobody owes, and nobody did tonight, are left out."""
+    """What members owe each issuer after a night, where they owe or paid anything."""
     rows = connection.execute(_DEFICITS, {"window_id": night.window_id})
     found = [Deficits(row.issuer_id, row.made, row.cured, row.uncured) for row in rows]
     return [one for one in found if one.made or one.cured or one.uncured]

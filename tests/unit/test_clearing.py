@@ -14,7 +14,6 @@ from tests.factories import (
     DEFICIT,
     HELD,
     ISSUED,
-    LAPSED,
     MEMBER,
     OPERATOR,
     PENDING,
@@ -236,7 +235,7 @@ def test_an_uncured_deficit_is_its_issuers_loss() -> None:
 
 
 def test_a_cure_is_a_redemption_in_favour_of_whom_the_member_owes() -> None:
-    """500 new points of B pay what the member owes A: the pool pays A at A's rate, and B's price is used up."""
+    """500 new points of B pay what the member owes A: the pool pays A at its rate, its margin goes the usual way."""
     totals = [
         total((ISSUED, MEMBER), 500, B),
         total((MEMBER, ACCEPTED), 500, B, A),
