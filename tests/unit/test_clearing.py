@@ -235,7 +235,7 @@ def test_an_uncured_deficit_is_its_issuers_loss() -> None:
 
 
 def test_a_cure_is_a_redemption_in_favour_of_whom_the_member_owes() -> None:
-    """500 new points of B pay what the member owes A: the pool pays A at its rate, and the margin is usual."""
+    """500 new points of B pay what the member owes A: the pool pays A, at A's rate, and the operator."""
     totals = [
         total((ISSUED, MEMBER), 500, B),
         total((MEMBER, ACCEPTED), 500, B, A),
