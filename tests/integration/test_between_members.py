@@ -14,7 +14,7 @@ from network.rules import Rules
 from network.service import lapse_expired, set_clock
 from network.store import members_with_over_holds
 from network.verify import CHECKS, faults
-from tests.between import adjust, come_about, donate, give, invite, join, leave, merge, set_tier, unmerge
+from tests.between import come_about, donate, give, invite, join, leave, merge, set_tier, unmerge
 from tests.coalition import (
     BANK,
     GROCER,
@@ -210,7 +210,7 @@ def test_a_merge_is_undone(database: Engine, live: Rules) -> None:
 
 
 def test_what_is_owed_is_paid_by_the_next_credits(database: Engine, live: Rules) -> None:
-    """A deficit stands in the account, and sales, gifts and adjustments pay it before anything is left."""
+    """A deficit stands in the account, and sales and gifts pay it before anything is left."""
     debtor, friend = cards(database, live, 2)
     bought = run(database, live, sale(debtor, 100_00, "bought"))
     run(database, live, burn(debtor, 70, "spent"))
@@ -219,7 +219,7 @@ def test_what_is_owed_is_paid_by_the_next_credits(database: Engine, live: Rules)
     paid = execute(database, [sale(debtor, 20_00, "more", partner_id=PETROL)], live)[0]
     assert entry_of(paid).points == 0
     assert [p.points for p in paid.postings if p.credit is AccountKind.DEFICIT] == [20]
-    run(database, live, adjust(debtor, 10, "sorry"))
+    run(database, live, sale(debtor, 10_00, "and more", partner_id=PETROL))
     run(database, live, sale(friend, 50_00, "friend"))
     assert run(database, live, give(friend, debtor, 45, "gift")).points == -45
     assert balances(database) == [(5, 0), (5, 0)]
