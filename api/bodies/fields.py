@@ -91,8 +91,7 @@ def read_body(raw: bytes, decoder: msgspec.json.Decoder[AnyBody]) -> AnyBody:
         return decoder.decode(raw)
     except msgspec.ValidationError as error:
         reason, _, path = str(error).partition(" - at `$")
-        # of a list it says `[...]`, and not which element: the list is pointed at
-        pointer = path.rstrip("`").replace("[...]", "").replace(".", "/")
+        pointer = path.rstrip("`").replace(".", "/").replace("[", "/").replace("]", "")
         raise ProblemError("validation_failed", reason, [FieldError(pointer, "invalid")]) from error
     except RecursionError as error:
         raise ProblemError("malformed_json", "nested too deeply") from error

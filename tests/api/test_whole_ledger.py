@@ -114,25 +114,25 @@ def test_a_sale_and_a_reward_come_back_by_their_lines(desk: Desks) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "lines"),
+    ("path", "lines", "pointer"),
     [
-        ("/v1/accruals", []),
-        ("/v1/accruals", [0]),
-        ("/v1/accruals", [1] * 501),
-        ("/v1/reversals", [1, 1]),
-        ("/v1/reversals", [0]),
-        ("/v1/reversals", [501]),
-        ("/v1/reversals", [1.0]),
+        ("/v1/accruals", [], "/lines"),
+        ("/v1/accruals", [0], "/lines/0"),
+        ("/v1/accruals", [1] * 501, "/lines"),
+        ("/v1/reversals", [1, 1], "/lines"),
+        ("/v1/reversals", [1, 0], "/lines/1"),
+        ("/v1/reversals", [501], "/lines/0"),
+        ("/v1/reversals", [1.0], "/lines/0"),
     ],
 )
-def test_lines_have_a_form(till: Tills, path: str, lines: list[object]) -> None:
+def test_lines_have_a_form(till: Tills, path: str, lines: list[object], pointer: str) -> None:
     """Between 1 and 500 lines, each at least 1; numbers of lines stand once. The fault is pointed at."""
     grocer = till(GROCER)
     card = grocer.enrol()["card"]
     entry = {"reference": "r", "occurred_at": AT, "entry": "ent_" + "0" * 32}
     answer = grocer.post(path, **(a_sale(card, 500, "s") if path == "/v1/accruals" else entry), lines=lines)
     assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed")
-    assert answer.json()["errors"][0]["pointer"] == "/lines"
+    assert answer.json()["errors"][0]["pointer"] == pointer
 
 
 def test_what_was_sold_here_comes_back_there(desk: Desks) -> None:
