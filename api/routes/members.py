@@ -48,7 +48,8 @@ _HELD = text(
 )
 _OVER = text(
     "SELECT DISTINCT member_id FROM hold WHERE captured + returned < points AND lapses_at <= :now"
-    f" AND (member_id IN {_OWN} OR member_id IN (SELECT member_id FROM account WHERE pool_id = :pool AND unit = 1))"
+    f" AND (member_id IN {_OWN}"
+    " OR member_id IN (SELECT member_id FROM account WHERE pool_id = :pool AND unit = 1))"
 )
 _PENDING = text(
     "SELECT entry_id, points - released - cancelled AS points FROM pending"

@@ -178,7 +178,7 @@ def test_a_sale_that_meets_a_merge_reaches_who_stays(database: Engine, live: Rul
     """Whichever comes first, the merged account is empty and every point is with who stays."""
     for number in range(6):
         staying, merged = (new_card(database, live, f"{number} {name}") for name in ("stays", "goes"))
-        commands = [
+        commands: list[Command] = [
             sale(merged, 9_00, f"sale {number}"),
             merge(staying, merged, f"merge {number}"),
             burn(merged, 3, f"burn {number}"),
