@@ -7,14 +7,16 @@ from uuid import UUID
 
 import msgspec
 from fastapi import APIRouter, Request, Response
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 
 from api.openapi import read_docs
 from api.problems import ProblemError
 from api.routes.reads import json_response
 from api.service import service_of
 from network import ids
+from network.batch import end_over_holds
 from network.model import NEVER, WITH_ACTIVITY
+from network.rules import Rules
 from network.service import network_now
 
 router = APIRouter(prefix="/v1", tags=["Look up"])
@@ -43,6 +45,11 @@ _OWN = "(SELECT :member UNION SELECT issued_to FROM card WHERE member_id = :memb
 _HELD = text(
     "SELECT coalesce(sum(points - captured - returned), 0)::bigint FROM hold"
     f" WHERE member_id IN {_OWN} AND captured + returned < points"
+)
+_OVER = text(
+    "SELECT DISTINCT member_id FROM hold WHERE captured + returned < points AND lapses_at <= :now"
+    f" AND (member_id IN {_OWN}"
+    " OR member_id IN (SELECT member_id FROM account WHERE pool_id = :pool AND unit = 1))"
 )
 _PENDING = text(
     "SELECT entry_id, points - released - cancelled AS points FROM pending"
@@ -119,21 +126,39 @@ def balance(member: str, request: Request) -> Response:
     if public_id is None:
         raise ProblemError("member_unknown")
     # Before a connection is taken: reading the rules may take one too.
-    rules = service_of(request).rules()
-    with service_of(request).database.connect() as plain:
-        connection = plain.execution_options(isolation_level="REPEATABLE READ")
-        account = connection.execute(_ACCOUNT, {"member": ids.member_of(public_id)}).one_or_none()
+    service = service_of(request)
+    rules = service.rules()
+    over, found = _look(service.database, public_id, rules)
+    if over:
+        # What they held can be spent again: whoever spends next would find it so.
+        end_over_holds(service.database, over, rules)
+        _, found = _look(service.database, public_id, rules)
+    return json_response(found)
+
+
+def _look(database: Engine, public_id: UUID, rules: Rules) -> tuple[list[int], BalanceBody]:
+    """Whose holds are over, of the member and its pool; and its balance as long as they stand.
+
+    Raises:
+        ProblemError: member_unknown.
+    """
+    member_id = ids.member_of(public_id)
+    with database.connect() as plain:
+        connection = plain.execution_options(isolation_level="REPEATABLE READ")  # one snapshot
+        account = connection.execute(_ACCOUNT, {"member": member_id}).one_or_none()
         if account is None or account.public_id != public_id:
             raise ProblemError("member_unknown")
         now = network_now(connection)
         if account.merged_into is not None:
             stays = ids.show("mbr", account.merged_into)
-            return json_response(BalanceBody(member=member, points=0, as_of=now, merged_into=stays))
-        return json_response(_read(connection, public_id, account, now, rules.local_date(now)))
+            shown = ids.show("mbr", public_id)
+            return [], BalanceBody(member=shown, points=0, as_of=now, merged_into=stays)
+        wanted = {"member": member_id, "pool": account.pool_id, "now": now}
+        over = list(connection.execute(_OVER, wanted).scalars())
+        return over, _read(connection, public_id, account, now, rules.local_date(now))
 
 
 def _read(connection: Connection, public_id: UUID, account: Any, now: datetime, today: date) -> BalanceBody:
-    """A member's balance, on one snapshot."""
     wanted = {"member": ids.member_of(public_id), "today": today, "with_activity": WITH_ACTIVITY}
     lots = connection.execute(_LOTS, wanted).all()
     spendable = [lot for lot in lots if lot.spendable_on == today]

@@ -1,16 +1,18 @@
 """The partner API beyond the till: events, lines, returns elsewhere, gifts, causes, pools, merges, debts."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from starlette.testclient import TestClient
 
 from api.bodies import COMMANDS, LINE
 from api.openapi import EXAMPLES
 from network.rules import Rules
+from network.service import set_clock
 from tests.api.conftest import Till, a_sale
 from tests.between import set_tier
 from tests.coalition import BANK, GROCER, HOTEL, PETROL, START, WHOLE, open_terms, run, set_up
@@ -234,6 +236,27 @@ def test_a_hold_is_shown_as_held_until_it_is_over(desk: Desks) -> None:
     assert (grocer.balance(member)["points"], grocer.balance(member)["held"]) == (30, 20)
     grocer.post("/v1/captures", hold=hold["id"], points=15, amount_minor=15)
     assert (grocer.balance(member)["points"], grocer.balance(member)["held"]) == (30, 5)
+
+
+def test_a_hold_that_is_over_is_back_in_the_balance(desk: Desks, database: Engine) -> None:
+    """Nobody has touched the account since: the look itself finds the points where the next reward would."""
+    grocer = desk(GROCER)
+    ann, bob = grocer.till.enrol("m1"), grocer.till.enrol("m2")
+    grocer.earn(ann["card"], 30)
+    grocer.earn(bob["card"], 30)
+    asked = grocer.post("/v1/pool-invitations", card=ann["card"], to_card=bob["card"])
+    grocer.post("/v1/pool-joins", card=bob["card"], invitation=asked["id"])
+    grocer.post("/v1/holds", **{**a_sale(bob["card"], 50, "h"), "points": 50, "minutes": 30})
+    during = grocer.balance(ann)
+    assert (during["points"], during["pool"]["points"], grocer.balance(bob)["held"]) == (10, 10, 50)
+    with database.begin() as connection:
+        set_clock(connection, START + timedelta(minutes=30))
+        asked_before = connection.execute(text("SELECT count(*) FROM idempotency")).scalar_one()
+    after = grocer.balance(ann)
+    assert (after["points"], after["pool"]["points"], grocer.balance(bob)["held"]) == (30, 60, 0)
+    assert grocer.balance(bob)["points"] == 30
+    with database.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM idempotency")).scalar_one() == asked_before
 
 
 def test_two_accounts_become_one_and_two_again(desk: Desks) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
 from network import adjustments
+from network.batch import execute
 from network.errors import AdjustmentDecided, AdjustmentInvalid, AdjustmentUnknown, FourEyesNeeded
 from network.model import Entry
 from network.rules import Rules
@@ -60,9 +61,9 @@ def prepared(
 
 
 def points_of(database: Engine) -> list[int]:
-    """What each adjustment in the ledger moved, in order."""
+    """What each adjustment in the ledger moved, the smallest first."""
     with database.connect() as connection:
-        return list(connection.scalars(text("SELECT points FROM entry WHERE kind = 19 ORDER BY entry_id")))
+        return list(connection.scalars(text("SELECT points FROM entry WHERE kind = 19 ORDER BY points")))
 
 
 def test_up_to_the_limit_one_person_is_enough(database: Engine, live: Rules, card: int) -> None:
@@ -71,7 +72,7 @@ def test_up_to_the_limit_one_person_is_enough(database: Engine, live: Rules, car
         standing = prepared(database, live, card, points)
         assert standing.entry_id is not None
         assert (standing.adjustment.decided_by, standing.adjustment.approved) == ("anna", True)
-    assert points_of(database) == [100, -60]
+    assert points_of(database) == [-60, 100]
     assert run(database, live, sale(card, 1_00, "s")).balance_after == 41
 
 
@@ -154,15 +155,15 @@ def test_the_next_decision_carries_out_what_was_left(database: Engine, live: Rul
     waiting = prepared(database, live, card, 500).adjustment
     adjustments.record_decision(database, waiting.adjustment_id, by="bert", approve=True)
     prepared(database, live, card, 10)
-    assert sorted(points_of(database)) == [10, 500]
+    assert points_of(database) == [10, 500]
 
 
 def test_a_crash_after_the_entry_does_nothing_twice(database: Engine, live: Rules, card: int) -> None:
     """Carried out twice at once, or again: the second is answered as the first was."""
     waiting = prepared(database, live, card, 500).adjustment
     decided = adjustments.record_decision(database, waiting.adjustment_id, by="bert", approve=True)
-    first = adjustments.execute(database, [adjustments._command(decided)], live)
-    again = adjustments.execute(database, [adjustments._command(decided)], live)
+    first = execute(database, [adjustments._command(decided)], live)
+    again = execute(database, [adjustments._command(decided)], live)
     assert ([r.replayed for r in (*first, *again)], first[0].outcome) == ([False, True], again[0].outcome)
     assert adjustments.carry_out_due(database, live) == []
     assert points_of(database) == [500]
@@ -247,6 +248,8 @@ def test_what_is_not_there_cannot_be_decided(database: Engine, live: Rules) -> N
 def test_the_list_tells_the_waiting_from_the_decided(database: Engine, live: Rules, card: int) -> None:
     """Oldest first; `undecided` leaves those that wait."""
     waiting = prepared(database, live, card, 500).adjustment
+    with database.begin() as connection:
+        set_clock(connection, START + timedelta(minutes=1))
     prepared(database, live, card, 5)
     assert [one.adjustment.points for one in adjustments.standings(database)] == [500, 5]
     assert [one.adjustment for one in adjustments.standings(database, undecided=True)] == [waiting]

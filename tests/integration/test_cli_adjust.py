@@ -1,4 +1,4 @@
-"""`tessera adjust` and `tessera tier` as an operator gives them: words, exit statuses, and what they leave."""
+"""`tessera adjust` and `tessera tier` as an operator gives them: words, exit statuses, what they leave."""
 
 import re
 from pathlib import Path
