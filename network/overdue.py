@@ -19,7 +19,7 @@ def end_over_holds(database: Engine, hold_ids: Sequence[UUID], rules: Rules) -> 
     """Let holds whose time is over lapse, as the next command of their members would.
 
     Every command first ends the holds of whom it touches. These are voids that say they come from tomorrow:
-    each touches its hold's member, is refused (occurred_in_future) and not remembered, and leaves nothing else.
+    each touches its hold's member, is refused (occurred_in_future), not remembered, and leaves nothing else.
 
     Raises:
         Unavailable: the database cannot be reached, or rows stayed locked.

@@ -1,6 +1,5 @@
 """The book behind a scenario: members' lots as dictionaries that postings change, and lines as commands."""
 
-from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from uuid import UUID
 
@@ -150,15 +149,19 @@ class Book:
         return self._between(card, words, reference, at)
 
     def _return(self, line: str, rest: list[str], reference: str, at: datetime) -> Command:
-        returner: Mapping[str, int] = {}
-        if rest and rest[-2:-1] == ["at"]:
-            returner = {"partner_id": IDS[rest[-1]]}
-            rest = rest[:-2]
-        if rest and rest[0] == "lines":
-            lines = tuple(int(one) for one in rest[1:])
-            return undo(self._entry(line), reference, at=at, lines=lines, **returner)
-        part = {rest[1]: int(rest[0])} if rest else {}
-        return undo(self._entry(line), reference, at=at, **part, **returner)
+        returner = None
+        if rest[-2:-1] == ["at"]:
+            returner, rest = IDS[rest[-1]], rest[:-2]
+        part = {rest[1]: int(rest[0])} if rest and rest[0] != "lines" else {}
+        return undo(
+            self._entry(line),
+            reference,
+            partner_id=returner,
+            at=at,
+            amount_minor=part.get("amount_minor"),
+            points=part.get("points"),
+            lines=tuple(int(one) for one in rest[1:]) if rest[:1] == ["lines"] else (),
+        )
 
     def _between(self, card: int, words: list[str], reference: str, at: datetime) -> Command:
         match words:

@@ -60,8 +60,8 @@ def whose(number: int) -> str:
 def shown(line: int, number: int, posting: Posting) -> str:
     """A posting as a line."""
     text = (
-        f"{line} {whose(number)}{posting.debit.name.lower()} -> {posting.credit.name.lower()} {posting.points}"
-        f" of {CODES[posting.issuer_id]} {posting.issuer_terms} {day(posting.expires_on)}"
+        f"{line} {whose(number)}{posting.debit.name.lower()} -> {posting.credit.name.lower()}"
+        f" {posting.points} of {CODES[posting.issuer_id]} {posting.issuer_terms} {day(posting.expires_on)}"
     )
     if posting.acceptor_id is not None:
         text += f" at {CODES[posting.acceptor_id]} {posting.acceptor_terms}"
