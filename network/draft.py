@@ -3,8 +3,7 @@
 A rule says which points move, as if every lot it touches were its own member's; `completed` does the rest.
 """
 
-from collections.abc import Iterable, Sequence
-from datetime import date
+from collections.abc import Sequence
 
 import msgspec
 
@@ -263,23 +262,15 @@ def owed_posting(deficit: Deficit, points: int, line: int, window_id: int, *, cu
 
 def _counted(folded: Folded, decision: Decision) -> Decision:
     """The entry says how its postings change what the member has, and what it can spend then."""
-    points, spendable = _changes(decision.postings, folded.today)
     if decision.enrolled is not None:
         return decision
-    entry = msgspec.structs.replace(
-        decision.entry,
-        points=points,
-        balance_after=folded.balance(decision.entry.member_id, decision.account) + spendable,
-    )
-    return msgspec.structs.replace(decision, entry=entry)
-
-
-def _changes(postings: Iterable[Posting], today: date) -> tuple[int, int]:
-    """What postings add to the member's lots, and to those that can be spent today."""
-    points = spendable = 0
-    for posting in postings:
+    member_id = decision.entry.member_id
+    points, after = 0, folded.balance(member_id, decision.account)
+    for posting in decision.postings:
         change = lot_change(posting)
         points += change
-        if posting.spendable_on <= today:
-            spendable += change
-    return points, spendable
+        # dead lots that the sweep has not come to may move too: into a merge, and out of it
+        if change and posting.spendable_on <= folded.today <= folded.until(posting, member_id, decision):
+            after += change
+    entry = msgspec.structs.replace(decision.entry, points=points, balance_after=after)
+    return msgspec.structs.replace(decision, entry=entry)

@@ -172,6 +172,13 @@ class Folded:
             for key, remaining in self._lots[member_id].items()
         ]
 
+    def until(self, posting: Posting, member_id: int, decision: Decision) -> date:
+        """The last day of the lot that a posting of a decision names."""
+        if posting.expires_on != WITH_ACTIVITY:
+            return posting.expires_on
+        active = decision.account.active_until
+        return self._members[member_id].active_until if isinstance(active, UnsetType) else active
+
     def lives(self, expires_on: date, owner: int) -> bool:
         """Whether points of a member that expire on a day live today."""
         until = self._members[owner].active_until if expires_on == WITH_ACTIVITY else expires_on
