@@ -14,8 +14,8 @@ from api.problems import ProblemError
 from api.routes.reads import json_response
 from api.service import service_of
 from network import ids
+from network.batch import end_over_holds
 from network.model import NEVER, WITH_ACTIVITY
-from network.overdue import end_over_holds
 from network.rules import Rules
 from network.service import network_now
 
@@ -47,9 +47,9 @@ _HELD = text(
     f" WHERE member_id IN {_OWN} AND captured + returned < points"
 )
 _OVER = text(
-    "SELECT entry_id FROM hold WHERE captured + returned < points AND lapses_at <= :now AND (member_id IN"
-    f" {_OWN} OR member_id IN (SELECT member_id FROM account WHERE pool_id = :pool AND unit = 1))"
-    " ORDER BY entry_id"
+    "SELECT DISTINCT member_id FROM hold WHERE captured + returned < points AND lapses_at <= :now"
+    f" AND (member_id IN {_OWN}"
+    " OR member_id IN (SELECT member_id FROM account WHERE pool_id = :pool AND unit = 1))"
 )
 _PENDING = text(
     "SELECT entry_id, points - released - cancelled AS points FROM pending"
@@ -136,8 +136,8 @@ def balance(member: str, request: Request) -> Response:
     return json_response(found)
 
 
-def _look(database: Engine, public_id: UUID, rules: Rules) -> tuple[list[UUID], BalanceBody]:
-    """Holds whose time is over, of the member and of its pool; and its balance as long as they stand.
+def _look(database: Engine, public_id: UUID, rules: Rules) -> tuple[list[int], BalanceBody]:
+    """Whose holds are over, of the member and its pool; and its balance as long as they stand.
 
     Raises:
         ProblemError: member_unknown.

@@ -8,6 +8,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
 from network import adjustments
+from network.batch import execute
 from network.errors import AdjustmentDecided, AdjustmentInvalid, AdjustmentUnknown, FourEyesNeeded
 from network.model import Entry
 from network.rules import Rules
@@ -161,8 +162,8 @@ def test_a_crash_after_the_entry_does_nothing_twice(database: Engine, live: Rule
     """Carried out twice at once, or again: the second is answered as the first was."""
     waiting = prepared(database, live, card, 500).adjustment
     decided = adjustments.record_decision(database, waiting.adjustment_id, by="bert", approve=True)
-    first = adjustments.execute(database, [adjustments._command(decided)], live)
-    again = adjustments.execute(database, [adjustments._command(decided)], live)
+    first = execute(database, [adjustments._command(decided)], live)
+    again = execute(database, [adjustments._command(decided)], live)
     assert ([r.replayed for r in (*first, *again)], first[0].outcome) == ([False, True], again[0].outcome)
     assert adjustments.carry_out_due(database, live) == []
     assert points_of(database) == [500]
