@@ -160,8 +160,10 @@ def transfer(parent: Entry, member_id: int) -> Entry:
 
 def completed(folded: Folded, decision: Decision, rules: Rules) -> Decision:
     """A decision whose points move through TRANSIT where they must, cure deficits, and are counted."""
-    if any(posting.contributor_id is not None for posting in decision.postings):
-        decision = _shared(decision)
+    for posting in decision.postings:
+        if posting.contributor_id is not None:
+            decision = _shared(decision)
+            break
     if decision.linked:
         cures = decision.entry.kind not in _MOVES_WITHOUT_CREDIT
         linked = tuple(_counted(folded, _cured(folded, one, rules, cures=cures)) for one in decision.linked)
@@ -199,9 +201,10 @@ def _cured(folded: Folded, decision: Decision, rules: Rules, *, cures: bool = Tr
     """New points pay what the member owes, the oldest first; the acceptor is who is owed."""
     if decision.enrolled is not None or not cures:
         return decision
-    owed = open_deficits([*folded.member(decision.entry.member_id).deficits, *decision.deficits], ())
-    if not owed:
+    deficits = folded.member(decision.entry.member_id).deficits
+    if not deficits and not decision.deficits:
         return decision
+    owed = open_deficits([*deficits, *decision.deficits], ())
     credited = [p for p in decision.postings if p.credit is AccountKind.MEMBER]
     unused = [p.points for p in credited]
     line = max((p.line for p in decision.postings), default=0)
