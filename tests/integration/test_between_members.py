@@ -215,6 +215,17 @@ def test_a_merge_is_undone(database: Engine, live: Rules) -> None:
     assert_whole(database)
 
 
+def test_a_return_of_who_was_merged_beside_a_sale_of_who_stays(database: Engine, live: Rules) -> None:
+    """In one batch: the account is opened for the sale, and its lots are read for the return."""
+    staying, merged = cards(database, live, 2)
+    bought = run(database, live, sale(merged, 20_00, "bought"))
+    run(database, live, merge(staying, merged, "merge"))
+    replies = execute(database, [sale(staying, 5_00, "s"), undo(bought, "r", amount_minor=8_00)], live)
+    assert all(isinstance(reply.outcome, Entry) for reply in replies)
+    assert balances(database) == [(17, 0), (0, 0)]
+    assert_whole(database)
+
+
 def test_what_is_owed_is_paid_by_the_next_credits(database: Engine, live: Rules) -> None:
     """A deficit stands in the account, and sales and gifts pay it before anything is left."""
     debtor, friend = cards(database, live, 2)
