@@ -1,4 +1,4 @@
-"""The journal of days on which everything happened: both tools read it, and what passes between members is zero."""
+"""The journal of days on which everything happened: both tools read it, and find nothing left in transit."""
 
 from collections.abc import Iterator
 from pathlib import Path
