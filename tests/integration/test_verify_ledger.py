@@ -372,6 +372,18 @@ def test_the_pool_must_hold_what_waits_and_what_is_held(owner: Engine, reference
     assert told == {"totals_equal_postings", "pool_covers_outstanding"}
 
 
+def test_of_many_faults_a_screenful_is_shown_and_the_rest_counted(owner: Engine) -> None:
+    """Fifty balances out of nothing: twenty of them, and how many more there are."""
+    many = "INSERT INTO account SELECT 100 + n, 1, 7, '1970-01-01', '1970-01-01', 0 FROM generate_series(1, 50) n"
+    with owner.connect() as connection:
+        connection.execute(text(many))
+        told = found(connection)
+        connection.rollback()
+    assert len(told) == 21
+    assert (told[0].where, told[0].detail) == ("member 101", "balance 7, lots 0")
+    assert (told[-1].where, told[-1].detail) == ("and more", "30 further faults")
+
+
 def test_every_check_has_a_fault_that_it_finds() -> None:
     """No check is added without one."""
     assert {name for _, told_by in SQL.values() for name in told_by} == {check.name for check in CHECKS}
