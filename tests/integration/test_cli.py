@@ -53,7 +53,7 @@ def test_net_prints_what_is_to_be_paid(tmp_path: Path) -> None:
 
 
 def test_net_prints_names_that_the_terminal_cannot(tmp_path: Path) -> None:
-    """Where output is ASCII, letters beyond it are shown by number, in tables and complaints; no traceback."""
+    """Where output is ASCII, letters beyond it are shown by number, in tables and complaints alike."""
     (tmp_path / "debts.csv").write_text("debtor,creditor,amount,currency\nKäse,Brot,10.00,EUR\n", "utf-8")
     (tmp_path / "bäd.csv").write_text("debtor,creditor,amount,currency\nKäse,Brot,x,EUR\n", "utf-8")
     for name, status in (("debts.csv", 0), ("bäd.csv", 2)):

@@ -374,7 +374,7 @@ def test_the_pool_must_hold_what_waits_and_what_is_held(owner: Engine, reference
 
 def test_of_many_faults_a_screenful_is_shown_and_the_rest_counted(owner: Engine) -> None:
     """Fifty balances out of nothing: twenty of them, and how many more there are."""
-    many = "INSERT INTO account SELECT 100 + n, 1, 7, '1970-01-01', '1970-01-01', 0 FROM generate_series(1, 50) n"
+    many = "INSERT INTO account (member_id, unit, balance) SELECT 100 + n, 1, 7 FROM generate_series(1, 50) n"
     with owner.connect() as connection:
         connection.execute(text(many))
         told = found(connection)
