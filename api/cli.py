@@ -46,7 +46,7 @@ app.add_typer(tier_app, name="tier")
 
 
 SWITCH_SECONDS = 0.0005
-"""How long a thread of the server may keep another waiting: a lane takes a dozen short turns for each batch."""
+"""How long a thread of the server may keep another waiting: a lane takes many short turns a batch."""
 
 
 class JournalFormat(StrEnum):

@@ -99,7 +99,7 @@ def end_over_holds(database: Engine, members: Collection[int], rules: Rules) -> 
 
 
 def _end(connection: Connection, known: set[int], members: Collection[int], rules: Rules) -> int:
-    moment = store.begin(connection)
+    moment, _ = store.begin(connection)
     asked = known.union(members)
     folded = _locked(connection, moment, {}, asked, set(), rules, set())
     needed = closed(folded, members)
@@ -169,8 +169,7 @@ def _transact(
     connection: Connection, members: set[int], run: Sequence[tuple[Command, UUID]], rules: Rules
 ) -> list[Reply]:
     """Carry out a run; `members` are locked in any case, because an earlier try needed them."""
-    moment = store.begin(connection)
-    cards = store.load_cards(connection, {number for command, _ in run for number in cards_of(command)})
+    moment, cards = store.begin(connection, {n for command, _ in run for n in cards_of(command)})
     requests = _prepare(connection, run, cards, moment.now)
     fresh = store.claim(
         connection,
