@@ -1,20 +1,22 @@
-"""A sale earns points (pure)."""
+"""A sale earns points, which may wait for an event (pure)."""
 
 from datetime import timedelta
 
-from network.expiry import month_end_after
+import msgspec
+
+from network.draft import activity, coming_back, draft
 from network.model import (
     IMMEDIATELY,
     AccountKind,
     Accrue,
     Decision,
-    Entry,
     EntryKind,
     Minted,
     Posting,
     Rejected,
+    Release,
 )
-from network.rules import MOST_POINTS, Folded, Rules
+from network.rules import MOST_POINTS, Folded, Rules, is_timely
 
 
 def accrue(folded: Folded, command: Accrue, minted: Minted, rules: Rules) -> Decision | Rejected:
@@ -22,7 +24,8 @@ def accrue(folded: Folded, command: Accrue, minted: Minted, rules: Rules) -> Dec
 
     Returns:
         An entry with one posting ISSUED → MEMBER, or with none where the sale earns nothing; or why not.
-        Pending points are the member's, in a lot that can be spent later; the balance after leaves them out.
+        Points pending until a date are the member's, in a lot that can be spent later; those pending until an
+        event are in no lot before it comes.
     """
     moment = folded.moment
     terms = rules.terms_at_sale(
@@ -33,10 +36,10 @@ def accrue(folded: Folded, command: Accrue, minted: Minted, rules: Rules) -> Dec
     member_id = folded.member_of_card(command.card_number)
     if isinstance(member_id, Rejected):
         return member_id
-    occurred_on = rules.local_date(command.occurred_at)
-    today = rules.local_date(moment.now)
+    if command.lines and not add_up(command.lines, command.amount_minor):
+        return Rejected("lines_do_not_add_up")
     rule = rules.programme.earn_rule(command.partner_id)
-    points = rule.points_for(command.amount_minor, occurred_on)
+    points = rule.points_for(command.amount_minor, rules.local_date(command.occurred_at))
     if points > MOST_POINTS:
         return Rejected("too_many_points")
     # ---- valid from here ----
@@ -44,30 +47,66 @@ def accrue(folded: Folded, command: Accrue, minted: Minted, rules: Rules) -> Dec
     posting = Posting(
         line=1,
         debit=AccountKind.ISSUED,
-        credit=AccountKind.MEMBER,
+        credit=AccountKind.PENDING if rule.pending_until_event else AccountKind.MEMBER,
         points=points,
         issuer_id=command.partner_id,
         issuer_terms=terms.terms_version,
-        spendable_on=today + pending if pending else IMMEDIATELY,
-        expires_on=month_end_after(today, rules.programme.expiry_months),
+        spendable_on=folded.today + pending if pending else IMMEDIATELY,
+        expires_on=rules.programme.expiry_rule(folded.member(member_id).tier).expires_on(folded.today),
         window_id=moment.window_id,
     )
     return Decision(
-        entry=Entry(
-            entry_id=minted.entry_id,
-            member_id=member_id,
-            kind=EntryKind.ACCRUAL,
-            partner_id=command.partner_id,
-            reference=command.reference,
-            window_id=moment.window_id,
-            programme_version=rules.programme.version,
-            points=points,
-            balance_after=folded.balance(member_id, today) + (0 if pending else points),
+        entry=draft(
+            folded,
+            command,
+            minted,
+            rules,
+            EntryKind.ACCRUAL,
+            member_id,
             amount_minor=command.amount_minor,
             currency=command.currency,
             outlet_code=command.outlet_code,
-            occurred_at=command.occurred_at,
-            recorded_at=moment.now,
         ),
         postings=(posting,) if points else (),
+        account=activity(folded, rules, member_id),
+        lines=command.lines,
+    )
+
+
+def add_up(lines: tuple[int, ...], total: int) -> bool:
+    """Whether lines are the parts of a total."""
+    return min(lines) > 0 and sum(lines) == total
+
+
+def release(folded: Folded, command: Release, minted: Minted, rules: Rules) -> Decision | Rejected:
+    """Judge an event: what still waited for it can be spent."""
+    untimely = is_timely(command.occurred_at, folded.moment.now)
+    if untimely is not None:
+        return untimely
+    recorded = folded.recorded(command.entry_id)
+    if recorded is None or recorded.entry.partner_id != command.partner_id:
+        return Rejected("entry_unknown")
+    if recorded.pending == 0:
+        return Rejected("nothing_pending")
+    # ---- valid from here ----
+    sale = recorded.entry
+    entry = draft(
+        folded,
+        command,
+        minted,
+        rules,
+        EntryKind.RELEASE,
+        sale.member_id,
+        currency=sale.currency,
+        outlet_code=sale.outlet_code,
+    )
+    return Decision(
+        entry=msgspec.structs.replace(entry, hold_id=sale.entry_id),
+        postings=coming_back(
+            folded,
+            rules,
+            sale.member_id,
+            [(recorded.postings[0], recorded.pending)],
+            AccountKind.PENDING,
+        ),
     )

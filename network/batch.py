@@ -1,7 +1,7 @@
 """A batch of commands in one transaction: claim → load → decide → save → commit."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from hashlib import blake2b
 from uuid import UUID
@@ -12,33 +12,38 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from network import ids, store
-from network.decide import decide_batch, lapse_due
+from network.decide import STRUCTURAL, decide_batch
 from network.errors import Busy, Unavailable
 from network.identity import card_number
 from network.ids import member_of
 from network.model import (
     NOT_REMEMBERED,
-    Accrue,
-    Capture,
+    Adjust,
     CardState,
     Command,
     Decision,
+    Donate,
     Enrol,
-    Hold,
+    Gift,
+    Join,
     LedgerState,
+    Merge,
     Minted,
     Moment,
-    Redeem,
     Rejected,
     Reply,
     Reverse,
-    Void,
+    Unmerge,
 )
 from network.rules import Folded, Rules
+from network.save import save
+from network.touch import SPENDING, cards_of, named_by, touched
 
 _RETRIES = 3
 _RETRIED = frozenset({"40001", "40P01", "23505"})
 """Serialization, deadlock, and a card number that was drawn twice: the next try draws another."""
+_DRAWING = (*SPENDING, Reverse, Gift, Donate, Merge, Unmerge, Adjust)
+"""Commands that take points out of lots, and so have to see them."""
 _LOCK_TIMEOUT = "55P03"
 _DISCONNECTED = frozenset({"57P01", "57P02", "57P03"})  # shutdown, crash, starting up
 
@@ -77,27 +82,48 @@ def execute(database: Engine, commands: Sequence[Command], rules: Rules) -> list
 
 
 def _runs(commands: Sequence[Command]) -> list[list[tuple[Command, UUID]]]:
-    """Commands with their keys, cut where a key stands again: the first is then answered from memory."""
+    """Commands with their keys, cut where a key stands again: the first is then answered from memory.
+
+    A command that changes who belongs to whom is a run of its own: what others have to load depends on it.
+    """
     runs: list[list[tuple[Command, UUID]]] = [[]]
     seen: set[UUID] = set()
+    alone = False
     for command in commands:
         key = request_key(command.partner_id, command.reference)
-        if key in seen:
+        if key in seen or alone or isinstance(command, STRUCTURAL):
             runs.append([])
             seen = set()
+        alone = isinstance(command, STRUCTURAL)
         seen.add(key)
         runs[-1].append((command, key))
-    return runs
+    return [run for run in runs if run]
+
+
+class _MoreAccounts(Exception):
+    """Under the locks it turned out that commands open more accounts, or that a card has moved: lock anew."""
+
+    def __init__(self, members: set[int]) -> None:
+        super().__init__(f"{len(members)} accounts")
+        self.members = members
 
 
 def _execute_run(database: Engine, run: Sequence[tuple[Command, UUID]], rules: Rules) -> list[Reply]:
-    for _ in range(_RETRIES):
+    members: set[int] = set()
+    tries = 0
+    while tries < _RETRIES:
         try:
             with database.begin() as connection:
-                return _transact(connection, run, rules)
+                return _transact(connection, run, rules, members)
+        except _MoreAccounts as more:
+            # Rare, and it ends: each time there are more, or somebody else has changed the members' bonds.
+            tries += more.members <= members
+            members |= more.members
+            continue
         except DBAPIError as error:
             state = getattr(error.orig, "sqlstate", None)
             if state in _RETRIED:
+                tries += 1
                 continue
             if state == _LOCK_TIMEOUT:
                 raise Busy(f"rows stayed locked: {error.orig}") from error
@@ -109,11 +135,12 @@ def _execute_run(database: Engine, run: Sequence[tuple[Command, UUID]], rules: R
     raise Busy("the batch met others again and again")
 
 
-def _transact(connection: Connection, run: Sequence[tuple[Command, UUID]], rules: Rules) -> list[Reply]:
+def _transact(
+    connection: Connection, run: Sequence[tuple[Command, UUID]], rules: Rules, members: set[int]
+) -> list[Reply]:
+    """Carry out a run; `members` are locked in any case, because an earlier try needed them."""
     moment = store.begin(connection)
-    cards = store.load_cards(
-        connection, {c.card_number for c, _ in run if isinstance(c, Accrue | Redeem | Hold)}
-    )
+    cards = store.load_cards(connection, {number for command, _ in run for number in cards_of(command)})
     requests = _prepare(connection, run, cards, moment.now)
     fresh = store.claim(
         connection,
@@ -122,7 +149,9 @@ def _transact(connection: Connection, run: Sequence[tuple[Command, UUID]], rules
         [request.minted.entry_id for request in requests],
         moment.business_date,
     )
-    outcomes = iter(_decide(connection, moment, cards, [r for r in requests if r.key in fresh], rules))
+    outcomes = iter(
+        _decide(connection, moment, cards, [r for r in requests if r.key in fresh], rules, members)
+    )
     known = _recall(connection, [request.key for request in requests if request.key not in fresh])
     return [
         _decided(next(outcomes)) if request.key in fresh else _remembered(request, *known[request.key])
@@ -132,7 +161,7 @@ def _transact(connection: Connection, run: Sequence[tuple[Command, UUID]], rules
 
 def _decided(outcome: Decision | Rejected) -> Reply:
     if isinstance(outcome, Decision):
-        return Reply(outcome=outcome.entry, enrolled=outcome.enrolled)
+        return Reply(outcome=outcome.entry, enrolled=outcome.enrolled, postings=outcome.postings)
     return Reply(outcome=outcome)
 
 
@@ -142,7 +171,10 @@ def _remembered(request: _Request, content: UUID, reply: Reply) -> Reply:
 
 
 def _prepare(
-    connection: Connection, run: Sequence[tuple[Command, UUID]], cards: dict[int, CardState], now: datetime
+    connection: Connection,
+    run: Sequence[tuple[Command, UUID]],
+    cards: Mapping[int, CardState],
+    now: datetime,
 ) -> list[_Request]:
     """Name every command and mint its ids: an entry's id carries its member."""
     numbers = iter(store.new_member_ids(connection, sum(isinstance(c, Enrol) for c, _ in run)))
@@ -156,13 +188,8 @@ def _prepare(
                 public_id=ids.mint(now, member_id),
                 card_number=card_number(secrets.randbelow(10**11)),
             )
-        elif isinstance(command, Reverse):
-            minted = Minted(entry_id=ids.mint(now, member_of(command.entry_id), place))
-        elif isinstance(command, Capture | Void):
-            minted = Minted(entry_id=ids.mint(now, member_of(command.hold_id), place))
         else:
-            card = cards.get(command.card_number)
-            minted = Minted(entry_id=ids.mint(now, card.member_id if card else 0, place))
+            minted = Minted(entry_id=ids.mint(now, _member_of(command, cards), place))
         requests.append(
             _Request(
                 command=command,
@@ -174,37 +201,29 @@ def _prepare(
     return requests
 
 
+def _member_of(command: Command, cards: Mapping[int, CardState]) -> int:
+    """The member whose entry a command makes; 0 where its card is not known."""
+    named = named_by(command)
+    numbers = cards_of(command)
+    if numbers:
+        return cards[numbers[0]].member_id if numbers[0] in cards else 0
+    return 0 if named is None else member_of(named)
+
+
 def _decide(
     connection: Connection,
     moment: Moment,
-    cards: dict[int, CardState],
+    cards: Mapping[int, CardState],
     requests: Sequence[_Request],
     rules: Rules,
+    members: set[int],
 ) -> list[Decision | Rejected]:
     """Load what the requests touch, judge them, write what was decided."""
     if not requests:
         return []
-    # An enrolment's member is new, an unknown card has member 0: neither has an account to lock.
-    touched = {member_of(r.minted.entry_id) for r in requests if not isinstance(r.command, Enrol)} - {0}
-    # Where dead lots may still stand (the sweep of this date has not been through), what can be spent is
-    # not the balance: every member's lots are looked at then.
-    today = rules.local_date(moment.now)
-    swept = moment.lapsed_through >= today
-    drawn = {member_of(r.minted.entry_id) for r in requests if isinstance(r.command, Redeem | Hold | Reverse)}
-    members, due = store.load_members(
-        connection, touched, touched & drawn if swept else touched, moment.now, today
-    )
-    named = {r.command.entry_id for r in requests if isinstance(r.command, Reverse)}
-    named |= {r.command.hold_id for r in requests if isinstance(r.command, Capture | Void)}
-    recorded = store.load_entries(connection, named | set(due))
-    folded = Folded(LedgerState(moment=moment, cards=cards, members=members, recorded=recorded), today)
-    ended = lapse_due(
-        folded,
-        [(recorded[one], Minted(entry_id=ids.mint(moment.now, member_of(one)))) for one in due],
-        rules,
-    )
+    folded = _load(connection, moment, cards, [r.command for r in requests], rules, members)
     outcomes = decide_batch(folded, [(r.command, r.minted) for r in requests], rules)
-    store.save(connection, [*ended, *(outcome for outcome in outcomes if isinstance(outcome, Decision))])
+    save(connection, folded.decided)
     refused = {
         request.key: outcome.reason
         for request, outcome in zip(requests, outcomes, strict=True)
@@ -214,6 +233,72 @@ def _decide(
     store.refuse(connection, {key: reason for key, reason in refused.items() if key not in passing})
     store.forget(connection, passing)
     return outcomes
+
+
+def _load(
+    connection: Connection,
+    moment: Moment,
+    cards: Mapping[int, CardState],
+    commands: Sequence[Command],
+    rules: Rules,
+    members: set[int],
+) -> Folded:
+    """Lock the accounts that commands touch, in order, and read what is in them.
+
+    Raises:
+        _MoreAccounts: they touch more than could be known before the locks.
+    """
+    today = rules.local_date(moment.now)
+    drawing = [c for c in commands if isinstance(c, _DRAWING)]
+    # An unknown card has no member, and an enrolment's member is new: neither has an account to lock.
+    asked = members | _named(commands, cards)
+    drawn = members | _named(drawing, cards)
+    spenders = _named([c for c in drawing if isinstance(c, SPENDING)], cards)
+    spenders |= {member_of(c.invitation_id) for c in commands if isinstance(c, Join)}
+    if spenders:
+        mates = store.load_mates(connection, spenders)
+        asked |= mates
+        drawn |= mates
+    # Where dead lots may still stand (the sweep of this date has not been through), what can be spent is
+    # not the balance: every member's lots are looked at then.
+    loaded, due = store.load_members(
+        connection,
+        asked,
+        drawn if moment.lapsed_through >= today else asked,
+        moment.now,
+        today,
+        merging=any(isinstance(c, Merge) for c in commands),
+    )
+    named = {one for one in map(named_by, commands) if one is not None}
+    folded = Folded(
+        LedgerState(
+            moment=moment,
+            cards=cards,
+            members=loaded,
+            recorded=store.load_entries(connection, named | {one for holds in due.values() for one in holds}),
+            due={
+                member_id: {one: Minted(entry_id=ids.mint(moment.now, member_id)) for one in holds}
+                for member_id, holds in due.items()
+            },
+        ),
+        today,
+    )
+    needed = set().union(*(touched(folded, command) for command in commands))
+    moved = any(
+        card.member_id in loaded and loaded[card.member_id].merged_into is not None for card in cards.values()
+    )
+    if moved or not needed <= asked:
+        raise _MoreAccounts(needed | asked)
+    return folded
+
+
+def _named(commands: Sequence[Command], cards: Mapping[int, CardState]) -> set[int]:
+    """The members of the cards and ids that commands name: what is known before anything is read."""
+    numbers = {number for command in commands for number in cards_of(command)}
+    entries = {named_by(command) for command in commands} - {None}
+    return {cards[number].member_id for number in numbers if number in cards} | {
+        member_of(one) for one in entries if one is not None
+    }
 
 
 def _recall(connection: Connection, keys: Sequence[UUID]) -> dict[UUID, tuple[UUID, Reply]]:
@@ -226,7 +311,12 @@ def _recall(connection: Connection, keys: Sequence[UUID]) -> dict[UUID, tuple[UU
         if stored.refusal is not None:
             reply = Reply(outcome=Rejected(stored.refusal), replayed=True)
         else:
-            entry = entries[stored.entry_id].entry
-            reply = Reply(outcome=entry, replayed=True, enrolled=enrolled.get(entry.entry_id))
+            recorded = entries[stored.entry_id]
+            reply = Reply(
+                outcome=recorded.entry,
+                replayed=True,
+                enrolled=enrolled.get(recorded.entry.entry_id),
+                postings=recorded.postings,
+            )
         known[key] = (stored.content_hash, reply)
     return known

@@ -137,3 +137,13 @@ def equal_length(arrays: Mapping[str, Collection[Any]]) -> int:
     if len(lengths) != 1:
         raise InvariantBroken(f"arrays of one statement differ in length: {sorted(lengths)}")
     return lengths.pop()
+
+
+def expect(written: int, expected: int, what: str) -> None:
+    """Make sure that a statement changed as many rows as it had to.
+
+    Raises:
+        InvariantBroken: it did not.
+    """
+    if written != expected:
+        raise InvariantBroken(f"{what}: {written} rows, expected {expected}")

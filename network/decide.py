@@ -3,26 +3,41 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from network.accrual import accrue
+from network.accrual import accrue, release
+from network.adjustment import adjust, set_tier
+from network.draft import completed
+from network.errors import InvariantBroken
 from network.hold import capture, hold, lapse_hold, void
 from network.identity import enrol
 from network.model import (
     Accrue,
+    Adjust,
     Capture,
     Command,
     Decision,
+    Donate,
     Enrol,
+    Gift,
     Hold,
+    Invite,
+    Join,
+    Leave,
+    Merge,
     Minted,
-    RecordedEntry,
     Redeem,
     Rejected,
+    Release,
     Reverse,
+    SetTier,
+    Unmerge,
     Void,
 )
-from network.redemption import redeem
+from network.pool import invite, join, leave
+from network.redemption import donate, redeem
 from network.reversal import reverse
 from network.rules import Folded, Rules
+from network.touch import touched
+from network.transfer import gift, merge, unmerge
 
 Rule = Callable[[Folded, Any, Minted, Rules], Decision | Rejected]
 
@@ -34,22 +49,39 @@ RULES: dict[type[Command], Rule] = {
     Hold: hold,
     Capture: capture,
     Void: void,
+    Release: release,
+    Gift: gift,
+    Donate: donate,
+    Invite: invite,
+    Join: join,
+    Leave: leave,
+    Merge: merge,
+    Unmerge: unmerge,
+    Adjust: adjust,
+    SetTier: set_tier,
 }
+
+STRUCTURAL = (Invite, Join, Leave, Merge, Unmerge)
+"""Commands that change who belongs to whom, and so what others of a batch would have to load: each is one."""
 
 
 def decide(folded: Folded, command: Command, minted: Minted, rules: Rules) -> Decision | Rejected:
     """Judge one command on the state folded so far; mutates nothing."""
-    return RULES[type(command)](folded, command, minted, rules)
+    outcome = RULES[type(command)](folded, command, minted, rules)
+    return outcome if isinstance(outcome, Rejected) else completed(folded, outcome, rules)
 
 
-def lapse_due(folded: Folded, due: Sequence[tuple[RecordedEntry, Minted]], rules: Rules) -> list[Decision]:
-    """End the holds whose time is over, before anything else sees their members."""
-    ended = []
-    for held, minted in due:
-        decision = lapse_hold(folded, held, minted, rules)
-        folded.apply(decision)
-        ended.append(decision)
-    return ended
+def end_due(folded: Folded, command: Command, rules: Rules) -> None:
+    """End the holds whose time is over of everybody a command touches, before it sees them."""
+    if not folded.any_due:
+        return
+    for member_id in sorted(touched(folded, command)):
+        due = folded.due(member_id)
+        for hold_id in sorted(due):
+            reserved = folded.recorded(hold_id)
+            if reserved is None:
+                raise InvariantBroken(f"hold {hold_id} is over and was not loaded")
+            folded.apply(completed(folded, lapse_hold(folded, reserved, due.pop(hold_id), rules), rules))
 
 
 def decide_batch(
@@ -60,7 +92,7 @@ def decide_batch(
     A batch of n gives what n batches of one would give; a refusal leaves no trace for its neighbours.
 
     Args:
-        folded: The state that was loaded under lock; each decision is applied to it.
+        folded: The state that was loaded under lock; decisions are applied to it, those that end holds too.
         commands: Each with the ids minted for it. A request appears once: replays were answered before.
         rules: The live rules.
     Returns:
@@ -68,6 +100,7 @@ def decide_batch(
     """
     outcomes: list[Decision | Rejected] = []
     for command, minted in commands:
+        end_due(folded, command, rules)
         outcome = decide(folded, command, minted, rules)
         if isinstance(outcome, Decision):
             folded.apply(outcome)

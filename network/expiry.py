@@ -11,6 +11,6 @@ def month_end_after(on: date, months: int) -> date:
     return date(year, month, monthrange(year, month)[1])
 
 
-def expiry_of_returned(expires_on: date, on: date, grace_days: int) -> date:
-    """The expiry of points that come back: their own, or if that has passed, `grace_days` from today."""
-    return expires_on if expires_on >= on else on + timedelta(days=grace_days)
+def expiry_of_returned(today: date, grace_days: int) -> date:
+    """The expiry of points that come back after their own has passed."""
+    return today + timedelta(days=grace_days)

@@ -4,13 +4,13 @@ A hold draws its lots at once, so a held point cannot be spent twice and does no
 the first draw on; what returns goes back last drawn first, with its issuer, terms and expiry.
 """
 
-from datetime import date, timedelta
+from datetime import timedelta
 
 import msgspec
 
-from network.draw import draw_lots, parts
+from network.draft import activity, coming_back, draft, drawn
+from network.draw import parts
 from network.errors import InvariantBroken
-from network.expiry import expiry_of_returned
 from network.model import (
     AccountKind,
     Capture,
@@ -20,64 +20,44 @@ from network.model import (
     Hold,
     HoldState,
     Minted,
-    Posting,
     RecordedEntry,
     Rejected,
     Void,
 )
-from network.rules import Folded, Rules, is_timely
+from network.redemption import draw_of_pool, spender_at_till
+from network.rules import Folded, Rules, held, is_timely
 
 
 def hold(folded: Folded, command: Hold, minted: Minted, rules: Rules) -> Decision | Rejected:
     """Judge a reservation. The acceptor's terms are chosen here; a capture keeps them."""
-    moment = folded.moment
-    terms = rules.terms_at_sale(
-        command.partner_id, command.outlet_code, command.currency, command.occurred_at, moment.now
-    )
-    if isinstance(terms, Rejected):
-        return terms
-    member_id = folded.member_of_card(command.card_number)
-    if isinstance(member_id, Rejected):
-        return member_id
-    today = rules.local_date(moment.now)
-    draws = draw_lots(folded.lots(member_id), command.points, on=today, entry_id=minted.entry_id)
+    spender = spender_at_till(folded, command, rules)
+    if isinstance(spender, Rejected):
+        return spender
+    terms, member_id = spender
+    draws = draw_of_pool(folded, member_id, command.points, minted)
     if draws is None:
         return Rejected("insufficient_points")
     # ---- valid from here ----
     return Decision(
-        entry=Entry(
-            entry_id=minted.entry_id,
-            member_id=member_id,
-            kind=EntryKind.HOLD,
-            partner_id=command.partner_id,
-            reference=command.reference,
-            window_id=moment.window_id,
-            programme_version=rules.programme.version,
-            points=-command.points,
-            balance_after=folded.balance(member_id, today) - command.points,
+        entry=draft(
+            folded,
+            command,
+            minted,
+            rules,
+            EntryKind.HOLD,
+            member_id,
             amount_minor=command.amount_minor,
             currency=command.currency,
             outlet_code=command.outlet_code,
-            occurred_at=command.occurred_at,
-            recorded_at=moment.now,
         ),
-        postings=tuple(
-            Posting(
-                line=line,
-                debit=AccountKind.MEMBER,
-                credit=AccountKind.HELD,
-                points=draw.points,
-                issuer_id=draw.lot.issuer_id,
-                issuer_terms=draw.lot.terms_version,
-                spendable_on=draw.lot.spendable_on,
-                expires_on=draw.lot.expires_on,
-                acceptor_id=command.partner_id,
-                acceptor_terms=terms.terms_version,
-                window_id=moment.window_id,
-            )
-            for line, draw in enumerate(draws, start=1)
+        postings=drawn(
+            draws,
+            member_id,
+            AccountKind.HELD,
+            folded.moment.window_id,
+            acceptor=(command.partner_id, terms.terms_version),
         ),
-        lapses_at=moment.now + timedelta(minutes=command.minutes),
+        lapses_at=folded.moment.now + timedelta(minutes=command.minutes),
     )
 
 
@@ -86,18 +66,25 @@ def capture(folded: Folded, command: Capture, minted: Minted, rules: Rules) -> D
     found = _open_hold(folded, command)
     if isinstance(found, Rejected):
         return found
-    held, state = found
-    left = -held.entry.points - state.captured - state.returned
-    if command.points > left:
+    reserved, state = found
+    if command.points > held(reserved.postings) - state.captured - state.returned:
         return Rejected("more_than_held")
     # ---- valid from here ----
-    taken = parts(held.postings, state.captured, command.points)
+    taken = parts(reserved.postings, state.captured, command.points)
     return Decision(
-        entry=_entry(folded, command, minted, rules, held.entry, EntryKind.CAPTURE, 0, command.amount_minor),
+        entry=_entry(folded, command, minted, rules, reserved.entry, EntryKind.CAPTURE, command.amount_minor),
         postings=tuple(
-            _moved(drawn, points, line, AccountKind.ACCEPTED, folded.moment.window_id, drawn.expires_on)
-            for line, (drawn, points) in enumerate(taken, start=1)
+            msgspec.structs.replace(
+                drawn_before,
+                line=line,
+                debit=AccountKind.HELD,
+                credit=AccountKind.ACCEPTED,
+                points=points,
+                window_id=folded.moment.window_id,
+            )
+            for line, (drawn_before, points) in enumerate(taken, start=1)
         ),
+        account=activity(folded, rules, reserved.entry.member_id),
     )
 
 
@@ -106,19 +93,19 @@ def void(folded: Folded, command: Void, minted: Minted, rules: Rules) -> Decisio
     found = _open_hold(folded, command)
     if isinstance(found, Rejected):
         return found
-    held, _ = found
-    return _given_back(folded, command, minted, rules, held, EntryKind.VOID)
+    reserved, _ = found
+    return _given_back(folded, command, minted, rules, reserved, EntryKind.VOID)
 
 
-def lapse_hold(folded: Folded, held: RecordedEntry, minted: Minted, rules: Rules) -> Decision:
+def lapse_hold(folded: Folded, reserved: RecordedEntry, minted: Minted, rules: Rules) -> Decision:
     """End a hold whose time is over: what it still holds goes back."""
     command = Void(
-        partner_id=held.entry.partner_id,
-        reference=f"lapse {held.entry.entry_id.hex}",
+        partner_id=reserved.entry.partner_id,
+        reference=f"lapse {reserved.entry.entry_id.hex}",
         occurred_at=folded.moment.now,
-        hold_id=held.entry.entry_id,
+        hold_id=reserved.entry.entry_id,
     )
-    return _given_back(folded, command, minted, rules, held, EntryKind.HOLD_LAPSE)
+    return _given_back(folded, command, minted, rules, reserved, EntryKind.HOLD_LAPSE)
 
 
 def _open_hold(folded: Folded, command: Capture | Void) -> tuple[RecordedEntry, HoldState] | Rejected:
@@ -127,54 +114,28 @@ def _open_hold(folded: Folded, command: Capture | Void) -> tuple[RecordedEntry, 
     timely = is_timely(command.occurred_at, moment.now)
     if isinstance(timely, Rejected):
         return timely
-    held = folded.recorded(command.hold_id)
-    if held is None or held.hold is None or held.entry.partner_id != command.partner_id:
+    reserved = folded.recorded(command.hold_id)
+    if reserved is None or reserved.hold is None or reserved.entry.partner_id != command.partner_id:
         return Rejected("hold_unknown")
-    if held.hold.lapses_at <= moment.now:
+    if reserved.hold.lapses_at <= moment.now:
         return Rejected("hold_lapsed")
-    if -held.entry.points == held.hold.captured + held.hold.returned:
+    if held(reserved.postings) == reserved.hold.captured + reserved.hold.returned:
         return Rejected("hold_closed")
-    return held, held.hold
+    return reserved, reserved.hold
 
 
 def _given_back(
-    folded: Folded, command: Void, minted: Minted, rules: Rules, held: RecordedEntry, kind: EntryKind
+    folded: Folded, command: Void, minted: Minted, rules: Rules, reserved: RecordedEntry, kind: EntryKind
 ) -> Decision:
     """What a hold still holds, as postings HELD → MEMBER, last drawn first."""
-    state = held.hold
+    state = reserved.hold
     if state is None:
-        raise InvariantBroken(f"entry {held.entry.entry_id} is no hold")
-    today = rules.local_date(folded.moment.now)
-    left = -held.entry.points - state.captured - state.returned
-    returned = parts(tuple(reversed(held.postings)), state.returned, left)
+        raise InvariantBroken(f"entry {reserved.entry.entry_id} is no hold")
+    left = held(reserved.postings) - state.captured - state.returned
+    returned = parts(tuple(reversed(reserved.postings)), state.returned, left)
     return Decision(
-        entry=_entry(folded, command, minted, rules, held.entry, kind, left, 0),
-        postings=tuple(
-            _moved(
-                drawn,
-                points,
-                line,
-                AccountKind.MEMBER,
-                folded.moment.window_id,
-                expiry_of_returned(drawn.expires_on, today, rules.programme.grace_days),
-            )
-            for line, (drawn, points) in enumerate(returned, start=1)
-        ),
-    )
-
-
-def _moved(
-    drawn: Posting, points: int, line: int, credit: AccountKind, window_id: int, expires_on: date
-) -> Posting:
-    """Part of a held draw on its way: everything that prices it stays."""
-    return msgspec.structs.replace(
-        drawn,
-        line=line,
-        debit=AccountKind.HELD,
-        credit=credit,
-        points=points,
-        window_id=window_id,
-        expires_on=expires_on,
+        entry=_entry(folded, command, minted, rules, reserved.entry, kind, 0),
+        postings=coming_back(folded, rules, reserved.entry.member_id, returned, AccountKind.HELD),
     )
 
 
@@ -183,26 +144,19 @@ def _entry(
     command: Capture | Void,
     minted: Minted,
     rules: Rules,
-    held: Entry,
+    reserved: Entry,
     kind: EntryKind,
-    points: int,
     amount_minor: int,
 ) -> Entry:
-    today = rules.local_date(folded.moment.now)
-    return Entry(
-        entry_id=minted.entry_id,
-        member_id=held.member_id,
-        kind=kind,
-        partner_id=command.partner_id,
-        reference=command.reference,
-        window_id=folded.moment.window_id,
-        programme_version=rules.programme.version,
-        points=points,
-        balance_after=folded.balance(held.member_id, today) + points,
+    entry = draft(
+        folded,
+        command,
+        minted,
+        rules,
+        kind,
+        reserved.member_id,
         amount_minor=amount_minor,
-        currency=held.currency,
-        outlet_code=held.outlet_code,
-        occurred_at=command.occurred_at,
-        recorded_at=folded.moment.now,
-        hold_id=held.entry_id,
+        currency=reserved.currency,
+        outlet_code=reserved.outlet_code,
     )
+    return msgspec.structs.replace(entry, hold_id=reserved.entry_id)

@@ -30,8 +30,8 @@ class AccountKind(IntEnum):
     """The accounts a posting moves points between; kind and the posting's own columns name the owner.
 
     Only MEMBER is materialised (table account). The others are sums over postings: ISSUED and LAPSED per
-    issuer, ACCEPTED per acceptor, HELD per member and hold, PENDING per member and accrual, DEFICIT per member
-    and reversal. TRANSIT is between two members' entries of one transaction, and so always back at zero.
+    issuer, ACCEPTED per acceptor, HELD per member and hold, PENDING per member and accrual, DEFICIT per
+    member and reversal. TRANSIT is between two members' entries of one transaction, and so always zero.
     """
 
     MEMBER = 1
@@ -385,13 +385,21 @@ class Deficit(msgspec.Struct, frozen=True, kw_only=True):
 class AccountChange(msgspec.Struct, frozen=True, kw_only=True):
     """How an account changes beside its points; UNSET is as it was."""
 
-    pool_id: UUID | None | msgspec.UnsetType = msgspec.UNSET
-    merged_into: int | None | msgspec.UnsetType = msgspec.UNSET
+    pool_id: UUID | msgspec.UnsetType | None = msgspec.UNSET
+    merged_into: int | msgspec.UnsetType | None = msgspec.UNSET
     tier: str | msgspec.UnsetType = msgspec.UNSET
     active_until: date | msgspec.UnsetType = msgspec.UNSET
 
 
 UNCHANGED = AccountChange()
+
+
+class CardMove(msgspec.Struct, frozen=True, kw_only=True):
+    """Cards that were issued to a member open another's account from now on."""
+
+    issued_to: int
+    before: int
+    after: int
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -412,6 +420,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     returned_lines: tuple[int, ...] = ()
     deficits: tuple[Deficit, ...] = ()
     cured: tuple[Deficit, ...] = ()
+    cards: CardMove | None = None
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -466,8 +475,8 @@ class RecordedEntry(msgspec.Struct, frozen=True, kw_only=True):
 class MemberState(msgspec.Struct, frozen=True, kw_only=True):
     """One member's points as loaded under lock. `lots` is None where no command of the batch needs them.
 
-    `pool_id` names the pool it is in. `merged_into` is the member to whom its points went. `deficits` are the
-    open ones, oldest first.
+    `pool_id` names the pool it is in. `merged_into` is the member to whom its points went, `has_merged` says
+    that others went into it (known where a command asks). `deficits` are the open ones, oldest first.
     """
 
     member_id: int
@@ -475,6 +484,7 @@ class MemberState(msgspec.Struct, frozen=True, kw_only=True):
     lots: Sequence[Lot] | None = None
     pool_id: UUID | None = None
     merged_into: int | None = None
+    has_merged: bool = False
     tier: str = ""
     active_until: date = IMMEDIATELY
     deficits: Sequence[Deficit] = ()
@@ -497,9 +507,13 @@ class CardState(msgspec.Struct, frozen=True):
 
 
 class LedgerState(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a batch of commands can see."""
+    """All that a batch of commands can see.
+
+    `due`: holds whose time is over, by member and id, each with what was minted for the entry that ends it.
+    """
 
     moment: Moment
     cards: Mapping[int, CardState]
     members: Mapping[int, MemberState]
     recorded: Mapping[UUID, RecordedEntry]
+    due: Mapping[int, Mapping[UUID, Minted]] = {}

@@ -1,61 +1,101 @@
-"""Points pay for a sale (pure)."""
+"""Points pay for a sale, or go to a cause (pure)."""
 
-from network.draw import draw_lots
-from network.model import AccountKind, Decision, Entry, EntryKind, Minted, Posting, Redeem, Rejected
+from network.accrual import add_up
+from network.draft import activity, draft, drawn
+from network.draw import Draw, draw_lots
+from network.model import AccountKind, Decision, Donate, EntryKind, Hold, Minted, Redeem, Rejected
 from network.rules import Folded, Rules
+from partners.model import Terms
 
 
 def redeem(folded: Folded, command: Redeem, minted: Minted, rules: Rules) -> Decision | Rejected:
     """Judge a redemption. Every draw keeps its issuer and terms; the acceptor's terms are chosen here.
 
     Returns:
-        An entry with one posting MEMBER → ACCEPTED for each lot drawn; or why not.
+        An entry with one posting MEMBER → ACCEPTED for each lot drawn, of whomever's in the pool; or why not.
     """
-    moment = folded.moment
-    terms = rules.terms_at_sale(
-        command.partner_id, command.outlet_code, command.currency, command.occurred_at, moment.now
-    )
-    if isinstance(terms, Rejected):
-        return terms
-    member_id = folded.member_of_card(command.card_number)
-    if isinstance(member_id, Rejected):
-        return member_id
-    today = rules.local_date(moment.now)
-    draws = draw_lots(folded.lots(member_id), command.points, on=today, entry_id=minted.entry_id)
+    spender = spender_at_till(folded, command, rules)
+    if isinstance(spender, Rejected):
+        return spender
+    terms, member_id = spender
+    if command.lines and not add_up(command.lines, command.points):
+        return Rejected("lines_do_not_add_up")
+    draws = draw_of_pool(folded, member_id, command.points, minted)
     if draws is None:
         return Rejected("insufficient_points")
     # ---- valid from here ----
     return Decision(
-        entry=Entry(
-            entry_id=minted.entry_id,
-            member_id=member_id,
-            kind=EntryKind.REDEMPTION,
-            partner_id=command.partner_id,
-            reference=command.reference,
-            window_id=moment.window_id,
-            programme_version=rules.programme.version,
-            points=-command.points,
-            balance_after=folded.balance(member_id, today) - command.points,
+        entry=draft(
+            folded,
+            command,
+            minted,
+            rules,
+            EntryKind.REDEMPTION,
+            member_id,
             amount_minor=command.amount_minor,
             currency=command.currency,
             outlet_code=command.outlet_code,
-            occurred_at=command.occurred_at,
-            recorded_at=moment.now,
         ),
-        postings=tuple(
-            Posting(
-                line=line,
-                debit=AccountKind.MEMBER,
-                credit=AccountKind.ACCEPTED,
-                points=draw.points,
-                issuer_id=draw.lot.issuer_id,
-                issuer_terms=draw.lot.terms_version,
-                spendable_on=draw.lot.spendable_on,
-                expires_on=draw.lot.expires_on,
-                acceptor_id=command.partner_id,
-                acceptor_terms=terms.terms_version,
-                window_id=moment.window_id,
-            )
-            for line, draw in enumerate(draws, start=1)
+        postings=drawn(
+            draws,
+            member_id,
+            AccountKind.ACCEPTED,
+            folded.moment.window_id,
+            acceptor=(command.partner_id, terms.terms_version),
+        ),
+        account=activity(folded, rules, member_id),
+        lines=command.lines,
+    )
+
+
+def spender_at_till(folded: Folded, command: Redeem | Hold, rules: Rules) -> tuple[Terms, int] | Rejected:
+    """The acceptor's terms and the member, where points are to be spent."""
+    terms = rules.terms_at_sale(
+        command.partner_id, command.outlet_code, command.currency, command.occurred_at, folded.moment.now
+    )
+    if isinstance(terms, Rejected):
+        return terms
+    member_id = folded.member_of_card(command.card_number)
+    return member_id if isinstance(member_id, Rejected) else (terms, member_id)
+
+
+def draw_of_pool(folded: Folded, member_id: int, points: int, minted: Minted) -> tuple[Draw, ...] | None:
+    """Draw from a member's lots and from those of its pool."""
+    purses = [(one, folded.lots(one)) for one in folded.pool(member_id)]
+    return draw_lots(purses, points, on=folded.today, entry_id=minted.entry_id)
+
+
+def draw_own(folded: Folded, member_id: int, points: int, minted: Minted) -> tuple[Draw, ...] | None:
+    """Draw from a member's own lots: nobody gives away what is another's."""
+    purses = [(member_id, folded.lots(member_id))]
+    return draw_lots(purses, points, on=folded.today, entry_id=minted.entry_id)
+
+
+def donate(folded: Folded, command: Donate, minted: Minted, rules: Rules) -> Decision | Rejected:
+    """Judge a donation: a redemption whose acceptor is the cause."""
+    refused = rules.refusal(command.partner_id, command.occurred_at, folded.moment.now)
+    if refused is not None:
+        return refused
+    cause_id = rules.directory.by_code.get(command.cause)
+    terms = None if cause_id is None else rules.contract(cause_id, command.occurred_at)
+    if cause_id is None or terms is None or not terms.accepts_donations:
+        return Rejected("cause_unknown")
+    if rules.inactive(cause_id) is not None:
+        return Rejected("cause_not_active")
+    member_id = folded.member_of_card(command.card_number)
+    if isinstance(member_id, Rejected):
+        return member_id
+    draws = draw_own(folded, member_id, command.points, minted)
+    if draws is None:
+        return Rejected("insufficient_points")
+    # ---- valid from here ----
+    return Decision(
+        entry=draft(folded, command, minted, rules, EntryKind.DONATION, member_id),
+        postings=drawn(
+            draws,
+            member_id,
+            AccountKind.ACCEPTED,
+            folded.moment.window_id,
+            acceptor=(cause_id, terms.terms_version),
         ),
     )

@@ -1,15 +1,15 @@
 """Undoing an entry, in full or in part, in today's window, at the original terms (pure)."""
 
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Callable
 
 import msgspec
 
+from network.draft import coming_back, draft, drawn, owed_posting, transfer
 from network.draw import draw_clawback, parts, returnable
-from network.expiry import expiry_of_returned
 from network.model import (
     AccountKind,
     Decision,
+    Deficit,
     Entry,
     EntryKind,
     Lot,
@@ -21,147 +21,222 @@ from network.model import (
 )
 from network.rules import Folded, Rules, is_timely
 
-_SPENDING = frozenset({EntryKind.REDEMPTION, EntryKind.CAPTURE})
+_SPENDING = frozenset({EntryKind.REDEMPTION, EntryKind.CAPTURE, EntryKind.DONATION})
 
 
-class _Undone(msgspec.Struct, frozen=True):
-    """What a reversal moves: points, those of them that could be spent, how much of the amount, postings."""
+class _Part(msgspec.Struct, frozen=True):
+    """What of an entry comes back: an amount of a sale or points of a reward, and which of its lines."""
 
-    points: int
-    spendable: int
-    amount_minor: int
-    postings: tuple[Posting, ...]
+    measure: int
+    lines: tuple[int, ...]
 
 
 def reverse(folded: Folded, command: Reverse, minted: Minted, rules: Rules) -> Decision | Rejected:
     """Judge the return of a sale or of a reward; again and again until nothing is left of it.
 
-    A returned sale takes back what the same rules no longer give for the rest of it: from its own lot first,
-    then from the same issuer's. Where these were spent, the programme refuses or takes what is there. A
-    returned reward gives its points back with their issuer, terms and expiry, last drawn first.
+    A returned sale takes back what the same rules no longer give for the rest of it: what is pending until an
+    event, then from its own lot, then from the same issuer's. Where these were spent, the programme refuses,
+    takes what is there, or makes the rest a deficit. A returned reward gives its points back with their
+    issuer, terms and expiry, last drawn first.
     """
-    moment = folded.moment
-    untimely = is_timely(command.occurred_at, moment.now)
+    recorded = _reversible(folded, command, rules)
+    if isinstance(recorded, Rejected):
+        return recorded
+    undo = _returned_sale if recorded.entry.kind is EntryKind.ACCRUAL else _returned_reward
+    return undo(folded, command, recorded, minted, rules)
+
+
+def _reversible(folded: Folded, command: Reverse, rules: Rules) -> RecordedEntry | Rejected:
+    """The entry that is meant, if it may be returned to this partner."""
+    untimely = is_timely(command.occurred_at, folded.moment.now)
     if untimely is not None:
         return untimely
     recorded = folded.recorded(command.entry_id)
-    if recorded is None or recorded.entry.partner_id != command.partner_id:
+    if recorded is None:
         return Rejected("entry_unknown")
-    original = recorded.entry
-    if original.kind is EntryKind.ACCRUAL:
-        undone = _returned_sale(folded, command, recorded, rules)
-    elif original.kind in _SPENDING:
-        undone = _returned_reward(folded, command, recorded, rules)
-    else:
+    seller_id = recorded.entry.partner_id
+    if seller_id != command.partner_id:
+        seller = rules.contract(seller_id, command.occurred_at)
+        taker = rules.contract(command.partner_id, command.occurred_at)
+        if not (seller and seller.returned_elsewhere and taker and taker.takes_returns):
+            return Rejected("entry_unknown")
+        inactive = rules.inactive(command.partner_id)
+        if inactive is not None:
+            return inactive
+    if recorded.entry.kind is not EntryKind.ACCRUAL and recorded.entry.kind not in _SPENDING:
         return Rejected("entry_not_reversible")
-    if isinstance(undone, Rejected):
-        return undone
-    # ---- valid from here ----
-    today = rules.local_date(moment.now)
-    return Decision(
-        entry=Entry(
-            entry_id=minted.entry_id,
-            member_id=original.member_id,
-            kind=EntryKind.REVERSAL,
-            partner_id=command.partner_id,
-            reference=command.reference,
-            window_id=moment.window_id,
-            programme_version=rules.programme.version,
-            points=undone.points,
-            balance_after=folded.balance(original.member_id, today) + undone.spendable,
-            amount_minor=undone.amount_minor,
-            currency=original.currency,
-            outlet_code=original.outlet_code,
-            occurred_at=command.occurred_at,
-            recorded_at=moment.now,
-            reverses=original.entry_id,
-        ),
-        postings=undone.postings,
-    )
+    return recorded
+
+
+def _part(
+    command: Reverse,
+    recorded: RecordedEntry,
+    left: int,
+    given: int | None,
+    other: int | None,
+    wrong_measure: Callable[[], Rejected],
+) -> _Part | Rejected:
+    """How much comes back.
+
+    Args:
+        left: What has not come back yet.
+        given: What the command says in the entry's own measure.
+        other: What it says in the measure of the other kind of entry.
+        wrong_measure: The refusal where it says that.
+    """
+    if sum(map(bool, (command.lines, command.amount_minor, command.points))) > 1:
+        return Rejected("one_measure_only")
+    if other is not None:
+        return wrong_measure()
+    if left == 0:
+        return Rejected("entry_already_reversed")
+    if command.lines:
+        return _lines(command, recorded)
+    if recorded.lines and given is not None:
+        return Rejected("returned_by_lines")
+    if given is None:
+        open_lines = (n for n, line in enumerate(recorded.lines, start=1) if not line.returned)
+        return _Part(left, tuple(open_lines))
+    return Rejected("more_than_is_left") if given > left else _Part(given, ())
+
+
+def _lines(command: Reverse, recorded: RecordedEntry) -> _Part | Rejected:
+    if not recorded.lines:
+        return Rejected("entry_has_no_lines")
+    if not all(1 <= number <= len(recorded.lines) for number in command.lines):
+        return Rejected("line_unknown")
+    returned = any(recorded.lines[number - 1].returned for number in command.lines)
+    if returned or len(set(command.lines)) < len(command.lines):
+        return Rejected("line_already_returned")
+    return _Part(sum(recorded.lines[number - 1].measure for number in command.lines), command.lines)
 
 
 def _returned_sale(
-    folded: Folded, command: Reverse, recorded: RecordedEntry, rules: Rules
-) -> _Undone | Rejected:
-    if command.points is not None:
-        return Rejected("sales_are_reversed_by_amount")
-    original = recorded.entry
-    left = original.amount_minor - recorded.reversed.amount_minor
-    amount = left if command.amount_minor is None else command.amount_minor
-    if left == 0:
-        return Rejected("entry_already_reversed")
-    if amount > left:
-        return Rejected("more_than_is_left")
+    folded: Folded, command: Reverse, recorded: RecordedEntry, minted: Minted, rules: Rules
+) -> Decision | Rejected:
+    sale = recorded.entry
+    left = sale.amount_minor - recorded.reversed.amount_minor
+    part = _part(
+        command,
+        recorded,
+        left,
+        command.amount_minor,
+        command.points,
+        lambda: Rejected("sales_are_reversed_by_amount"),
+    )
+    if isinstance(part, Rejected):
+        return part
     # The rules that judged the sale judge what remains of it.
-    rule = rules.programmes[original.programme_version].earn_rule(original.partner_id)
-    sold_on = rules.local_date(original.occurred_at)
-    points = rule.points_for(left, sold_on) - rule.points_for(left - amount, sold_on)
-    if points == 0:
-        return _Undone(0, 0, amount, ())
-    moment = folded.moment
-    today = rules.local_date(moment.now)
-    lots = folded.lots(original.member_id)
-    origin = recorded.postings[0]
-    own = Lot(origin.issuer_id, origin.issuer_terms, origin.spendable_on, origin.expires_on, origin.points)
-    there = sum(lot.remaining for lot in returnable(lots, own.issuer_id, today))
-    if there < points:
-        if rules.programme.clawback == "refuse":
-            return Rejected("points_already_spent")
-        points = there
-    postings = _taken_back(lots, own, points, origin, moment.window_id, today)
-    spendable = sum(posting.points for posting in postings if posting.spendable_on <= today)
-    return _Undone(-points, -spendable, amount, postings)
+    rule = rules.programmes[sale.programme_version].earn_rule(sale.partner_id)
+    sold_on = rules.local_date(sale.occurred_at)
+    points = rule.points_for(left, sold_on) - rule.points_for(left - part.measure, sold_on)
+    entry = _entry(folded, command, minted, rules, sale, part.measure)
+    decision = Decision(entry=entry, returned_lines=part.lines)
+    return _taken_back(folded, decision, recorded, points, rules) if points else decision
 
 
 def _taken_back(
-    lots: Sequence[Lot], own: Lot, points: int, origin: Posting, window_id: int, today: date
-) -> tuple[Posting, ...]:
-    """Postings MEMBER → ISSUED."""
-    return tuple(
-        Posting(
-            line=line,
-            debit=AccountKind.MEMBER,
+    folded: Folded, decision: Decision, recorded: RecordedEntry, points: int, rules: Rules
+) -> Decision | Rejected:
+    """Points of a returned sale: PENDING → ISSUED, MEMBER → ISSUED, and DEFICIT → ISSUED for what is owed."""
+    origin = recorded.postings[0]
+    member_id, window_id = decision.entry.member_id, folded.moment.window_id
+    waiting = min(recorded.pending, points)
+    postings: tuple[Posting, ...] = ()
+    if waiting:
+        cancelled = msgspec.structs.replace(
+            origin,
+            debit=AccountKind.PENDING,
             credit=AccountKind.ISSUED,
-            points=draw.points,
-            issuer_id=draw.lot.issuer_id,
-            issuer_terms=draw.lot.terms_version,
-            spendable_on=draw.lot.spendable_on,
-            expires_on=draw.lot.expires_on,
+            points=waiting,
             window_id=window_id,
             reversed_window_id=origin.window_id,
         )
-        for line, draw in enumerate(draw_clawback(lots, own, points, on=today), start=1)
+        postings = (cancelled,)
+    owner = folded.owner(member_id)
+    lots = folded.lots(owner)
+    there = sum(lot.remaining for lot in returnable(lots, origin.issuer_id, folded.today))
+    missing = max(0, points - waiting - there)
+    if missing and rules.programme.clawback == "refuse":
+        return Rejected("points_already_spent")
+    own = Lot(
+        origin.issuer_id, origin.issuer_terms, origin.spendable_on, origin.expires_on, 0, origin.expires_on
     )
+    draws = draw_clawback(owner, lots, origin.issuer_id, points - waiting - missing, on=folded.today, own=own)
+    postings += drawn(
+        draws,
+        member_id,
+        AccountKind.ISSUED,
+        window_id,
+        reversed_window_id=origin.window_id,
+        first_line=len(postings) + 1,
+    )
+    decision = msgspec.structs.replace(decision, postings=postings)
+    if missing and rules.programme.clawback == "deficit":
+        return _owing(decision, owner, origin, missing)
+    return decision
+
+
+def _owing(decision: Decision, owner: int, origin: Posting, points: int) -> Decision:
+    """What could not be taken back is owed by whoever has the member's points now."""
+    entry = decision.entry if owner == decision.entry.member_id else transfer(decision.entry, owner)
+    deficit = Deficit(
+        entry_id=entry.entry_id,
+        issuer_id=origin.issuer_id,
+        terms_version=origin.issuer_terms,
+        points=points,
+    )
+    line = len(decision.postings) + 1
+    posting = msgspec.structs.replace(
+        owed_posting(deficit, points, line, decision.entry.window_id, cures=False),
+        spendable_on=origin.spendable_on,
+        expires_on=origin.expires_on,
+    )
+    if entry is not decision.entry:
+        other = Decision(entry=entry, postings=(posting,), deficits=(deficit,))
+        return msgspec.structs.replace(decision, linked=(other,))
+    posting = msgspec.structs.replace(posting, reversed_window_id=origin.window_id)
+    return msgspec.structs.replace(decision, postings=(*decision.postings, posting), deficits=(deficit,))
 
 
 def _returned_reward(
-    folded: Folded, command: Reverse, recorded: RecordedEntry, rules: Rules
-) -> _Undone | Rejected:
-    if command.amount_minor is not None:
-        return Rejected("rewards_are_reversed_by_points")
-    original = recorded.entry
+    folded: Folded, command: Reverse, recorded: RecordedEntry, minted: Minted, rules: Rules
+) -> Decision | Rejected:
+    reward = recorded.entry
     spent = sum(posting.points for posting in recorded.postings)
     back = recorded.reversed.points
-    points = spent - back if command.points is None else command.points
-    if spent == back:
-        return Rejected("entry_already_reversed")
-    if points > spent - back:
-        return Rejected("more_than_is_left")
-    window_id = folded.moment.window_id
-    today = rules.local_date(folded.moment.now)
-    postings = tuple(
-        msgspec.structs.replace(
-            drawn,
-            line=line,
-            debit=AccountKind.ACCEPTED,
-            credit=AccountKind.MEMBER,
-            points=part,
-            expires_on=expiry_of_returned(drawn.expires_on, today, rules.programme.grace_days),
-            window_id=window_id,
-            reversed_window_id=drawn.window_id,
-        )
-        for line, (drawn, part) in enumerate(parts(tuple(reversed(recorded.postings)), back, points), start=1)
+    part = _part(
+        command,
+        recorded,
+        spent - back,
+        command.points,
+        command.amount_minor,
+        lambda: Rejected("rewards_are_reversed_by_points"),
     )
+    if isinstance(part, Rejected):
+        return part
     # Cumulative, so that the parts of a reward returned bit by bit add up to all of its amount.
-    amount = original.amount_minor * (back + points) // spent - original.amount_minor * back // spent
-    return _Undone(points, points, amount, postings)
+    amount = reward.amount_minor * (back + part.measure) // spent - reward.amount_minor * back // spent
+    returned = parts(tuple(reversed(recorded.postings)), back, part.measure)
+    return Decision(
+        entry=_entry(folded, command, minted, rules, reward, amount),
+        postings=coming_back(folded, rules, reward.member_id, returned, AccountKind.ACCEPTED, reverses=True),
+        returned_lines=part.lines,
+    )
+
+
+def _entry(
+    folded: Folded, command: Reverse, minted: Minted, rules: Rules, original: Entry, amount_minor: int
+) -> Entry:
+    entry = draft(
+        folded,
+        command,
+        minted,
+        rules,
+        EntryKind.REVERSAL,
+        original.member_id,
+        amount_minor=amount_minor,
+        currency=original.currency,
+        outlet_code=original.outlet_code,
+    )
+    return msgspec.structs.replace(entry, reverses=original.entry_id)

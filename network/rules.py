@@ -1,20 +1,27 @@
 """What every rule may look at: the live rules, and the state folded so far (pure)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
+from msgspec import UnsetType
 
-from network.draw import lot_key, spendable_points
-from network.errors import InvariantBroken
+from network.draw import lot_key
 from network.model import (
+    UNCHANGED,
+    WITH_ACTIVITY,
+    AccountChange,
     AccountKind,
     Decision,
+    Deficit,
     HoldState,
     LedgerState,
+    LineState,
     Lot,
+    MemberState,
+    Minted,
     Moment,
     Posting,
     RecordedEntry,
@@ -61,6 +68,14 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
             return Rejected("partner_unknown")  # its key is newer than these rules
         return None if participant.status == "active" else Rejected("partner_not_active")
 
+    def contract(self, partner_id: int, at: datetime) -> Terms | None:
+        """A partner's terms in force on the day of an instant."""
+        return terms_on(self.directory.terms.get(partner_id, ()), self.local_date(at))
+
+    def refusal(self, partner_id: int, occurred_at: datetime, now: datetime) -> Rejected | None:
+        """Why nothing can be taken from a partner for when it happened; None where it can."""
+        return is_timely(occurred_at, now) or self.inactive(partner_id)
+
     def terms_at_sale(
         self, partner_id: int, outlet_code: str, currency: str, occurred_at: datetime, now: datetime
     ) -> Terms | Rejected:
@@ -68,15 +83,12 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
         Source: terms go by occurred_at in the network's time zone, at most 30 days back and 10 minutes ahead.
         """
-        timely = is_timely(occurred_at, now)
-        if isinstance(timely, Rejected):
-            return timely
-        inactive = self.inactive(partner_id)
-        if inactive is not None:
-            return inactive
+        refused = self.refusal(partner_id, occurred_at, now)
+        if refused is not None:
+            return refused
         if (partner_id, outlet_code) not in self.directory.outlets:
             return Rejected("outlet_unknown")
-        terms = terms_on(self.directory.terms.get(partner_id, ()), self.local_date(occurred_at))
+        terms = self.contract(partner_id, occurred_at)
         if terms is None:
             return Rejected("no_contract_terms")
         if terms.currency != currency:
@@ -93,70 +105,180 @@ class Folded:
     def __init__(self, loaded: LedgerState, today: date | None = None) -> None:
         """`today` is the network-local date; without it the business date."""
         self._loaded = loaded
-        self._today = loaded.moment.business_date if today is None else today
+        self._members = dict(loaded.members)
+        self._cards = dict(loaded.cards)
+        self.today = loaded.moment.business_date if today is None else today
         self.moment: Moment = loaded.moment
         self._balances = {member_id: member.balance for member_id, member in loaded.members.items()}
         self._lots = {
-            member_id: {lot_key(lot): lot for lot in member.lots}
+            member_id: {lot_key(lot): lot.remaining for lot in member.lots}
             for member_id, member in loaded.members.items()
             if member.lots is not None
         }
         self._recorded = dict(loaded.recorded)
+        self._due = {member_id: dict(due) for member_id, due in loaded.due.items()}
+        self.decided: list[Decision] = []
+        """All that was applied, in order."""
+
+    # ---- members ----
+
+    def member_behind(self, card_number: int) -> int | None:
+        """The member of a card, blocked or not; None where the card is not known."""
+        card = self._cards.get(card_number)
+        return None if card is None else card.member_id
+
+    def knows(self, member_id: int) -> bool:
+        """Whether a member's account is there, and loaded."""
+        return member_id in self._members
 
     def member_of_card(self, card_number: int) -> int | Rejected:
         """The member behind a card that may be used."""
-        card = self._loaded.cards.get(card_number)
+        card = self._cards.get(card_number)
         if card is None:
             return Rejected("card_unknown")
         return card.member_id if card.active else Rejected("card_blocked")
 
-    def lots(self, member_id: int) -> Sequence[Lot]:
-        """A member's lots; loaded for every member whose points a command may take or return."""
-        return tuple(self._lots[member_id].values())
+    def recipient_of_card(self, card_number: int, *, blocked_too: bool = False) -> int | Rejected:
+        """The other member of a command, behind its card."""
+        card = self._cards.get(card_number)
+        if card is None:
+            return Rejected("recipient_unknown")
+        return card.member_id if card.active or blocked_too else Rejected("recipient_blocked")
 
-    def balance(self, member_id: int, on: date) -> int:
+    def member(self, member_id: int) -> MemberState:
+        """A member's account as it was loaded and has become; its balance and lots are asked for below."""
+        return self._members[member_id]
+
+    def owner(self, member_id: int) -> int:
+        """Whose account holds what a member's entries once put there: another's, if it has been merged."""
+        merged_into = self._members[member_id].merged_into
+        return member_id if merged_into is None else merged_into
+
+    def pool(self, member_id: int) -> list[int]:
+        """The members of a member's pool, itself first; it alone where it is in none."""
+        pool_id = self._members[member_id].pool_id
+        if pool_id is None:
+            return [member_id]
+        mates = {one.member_id for one in self._members.values() if one.pool_id == pool_id}
+        return [member_id, *sorted(mates - {member_id})]
+
+    # ---- points ----
+
+    def lots(self, member_id: int) -> list[Lot]:
+        """A member's lots; loaded for every member whose points a command may take or return."""
+        active_until = self._members[member_id].active_until
+        return [
+            Lot(*key, remaining, active_until if key[3] == WITH_ACTIVITY else key[3])
+            for key, remaining in self._lots[member_id].items()
+        ]
+
+    def lives(self, expires_on: date, owner: int) -> bool:
+        """Whether points of a member that expire on a day live today."""
+        until = self._members[owner].active_until if expires_on == WITH_ACTIVITY else expires_on
+        return until >= self.today
+
+    def balance(self, member_id: int, account: AccountChange = UNCHANGED) -> int:
         """Points a member can spend. Where lots are not loaded, none of them is dead or pending."""
-        if member_id in self._lots:
-            return spendable_points(self.lots(member_id), on)
-        return self._balances[member_id]
+        if member_id not in self._lots:
+            return self._balances[member_id]
+        active = account.active_until
+        until = self._members[member_id].active_until if isinstance(active, UnsetType) else active
+        return sum(
+            remaining
+            for (_, _, spendable_on, expires_on), remaining in self._lots[member_id].items()
+            if spendable_on <= self.today <= (until if expires_on == WITH_ACTIVITY else expires_on)
+        )
+
+    @property
+    def any_due(self) -> bool:
+        """Whether any hold that was loaded has come to its end."""
+        return bool(self._due)
+
+    def due(self, member_id: int) -> dict[UUID, Minted]:
+        """A member's holds that have come to their end, with what was minted to end each."""
+        return self._due.get(member_id, {})
 
     def recorded(self, entry_id: UUID) -> RecordedEntry | None:
         """An entry a command refers to, loaded or made earlier in this batch."""
         return self._recorded.get(entry_id)
 
+    # ---- what decisions do ----
+
     def apply(self, decision: Decision) -> None:
         """Take a decision into account for the commands that follow."""
+        self.decided.append(decision)
+        for one in (decision, *decision.linked):
+            self._apply_points(one)
+            self._apply_account(one)
         entry = decision.entry
-        member_id = entry.member_id
-        if decision.enrolled is not None:
-            self._balances[member_id] = 0
-            self._lots[member_id] = {}
-        for posting in decision.postings:
-            change = lot_change(posting)
-            if posting.spendable_on <= self._today:
-                self._balances[member_id] += change
-            if member_id in self._lots:
-                self._change_lot(member_id, posting, change)
-        hold = None if decision.lapses_at is None else HoldState(lapses_at=decision.lapses_at)
-        self._recorded[entry.entry_id] = RecordedEntry(entry=entry, postings=decision.postings, hold=hold)
+        self._recorded[entry.entry_id] = RecordedEntry(
+            entry=entry,
+            postings=decision.postings,
+            hold=None if decision.lapses_at is None else HoldState(lapses_at=decision.lapses_at),
+            pending=set_aside(decision),
+            lines=tuple(LineState(measure) for measure in decision.lines),
+        )
         if entry.reverses is not None:
             original = self._recorded[entry.reverses]
             self._recorded[entry.reverses] = msgspec.structs.replace(
                 original,
                 reversed=Reversed(
-                    points=original.reversed.points + abs(entry.points),
+                    points=original.reversed.points + undone(decision),
                     amount_minor=original.reversed.amount_minor + entry.amount_minor,
+                ),
+                pending=original.pending - sum(pending_change(decision)),
+                lines=tuple(
+                    LineState(line.measure, line.returned or number in decision.returned_lines)
+                    for number, line in enumerate(original.lines, start=1)
                 ),
             )
         if entry.hold_id is not None:
-            held = self._recorded[entry.hold_id]
-            self._recorded[entry.hold_id] = msgspec.structs.replace(held, hold=hold_after(held, decision))
+            aside = self._recorded[entry.hold_id]
+            self._recorded[entry.hold_id] = (
+                msgspec.structs.replace(aside, pending=aside.pending - sum(pending_change(decision)))
+                if aside.hold is None
+                else msgspec.structs.replace(aside, hold=hold_after(aside.hold, decision))
+            )
 
-    def _change_lot(self, member_id: int, posting: Posting, change: int) -> None:
-        key = (posting.issuer_id, posting.issuer_terms, posting.spendable_on, posting.expires_on)
-        known = self._lots[member_id].get(key)
-        remaining = change if known is None else known.remaining + change
-        self._lots[member_id][key] = Lot(*key, remaining)
+    def _apply_points(self, decision: Decision) -> None:
+        member_id = decision.entry.member_id
+        if decision.enrolled is not None:
+            self._members[member_id] = MemberState(member_id=member_id, balance=0, lots=())
+            self._balances[member_id] = 0
+            self._lots[member_id] = {}
+        lots = self._lots.get(member_id)
+        for posting in decision.postings:
+            change = lot_change(posting)
+            if change and posting.spendable_on <= self.today:
+                self._balances[member_id] += change
+            if change and lots is not None:
+                key = (posting.issuer_id, posting.issuer_terms, posting.spendable_on, posting.expires_on)
+                lots[key] = lots.get(key, 0) + change
+
+    def _apply_account(self, decision: Decision) -> None:
+        change = decision.account
+        if change is UNCHANGED and not decision.deficits and not decision.cured:
+            return
+        member = self._members[decision.entry.member_id]
+        fields = {
+            name: value
+            for name, value in msgspec.structs.asdict(change).items()
+            if not isinstance(value, UnsetType)
+        }
+        deficits = open_deficits([*member.deficits, *decision.deficits], decision.cured)
+        self._members[member.member_id] = msgspec.structs.replace(member, **fields, deficits=deficits)
+
+
+def open_deficits(deficits: Iterable[Deficit], cured: Iterable[Deficit]) -> tuple[Deficit, ...]:
+    """What is left of deficits, the oldest first."""
+    left = {(one.entry_id, one.issuer_id, one.terms_version): one.points for one in deficits}
+    for part in cured:
+        left[part.entry_id, part.issuer_id, part.terms_version] -= part.points
+    return tuple(
+        Deficit(entry_id=key[0], issuer_id=key[1], terms_version=key[2], points=points)
+        for key, points in sorted(left.items(), key=lambda one: (one[0][0].bytes, *one[0][1:]))
+        if points
+    )
 
 
 def lot_change(posting: Posting) -> int:
@@ -168,17 +290,40 @@ def lot_change(posting: Posting) -> int:
     return 0
 
 
-def hold_after(held: RecordedEntry, decision: Decision) -> HoldState:
+def hold_after(hold: HoldState, decision: Decision) -> HoldState:
     """How far a hold is after an entry that captured or returned part of it."""
-    if held.hold is None:
-        raise InvariantBroken(f"entry {held.entry.entry_id} is no hold")
     captured, returned = hold_change(decision)
-    return msgspec.structs.replace(
-        held.hold, captured=held.hold.captured + captured, returned=held.hold.returned + returned
-    )
+    return msgspec.structs.replace(hold, captured=hold.captured + captured, returned=hold.returned + returned)
 
 
 def hold_change(decision: Decision) -> tuple[int, int]:
     """Points that an entry captured from its hold, and points that it returned."""
-    captured = sum(p.points for p in decision.postings if p.credit is AccountKind.ACCEPTED)
-    return captured, sum(p.points for p in decision.postings if p.credit is AccountKind.MEMBER)
+    moved = [p for p in decision.postings if p.debit is AccountKind.HELD]
+    captured = sum(p.points for p in moved if p.credit is AccountKind.ACCEPTED)
+    return captured, sum(p.points for p in moved) - captured
+
+
+def held(postings: Iterable[Posting]) -> int:
+    """Points that an entry put into its hold, of whomever they were."""
+    return sum(p.points for p in postings if p.credit is AccountKind.HELD)
+
+
+def set_aside(decision: Decision) -> int:
+    """Points of an accrual that wait for their event."""
+    return sum(p.points for p in decision.postings if p.credit is AccountKind.PENDING)
+
+
+def pending_change(decision: Decision) -> tuple[int, int]:
+    """Pending points that an entry released, and that it cancelled."""
+    moved = [p for p in decision.postings if p.debit is AccountKind.PENDING]
+    cancelled = sum(p.points for p in moved if p.credit is AccountKind.ISSUED)
+    return sum(p.points for p in moved) - cancelled, cancelled
+
+
+def undone(decision: Decision) -> int:
+    """Points that a reversal undoes: of a reward what came back, of a sale what was taken back or is owed."""
+    return sum(
+        p.points
+        for p in decision.postings
+        if p.debit is AccountKind.ACCEPTED or p.credit is AccountKind.ISSUED
+    )

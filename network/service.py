@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, text
 
 from network import ids, store
 from network.errors import ClockBackwards, InvariantBroken, NotReady, WindowOrder
-from network.model import AccountKind, EntryKind, Moment, Unit
+from network.model import WITH_ACTIVITY, AccountKind, EntryKind, Moment, Unit
 from network.programme.compiled import compile_programme
 from network.programme.spec import read_programme
 from network.rules import Rules
@@ -214,12 +214,19 @@ def close_window(connection: Connection, business_date: date, at: datetime) -> i
     return int(row.window_id)
 
 
+# Two ways to die: on a lot's own day, or with its account, which is found by when it was last active.
+_DEAD = """
+    SELECT member_id FROM lot WHERE expires_on < :on AND remaining > 0 AND unit = :unit
+    UNION ALL
+    SELECT l.member_id FROM account a JOIN lot l ON l.member_id = a.member_id AND l.unit = a.unit
+    WHERE a.active_until > '1970-01-01' AND a.active_until < :on AND a.unit = :unit
+        AND l.expires_on = :with_activity AND l.remaining > 0
+"""
 _DEAD_ACCOUNTS = text(
-    "SELECT member_id FROM account WHERE unit = :unit AND member_id IN"
-    " (SELECT member_id FROM lot WHERE expires_on < :on AND remaining > 0 AND unit = :unit)"
+    f"SELECT member_id FROM account WHERE unit = :unit AND member_id IN ({_DEAD})"
     " ORDER BY member_id LIMIT :limit FOR UPDATE SKIP LOCKED"
 )
-_DEAD_LEFT = text("SELECT EXISTS (SELECT FROM lot WHERE expires_on < :on AND remaining > 0)")
+_DEAD_LEFT = text(f"SELECT EXISTS ({_DEAD})")
 # One statement turns the dead lots of the locked accounts into one entry a member, one posting a lot, and
 # zeroed lots. The id is network.ids.mint in SQL: milliseconds, version 7, random bits, member number.
 _LAPSE = text(
@@ -228,22 +235,27 @@ _LAPSE = text(
         SELECT l.*, row_number() OVER (
             PARTITION BY l.member_id ORDER BY l.expires_on, l.issuer_id, l.terms_version, l.spendable_on
         ) AS line
-        FROM lot l
-        WHERE l.member_id = ANY(:members) AND l.unit = :unit AND l.expires_on < :on AND l.remaining > 0
+        FROM lot l JOIN account a ON a.member_id = l.member_id AND a.unit = l.unit
+        WHERE l.member_id = ANY(:members) AND l.unit = :unit AND l.remaining > 0
+            AND (l.expires_on < :on OR l.expires_on = :with_activity AND a.active_until < :on)
     ), lapsing AS MATERIALIZED (
-        SELECT d.member_id, sum(d.remaining)::bigint AS points, a.balance,
+        SELECT d.member_id, sum(d.remaining)::bigint AS points, coalesce((
+                SELECT sum(l.remaining) FROM lot l
+                WHERE l.member_id = d.member_id AND l.unit = :unit AND l.spendable_on <= :today AND :today <=
+                    CASE l.expires_on WHEN :with_activity THEN a.active_until ELSE l.expires_on END
+            ), 0)::bigint AS balance_after,
             (lpad(to_hex(:milliseconds), 12, '0')
                 || '7' || lpad(to_hex(floor(random() * 4096)::integer), 3, '0')
                 || lpad(to_hex(8388608 + floor(random() * 4194304)::integer), 6, '0')
                 || lpad(to_hex(d.member_id), 10, '0'))::uuid AS entry_id
         FROM dead d JOIN account a ON a.member_id = d.member_id AND a.unit = :unit
         WHERE a.member_id = ANY(:members)
-        GROUP BY d.member_id, a.balance
+        GROUP BY d.member_id, a.active_until
     ), entries AS (
         INSERT INTO entry (member_id, entry_id, kind, partner_id, window_id, programme_version, points,
             balance_after, amount_minor, occurred_at, recorded_at, reference)
         SELECT member_id, entry_id, :kind, :operator, :window_id, :programme_version, -points,
-            balance - points, 0, :now, :now, 'lapse ' || CAST(:on AS text)
+            balance_after, 0, :now, :now, 'lapse ' || CAST(:on AS text)
         FROM lapsing RETURNING member_id
     ), postings AS (
         INSERT INTO posting (member_id, entry_id, line, debit, credit, points, issuer_id, issuer_terms, unit,
@@ -278,7 +290,7 @@ def lapse_expired(database: Engine, on: date, programme_version: int) -> LapseRe
 
     Args:
         database: Where the ledger is.
-        on: Lots with expires_on before this date are dead.
+        on: Lots whose last day is before this date are dead.
         programme_version: The version under which they lapse.
     """
     members = points = 0
@@ -287,14 +299,14 @@ def lapse_expired(database: Engine, on: date, programme_version: int) -> LapseRe
             moment = store.begin(connection)
             if moment.lapsed_through >= on:
                 return LapseResult(members, points)
-            wanted = {"unit": int(Unit.POINTS), "on": on, "limit": SWEEP_ACCOUNTS}
-            dead = list(connection.execute(_DEAD_ACCOUNTS, wanted).scalars())
+            wanted = {"unit": int(Unit.POINTS), "on": on, "with_activity": WITH_ACTIVITY}
+            dead = list(connection.execute(_DEAD_ACCOUNTS, {**wanted, "limit": SWEEP_ACCOUNTS}).scalars())
             if dead:
                 lapsed = _lapse(connection, dead, on, moment, programme_version)
                 members += lapsed.members
                 points += lapsed.points
                 continue
-            if not connection.execute(_DEAD_LEFT, {"on": on}).scalar_one():
+            if not connection.execute(_DEAD_LEFT, wanted).scalar_one():
                 connection.execute(
                     text("UPDATE clearing_window SET lapsed_through = :on WHERE closed_at IS NULL"),
                     {"on": on},
@@ -312,6 +324,8 @@ def _lapse(
             "members": members,
             "unit": int(Unit.POINTS),
             "on": on,
+            "today": moment.now.astimezone(ZoneInfo(read_network(connection).time_zone)).date(),
+            "with_activity": WITH_ACTIVITY,
             "milliseconds": ids.milliseconds_of(moment.now),
             "kind": int(EntryKind.EXPIRY),
             "operator": OPERATOR_ID,

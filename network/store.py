@@ -11,21 +11,22 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from network import tables
-from network.bulk import bound_arrays, dates, insert_from_arrays, insert_rows, integers, texts, uuids
-from network.errors import InvariantBroken, NotReady
+from network.bulk import bound_arrays, expect, insert_from_arrays, integers, texts, uuids
+from network.errors import NotReady
 from network.ids import member_of
 from network.model import (
-    IMMEDIATELY,
     NOT_REVERSED,
+    WITH_ACTIVITY,
     AccountKind,
     CardState,
-    Decision,
+    Deficit,
     Entry,
     EntryKind,
     HoldState,
+    LineState,
     Lot,
     MemberState,
     Minted,
@@ -35,7 +36,6 @@ from network.model import (
     Reversed,
     Unit,
 )
-from network.rules import hold_change, lot_change
 
 WINDOW_LOCK = "7263, hashtext(current_schema())"
 """The advisory lock that writers share and the close takes alone; one per schema."""
@@ -69,10 +69,24 @@ _LOCK_ACCOUNTS = text(
     " ORDER BY member_id FOR UPDATE"
 )
 _BALANCES = text(
-    "SELECT a.member_id, a.balance, a.pending_until,"
+    "SELECT a.member_id, a.balance, a.pending_until, a.active_until, a.deficit, a.pool_id, a.merged_into,"
+    " a.tier,"
     " ARRAY(SELECT h.entry_id FROM hold h WHERE h.member_id = a.member_id"
     " AND h.lapses_at <= :now AND h.captured + h.returned < h.points ORDER BY h.entry_id) AS due"
     " FROM account a WHERE a.member_id = ANY(CAST(:members AS bigint[])) AND a.unit = :unit"
+)
+_MATES = text(
+    "SELECT mate.member_id FROM account a JOIN account mate ON mate.pool_id = a.pool_id"
+    " WHERE a.member_id = ANY(CAST(:members AS bigint[])) AND a.unit = :unit AND mate.unit = :unit"
+)
+_HAVE_MERGED = text(
+    "SELECT DISTINCT member_id FROM card WHERE member_id = ANY(CAST(:members AS bigint[]))"
+    " AND issued_to <> member_id"
+)
+_DEFICITS = text(
+    "SELECT member_id, entry_id, issuer_id, terms_version, points - cured AS points FROM deficit"
+    " WHERE member_id = ANY(CAST(:members AS bigint[])) AND cured < points"
+    " ORDER BY entry_id, issuer_id, terms_version"
 )
 _LOTS = text(
     "SELECT member_id, issuer_id, terms_version, spendable_on, expires_on, remaining FROM lot"
@@ -86,70 +100,24 @@ _POSTINGS = text(
     "SELECT p.* FROM unnest(CAST(:members AS bigint[]), CAST(:entries AS uuid[])) AS u (member_id, entry_id)"
     " JOIN posting p ON p.member_id = u.member_id AND p.entry_id = u.entry_id ORDER BY p.entry_id, p.line"
 )
-_REVERSED = text(
-    "SELECT r.entry_id, r.points, r.amount_minor FROM"
-    " unnest(CAST(:members AS bigint[]), CAST(:entries AS uuid[])) AS u (member_id, entry_id)"
-    " JOIN reversed_points r ON r.member_id = u.member_id AND r.entry_id = u.entry_id"
-)
-_HOLDS = text(
-    "SELECT h.entry_id, h.lapses_at, h.captured, h.returned FROM"
-    " unnest(CAST(:members AS bigint[]), CAST(:entries AS uuid[])) AS u (member_id, entry_id)"
-    " JOIN hold h ON h.member_id = u.member_id AND h.entry_id = u.entry_id"
+_STANDING = text(
+    "SELECT u.entry_id, r.points AS reversed_points, r.amount_minor AS reversed_amount,"
+    " h.lapses_at, h.captured, h.returned, p.points - p.released - p.cancelled AS pending,"
+    " ARRAY(SELECT CASE WHEN l.returned_by IS NULL THEN l.measure ELSE -l.measure END FROM entry_line l"
+    " WHERE l.member_id = u.member_id AND l.entry_id = u.entry_id ORDER BY l.line) AS lines"
+    " FROM unnest(CAST(:members AS bigint[]), CAST(:entries AS uuid[])) AS u (member_id, entry_id)"
+    " LEFT JOIN reversed_points r ON r.member_id = u.member_id AND r.entry_id = u.entry_id"
+    " LEFT JOIN hold h ON h.member_id = u.member_id AND h.entry_id = u.entry_id"
+    " LEFT JOIN pending p ON p.member_id = u.member_id AND p.entry_id = u.entry_id"
 )
 _ENROLLED = text(
     "SELECT DISTINCT ON (m.member_id) m.member_id, m.public_id, c.card_number FROM member m"
-    " JOIN card c ON c.member_id = m.member_id WHERE m.member_id = ANY(CAST(:members AS bigint[]))"
+    " JOIN card c ON c.issued_to = m.member_id WHERE m.member_id = ANY(CAST(:members AS bigint[]))"
     " ORDER BY m.member_id, c.issued_at, c.card_number"
 )
 
-_ENTRY_FIELDS = tuple(column.name for column in tables.entry.columns)
-_POSTING_FIELDS = tuple(column.name for column in tables.posting.columns if column.name != "unit")
-_INSERT_ENTRIES = insert_from_arrays(tables.entry, _ENTRY_FIELDS)
-_INSERT_POSTINGS = insert_from_arrays(tables.posting, (*_POSTING_FIELDS, "unit"))
-_REVERSED_COLUMNS = ("member_id", "entry_id", "points", "amount_minor")
-_ADD_REVERSED = insert_from_arrays(
-    tables.reversed_points,
-    _REVERSED_COLUMNS,
-    "ON CONFLICT (member_id, entry_id) DO UPDATE SET points = reversed_points.points + excluded.points,"
-    " amount_minor = reversed_points.amount_minor + excluded.amount_minor",
-)
-_INSERT_HOLDS = insert_from_arrays(
-    tables.hold, ("member_id", "entry_id", "points", "captured", "returned", "lapses_at")
-)
-_CHANGE_HOLDS = text(
-    "UPDATE hold h SET captured = h.captured + u.captured, returned = h.returned + u.returned"
-    " FROM unnest(CAST(:members AS bigint[]), CAST(:holds AS uuid[]), CAST(:captured AS bigint[]),"
-    " CAST(:returned AS bigint[])) AS u (member_id, entry_id, captured, returned)"
-    " WHERE h.member_id = ANY(CAST(:members AS bigint[])) AND h.member_id = u.member_id"
-    " AND h.entry_id = u.entry_id"
-)
-_INSERT_MEMBERS = insert_from_arrays(tables.member, ("member_id", "public_id", "enrolled_by", "enrolled_at"))
-_INSERT_CARDS = insert_from_arrays(tables.card, ("card_number", "member_id", "issued_at"))
-_INSERT_ACCOUNTS = insert_from_arrays(tables.account, ("member_id", "unit", "balance"))
-_LOT_KEY = ("member_id", "unit", "issuer_id", "terms_version", "spendable_on", "expires_on")
-_CREDIT_LOTS = insert_from_arrays(
-    tables.lot,
-    (*_LOT_KEY, "remaining"),
-    f"ON CONFLICT ({', '.join(_LOT_KEY)}) DO UPDATE SET remaining = lot.remaining + excluded.remaining",
-)
-_LOT_ARRAYS = (
-    "unnest(CAST(:member_id AS bigint[]), CAST(:unit AS smallint[]), CAST(:issuer_id AS integer[]),"
-    " CAST(:terms_version AS integer[]), CAST(:spendable_on AS date[]), CAST(:expires_on AS date[]),"
-    " CAST(:remaining AS bigint[]))"
-)
-_DEBIT_LOTS = text(
-    f"UPDATE lot SET remaining = lot.remaining - u.remaining FROM {_LOT_ARRAYS}"
-    f" AS u ({', '.join(_LOT_KEY)}, remaining)"
-    " WHERE lot.member_id = ANY(CAST(:member_id AS bigint[])) AND "
-    + " AND ".join(f"lot.{name} = u.{name}" for name in _LOT_KEY)
-)
-_CHANGE_BALANCES = text(
-    "UPDATE account a SET balance = a.balance + u.change,"
-    " pending_until = greatest(a.pending_until, u.pending_until)"
-    " FROM unnest(CAST(:members AS bigint[]), CAST(:changes AS bigint[]), CAST(:pending AS date[]))"
-    " AS u (member_id, change, pending_until)"
-    " WHERE a.member_id = ANY(CAST(:members AS bigint[])) AND a.member_id = u.member_id AND a.unit = :unit"
-)
+ENTRY_FIELDS = tuple(column.name for column in tables.entry.columns)
+POSTING_FIELDS = tuple(column.name for column in tables.posting.columns if column.name != "unit")
 
 
 class Recalled(msgspec.Struct, frozen=True):
@@ -223,28 +191,68 @@ def recall(connection: Connection, keys: Collection[UUID]) -> dict[UUID, Recalle
 
 
 def load_members(
-    connection: Connection, members: Collection[int], with_lots: Collection[int], now: datetime, today: date
-) -> tuple[dict[int, MemberState], list[UUID]]:
+    connection: Connection,
+    members: Collection[int],
+    with_lots: Collection[int],
+    now: datetime,
+    today: date,
+    *,
+    merging: bool = False,
+) -> tuple[dict[int, MemberState], dict[int, list[UUID]]]:
     """Lock accounts in order, then read them, and the lots of those whose points may be taken or pend.
 
+    Args:
+        merging: Whether it matters who has others merged into it.
     Returns:
         The members by number, and those of their holds whose time is over and which still hold points.
     """
     if not members:
-        return {}, []
+        return {}, {}
     wanted = {"members": integers(members), "unit": int(Unit.POINTS)}
     connection.execute(_LOCK_ACCOUNTS, wanted)
     balances = connection.execute(_BALANCES, {**wanted, "now": now}).all()
     pending = {row.member_id for row in balances if row.pending_until > today}
-    lots: dict[int, list[Lot]] = {member_id: [] for member_id in pending.union(with_lots)}
+    active = {row.member_id: row.active_until for row in balances}
+    lots: dict[int, list[Lot]] = {member_id: [] for member_id in active if member_id in with_lots}
+    lots |= {member_id: [] for member_id in pending}
     if lots:
         for row in connection.execute(_LOTS, {"members": integers(lots), "unit": int(Unit.POINTS)}):
-            lots[row.member_id].append(Lot(*row[1:]))
+            member_id, issuer_id, version, spendable_on, expires_on, remaining = row
+            until = active[member_id] if expires_on == WITH_ACTIVITY else expires_on
+            lots[member_id].append(Lot(issuer_id, version, spendable_on, expires_on, remaining, until))
+    deficits: dict[int, list[Deficit]] = {row.member_id: [] for row in balances if row.deficit}
+    if deficits:
+        for row in connection.execute(_DEFICITS, {"members": integers(deficits)}):
+            deficits[row.member_id].append(
+                Deficit(
+                    entry_id=row.entry_id,
+                    issuer_id=row.issuer_id,
+                    terms_version=row.terms_version,
+                    points=row.points,
+                )
+            )
+    merged = set(connection.execute(_HAVE_MERGED, wanted).scalars()) if merging else set()
     states = {
-        row.member_id: MemberState(member_id=row.member_id, balance=row.balance, lots=lots.get(row.member_id))
+        row.member_id: MemberState(
+            member_id=row.member_id,
+            balance=row.balance,
+            lots=lots.get(row.member_id),
+            pool_id=row.pool_id,
+            merged_into=row.merged_into,
+            has_merged=row.member_id in merged,
+            tier=row.tier,
+            active_until=row.active_until,
+            deficits=deficits.get(row.member_id, ()),
+        )
         for row in balances
     }
-    return states, [entry_id for row in balances for entry_id in row.due]
+    return states, {row.member_id: row.due for row in balances if row.due}
+
+
+def load_mates(connection: Connection, members: Collection[int]) -> set[int]:
+    """Everybody who is in a pool with one of these, read without a lock."""
+    wanted = {"members": integers(members), "unit": int(Unit.POINTS)}
+    return set(connection.execute(_MATES, wanted).scalars())
 
 
 def load_entries(connection: Connection, entry_ids: Collection[UUID]) -> dict[UUID, RecordedEntry]:
@@ -257,23 +265,29 @@ def load_entries(connection: Connection, entry_ids: Collection[UUID]) -> dict[UU
     }
     postings: dict[UUID, list[Posting]] = {}
     for row in connection.execute(_POSTINGS, wanted).mappings():
-        postings.setdefault(row["entry_id"], []).append(_posting(row))
-    undone = {
-        row[0]: Reversed(points=row[1], amount_minor=row[2]) for row in connection.execute(_REVERSED, wanted)
-    }
-    holds = {
-        row.entry_id: HoldState(lapses_at=row.lapses_at, captured=row.captured, returned=row.returned)
-        for row in connection.execute(_HOLDS, wanted)
-    }
+        postings.setdefault(row["entry_id"], []).append(read_posting(row))
+    standing = {row.entry_id: row for row in connection.execute(_STANDING, wanted)}
     return {
-        row["entry_id"]: RecordedEntry(
-            entry=read_entry(row),
-            postings=tuple(postings.get(row["entry_id"], ())),
-            reversed=undone.get(row["entry_id"], NOT_REVERSED),
-            hold=holds.get(row["entry_id"]),
+        row["entry_id"]: _recorded(
+            read_entry(row), tuple(postings.get(row["entry_id"], ())), standing[row["entry_id"]]
         )
         for row in connection.execute(_ENTRIES, wanted).mappings()
     }
+
+
+def _recorded(entry: Entry, postings: tuple[Posting, ...], row: Row[Any]) -> RecordedEntry:
+    return RecordedEntry(
+        entry=entry,
+        postings=postings,
+        reversed=NOT_REVERSED
+        if row.reversed_points is None
+        else Reversed(points=row.reversed_points, amount_minor=row.reversed_amount),
+        hold=None
+        if row.lapses_at is None
+        else HoldState(lapses_at=row.lapses_at, captured=row.captured, returned=row.returned),
+        pending=row.pending or 0,
+        lines=tuple(LineState(abs(measure), measure < 0) for measure in row.lines),
+    )
 
 
 def load_enrolled(connection: Connection, entries: Iterable[Entry]) -> dict[UUID, Minted]:
@@ -295,13 +309,14 @@ def load_enrolled(connection: Connection, entries: Iterable[Entry]) -> dict[UUID
 
 def read_entry(row: Mapping[Any, Any]) -> Entry:
     """An entry from a row of table `entry`."""
-    values = {name: row[name] for name in _ENTRY_FIELDS}
+    values = {name: row[name] for name in ENTRY_FIELDS}
     values["kind"] = EntryKind(values["kind"])
     return Entry(**values)
 
 
-def _posting(row: Mapping[Any, Any]) -> Posting:
-    values = {name: row[name] for name in _POSTING_FIELDS if name not in {"member_id", "entry_id"}}
+def read_posting(row: Mapping[Any, Any]) -> Posting:
+    """A posting from a row of table `posting`."""
+    values = {name: row[name] for name in POSTING_FIELDS if name not in {"member_id", "entry_id"}}
     values["debit"] = AccountKind(values["debit"])
     values["credit"] = AccountKind(values["credit"])
     return Posting(**values)
@@ -311,152 +326,10 @@ def refuse(connection: Connection, refusals: Mapping[UUID, str]) -> None:
     """Remember refusals beside the requests claimed for them."""
     if refusals:
         arrays = {"keys": uuids(refusals), "refusals": texts(refusals.values())}
-        _expect(connection.execute(_REFUSE, arrays).rowcount, len(refusals), "refusals remembered")
+        expect(connection.execute(_REFUSE, arrays).rowcount, len(refusals), "refusals remembered")
 
 
 def forget(connection: Connection, keys: Collection[UUID]) -> None:
     """Release requests whose refusal is not final."""
     if keys:
-        _expect(connection.execute(_FORGET, {"keys": uuids(keys)}).rowcount, len(keys), "requests released")
-
-
-def save(connection: Connection, decisions: Sequence[Decision]) -> None:
-    """Write decisions: entries, postings, lots, balances. Sums are made here, one row per key.
-
-    Raises:
-        InvariantBroken: a row that must change did not.
-    """
-    if not decisions:
-        return
-    _save_enrolled(connection, [d for d in decisions if d.enrolled is not None])
-    entries = [decision.entry for decision in decisions]
-    arrays: dict[str, list[Any]] = {name: [getattr(e, name) for e in entries] for name in _ENTRY_FIELDS}
-    insert_rows(connection, _INSERT_ENTRIES, arrays)
-    moved = [(d.entry, posting) for d in decisions for posting in d.postings]
-    if moved:
-        arrays = {name: [getattr(p, name) for _, p in moved] for name in _POSTING_FIELDS[2:]}
-        arrays["member_id"] = [entry.member_id for entry, _ in moved]
-        arrays["entry_id"] = [entry.entry_id for entry, _ in moved]
-        arrays["unit"] = [int(Unit.POINTS)] * len(moved)
-        insert_rows(connection, _INSERT_POSTINGS, arrays)
-        # A capture moves held points on: its member's lots and balance stay as they are.
-        own = [(e, p) for e, p in moved if AccountKind.MEMBER in (p.debit, p.credit)]
-        if own:
-            _save_lots(connection, own)
-            _save_balances(connection, own)
-    _save_reversed(connection, [entry for entry in entries if entry.reverses is not None])
-    _save_holds(connection, decisions)
-
-
-def _save_reversed(connection: Connection, reversals: Sequence[Entry]) -> None:
-    sums: dict[tuple[int, UUID | None], list[int]] = {}
-    for entry in reversals:
-        total = sums.setdefault((entry.member_id, entry.reverses), [0, 0])
-        total[0] += abs(entry.points)
-        total[1] += entry.amount_minor
-    rows = [(*key, *total) for key, total in sums.items()]
-    if rows:
-        insert_rows(connection, _ADD_REVERSED, _columns(_REVERSED_COLUMNS, rows))
-
-
-def _save_holds(connection: Connection, decisions: Sequence[Decision]) -> None:
-    made = [
-        (d.entry.member_id, d.entry.entry_id, -d.entry.points, 0, 0, d.lapses_at)
-        for d in decisions
-        if d.lapses_at is not None
-    ]
-    if made:
-        names = ("member_id", "entry_id", "points", "captured", "returned", "lapses_at")
-        insert_rows(connection, _INSERT_HOLDS, _columns(names, made))
-    sums: dict[tuple[int, UUID], list[int]] = {}
-    for decision in decisions:
-        if decision.entry.hold_id is not None:
-            captured, returned = hold_change(decision)
-            total = sums.setdefault((decision.entry.member_id, decision.entry.hold_id), [0, 0])
-            total[0] += captured
-            total[1] += returned
-    if sums:
-        arrays = {
-            "members": integers(member_id for member_id, _ in sums),
-            "holds": uuids(hold_id for _, hold_id in sums),
-            "captured": integers(captured for captured, _ in sums.values()),
-            "returned": integers(returned for _, returned in sums.values()),
-        }
-        _expect(connection.execute(_CHANGE_HOLDS, arrays).rowcount, len(sums), "holds changed")
-
-
-def _save_enrolled(connection: Connection, decisions: Sequence[Decision]) -> None:
-    minted = [d.enrolled for d in decisions if d.enrolled is not None]
-    members = [one.member_id for one in minted]
-    at = [d.entry.recorded_at for d in decisions]
-    insert_rows(
-        connection,
-        _INSERT_MEMBERS,
-        {
-            "member_id": members,
-            "public_id": [one.public_id for one in minted],
-            "enrolled_by": [d.entry.partner_id for d in decisions],
-            "enrolled_at": at,
-        },
-    )
-    cards: dict[str, list[Any]] = {
-        "card_number": [one.card_number for one in minted],
-        "member_id": members,
-        "issued_at": at,
-    }
-    insert_rows(connection, _INSERT_CARDS, cards)
-    accounts: dict[str, list[Any]] = {
-        "member_id": members,
-        "unit": [int(Unit.POINTS)] * len(minted),
-        "balance": [0] * len(minted),
-    }
-    insert_rows(connection, _INSERT_ACCOUNTS, accounts)
-
-
-def _save_lots(connection: Connection, moved: Sequence[tuple[Entry, Posting]]) -> None:
-    changes: dict[tuple[Any, ...], int] = {}
-    for entry, posting in moved:
-        key = (
-            entry.member_id,
-            int(Unit.POINTS),
-            posting.issuer_id,
-            posting.issuer_terms,
-            posting.spendable_on,
-            posting.expires_on,
-        )
-        changes[key] = changes.get(key, 0) + lot_change(posting)
-    # A lot that is both fed and drawn in one batch changes by the sum. A zero sum still makes the lot's row,
-    # so that each lot of the postings exists.
-    fed = [(*key, change) for key, change in changes.items() if change >= 0]
-    drawn = [(*key, -change) for key, change in changes.items() if change < 0]
-    names = (*_LOT_KEY, "remaining")
-    if fed:
-        insert_rows(connection, _CREDIT_LOTS, _columns(names, fed))
-    if drawn:
-        arrays = bound_arrays(tables.lot, _columns(names, drawn))
-        _expect(connection.execute(_DEBIT_LOTS, arrays).rowcount, len(drawn), "lots drawn")
-
-
-def _columns(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:
-    """Rows as one array a column."""
-    return {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
-
-
-def _save_balances(connection: Connection, moved: Sequence[tuple[Entry, Posting]]) -> None:
-    changes: dict[int, int] = {}
-    pending: dict[int, date] = {}
-    for entry, posting in moved:
-        changes[entry.member_id] = changes.get(entry.member_id, 0) + lot_change(posting)
-        pending[entry.member_id] = max(pending.get(entry.member_id, IMMEDIATELY), posting.spendable_on)
-    arrays = {
-        "members": integers(changes),
-        "changes": integers(changes.values()),
-        "pending": dates(pending.values()),
-        "unit": int(Unit.POINTS),
-    }
-    _expect(connection.execute(_CHANGE_BALANCES, arrays).rowcount, len(changes), "balances changed")
-
-
-def _expect(written: int, expected: int, what: str) -> None:
-    if written != expected:
-        raise InvariantBroken(f"{what}: {written} rows, expected {expected}")
+        expect(connection.execute(_FORGET, {"keys": uuids(keys)}).rowcount, len(keys), "requests released")

@@ -99,7 +99,7 @@ account = Table(
 )
 """`balance` is the sum of the lots, pending ones included; before `pending_until` some may be pending.
 
-`active_until`: how long lots live that expire with activity. `deficit`: points owed, the sum of open deficits.
+`active_until`: how long lots live that expire with activity. `deficit`: points owed, the open deficits' sum.
 `merged_into`: to whom points, cards and deficits of this member went.
 """
 

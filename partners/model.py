@@ -73,3 +73,8 @@ class Directory(msgspec.Struct, frozen=True, kw_only=True):
     participants: Mapping[int, Participant]
     outlets: frozenset[tuple[int, str]]
     terms: Mapping[int, Sequence[Terms]]
+
+    @property
+    def by_code(self) -> dict[str, int]:
+        """Partners' ids by their codes."""
+        return {one.code: one.partner_id for one in self.participants.values() if one.kind == "partner"}

@@ -19,6 +19,7 @@ from network.model import (
     Entry,
     Hold,
     HoldState,
+    LineState,
     RecordedEntry,
     Redeem,
     Reply,
@@ -68,6 +69,29 @@ pending_days = 14
 """
 )
 
+WHOLE = """
+name = "whole"
+tiers = ["gold", "silver"]
+[earn.partner.hotel]
+points_per_step = 3
+pending_until_event = true
+[earn.partner.bank]
+pending_days = 14
+[expiry]
+months = 3
+grace_days = 30
+[expiry.tier.silver]
+rule = "activity"
+months = 2
+[expiry.tier.gold]
+rule = "never"
+[returns]
+clawback = "deficit"
+[adjustments]
+four_eyes_above = 100
+"""
+"""A programme that uses everything: pending by date and by event, tiers, deficits, four eyes."""
+
 
 def participants() -> list[Participant]:
     """The operator, the pool, and four partners."""
@@ -78,7 +102,16 @@ def participants() -> list[Participant]:
     ]
 
 
-def terms(partner_id: int, version: int = 1, effective_on: date = date(2016, 1, 1), **given: str) -> Terms:
+def terms(
+    partner_id: int,
+    version: int = 1,
+    effective_on: date = date(2016, 1, 1),
+    *,
+    returned_elsewhere: bool = False,
+    takes_returns: bool = False,
+    accepts_donations: bool = False,
+    **given: str,
+) -> Terms:
     """Terms of a partner; the grocer and the bank fund on issue, the others on redeem."""
     figures = {
         "funding_share": "1" if partner_id in {GROCER, BANK} else "0",
@@ -94,7 +127,20 @@ def terms(partner_id: int, version: int = 1, effective_on: date = date(2016, 1, 
         funding_share=Decimal(figures["funding_share"]),
         issue_price=Decimal(figures["issue_price"]),
         reimbursement_rate=Decimal(figures["reimbursement_rate"]),
+        returned_elsewhere=returned_elsewhere,
+        takes_returns=takes_returns,
+        accepts_donations=accepts_donations,
     )
+
+
+def open_terms() -> list[Terms]:
+    """First terms of all: sold at the grocer or the hotel may be returned at petrol; the bank is a cause."""
+    return [
+        terms(GROCER, returned_elsewhere=True),
+        terms(PETROL, takes_returns=True),
+        terms(HOTEL, returned_elsewhere=True, takes_returns=True),
+        terms(BANK, accepts_donations=True),
+    ]
 
 
 def rules(versions: Sequence[Terms] = (), source: str = PROGRAMME) -> Rules:
@@ -116,28 +162,47 @@ def rules(versions: Sequence[Terms] = (), source: str = PROGRAMME) -> Rules:
 def recorded_entries(decided: Sequence[Decision]) -> dict[UUID, RecordedEntry]:
     """Entries as a load would show them, counted naively from all that was decided."""
     recorded = {}
-    for one in decided:
+    for one in [made for decision in decided for made in (decision, *decision.linked)]:
         entry_id = one.entry.entry_id
-        undoing = [d.entry for d in decided if d.entry.reverses == entry_id]
+        undoing = [d for d in decided if d.entry.reverses == entry_id]
+        undone = [p for d in undoing for p in d.postings]
         moved = [p for d in decided if d.entry.hold_id == entry_id for p in d.postings]
+        held = [p for p in moved if p.debit is AccountKind.HELD]
+        returned_lines = {number for d in undoing for number in d.returned_lines}
         recorded[entry_id] = RecordedEntry(
             entry=one.entry,
             postings=one.postings,
             reversed=Reversed(
-                points=sum(abs(e.points) for e in undoing), amount_minor=sum(e.amount_minor for e in undoing)
+                points=sum(
+                    p.points
+                    for p in undone
+                    if p.debit is AccountKind.ACCEPTED or p.credit is AccountKind.ISSUED
+                ),
+                amount_minor=sum(d.entry.amount_minor for d in undoing),
             ),
             hold=None
             if one.lapses_at is None
             else HoldState(
                 lapses_at=one.lapses_at,
-                captured=sum(p.points for p in moved if p.credit is AccountKind.ACCEPTED),
-                returned=sum(p.points for p in moved if p.credit is AccountKind.MEMBER),
+                captured=sum(p.points for p in held if p.credit is AccountKind.ACCEPTED),
+                returned=sum(p.points for p in held if p.credit is not AccountKind.ACCEPTED),
+            ),
+            pending=sum(p.points for p in one.postings if p.credit is AccountKind.PENDING)
+            - sum(p.points for p in (*undone, *moved) if p.debit is AccountKind.PENDING),
+            lines=tuple(
+                LineState(measure, number in returned_lines)
+                for number, measure in enumerate(one.lines, start=1)
             ),
         )
     return recorded
 
 
-def set_up(database: Engine, at: datetime = START, source: str = PROGRAMME) -> Rules:
+def set_up(
+    database: Engine,
+    at: datetime = START,
+    source: str = PROGRAMME,
+    contracts: Sequence[Terms] | None = None,
+) -> Rules:
     """Write the coalition into a migrated database, its clock at `at`, its first window that day."""
     with database.begin() as connection:
         create_network(
@@ -147,7 +212,10 @@ def set_up(database: Engine, at: datetime = START, source: str = PROGRAMME) -> R
         add_participants(connection, participants())
         add_outlets(connection, [(number, OUTLET, "Main outlet") for number in CODES])
         add_terms(
-            connection, [terms(number) for number in CODES], prepared_by="maker", activated_by="checker"
+            connection,
+            [terms(number) for number in CODES] if contracts is None else contracts,
+            prepared_by="maker",
+            activated_by="checker",
         )
         apply_programme(connection, source, at=at, applied_by="checker")
         open_first_window(connection, at.date(), at)
@@ -160,7 +228,13 @@ def enrol(reference: str = "enrol", *, partner_id: int = GROCER, at: datetime = 
 
 
 def sale(
-    card_number: int, amount_minor: int, reference: str, *, partner_id: int = GROCER, at: datetime = START
+    card_number: int,
+    amount_minor: int,
+    reference: str,
+    *,
+    partner_id: int = GROCER,
+    at: datetime = START,
+    lines: tuple[int, ...] = (),
 ) -> Accrue:
     """A sale at a partner's outlet."""
     return Accrue(
@@ -171,11 +245,18 @@ def sale(
         card_number=card_number,
         amount_minor=amount_minor,
         currency="USD",
+        lines=lines,
     )
 
 
 def burn(
-    card_number: int, points: int, reference: str, *, partner_id: int = HOTEL, at: datetime = START
+    card_number: int,
+    points: int,
+    reference: str,
+    *,
+    partner_id: int = HOTEL,
+    at: datetime = START,
+    lines: tuple[int, ...] = (),
 ) -> Redeem:
     """A redemption at a partner's outlet, a cent a point."""
     return Redeem(
@@ -187,6 +268,7 @@ def burn(
         points=points,
         amount_minor=points,
         currency="USD",
+        lines=lines,
     )
 
 
@@ -198,6 +280,7 @@ def undo(
     at: datetime = START,
     amount_minor: int | None = None,
     points: int | None = None,
+    lines: tuple[int, ...] = (),
 ) -> Reverse:
     """The reversal of an entry, by its own partner and whole unless said otherwise."""
     return Reverse(
@@ -207,6 +290,7 @@ def undo(
         entry_id=entry.entry_id,
         amount_minor=amount_minor,
         points=points,
+        lines=lines,
     )
 
 

@@ -40,8 +40,8 @@ class EarnRuleSpec(_Strict):
 class ExpiryRuleSpec(_Strict):
     """When points lapse.
 
-    `months`: so many months after the end of the month they were recorded in. `activity`: so many months after
-    the end of the month in which the member last earned or spent. `never`: they do not.
+    `months`: so many months after the end of the month they were recorded in. `activity`: so many months
+    after the end of the month in which the member last earned or spent. `never`: they do not.
     """
 
     rule: Literal["months", "activity", "never"] = "months"
@@ -71,8 +71,8 @@ class ExpirySpec(ExpiryRuleSpec):
 class ReturnsSpec(_Strict):
     """What a returned sale takes back where its points were spent.
 
-    `refuse`: nothing, the return is refused; `within_balance`: what is left of its issuer's points; `deficit`:
-    that, and the rest is owed: the member's next credits pay it.
+    `refuse`: nothing, the return is refused; `within_balance`: what is left of its issuer's points;
+    `deficit`: that, and the rest is owed: the member's next credits pay it.
     """
 
     clawback: Literal["refuse", "within_balance", "deficit"] = "refuse"

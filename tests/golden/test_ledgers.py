@@ -54,7 +54,7 @@ class Book:
     def state(self, today: date) -> LedgerState:
         """What a batch of today would load."""
         now = datetime.combine(today, time(12), tzinfo=UTC)
-        lots = [Lot(*key, points) for key, points in self.lots.items()]
+        lots = [Lot(*key, points, key[3]) for key, points in self.lots.items()]
         return LedgerState(
             moment=Moment(
                 now=now, window_id=int(f"{today:%Y%m%d}"), business_date=today, lapsed_through=today

@@ -100,7 +100,7 @@ class Model:
                 member: MemberState(
                     member_id=member,
                     balance=sum(self.lots(member).values()),
-                    lots=[Lot(*key, points) for key, points in self.lots(member).items()],
+                    lots=[Lot(*key, points, key[3]) for key, points in self.lots(member).items()],
                 )
                 for member in CARDS.values()
             },

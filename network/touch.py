@@ -1,0 +1,103 @@
+"""Whose accounts a command opens, whatever becomes of it (pure).
+
+Before it is judged, the holds of all of them whose time is over are ended: each is locked and read.
+"""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from network.ids import member_of
+from network.model import (
+    Capture,
+    Command,
+    Enrol,
+    Gift,
+    Hold,
+    Invite,
+    Join,
+    Merge,
+    Redeem,
+    Release,
+    Reverse,
+    Unmerge,
+    Void,
+)
+from network.rules import Folded
+
+SPENDING = (Redeem, Hold)
+"""Commands that draw from a whole pool."""
+
+
+def cards_of(command: Command) -> tuple[int, ...]:
+    """The cards a command names; the first is its own member's."""
+    match command:
+        case Enrol() | Reverse() | Capture() | Void() | Release() | Unmerge():
+            return ()
+        case Gift() | Invite():
+            return (command.card_number, command.to_card_number)
+        case Merge():
+            return (command.card_number, command.merged_card_number)
+    return (command.card_number,)
+
+
+def named_by(command: Command) -> UUID | None:
+    """The earlier entry that a command names."""
+    match command:
+        case Reverse() | Release() | Unmerge():
+            return command.entry_id
+        case Capture() | Void():
+            return command.hold_id
+        case Join():
+            return command.invitation_id
+    return None
+
+
+def named_members(folded: Folded, command: Command) -> set[int]:
+    """The members of the cards and of the id that a command names."""
+    named = {folded.member_behind(number) for number in cards_of(command)}
+    entry_id = named_by(command)
+    if entry_id is not None:
+        named.add(member_of(entry_id))
+    return {member_id for member_id in named if member_id}
+
+
+def touched(folded: Folded, command: Command) -> set[int]:
+    """Every member whose account a command opens; some may not be there, or not loaded yet."""
+    members = named_members(folded, command)
+    entry_id = named_by(command)
+    if isinstance(command, SPENDING):
+        members |= _pools(folded, members)
+    elif isinstance(command, Join):
+        members |= _pools(folded, {member_of(command.invitation_id)})
+    recorded = None if entry_id is None else folded.recorded(entry_id)
+    if recorded is not None:
+        members |= _contributors(folded, [recorded.entry.entry_id])
+        members |= {recorded.entry.counterpart_id or 0} - {0}
+    return _closed(folded, members)
+
+
+def _closed(folded: Folded, members: Iterable[int]) -> set[int]:
+    """Members, whom they were merged into, and whose points their ended holds have; and so on."""
+    found: set[int] = set()
+    left = set(members)
+    while left:
+        found |= left
+        more: set[int] = set()
+        for member_id in left:
+            if folded.knows(member_id):
+                more |= {folded.owner(member_id)} | _contributors(folded, folded.due(member_id))
+        left = more - found
+    return found
+
+
+def _pools(folded: Folded, members: Iterable[int]) -> set[int]:
+    return {mate for member_id in members if folded.knows(member_id) for mate in folded.pool(member_id)}
+
+
+def _contributors(folded: Folded, entry_ids: Iterable[UUID]) -> set[int]:
+    found = set()
+    for entry_id in entry_ids:
+        recorded = folded.recorded(entry_id)
+        if recorded is not None:
+            found |= {p.contributor_id for p in recorded.postings if p.contributor_id is not None}
+    return found

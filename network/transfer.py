@@ -1,0 +1,201 @@
+"""Points go from one member to another with issuer, terms and expiry: gift, merge, unmerge (pure)."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from network.draft import draft, owed_posting, transfer
+from network.draw import Draw, lot_key
+from network.model import (
+    WITH_ACTIVITY,
+    AccountChange,
+    AccountKind,
+    CardMove,
+    Decision,
+    Deficit,
+    Entry,
+    EntryKind,
+    Gift,
+    Lot,
+    Merge,
+    Minted,
+    Posting,
+    Rejected,
+    Unmerge,
+)
+from network.redemption import draw_own
+from network.rules import Folded, Rules, is_timely
+
+
+def gift(folded: Folded, command: Gift, minted: Minted, rules: Rules) -> Decision | Rejected:
+    """Judge a gift: own points only, in the order of a redemption."""
+    pair = two_members(folded, command.card_number, command.to_card_number, command, rules)
+    if isinstance(pair, Rejected):
+        return pair
+    giver, receiver = pair
+    draws = draw_own(folded, giver, command.points, minted)
+    if draws is None:
+        return Rejected("insufficient_points")
+    # ---- valid from here ----
+    entry = draft(folded, command, minted, rules, EntryKind.GIFT, giver)
+    entry = msgspec.structs.replace(entry, counterpart_id=receiver)
+    leaving, arriving = _moved(draws, folded.moment.window_id)
+    return Decision(
+        entry=entry,
+        postings=leaving,
+        linked=(Decision(entry=transfer(entry, receiver), postings=arriving),),
+    )
+
+
+def two_members(
+    folded: Folded, card_number: int, other_card_number: int, command: Gift | Merge, rules: Rules
+) -> tuple[int, int] | Rejected:
+    """The two members of a command, who are not one."""
+    refused = rules.refusal(command.partner_id, command.occurred_at, folded.moment.now)
+    if refused is not None:
+        return refused
+    member_id = folded.member_of_card(card_number)
+    if isinstance(member_id, Rejected):
+        return member_id
+    other = folded.recipient_of_card(other_card_number, blocked_too=isinstance(command, Merge))
+    if isinstance(other, Rejected):
+        return other
+    return Rejected("same_member") if member_id == other else (member_id, other)
+
+
+def _moved(draws: Sequence[Draw], window_id: int) -> tuple[tuple[Posting, ...], tuple[Posting, ...]]:
+    """Draws as MEMBER → TRANSIT of who had them, and as TRANSIT → MEMBER of who gets them.
+
+    Points that lived with the activity of one account take its last day along: expiry travels with a point.
+    """
+    leaving = tuple(
+        _posting(line, AccountKind.MEMBER, AccountKind.TRANSIT, draw.lot, draw.points, window_id)
+        for line, draw in enumerate(draws, start=1)
+    )
+    arriving = tuple(
+        msgspec.structs.replace(
+            posting,
+            debit=AccountKind.TRANSIT,
+            credit=AccountKind.MEMBER,
+            expires_on=draw.lot.lives_until if draw.lot.expires_on == WITH_ACTIVITY else draw.lot.expires_on,
+        )
+        for posting, draw in zip(leaving, draws, strict=True)
+    )
+    return leaving, arriving
+
+
+def _posting(
+    line: int, debit: AccountKind, credit: AccountKind, lot: Lot, points: int, window_id: int
+) -> Posting:
+    return Posting(
+        line=line,
+        debit=debit,
+        credit=credit,
+        points=points,
+        issuer_id=lot.issuer_id,
+        issuer_terms=lot.terms_version,
+        spendable_on=lot.spendable_on,
+        expires_on=lot.expires_on,
+        window_id=window_id,
+    )
+
+
+def merge(folded: Folded, command: Merge, minted: Minted, rules: Rules) -> Decision | Rejected:
+    """Judge that two accounts are one person's: lots, deficits and cards of the one go to the other."""
+    pair = two_members(folded, command.card_number, command.merged_card_number, command, rules)
+    if isinstance(pair, Rejected):
+        return pair
+    staying, merged = pair
+    if folded.member(merged).pool_id is not None:
+        return Rejected("account_in_pool")
+    if folded.member(merged).has_merged:
+        return Rejected("account_has_merged")
+    # ---- valid from here ----
+    entry = draft(folded, command, minted, rules, EntryKind.MERGE, staying)
+    entry = msgspec.structs.replace(entry, counterpart_id=merged)
+    window_id = folded.moment.window_id
+    lots = sorted(
+        (lot for lot in folded.lots(merged) if lot.remaining),
+        key=lambda lot: (lot.issuer_id, lot.terms_version, lot.spendable_on, lot.expires_on),
+    )
+    leaving, arriving = _moved([Draw(merged, lot, lot.remaining) for lot in lots], window_id)
+    owed = folded.member(merged).deficits
+    lines = list(enumerate(owed, start=len(leaving) + 1))
+    return Decision(
+        entry=entry,
+        postings=(
+            *arriving,
+            *(owed_posting(one, one.points, line, window_id, cures=False) for line, one in lines),
+        ),
+        deficits=_summed(owed, entry),
+        linked=(
+            Decision(
+                entry=transfer(entry, merged),
+                postings=(
+                    *leaving,
+                    *(owed_posting(one, one.points, line, window_id, cures=True) for line, one in lines),
+                ),
+                cured=tuple(owed),
+                account=AccountChange(merged_into=staying),
+            ),
+        ),
+        cards=CardMove(issued_to=merged, before=merged, after=staying),
+    )
+
+
+def _summed(deficits: Sequence[Deficit], entry: Entry) -> tuple[Deficit, ...]:
+    """Deficits that are from now on an entry's, one for each issuer and terms."""
+    sums: dict[tuple[int, int], int] = {}
+    for one in deficits:
+        key = (one.issuer_id, one.terms_version)
+        sums[key] = sums.get(key, 0) + one.points
+    return tuple(
+        Deficit(entry_id=entry.entry_id, issuer_id=issuer_id, terms_version=version, points=points)
+        for (issuer_id, version), points in sums.items()
+    )
+
+
+def unmerge(folded: Folded, command: Unmerge, minted: Minted, rules: Rules) -> Decision | Rejected:
+    """Judge that a merge was a mistake: cards go back, and of each lot that came what is left of it."""
+    untimely = is_timely(command.occurred_at, folded.moment.now)
+    if untimely is not None:
+        return untimely
+    recorded = folded.recorded(command.entry_id)
+    if recorded is None or recorded.entry.partner_id != command.partner_id:
+        return Rejected("entry_unknown")
+    staying, merged = recorded.entry.member_id, recorded.entry.counterpart_id
+    if recorded.entry.kind is not EntryKind.MERGE or merged is None:
+        return Rejected("not_a_merge")
+    if folded.member(merged).merged_into != staying:
+        return Rejected("already_unmerged")
+    # ---- valid from here ----
+    entry = draft(folded, command, minted, rules, EntryKind.UNMERGE, staying)
+    entry = msgspec.structs.replace(entry, counterpart_id=merged)
+    came = [p for p in recorded.postings if p.debit is AccountKind.TRANSIT]
+    leaving, arriving = _moved(_left_of(came, folded.lots(staying), staying), folded.moment.window_id)
+    return Decision(
+        entry=entry,
+        postings=leaving,
+        linked=(
+            Decision(
+                entry=transfer(entry, merged),
+                postings=arriving,
+                account=AccountChange(merged_into=None),
+            ),
+        ),
+        cards=CardMove(issued_to=merged, before=staying, after=merged),
+    )
+
+
+def _left_of(came: Sequence[Posting], lots: Sequence[Lot], member_id: int) -> list[Draw]:
+    """Of each lot that postings fed, what is left of it now, and at most what came."""
+    there = {lot_key(lot): lot for lot in lots}
+    left = {key: lot.remaining for key, lot in there.items()}
+    draws = []
+    for posting in came:
+        key = (posting.issuer_id, posting.issuer_terms, posting.spendable_on, posting.expires_on)
+        points = min(posting.points, left.get(key, 0))
+        if points:
+            left[key] -= points
+            draws.append(Draw(member_id, there[key], points))
+    return draws
