@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine
 
 from network import verify as ledger
 from settlement import verify as nights
-from settlement import verify_seals
+from settlement import verify_nights, verify_seals
 from settlement.sealing import unsealed_windows
 
 Run = Callable[[Connection], Sequence[ledger.Problem]]
@@ -58,9 +58,9 @@ def _checks(connection: Connection) -> list[tuple[str, str, Run]]:
     return [
         *asked,
         (
-            nights.OBLIGATIONS_FOLLOW_TERMS,
-            "every night, computed again from its postings and terms, comes out the same, hash for hash",
-            lambda connection: list(nights.recomputed(connection)),
+            verify_nights.OBLIGATIONS_FOLLOW_TERMS,
+            verify_nights.RECOMPUTED_SAY,
+            lambda connection: list(verify_nights.recomputed(connection)),
         ),
         (
             verify_seals.SEALS_HOLD,

@@ -22,8 +22,10 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.nightly import write_missing_nights
+from network.batch import end_over_holds
 from network.errors import NetworkError
-from network.service import Network, make_partitions_ahead, network_now, read_network
+from network.service import Network, load_rules, make_partitions_ahead, network_now, read_network
+from network.store import members_with_over_holds
 from settlement.errors import SettlementError
 from settlement.seal import Signer
 from settlement.sealing import seal_due
@@ -33,6 +35,8 @@ log = logging.getLogger(__name__)
 
 NUDGE_SECONDS = 60
 """A cut-off that was missed is noticed within this time."""
+HOLDS_AT_A_TIME = 500
+"""Members whose lapsed holds are ended in one transaction."""
 
 FindSigner = Callable[[], Signer | None]
 """Reads the network's key anew at each nudge, so that it can be replaced; None where there is none to use."""
@@ -96,6 +100,7 @@ def nudge(
         make_partitions_ahead(database)
     except (NetworkError, SQLAlchemyError):
         log.exception("partitions were not made; the next try is in %s seconds", NUDGE_SECONDS)
+    _end_holds(database, stop)
     _settle(database, stop)
     sealed = _seal(database, stop, find_signer)
     for folder in write_missing_nights(database, statements, stop, anew=sealed):
@@ -117,6 +122,24 @@ def _seal(database: Engine, stop: Callable[[], bool], find_signer: FindSigner) -
     for seal in seals:
         log.info("sealed window %s: %s postings, root %s", seal.window_id, seal.tree_size, seal.root.hex())
     return [seal.window_id for seal in seals]
+
+
+def _end_holds(database: Engine, stop: Callable[[], bool]) -> None:
+    """Give back what holds still hold whose time is over; a command of their member would do it too."""
+    ended = 0
+    try:
+        with database.connect() as connection:
+            rules, now = load_rules(connection), network_now(connection)
+        while not stop():
+            with database.connect() as connection:
+                members = members_with_over_holds(connection, now, HOLDS_AT_A_TIME)
+            if not members:
+                break
+            ended += end_over_holds(database, members, rules)
+    except (NetworkError, SQLAlchemyError):
+        log.exception("holds that are over were not ended; the next try is in %s seconds", NUDGE_SECONDS)
+    if ended:
+        log.info("%s holds lapsed", ended)
 
 
 def _settle(database: Engine, stop: Callable[[], bool]) -> None:

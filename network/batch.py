@@ -1,9 +1,11 @@
 """A batch of commands in one transaction: claim → load → decide → save → commit."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from hashlib import blake2b
+from typing import TypeVar
 from uuid import UUID
 
 import msgspec
@@ -12,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from network import ids, store
-from network.decide import STRUCTURAL, decide_batch
+from network.decide import STRUCTURAL, decide_batch, end_due
 from network.errors import Busy, Unavailable
 from network.identity import card_number
 from network.ids import member_of
@@ -37,7 +39,9 @@ from network.model import (
 )
 from network.rules import Folded, Rules
 from network.save import save
-from network.touch import SPENDING, cards_of, named_by, touched
+from network.touch import SPENDING, cards_of, closed, named_by, touched
+
+Done = TypeVar("Done")
 
 _RETRIES = 3
 _RETRIED = frozenset({"40001", "40P01", "23505"})
@@ -78,7 +82,32 @@ def execute(database: Engine, commands: Sequence[Command], rules: Rules) -> list
         Unavailable: the database could not be reached or did not say whether it committed; safe to retry.
         Busy: rows that a command needs stayed locked by somebody else.
     """
-    return [reply for run in _runs(commands) for reply in _execute_run(database, run, rules)]
+    return [
+        reply
+        for run in _runs(commands)
+        for reply in _attempted(database, partial(_transact, run=run, rules=rules))
+    ]
+
+
+def end_over_holds(database: Engine, members: Collection[int], rules: Rules) -> int:
+    """Give back what the holds of members still hold whose time is over; how many holds were ended.
+
+    Raises:
+        Unavailable, Busy: as `execute` does.
+    """
+    return _attempted(database, partial(_end, members=members, rules=rules)) if members else 0
+
+
+def _end(connection: Connection, known: set[int], members: Collection[int], rules: Rules) -> int:
+    moment = store.begin(connection)
+    asked = known.union(members)
+    folded = _locked(connection, moment, {}, asked, set(), rules, set())
+    needed = closed(folded, members)
+    if not needed <= asked:
+        raise _MoreAccounts(needed | asked)
+    end_due(folded, needed, rules)
+    save(connection, folded.decided)
+    return len(folded.decided)
 
 
 def _runs(commands: Sequence[Command]) -> list[list[tuple[Command, UUID]]]:
@@ -108,13 +137,14 @@ class _MoreAccounts(Exception):
         self.members = members
 
 
-def _execute_run(database: Engine, run: Sequence[tuple[Command, UUID]], rules: Rules) -> list[Reply]:
+def _attempted(database: Engine, transact: Callable[[Connection, set[int]], Done]) -> Done:
+    """Do something in a transaction, again where others came between, with all the accounts it needs."""
     members: set[int] = set()
     tries = 0
     while tries < _RETRIES:
         try:
             with database.begin() as connection:
-                return _transact(connection, run, rules, members)
+                return transact(connection, members)
         except _MoreAccounts as more:
             # Rare, and it ends: each time there are more, or somebody else has changed the members' bonds.
             tries += more.members <= members
@@ -136,7 +166,7 @@ def _execute_run(database: Engine, run: Sequence[tuple[Command, UUID]], rules: R
 
 
 def _transact(
-    connection: Connection, run: Sequence[tuple[Command, UUID]], rules: Rules, members: set[int]
+    connection: Connection, members: set[int], run: Sequence[tuple[Command, UUID]], rules: Rules
 ) -> list[Reply]:
     """Carry out a run; `members` are locked in any case, because an earlier try needed them."""
     moment = store.begin(connection)
@@ -248,7 +278,6 @@ def _load(
     Raises:
         _MoreAccounts: they touch more than could be known before the locks.
     """
-    today = rules.local_date(moment.now)
     drawing = [c for c in commands if isinstance(c, _DRAWING)]
     # An unknown card has no member, and an enrolment's member is new: neither has an account to lock.
     asked = members | _named(commands, cards)
@@ -259,6 +288,32 @@ def _load(
         mates = store.load_mates(connection, spenders)
         asked |= mates
         drawn |= mates
+    named = {one for one in map(named_by, commands) if one is not None}
+    merging = any(isinstance(c, Merge) for c in commands)
+    folded = _locked(connection, moment, cards, asked, drawn, rules, named, merging=merging)
+    needed = set().union(*(touched(folded, command) for command in commands))
+    moved = any(
+        folded.knows(card.member_id) and folded.owner(card.member_id) != card.member_id
+        for card in cards.values()
+    )
+    if moved or not needed <= asked:
+        raise _MoreAccounts(needed | asked)
+    return folded
+
+
+def _locked(
+    connection: Connection,
+    moment: Moment,
+    cards: Mapping[int, CardState],
+    asked: set[int],
+    drawn: set[int],
+    rules: Rules,
+    named: set[UUID],
+    *,
+    merging: bool = False,
+) -> Folded:
+    """Lock accounts and read them: the lots of `drawn`, the entries named, and holds that are over."""
+    today = rules.local_date(moment.now)
     # Where dead lots may still stand (the sweep of this date has not been through), what can be spent is
     # not the balance: every member's lots are looked at then.
     loaded, due = store.load_members(
@@ -267,29 +322,15 @@ def _load(
         drawn if moment.lapsed_through >= today else asked,
         moment.now,
         today,
-        merging=any(isinstance(c, Merge) for c in commands),
+        merging=merging,
     )
-    named = {one for one in map(named_by, commands) if one is not None}
-    folded = Folded(
-        LedgerState(
-            moment=moment,
-            cards=cards,
-            members=loaded,
-            recorded=store.load_entries(connection, named | {one for holds in due.values() for one in holds}),
-            due={
-                member_id: {one: Minted(entry_id=ids.mint(moment.now, member_id)) for one in holds}
-                for member_id, holds in due.items()
-            },
-        ),
-        today,
-    )
-    needed = set().union(*(touched(folded, command) for command in commands))
-    moved = any(
-        card.member_id in loaded and loaded[card.member_id].merged_into is not None for card in cards.values()
-    )
-    if moved or not needed <= asked:
-        raise _MoreAccounts(needed | asked)
-    return folded
+    entries = store.load_entries(connection, named.union(*due.values()))
+    over = {
+        member_id: {one: Minted(entry_id=ids.mint(moment.now, member_id)) for one in holds}
+        for member_id, holds in due.items()
+    }
+    state = LedgerState(moment=moment, cards=cards, members=loaded, recorded=entries, due=over)
+    return Folded(state, today)
 
 
 def _named(commands: Sequence[Command], cards: Mapping[int, CardState]) -> set[int]:

@@ -1,6 +1,6 @@
 """Commands become decisions; a batch is folded so that each command sees its predecessors (pure)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from network.accrual import accrue, release
@@ -71,11 +71,9 @@ def decide(folded: Folded, command: Command, minted: Minted, rules: Rules) -> De
     return outcome if isinstance(outcome, Rejected) else completed(folded, outcome, rules)
 
 
-def end_due(folded: Folded, command: Command, rules: Rules) -> None:
-    """End the holds whose time is over of everybody a command touches, before it sees them."""
-    if not folded.any_due:
-        return
-    for member_id in sorted(touched(folded, command)):
+def end_due(folded: Folded, members: Iterable[int], rules: Rules) -> None:
+    """End the holds of members whose time is over, before anything else sees them."""
+    for member_id in sorted(members):
         due = folded.due(member_id)
         for hold_id in sorted(due):
             reserved = folded.recorded(hold_id)
@@ -100,7 +98,8 @@ def decide_batch(
     """
     outcomes: list[Decision | Rejected] = []
     for command, minted in commands:
-        end_due(folded, command, rules)
+        if folded.any_due:
+            end_due(folded, touched(folded, command), rules)
         outcome = decide(folded, command, minted, rules)
         if isinstance(outcome, Decision):
             folded.apply(outcome)

@@ -17,7 +17,7 @@ import msgspec
 
 from network import ids
 from network.errors import InvariantBroken
-from network.model import IMMEDIATELY, AccountKind, Entry, Posting, Unit
+from network.model import IMMEDIATELY, AccountKind, Entry, EntryKind, Posting, Unit
 from partners.model import Participant
 
 Tags = Sequence[tuple[str, str | int | date]]
@@ -44,14 +44,18 @@ _CHART = {
     AccountKind.MEMBER: Place("Liabilities", "Members", Owner.MEMBER),
     AccountKind.ACCEPTED: Place("Income", "Accepted", Owner.ACCEPTOR),
     AccountKind.LAPSED: Place("Income", "Lapsed", Owner.NOBODY),
+    AccountKind.HELD: Place("Liabilities", "Held", Owner.MEMBER),
+    AccountKind.PENDING: Place("Liabilities", "Pending", Owner.MEMBER),
+    AccountKind.DEFICIT: Place("Assets", "Deficit", Owner.MEMBER),
+    AccountKind.TRANSIT: Place("Liabilities", "Transit", Owner.NOBODY),
 }
+"""Two members' entries are the two sides of TRANSIT: it is at zero for both together, so it is nobody's."""
 _COMMODITIES = {Unit.POINTS: "PTS"}
 
 
 def place(kind: AccountKind) -> Place:
-    """A kind's place. One that is not in the chart holds members' points in some other state: a liability."""
-    known = _CHART.get(kind)
-    return known or Place("Liabilities", kind.name.title().replace("_", ""), Owner.MEMBER)
+    """A kind's place."""
+    return _CHART[kind]
 
 
 def commodity(unit: Unit) -> str:
@@ -101,7 +105,7 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class Transaction(msgspec.Struct, frozen=True, kw_only=True):
-    """A record in neither format yet. `links`: public ids of the earlier entries it is about, and how."""
+    """A record in neither format yet. `links`: public ids of the other entries it is about, and how."""
 
     on: date
     entry_id: str
@@ -192,9 +196,13 @@ def transaction(record: Record, names: Names) -> Transaction:
         on=record.business_date,
         entry_id=ids.show("ent", entry.entry_id),
         links=[
-            (name, ids.show("ent", earlier))
-            for name, earlier in (("reverses", entry.reverses), ("hold", entry.hold_id))
-            if earlier is not None
+            (name, ids.show("ent", other))
+            for name, other in (
+                ("reverses", entry.reverses),
+                ("accrual" if entry.kind is EntryKind.RELEASE else "hold", entry.hold_id),
+                ("parent", entry.parent_id),
+            )
+            if other is not None
         ],
         kind=_word(entry.kind.name),
         payee=names.code(entry.partner_id),
@@ -216,6 +224,8 @@ def transaction(record: Record, names: Names) -> Transaction:
 
 def _entry_tags(entry: Entry) -> Tags:
     tags: list[tuple[str, str | int | date]] = [("member", f"M{entry.member_id}")]
+    if entry.counterpart_id is not None:
+        tags.append(("counterpart", f"M{entry.counterpart_id}"))
     if entry.outlet_code is not None:
         tags.append(("outlet", entry.outlet_code))
     if entry.currency is not None:
@@ -246,6 +256,8 @@ def _lot_tags(posting: Posting, names: Names) -> Tags:
         tags.append(("category", posting.category))
     if posting.reversed_window_id is not None:
         tags.append(("reversed-window", posting.reversed_window_id))
+    if posting.contributor_id is not None:
+        tags.append(("contributor", f"M{posting.contributor_id}"))
     return tags
 
 
@@ -276,7 +288,8 @@ class Format(Protocol):
 _TITLE = "Points ledger, business dates {first} to {last}"
 _EXPLAINED = (
     "; Points in PTS: + is debit, - is credit. Accounts are <root>:<kind>:<issuer>[:<member or acceptor>].\n"
-    "; A lot is <issuer>/<its terms version>/<expiry>[/<spendable from>]; 9999-12-31 is never.\n"
+    "; A lot is <issuer>/<its terms version>/<expiry>[/<spendable from>].\n"
+    "; Expiry 9999-12-31 is never, 9999-12-30 as long as its account is active.\n"
 )
 
 
@@ -301,8 +314,8 @@ class Beancount:
         return f"{first} open {name}\n"
 
     def transaction(self, given: Transaction) -> str:
-        """The entry's id is a link; what reverses it, or captures a hold, carries that link too."""
-        links = "".join(f" ^{earlier}" for _, earlier in given.links)
+        """The entry's id is a link; what reverses, captures or releases it, and its transfers, have it too."""
+        links = "".join(f" ^{other}" for _, other in given.links)
         head = (
             f'\n{given.on} * {_string(given.payee)} "{given.kind}" #{given.kind} ^{given.entry_id}{links}\n'
         )
@@ -349,7 +362,7 @@ class Hledger:
 
     def transaction(self, given: Transaction) -> str:
         """The reference is the transaction's code; all else is tags."""
-        links = "".join(f", {name}:{earlier}" for name, earlier in given.links)
+        links = "".join(f", {name}:{other}" for name, other in given.links)
         code = f"({_percent(given.reference)}) " if given.reference else ""
         return "".join(
             [

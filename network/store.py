@@ -79,6 +79,10 @@ _MATES = text(
     "SELECT mate.member_id FROM account a JOIN account mate ON mate.pool_id = a.pool_id"
     " WHERE a.member_id = ANY(CAST(:members AS bigint[])) AND a.unit = :unit AND mate.unit = :unit"
 )
+_OVER = text(
+    "SELECT DISTINCT member_id FROM hold WHERE lapses_at <= :now AND captured + returned < points"
+    " LIMIT :limit"
+)
 _HAVE_MERGED = text(
     "SELECT DISTINCT member_id FROM card WHERE member_id = ANY(CAST(:members AS bigint[]))"
     " AND issued_to <> member_id"
@@ -247,6 +251,11 @@ def load_members(
         for row in balances
     }
     return states, {row.member_id: row.due for row in balances if row.due}
+
+
+def members_with_over_holds(connection: Connection, now: datetime, limit: int) -> list[int]:
+    """Members who have a hold whose time is over and that still holds points."""
+    return list(connection.execute(_OVER, {"now": now, "limit": limit}).scalars())
 
 
 def load_mates(connection: Connection, members: Collection[int]) -> set[int]:

@@ -73,10 +73,10 @@ def touched(folded: Folded, command: Command) -> set[int]:
     if recorded is not None:
         members |= _contributors(folded, [recorded.entry.entry_id])
         members |= {recorded.entry.counterpart_id or 0} - {0}
-    return _closed(folded, members)
+    return closed(folded, members)
 
 
-def _closed(folded: Folded, members: Iterable[int]) -> set[int]:
+def closed(folded: Folded, members: Iterable[int]) -> set[int]:
     """Members, whom they were merged into, and whose points their ended holds have; and so on."""
     found: set[int] = set()
     left = set(members)

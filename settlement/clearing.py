@@ -7,8 +7,14 @@ Per point, with the issuer's funding share s and issue price, and the acceptor's
                 pool → acceptor      rate * s
                 pool → operator      (price - rate) * s; the other way round where that is below zero
     lapse       pool → recipient     price * s
-    hold        nothing; its capture is a redemption, in the capture's window, at the hold's terms
     reversal    the same flows with the sign turned, at the terms on the posting: the original's
+    hold        nothing; its capture is a redemption, in the capture's window, at the hold's terms
+    release     nothing: points that wait for an event were paid for when they were issued
+    transfer    nothing: between members points keep issuer and terms. Points that were another member's go
+                through TRANSIT, and are redeemed, reversed or taken back from there as from their owner
+    deficit     nothing: only points really taken refund their price. What cures it is a redemption of the
+                curing points, accepted by the deficit's issuer
+    donation    a redemption whose acceptor is the cause
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -66,8 +72,8 @@ def fee_bases(
     Points issued and credits count under the version on their postings, so that a reversal takes back what
     its original was charged. Transactions (sales and redemptions, those without points too) count under the
     version in force on the day they occurred, as their points do; reversals are no transactions and take none
-    back. Credits for points that the creditor funds itself bear no basis points, whether they pass through
-    the pool or not.
+    back, and donations, gifts and whatever else passes between members are none either. Credits for points
+    that the creditor funds itself bear no basis points, whether they pass through the pool or not.
 
     Args:
         totals: As they were priced.
@@ -199,20 +205,38 @@ def _in_force(versions: Mapping[int, Sequence[Terms]], partner_id: int, on: date
         raise TermsMissing(f"partner {partner_id} had transactions and has no contract terms") from None
 
 
-def _hold(total: WindowTotal, points: int, issuer: Terms, terms: TermsByVersion) -> Sequence[PricedLine]:
-    del total, points, issuer, terms  # nothing is owed before the capture
+def _nothing(total: WindowTotal, points: int, issuer: Terms, terms: TermsByVersion) -> Sequence[PricedLine]:
+    del total, points, issuer, terms  # points change their place, and nobody owes anything for that
     return []
 
 
-_PRICES: dict[str, Event] = {"issue": _issue, "redemption": _redemption, "lapse": _lapse, "hold": _hold}
+_PRICES: dict[str, Event] = {
+    "issue": _issue,
+    "redemption": _redemption,
+    "lapse": _lapse,
+    "nothing": _nothing,
+}
 _EVENTS: dict[tuple[int, int], tuple[str, int]] = {
     (AccountKind.ISSUED, AccountKind.MEMBER): ("issue", 1),
+    (AccountKind.ISSUED, AccountKind.PENDING): ("issue", 1),
     (AccountKind.MEMBER, AccountKind.ISSUED): ("issue", -1),
+    (AccountKind.PENDING, AccountKind.ISSUED): ("issue", -1),
+    (AccountKind.TRANSIT, AccountKind.ISSUED): ("issue", -1),
     (AccountKind.MEMBER, AccountKind.ACCEPTED): ("redemption", 1),
     (AccountKind.HELD, AccountKind.ACCEPTED): ("redemption", 1),
-    (AccountKind.MEMBER, AccountKind.HELD): ("hold", 1),
-    (AccountKind.HELD, AccountKind.MEMBER): ("hold", -1),
+    (AccountKind.TRANSIT, AccountKind.ACCEPTED): ("redemption", 1),
     (AccountKind.ACCEPTED, AccountKind.MEMBER): ("redemption", -1),
+    (AccountKind.ACCEPTED, AccountKind.TRANSIT): ("redemption", -1),
     (AccountKind.MEMBER, AccountKind.LAPSED): ("lapse", 1),
+    (AccountKind.MEMBER, AccountKind.HELD): ("nothing", 1),
+    (AccountKind.TRANSIT, AccountKind.HELD): ("nothing", 1),
+    (AccountKind.HELD, AccountKind.MEMBER): ("nothing", 1),
+    (AccountKind.HELD, AccountKind.TRANSIT): ("nothing", 1),
+    (AccountKind.PENDING, AccountKind.MEMBER): ("nothing", 1),
+    (AccountKind.PENDING, AccountKind.TRANSIT): ("nothing", 1),
+    (AccountKind.MEMBER, AccountKind.TRANSIT): ("nothing", 1),
+    (AccountKind.TRANSIT, AccountKind.MEMBER): ("nothing", 1),
+    (AccountKind.DEFICIT, AccountKind.ISSUED): ("nothing", 1),
+    (AccountKind.ISSUED, AccountKind.DEFICIT): ("nothing", 1),
 }
 """What a posting means by (debit, credit), and the sign of its money."""

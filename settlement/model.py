@@ -10,6 +10,11 @@ from typing import Literal
 
 import msgspec
 
+from network.model import AccountKind
+
+OUTSTANDING = (AccountKind.MEMBER, AccountKind.HELD, AccountKind.PENDING, AccountKind.TRANSIT)
+"""Accounts whose points are out: issued, neither redeemed nor lapsed. For these the pool holds its share."""
+
 Flow = Literal["issue", "redemption", "margin", "lapse"]
 """Why money moves: points issued into the pool, points accepted (owed by the issuer, the pool, or both), the
 pool's margin between issue price and reimbursement rate, points that lapsed."""

@@ -4,38 +4,26 @@ Like those of the ledger (network.verify) each selects faults, so an empty answe
 snapshot: the caller opens a repeatable read. A night that is under way at that moment shows as not settled.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
-
-import msgspec
 from sqlalchemy import Connection
 
-from network.model import AccountKind, Unit
-from network.service import date_of_window, read_network
+from network.model import WITH_ACTIVITY, AccountKind, Unit
+from network.service import read_network
 from network.verify import Check, Problem, faults
 from partners.model import OPERATOR_ID, POOL_ID
 from settlement import store
-from settlement.canonical import digest
-from settlement.clearing import TermsByVersion, fee_bases, obligations, price
-from settlement.errors import SettlementError
-from settlement.model import Before, Charge, Output, Position, Step, Transactions
-from settlement.money import ZERO, exactly, minor_digits
-from settlement.positions import charges, net_positions, terms_in_force
+from settlement.model import OUTSTANDING
+from settlement.money import minor_digits
+from settlement.verify_nights import recomputed
 from settlement.verify_seals import seal_problems
 
-HASHES_HOLD = "hashes_hold"
-OBLIGATIONS_FOLLOW_TERMS = "obligations_follow_terms"
-POSITIONS_FOLLOW_TERMS = "positions_follow_terms"
-
-_MEMBER = int(AccountKind.MEMBER)
-_HELD = int(AccountKind.HELD)
+_OUT = ", ".join(str(int(kind)) for kind in OUTSTANDING)
+_ELSEWHERE = ", ".join(str(int(kind)) for kind in OUTSTANDING if kind is not AccountKind.MEMBER)
+"""Accounts of outstanding points that are in no lot."""
 _KEY = (
     "window_id, debit, credit, issuer_id, issuer_terms, acceptor_id, acceptor_terms, category,"
     " reversed_window_id"
 )
 _PRICED = "window_id IN (SELECT window_id FROM settlement_run WHERE state <> 'closed')"
-_BATCH = 50
-"""Windows that are recomputed at a time, so that memory stays flat however many nights there are."""
 
 
 def problems(connection: Connection) -> list[Problem]:
@@ -86,7 +74,7 @@ _LAPSES = (
     Check(
         name="expired_points_lapsed",
         says="points that expired have lapsed: every lot of the past is empty once its night is priced",
-        faults="""
+        faults=f"""
             SELECT format('window %s', w.window_id), format(
                 'its lots are swept through %s, and the window before it is priced', w.lapsed_through)
             FROM clearing_window w LEFT JOIN clearing_window b ON b.business_date = w.business_date - 1
@@ -98,6 +86,13 @@ _LAPSES = (
                     l.expires_on, w.window_id, w.lapsed_through)
             FROM clearing_window w JOIN lot l ON l.expires_on < w.lapsed_through
             WHERE w.closed_at IS NULL AND l.remaining > 0
+            UNION ALL
+            SELECT format('member %s, issuer %s terms %s', l.member_id, l.issuer_id, l.terms_version),
+                format('%s points live with activity, which ended on %s, and window %s is swept through %s',
+                    l.remaining, a.active_until, w.window_id, w.lapsed_through)
+            FROM clearing_window w CROSS JOIN lot l JOIN account a USING (member_id, unit)
+            WHERE w.closed_at IS NULL AND l.remaining > 0 AND l.expires_on = '{WITH_ACTIVITY}'
+                AND a.active_until < w.lapsed_through
             ORDER BY 1
         """,
     ),
@@ -224,7 +219,10 @@ def _month_to_date(digits: int) -> tuple[Check, ...]:
 
 
 def _pool(unit: str) -> Check:
-    """What the pool was paid, with its fraction, against the lots less what is not netted yet."""
+    """What the pool was paid, with its fraction, against lots and what is held, pending or in transit.
+
+    What moved in windows that are not netted yet is left out: no money has moved for it.
+    """
     return Check(
         name="pool_covers_outstanding",
         says="as of the last netted night, the pool holds outstanding points x issue price x share",
@@ -242,20 +240,22 @@ def _pool(unit: str) -> Check:
                     SELECT issuer_id, terms_version, sum(remaining) AS remaining
                     FROM lot WHERE unit = {int(Unit.POINTS)} GROUP BY 1, 2
                 ) l JOIN price p USING (issuer_id, terms_version)
-            ), held AS (
+            ), elsewhere AS (
                 SELECT coalesce(sum(h.points * p.per_point), 0) AS worth
                 FROM (
                     SELECT issuer_id, issuer_terms AS terms_version,
-                        sum(CASE {_HELD} WHEN credit THEN points ELSE -points END) AS points
-                    FROM posting WHERE unit = {int(Unit.POINTS)} AND {_HELD} IN (debit, credit)
+                        sum(CASE WHEN credit IN ({_ELSEWHERE}) THEN points ELSE 0 END
+                            - CASE WHEN debit IN ({_ELSEWHERE}) THEN points ELSE 0 END) AS points
+                    FROM posting WHERE unit = {int(Unit.POINTS)}
+                        AND (debit IN ({_ELSEWHERE}) OR credit IN ({_ELSEWHERE}))
                     GROUP BY 1, 2
                 ) h JOIN price p USING (issuer_id, terms_version)
             ), later AS (
                 SELECT coalesce(sum(d.points * p.per_point), 0) AS worth
                 FROM (
-                    SELECT issuer_id, issuer_terms AS terms_version, sum(
-                        CASE WHEN credit IN ({_MEMBER}, {_HELD}) THEN points ELSE 0 END
-                        - CASE WHEN debit IN ({_MEMBER}, {_HELD}) THEN points ELSE 0 END) AS points
+                    SELECT issuer_id, issuer_terms AS terms_version,
+                        sum(CASE WHEN credit IN ({_OUT}) THEN points ELSE 0 END
+                            - CASE WHEN debit IN ({_OUT}) THEN points ELSE 0 END) AS points
                     FROM posting WHERE unit = {int(Unit.POINTS)} AND window_id IN (
                         SELECT window_id FROM clearing_window EXCEPT
                         SELECT window_id FROM settlement_run WHERE state = 'netted')
@@ -263,146 +263,7 @@ def _pool(unit: str) -> Check:
                 ) d JOIN price p USING (issuer_id, terms_version)
             )
             SELECT 'the pool', format('cash and fraction %s, outstanding points are worth %s', cash,
-                lots.worth + held.worth - later.worth)
-            FROM pool, lots, held, later WHERE cash <> lots.worth + held.worth - later.worth
+                lots.worth + elsewhere.worth - later.worth)
+            FROM pool, lots, elsewhere, later WHERE cash <> lots.worth + elsewhere.worth - later.worth
         """,
-    )
-
-
-def recomputed(connection: Connection) -> Iterator[Problem]:
-    """Hash each step's stored output again, price each window's totals again, and net each night again.
-
-    A night is netted on what the nights before it left, as it is stored: a night that is wrong is told by
-    itself, and those that honestly build on it are not.
-    """
-    hashes = store.load_hashes(connection)
-    terms = store.load_terms(connection)
-    currency = read_network(connection).currency
-    windows = list(hashes)
-    left = _Left()
-    for start in range(0, len(windows), _BATCH):
-        batch = windows[start : start + _BATCH]
-        outputs = store.load_outputs(connection, batch)
-        transactions = store.load_transactions(connection, batch)
-        for window_id, output in outputs.items():
-            yield from _hash_faults(window_id, output, hashes[window_id])
-            if "priced" in hashes[window_id]:
-                yield from _price_faults(window_id, output, terms)
-            if "netted" in hashes[window_id]:
-                on = date_of_window(window_id)
-                before = left.before(on)
-                yield from _net_faults(window_id, output, transactions[window_id], terms, before, currency)
-                left = left.after(on, output.positions)
-
-
-class _Left(msgspec.Struct, frozen=True):
-    """What the nights so far left to each participant; `on` is the last one's business date."""
-
-    on: date = date.min
-    to: Mapping[int, Before] = {}
-
-    def before(self, on: date) -> Mapping[int, Before]:
-        """What a night starts from: a new month has no charges yet."""
-        if (on.year, on.month) == (self.on.year, self.on.month):
-            return self.to
-        return {party: Before(carried_out=one.carried_out) for party, one in self.to.items()}
-
-    @exactly
-    def after(self, on: date, positions: Sequence[Position]) -> "_Left":
-        """This with a night added: its charges to the month's, its fractions in place of the last ones."""
-        before = self.before(on)
-        to = {party: Before(month_to_date=one.month_to_date) for party, one in before.items()}
-        for one in positions:
-            charged = before.get(one.participant_id, Before()).month_to_date
-            to[one.participant_id] = Before(
-                month_to_date=Charge(
-                    fee_base=charged.fee_base + one.fee_base,
-                    vat_base=charged.vat_base + one.vat_base,
-                    fee_minor=charged.fee_minor + one.fee_minor,
-                    vat_minor=charged.vat_minor + one.vat_minor,
-                ),
-                carried_out=one.carried_out,
-            )
-        return _Left(on, to)
-
-
-def _hash_faults(window_id: int, output: Output, hashes: Mapping[Step, bytes]) -> Iterator[Problem]:
-    for step, kept in hashes.items():
-        if digest(step, window_id, store.REVISION, **output.of(step)) != kept:
-            yield Problem(
-                check=HASHES_HOLD,
-                where=f"window {window_id}, step {step}",
-                detail=f"its rows are no longer those that were hashed as {kept.hex()}",
-            )
-
-
-def _price_faults(window_id: int, output: Output, terms: TermsByVersion) -> Iterator[Problem]:
-    try:
-        expected = list(obligations(price(output.totals, terms)))
-    except SettlementError as error:
-        yield Problem(check=OBLIGATIONS_FOLLOW_TERMS, where=f"window {window_id}", detail=str(error))
-        return
-    if output.obligations != expected:
-        wrong = [debt for debt in expected if debt not in output.obligations]
-        yield Problem(
-            check=OBLIGATIONS_FOLLOW_TERMS,
-            where=f"window {window_id}",
-            detail=f"the terms make {len(wrong)} of its {len(expected)} obligations otherwise: {wrong[:3]}",
-        )
-
-
-def _net_faults(
-    window_id: int,
-    output: Output,
-    transactions: Sequence[Transactions],
-    terms: TermsByVersion,
-    before: Mapping[int, Before],
-    currency: str,
-) -> Iterator[Problem]:
-    """Fees, VAT, rounding and what is carried, worked out again as the night did, against what is stored."""
-    digits = minor_digits(currency)
-    stored = {one.participant_id: one for one in output.positions}
-    try:
-        in_force = terms_in_force(terms, date_of_window(window_id))
-        bases = fee_bases(output.totals, price(output.totals, terms), transactions, terms)
-        expected = net_positions(
-            stored,
-            output.obligations,
-            charges(bases, terms, in_force, before, digits),
-            before,
-            currency=currency,
-            digits=digits,
-        )
-    except SettlementError as error:
-        yield Problem(check=POSITIONS_FOLLOW_TERMS, where=f"window {window_id}", detail=str(error))
-        return
-    for one in expected:
-        found = stored.get(one.participant_id)
-        # who joined after that night had no position in it, and would have had one of nothing
-        if found != one and (found is not None or one != _nothing(one)):
-            yield Problem(
-                check=POSITIONS_FOLLOW_TERMS,
-                where=f"window {window_id}, participant {one.participant_id}",
-                detail=f"debts, terms and nights before make it {_figures(one)}; stored is {_figures(found)}",
-            )
-
-
-def _nothing(of: Position) -> Position:
-    """A night's position of somebody who had no part in it."""
-    return msgspec.structs.replace(
-        of,
-        **dict.fromkeys(
-            ("credits", "debits", "fee_base", "vat_base", "carried_in", "exact", "carried_out"), ZERO
-        ),
-        **dict.fromkeys(("fee_minor", "vat_minor", "final_minor"), 0),
-    )
-
-
-def _figures(position: Position | None) -> str:
-    if position is None:
-        return "nothing"
-    return (
-        f"fee {position.fee_minor} for {position.fee_base}, "
-        f"VAT {position.vat_minor} for {position.vat_base}, "
-        f"exact {position.exact}, final {position.final_minor}, carried {position.carried_out}"
     )

@@ -12,11 +12,15 @@ OPERATOR, POOL = 1, 2
 A, B, C, D = 11, 12, 13, 14
 """Four partners, as worked examples call them."""
 
-ISSUED, MEMBER, ACCEPTED, LAPSED = (
+ISSUED, MEMBER, ACCEPTED, LAPSED, HELD, PENDING, DEFICIT, TRANSIT = (
     AccountKind.ISSUED,
     AccountKind.MEMBER,
     AccountKind.ACCEPTED,
     AccountKind.LAPSED,
+    AccountKind.HELD,
+    AccountKind.PENDING,
+    AccountKind.DEFICIT,
+    AccountKind.TRANSIT,
 )
 Event = Literal["issue", "redemption", "lapse", "issue reversed", "redemption reversed"]
 _ACCOUNTS: dict[Event, tuple[AccountKind, AccountKind]] = {
@@ -66,7 +70,7 @@ def by_version(*versions: Terms) -> dict[tuple[int, int], Terms]:
 
 
 def total(
-    event: Event,
+    event: Event | tuple[AccountKind, AccountKind],
     points: int,
     issuer: int,
     acceptor: int | None = None,
@@ -75,8 +79,8 @@ def total(
     acceptor_terms: int = 1,
     reversed_window: int | None = None,
 ) -> WindowTotal:
-    """Postings of one window that are priced alike."""
-    debit, credit = _ACCOUNTS[event]
+    """Postings of one window that are priced alike: a simple event, or from one account to another."""
+    debit, credit = event if isinstance(event, tuple) else _ACCOUNTS[event]
     return WindowTotal(
         debit=debit,
         credit=credit,

@@ -56,6 +56,9 @@ def expect(
         programme: What sales earn, and how many months points live.
         partner_ids: Partner id by code.
     """
+    months = programme.expiry.months
+    if months is None:
+        raise ValueError("the demo's points live for some months: its programme says otherwise")
     rules = {partner_ids[code]: rule for code, rule in programme.earn.partner.items()}
     lots: dict[int, defaultdict[date, int]] = {one: defaultdict(int) for one in shopping.households}
     accepted = refused = issued = expired = tonight = 0
@@ -65,7 +68,7 @@ def expect(
                 accepted += 1
             else:
                 refused += 1
-        expires_on = _month_end(on, programme.expiry.months)
+        expires_on = _month_end(on, months)
         for sale in shopping.days[on].sales:
             points = _points(rules.get(sale.partner_id, programme.earn.default), sale.amount_minor, on)
             lots[sale.household][expires_on] += points

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 from sqlalchemy import Connection, text
 
-from network.model import EntryKind
+from network.model import UNASKED, AccountKind
 from partners.model import OPERATOR_ID, Participant
 from settlement.model import Obligation, Position
 from settlement.money import ZERO, exactly
@@ -16,11 +16,12 @@ from settlement.reports.matrix import net_obligations
 from settlement.reports.read import Night
 from settlement.reports.show import PAGES, money, whole, write_whole
 
+_OWED = int(AccountKind.DEFICIT)
 _LATE = text(
     """
     SELECT e.partner_id, count(*) AS entries, min(e.occurred_at AT TIME ZONE n.time_zone)::date AS earliest
     FROM entry e, network n
-    WHERE e.window_id = :window_id AND e.kind <> :expiry
+    WHERE e.window_id = :window_id AND NOT e.kind = ANY(CAST(:unasked AS smallint[]))
         AND (e.occurred_at AT TIME ZONE n.time_zone)::date < :business_date
     GROUP BY 1 ORDER BY 1
     """
@@ -31,6 +32,26 @@ _REVERSED = text(
     FROM window_total WHERE window_id = :window_id AND reversed_window_id <> :window_id GROUP BY 1 ORDER BY 1
     """
 )
+# As of the window, from what nights summed: the same report however late it is written.
+_DEFICITS = text(
+    f"""
+    SELECT issuer_id,
+        coalesce(sum(points) FILTER (WHERE window_id = :window_id AND debit = {_OWED}), 0)::bigint AS made,
+        coalesce(sum(points) FILTER (WHERE window_id = :window_id AND credit = {_OWED}), 0)::bigint AS cured,
+        sum(CASE {_OWED} WHEN debit THEN points ELSE -points END)::bigint AS uncured
+    FROM window_total WHERE window_id <= :window_id AND {_OWED} IN (debit, credit)
+    GROUP BY issuer_id ORDER BY issuer_id
+    """
+)
+
+
+class Deficits(msgspec.Struct, frozen=True):
+    """Points that members owe an issuer: made and cured in a night, and uncured after it."""
+
+    issuer_id: int
+    made: int
+    cured: int
+    uncured: int
 
 
 class Attention(msgspec.Struct, frozen=True):
@@ -66,11 +87,19 @@ def write_operator_report(connection: Connection, window_id: int, directory: Pat
             one.fee_minor + one.vat_minor for one in positions if one.participant_id != OPERATOR_ID
         ),
         owed=net_obligations(obligations, parties),
+        deficits=read_deficits(connection, night),
         attention=list(find_exceptions(connection, night, participants, positions, obligations)),
     )
     folder = directory / night.business_date.isoformat()
     folder.mkdir(parents=True, exist_ok=True)
     return write_whole(folder / NIGHT_REPORT, page.encode())
+
+
+def read_deficits(connection: Connection, night: Night) -> list[Deficits]:
+    """What members owe each issuer after a night, where they owe or paid anything."""
+    rows = connection.execute(_DEFICITS, {"window_id": night.window_id})
+    found = [Deficits(row.issuer_id, row.made, row.cured, row.uncured) for row in rows]
+    return [one for one in found if one.made or one.cured or one.uncured]
 
 
 def find_exceptions(
@@ -101,7 +130,7 @@ def find_exceptions(
             f"window {row.reversed_window_id}",
             f"{whole(row.postings)} postings of {whole(row.points)} points were reversed after it closed",
         )
-    for row in connection.execute(_LATE, {**parameters, "expiry": int(EntryKind.EXPIRY)}):
+    for row in connection.execute(_LATE, {**parameters, "unasked": [int(kind) for kind in UNASKED]}):
         yield Attention(
             codes[row.partner_id],
             f"{whole(row.entries)} entries reported for earlier days, the earliest of {row.earliest}",

@@ -8,9 +8,9 @@ import msgspec
 import pandas as pd
 from sqlalchemy import Connection, text
 
-from network.model import AccountKind, EntryKind
+from network.model import EntryKind
 from partners.model import OPERATOR_ID, POOL_ID, Participant
-from settlement.model import Obligation
+from settlement.model import OUTSTANDING, Obligation
 from settlement.money import exactly, from_minor, minor_digits
 from settlement.reports.errors import NothingToReport
 from settlement.reports.matrix import Obligations, net_obligations
@@ -18,6 +18,12 @@ from settlement.reports.read import MOVEMENTS, frame, read_participants
 
 POINTS = ("issued", "redeemed", "lapsed")
 """Net of reversals, by the issuer of the points."""
+_COUNTED = {
+    "issued, waiting for an event": ("issued", 1),
+    "issue reversed": ("issued", -1),
+    "redemption reversed": ("redeemed", -1),
+}
+"""Movements that count under another name, and how."""
 
 # Of each window, the latest run; a run that is not netted yet has no position and so no part in a report.
 _NIGHTS = """
@@ -71,11 +77,12 @@ _POOL_HOLDS = text(
     FROM net_position JOIN nights USING (window_id, revision) WHERE participant_id = :pool
     """
 )
+_OUT = ", ".join(str(int(kind)) for kind in OUTSTANDING)
 _POOL_MUST_HOLD = text(
-    """
+    f"""
     SELECT coalesce(sum(t.points * c.issue_price * c.funding_share
-        * (CASE WHEN t.credit IN (:member, :held) THEN 1 ELSE 0 END
-            - CASE WHEN t.debit IN (:member, :held) THEN 1 ELSE 0 END)), 0)
+        * (CASE WHEN t.credit IN ({_OUT}) THEN 1 ELSE 0 END
+            - CASE WHEN t.debit IN ({_OUT}) THEN 1 ELSE 0 END)), 0)
     FROM window_total t JOIN clearing_window w USING (window_id)
     JOIN contract_terms c ON c.partner_id = t.issuer_id AND c.terms_version = t.issuer_terms
     WHERE w.business_date <= :last
@@ -165,21 +172,15 @@ def read_period(connection: Connection, first: date, last: date) -> Period:
         fees_minor=int(charged["fee_minor"].sum()),
         vat_minor=int(charged["vat_minor"].sum()),
         pool_holds=from_minor(pool.final_minor, minor_digits(head.currency)) + pool.carried_out,
-        pool_must_hold=Decimal(
-            connection.execute(
-                _POOL_MUST_HOLD,
-                {**wanted, "member": int(AccountKind.MEMBER), "held": int(AccountKind.HELD)},
-            ).scalar_one()
-        ),
+        pool_must_hold=Decimal(connection.execute(_POOL_MUST_HOLD, wanted).scalar_one()),
     )
 
 
 def _read_movements(connection: Connection, wanted: Mapping[str, object]) -> pd.DataFrame:
     """Points moved per night, issuer and acceptor, as POINTS; a reversal counts against what it undoes."""
     moved = frame(connection, _MOVEMENTS, wanted)
-    undone = {"issue reversed": ("issued", -1), "redemption reversed": ("redeemed", -1)}
     names = [MOVEMENTS[pair] for pair in zip(moved["debit"], moved["credit"], strict=True)]
-    events = [undone.get(name, (name, 1)) for name in names]
+    events = [_COUNTED.get(name, (name, 1)) for name in names]
     return pd.DataFrame(
         {
             "business_date": moved["business_date"],

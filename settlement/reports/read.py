@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any, NamedTuple
 
 import msgspec
 import pandas as pd
-from sqlalchemy import Connection, TextClause, text
+from sqlalchemy import Connection, Row, TextClause, text
 
 from network.model import AccountKind, EntryKind
 from partners.model import Participant
@@ -14,34 +15,62 @@ from settlement.model import Obligation, Position
 from settlement.money import from_minor, minor_digits
 from settlement.reports.errors import NothingToReport
 
-_ISSUED, _MEMBER = int(AccountKind.ISSUED), int(AccountKind.MEMBER)
-_ACCEPTED, _LAPSED = int(AccountKind.ACCEPTED), int(AccountKind.LAPSED)
-_HELD = int(AccountKind.HELD)
-
 MOVEMENTS = {
-    (_ISSUED, _MEMBER): "issued",
-    (_MEMBER, _ISSUED): "issue reversed",
-    (_MEMBER, _ACCEPTED): "redeemed",
-    (_HELD, _ACCEPTED): "redeemed",
-    (_ACCEPTED, _MEMBER): "redemption reversed",
-    (_MEMBER, _LAPSED): "lapsed",
-    (_MEMBER, _HELD): "held",
-    (_HELD, _MEMBER): "hold released",
+    (AccountKind.ISSUED, AccountKind.MEMBER): "issued",
+    (AccountKind.ISSUED, AccountKind.PENDING): "issued, waiting for an event",
+    (AccountKind.PENDING, AccountKind.MEMBER): "released by its event",
+    (AccountKind.PENDING, AccountKind.TRANSIT): "released by its event",
+    (AccountKind.MEMBER, AccountKind.ISSUED): "issue reversed",
+    (AccountKind.PENDING, AccountKind.ISSUED): "issue reversed",
+    (AccountKind.TRANSIT, AccountKind.ISSUED): "issue reversed",
+    (AccountKind.DEFICIT, AccountKind.ISSUED): "not taken back: owed as a deficit",
+    (AccountKind.ISSUED, AccountKind.DEFICIT): "deficit cured",
+    (AccountKind.MEMBER, AccountKind.ACCEPTED): "redeemed",
+    (AccountKind.HELD, AccountKind.ACCEPTED): "redeemed",
+    (AccountKind.TRANSIT, AccountKind.ACCEPTED): "redeemed",
+    (AccountKind.ACCEPTED, AccountKind.MEMBER): "redemption reversed",
+    (AccountKind.ACCEPTED, AccountKind.TRANSIT): "redemption reversed",
+    (AccountKind.MEMBER, AccountKind.LAPSED): "lapsed",
+    (AccountKind.MEMBER, AccountKind.HELD): "held",
+    (AccountKind.TRANSIT, AccountKind.HELD): "held",
+    (AccountKind.HELD, AccountKind.MEMBER): "hold released",
+    (AccountKind.HELD, AccountKind.TRANSIT): "hold released",
+    (AccountKind.MEMBER, AccountKind.TRANSIT): "passed to another member",
+    (AccountKind.TRANSIT, AccountKind.MEMBER): "came from another member",
 }
 """What a posting from one account to another means."""
-ACCEPTED = ("redeemed", "redemption reversed")
+CURING, DONATED, DONATION_REVERSED = "redeemed to cure a deficit", "donated", "donation reversed"
+"""What the accounts do not tell from a redemption at a till and its return, but the entries do."""
+ACCEPTED = ("redeemed", CURING, DONATED, "redemption reversed", DONATION_REVERSED)
 """The movements by which an acceptor's points become more, or fewer."""
-_RANK = {name: rank for rank, name in enumerate(MOVEMENTS.values())}
+_BEFORE_ACCEPTED = list(MOVEMENTS.values()).index("redeemed")
+_RANK = {
+    name: rank
+    for rank, name in enumerate(
+        dict.fromkeys([*list(MOVEMENTS.values())[:_BEFORE_ACCEPTED], *ACCEPTED, *MOVEMENTS.values()])
+    )
+}
 EVENTS = {
-    int(EntryKind.ENROLMENT): "enrolments",
-    int(EntryKind.ACCRUAL): "accruals",
-    int(EntryKind.REDEMPTION): "redemptions",
-    int(EntryKind.REVERSAL): "reversals",
-    int(EntryKind.EXPIRY): "lapses",
-    int(EntryKind.HOLD): "holds",
-    int(EntryKind.CAPTURE): "captures",
-    int(EntryKind.VOID): "holds voided",
-    int(EntryKind.HOLD_LAPSE): "holds lapsed",
+    EntryKind.ENROLMENT: "enrolments",
+    EntryKind.ACCRUAL: "accruals",
+    EntryKind.REDEMPTION: "redemptions",
+    EntryKind.REVERSAL: "reversals",
+    EntryKind.EXPIRY: "lapses",
+    EntryKind.HOLD: "holds",
+    EntryKind.CAPTURE: "captures",
+    EntryKind.VOID: "holds voided",
+    EntryKind.HOLD_LAPSE: "holds lapsed",
+    EntryKind.RELEASE: "points released by their event",
+    EntryKind.GIFT: "gifts",
+    EntryKind.TRANSFER: "transfers with another member",
+    EntryKind.DONATION: "donations",
+    EntryKind.POOL_INVITATION: "invitations into a pool",
+    EntryKind.POOL_JOIN: "pools joined",
+    EntryKind.POOL_LEAVE: "pools left",
+    EntryKind.MERGE: "accounts merged",
+    EntryKind.UNMERGE: "merges undone",
+    EntryKind.ADJUSTMENT: "adjustments",
+    EntryKind.TIER: "tiers set",
 }
 """Entry kinds as statements call them."""
 
@@ -97,6 +126,23 @@ _TOTALS = text(
     FROM window_total WHERE window_id = :window_id GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6
     """
 )
+# Postings of one window beside their entries: what is accepted, and is no redemption at a till.
+_APART = text(
+    f"""
+    SELECT p.debit, p.credit, p.issuer_id, p.issuer_terms, p.acceptor_id, p.acceptor_terms,
+        CASE WHEN e.kind = {int(EntryKind.DONATION)} THEN '{DONATED}'
+            WHEN p.debit = {int(AccountKind.ACCEPTED)} THEN '{DONATION_REVERSED}'
+            ELSE '{CURING}' END AS movement,
+        sum(p.points)::bigint AS points, count(*) AS postings
+    FROM posting p JOIN entry e ON e.member_id = p.member_id AND e.entry_id = p.entry_id
+    LEFT JOIN entry o ON o.member_id = e.member_id AND o.entry_id = e.reverses
+    WHERE p.window_id = :window_id AND (
+        (p.debit, p.credit) = ({int(AccountKind.MEMBER)}, {int(AccountKind.ACCEPTED)})
+            AND e.kind <> {int(EntryKind.REDEMPTION)}
+        OR p.debit = {int(AccountKind.ACCEPTED)} AND o.kind = {int(EntryKind.DONATION)})
+    GROUP BY 1, 2, 3, 4, 5, 6, 7
+    """
+)
 _ACTIVITY = text(
     """
     SELECT partner_id, kind, entries, points, amount_minor FROM window_activity
@@ -137,11 +183,36 @@ def read_obligations(connection: Connection, night: Night) -> list[Obligation]:
 
 
 def read_totals(connection: Connection, night: Night) -> pd.DataFrame:
-    """Points of a night by movement (MOVEMENTS), issuer and terms, acceptor and terms."""
-    totals = frame(connection, _TOTALS, {"window_id": night.window_id})
-    names = [MOVEMENTS[pair] for pair in zip(totals["debit"], totals["credit"], strict=True)]
-    totals = totals.assign(movement=pd.Series(names, dtype=object))
-    return totals.sort_values("movement", key=lambda column: column.map(_RANK), kind="stable")
+    """Points of a night by movement (MOVEMENTS, ACCEPTED), issuer and terms, acceptor and terms."""
+    window = {"window_id": night.window_id}
+    sums: dict[_Moved, tuple[int, int]] = {}
+
+    def add(movement: str, row: Row[Any], sign: int = 1) -> None:
+        key = _Moved(movement, row.issuer_id, row.issuer_terms, row.acceptor_id, row.acceptor_terms)
+        points, postings = sums.get(key, (0, 0))
+        sums[key] = (points + sign * row.points, postings + sign * row.postings)
+
+    for row in connection.execute(_TOTALS, window):
+        add(MOVEMENTS[row.debit, row.credit], row)
+    for row in connection.execute(_APART, window):
+        add(MOVEMENTS[row.debit, row.credit], row, -1)
+        add(row.movement, row)
+    rows = [(*key, *sums[key]) for key in sorted(sums, key=_Moved.order) if sums[key] != (0, 0)]
+    return pd.DataFrame(rows, columns=[*_Moved._fields, "points", "postings"], dtype=object)
+
+
+class _Moved(NamedTuple):
+    """What one line of a statement sums."""
+
+    movement: str
+    issuer_id: int
+    issuer_terms: int
+    acceptor_id: int | None
+    acceptor_terms: int | None
+
+    def order(self) -> tuple[int, ...]:
+        """Where it stands: by movement, then by number."""
+        return _RANK[self.movement], *(one or 0 for one in self[1:])
 
 
 def read_activity(connection: Connection, night: Night) -> pd.DataFrame:

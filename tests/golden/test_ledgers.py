@@ -1,129 +1,94 @@
 """Scenarios that read as ledgers: before, apply, after. Each file in scenarios/ is one test.
 
+programme whole                which of the test programmes is live; without the line, `pending`
 today 2017-05-10               the network's date
 before
-  lot PARTNER TERMS EXPIRES POINTS
-apply
-  accrue PARTNER AMOUNT        a sale, 12.50 as 1250
-  redeem PARTNER POINTS
-  reverse N                    the N-th line of apply, from 1
+  [b:] lot PARTNER TERMS EXPIRES POINTS
+apply                          each line is a's, unless another member stands before it
+  [b:] accrue PARTNER AMOUNT [LINE ...]      a sale, 12.50 as 1250, and the amounts of its lines
+  redeem PARTNER POINTS [LINE ...] | hold PARTNER POINTS | capture N POINTS | void N
+  reverse N [AMOUNT amount_minor | POINTS points | lines LINE ...] [at PARTNER]
+  event N | give MEMBER POINTS | donate PARTNER POINTS | invite MEMBER | join N | leave
+  merge MEMBER | unmerge N | adjust PARTNER POINTS | tier NAME       N: the N-th line of apply, from 1
   on DATE                      the days go by
 after
   N REASON                     a line that was refused
-  N DEBIT -> CREDIT POINTS of PARTNER TERMS EXPIRES [at PARTNER TERMS]
-  lot PARTNER TERMS EXPIRES POINTS
-  balance POINTS
+  N [b:] DEBIT -> CREDIT POINTS of PARTNER TERMS EXPIRES [at PARTNER TERMS] [from MEMBER]
+  [b:] lot PARTNER TERMS EXPIRES POINTS
+  [b:] owes PARTNER TERMS POINTS
+  [b:] balance POINTS          of b and c only where there is anything
 """
 
-from datetime import UTC, date, datetime, time
+from datetime import date
 from pathlib import Path
-from uuid import UUID
 
+import msgspec
 import pytest
 
-from network.decide import decide_batch
-from network.model import (
-    IMMEDIATELY,
-    CardState,
-    Command,
-    Decision,
-    LedgerState,
-    Lot,
-    MemberState,
-    Minted,
-    Moment,
-    Posting,
-    Rejected,
-)
-from network.rules import Folded, lot_change
-from tests.coalition import CODES, PENDING, burn, recorded_entries, release, reserve, rules, sale, take, undo
+from network.model import IMMEDIATELY, NEVER, WITH_ACTIVITY, Posting, Rejected
+from network.rules import Rules
+from tests.coalition import CODES, PENDING, WHOLE, open_terms, rules
+from tests.golden.book import IDS, MEMBERS, NAMES, Book
 
 SCENARIOS = sorted((Path(__file__).parent / "scenarios").glob("*.ledger"))
-IDS = {code: number for number, code in CODES.items()}
-LIVE = rules(source=PENDING)
-MEMBER, CARD = 7, 6330001234567895
+PROGRAMMES = {"pending": PENDING, "whole": WHOLE}
 
 
-class Book:
-    """A member's lots, kept naively: a dictionary that postings change."""
-
-    def __init__(self) -> None:
-        self.lots: dict[tuple[int, int, date, date], int] = {}
-        self.decided: list[Decision | Rejected] = []
-
-    def state(self, today: date) -> LedgerState:
-        """What a batch of today would load."""
-        now = datetime.combine(today, time(12), tzinfo=UTC)
-        lots = [Lot(*key, points, key[3]) for key, points in self.lots.items()]
-        return LedgerState(
-            moment=Moment(
-                now=now, window_id=int(f"{today:%Y%m%d}"), business_date=today, lapsed_through=today
-            ),
-            cards={CARD: CardState(MEMBER, active=True)},
-            members={MEMBER: MemberState(member_id=MEMBER, balance=sum(self.lots.values()), lots=lots)},
-            recorded=recorded_entries([d for d in self.decided if isinstance(d, Decision)]),
-        )
-
-    def command(self, words: list[str], today: date) -> Command:
-        """The command a line asks for."""
-        at = datetime.combine(today, time(11), tzinfo=UTC)
-        reference = f"line-{len(self.decided) + 1}"
-        if words[0] == "accrue":
-            return sale(CARD, int(words[2]), reference, partner_id=IDS[words[1]], at=at)
-        if words[0] == "redeem":
-            return burn(CARD, int(words[2]), reference, partner_id=IDS[words[1]], at=at)
-        if words[0] == "hold":
-            return reserve(CARD, int(words[2]), reference, partner_id=IDS[words[1]], at=at)
-        named = self.decided[int(words[1]) - 1]
-        assert isinstance(named, Decision)
-        if words[0] == "capture":
-            return take(named.entry, int(words[2]), reference, at=at)
-        if words[0] == "void":
-            return release(named.entry, reference, at=at)
-        assert words[0] == "reverse"
-        part = {words[3]: int(words[2])} if len(words) > 2 else {}
-        return undo(named.entry, reference, at=at, **part)
-
-    def apply(self, words: list[str], today: date) -> None:
-        """Decide a line and book it."""
-        number = len(self.decided) + 1
-        minted = Minted(entry_id=UUID(int=number << 40 | MEMBER))
-        [outcome] = decide_batch(Folded(self.state(today)), [(self.command(words, today), minted)], LIVE)
-        self.decided.append(outcome)
-        if isinstance(outcome, Decision):
-            for posting in outcome.postings:
-                key = (posting.issuer_id, posting.issuer_terms, posting.spendable_on, posting.expires_on)
-                self.lots[key] = self.lots.get(key, 0) + lot_change(posting)
+def open_rules(source: str) -> Rules:
+    """Live rules under contracts that let goods be returned elsewhere, and points be donated."""
+    live = rules(source=source)
+    contracts = {one.partner_id: [one] for one in open_terms()}
+    return msgspec.structs.replace(live, directory=msgspec.structs.replace(live.directory, terms=contracts))
 
 
-def shown(number: int, posting: Posting) -> str:
+def day(expires_on: date) -> str:
+    """An expiry as a scenario says it."""
+    return {NEVER: "never", WITH_ACTIVITY: "activity"}.get(expires_on, str(expires_on))
+
+
+def read_day(text: str) -> date:
+    """An expiry that a scenario says."""
+    named = {"never": NEVER, "activity": WITH_ACTIVITY}
+    return named[text] if text in named else date.fromisoformat(text)
+
+
+def whose(number: int) -> str:
+    """How a line of a member begins."""
+    return "" if number == MEMBERS["a"] else f"{NAMES[number]}: "
+
+
+def shown(line: int, number: int, posting: Posting) -> str:
     """A posting as a line."""
-    line = (
-        f"{number} {posting.debit.name.lower()} -> {posting.credit.name.lower()} {posting.points}"
-        f" of {CODES[posting.issuer_id]} {posting.issuer_terms} {posting.expires_on}"
+    text = (
+        f"{line} {whose(number)}{posting.debit.name.lower()} -> {posting.credit.name.lower()}"
+        f" {posting.points} of {CODES[posting.issuer_id]} {posting.issuer_terms} {day(posting.expires_on)}"
     )
-    at = posting.acceptor_id
-    return line if at is None else f"{line} at {CODES[at]} {posting.acceptor_terms}"
+    if posting.acceptor_id is not None:
+        text += f" at {CODES[posting.acceptor_id]} {posting.acceptor_terms}"
+    return text if posting.contributor_id is None else f"{text} from {NAMES[posting.contributor_id]}"
 
 
 def play(text: str) -> tuple[list[str], list[str]]:
     """Play a scenario: what came out, and what the file says should have."""
-    book = Book()
+    lines = [raw.partition("#")[0].split() for raw in text.splitlines()]
+    [*named] = [words[1] for words in lines if words[:1] == ["programme"]]
+    source = PROGRAMMES[named[0] if named else "pending"]
+    book = Book(open_rules(source) if named else rules(source=source))
     today = date(2017, 5, 1)
     part = ""
     expected: list[str] = []
-    for raw in text.splitlines():
-        words = raw.partition("#")[0].split()
+    for words in lines:
         match words:
-            case []:
+            case [] | ["programme", _]:
                 continue
-            case ["today" | "on", day]:
-                today = date.fromisoformat(day)
+            case ["today" | "on", given]:
+                today = date.fromisoformat(given)
             case ["before" | "apply" | "after"]:
                 part = words[0]
-            case ["lot", code, version, expires, points] if part == "before":
-                key = (IDS[code], int(version), IMMEDIATELY, date.fromisoformat(expires))
-                book.lots[key] = int(points)
+            case [*who, "lot", code, version, expires, points] if part == "before":
+                number = MEMBERS[who[0].rstrip(":")] if who else MEMBERS["a"]
+                key = (IDS[code], int(version), IMMEDIATELY, read_day(expires))
+                book.lots[number][key] = int(points)
             case _ if part == "apply":
                 book.apply(words, today)
             case _:
@@ -134,21 +99,37 @@ def play(text: str) -> tuple[list[str], list[str]]:
 def written(book: Book, today: date) -> list[str]:
     """What happened and what is left, as lines."""
     came = []
-    for number, outcome in enumerate(book.decided, start=1):
+    for line, outcome in enumerate(book.decided, start=1):
         if isinstance(outcome, Rejected):
-            came.append(f"{number} {outcome.reason}")
-        else:
-            came.extend(shown(number, posting) for posting in outcome.postings)
-    for (issuer, terms, _, expires), points in sorted(book.lots.items(), key=lambda item: item[0][::-1]):
-        if points:
-            came.append(f"lot {CODES[issuer]} {terms} {expires} {points}")
-    live = sum(points for key, points in book.lots.items() if key[2] <= today <= key[3])
-    return [*came, f"balance {live}"]
+            came.append(f"{line} {outcome.reason}")
+            continue
+        for one in (outcome, *outcome.linked):
+            came.extend(shown(line, one.entry.member_id, posting) for posting in one.postings)
+    for number in MEMBERS.values():
+        came.extend(_left(book, number, today))
+    return came
+
+
+def _left(book: Book, number: int, today: date) -> list[str]:
+    lots = sorted(book.lots[number].items(), key=lambda item: item[0][::-1])
+    left = [
+        f"{whose(number)}lot {CODES[issuer]} {terms} {day(expires)} {points}"
+        for (issuer, terms, _, expires), points in lots
+        if points
+    ]
+    left += [
+        f"{whose(number)}owes {CODES[one.issuer_id]} {one.terms_version} {one.points}"
+        for one in book.accounts[number].deficits
+    ]
+    live = sum(points for lot, points in lots if lot[2] <= today <= book.until(number, lot))
+    if left or number == MEMBERS["a"]:
+        left.append(f"{whose(number)}balance {live}")
+    return left
 
 
 def test_there_are_scenarios() -> None:
     """The folder was found: an empty list would pass by saying nothing."""
-    assert len(SCENARIOS) >= 5
+    assert len(SCENARIOS) >= 20
 
 
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)

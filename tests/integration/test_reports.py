@@ -429,8 +429,7 @@ def test_what_is_held_is_not_accepted(database: Engine, tmp_path: Path) -> None:
     assert accepted == {"grocer": (0, 250), "petrol": (0, 0), "hotel": (250, 0), "bank": (0, 0)}
     lines = rows(statements(database, FIRST, tmp_path)["hotel.csv"])
     assert [(row[3], row[7]) for row in lines if row[2] == "points you accepted"] == [
-        ("redeemed", "40"),
-        ("redeemed", "250"),
+        ("redeemed", "290"),
         ("redemption reversed", "40"),
     ]
 

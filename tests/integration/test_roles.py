@@ -101,12 +101,27 @@ def test_only_named_columns_change_in_the_other_tables(database: Engine) -> None
         if allowed:
             granted[table] = allowed
     assert granted == {
-        "account": ["UPDATE account SET balance", "UPDATE account SET pending_until"],
-        "card": ["UPDATE card SET status"],
+        "account": [
+            "UPDATE account SET balance",
+            "UPDATE account SET pending_until",
+            "UPDATE account SET active_until",
+            "UPDATE account SET deficit",
+            "UPDATE account SET pool_id",
+            "UPDATE account SET merged_into",
+            "UPDATE account SET tier",
+        ],
+        "adjustment": [
+            "UPDATE adjustment SET decided_by",
+            "UPDATE adjustment SET decided_at",
+            "UPDATE adjustment SET approved",
+        ],
+        "card": ["UPDATE card SET member_id", "UPDATE card SET status"],
         "clearing_window": [
             "UPDATE clearing_window SET closed_at",
             "UPDATE clearing_window SET lapsed_through",
         ],
+        "deficit": ["UPDATE deficit SET cured"],
+        "entry_line": ["UPDATE entry_line SET returned_by"],
         "hold": ["UPDATE hold SET captured", "UPDATE hold SET returned"],
         "idempotency": ["UPDATE idempotency SET refusal", "DELETE FROM idempotency"],
         "lot": ["UPDATE lot SET remaining"],
@@ -114,6 +129,7 @@ def test_only_named_columns_change_in_the_other_tables(database: Engine) -> None
         "network": ["UPDATE network SET clock"],
         "partner": ["UPDATE partner SET status"],
         "partner_key": ["UPDATE partner_key SET revoked_at"],
+        "pending": ["UPDATE pending SET released", "UPDATE pending SET cancelled"],
         "reversed_points": [
             "UPDATE reversed_points SET points",
             "UPDATE reversed_points SET amount_minor",

@@ -9,7 +9,27 @@ from network.model import AccountKind
 from settlement.clearing import fee_bases, obligations, price, require_currency
 from settlement.errors import CurrencyMixed, FlowUnknown, TermsMissing
 from settlement.model import FeeBasis, Transactions, WindowTotal
-from tests.factories import OPERATOR, POOL, A, B, by_version, contract, owed, row, total
+from tests.factories import (
+    ACCEPTED,
+    DEFICIT,
+    HELD,
+    ISSUED,
+    MEMBER,
+    OPERATOR,
+    PENDING,
+    POOL,
+    TRANSIT,
+    A,
+    B,
+    by_version,
+    contract,
+    owed,
+    row,
+    total,
+)
+
+FULL = (contract(A, share="0.25", price="0.0100"), contract(B, rate="0.0080"))
+"""Terms under which every kind of flow is more than nothing."""
 
 
 def priced(totals: list[WindowTotal], *versions: object) -> list[tuple[str, int, int, int, Decimal]]:
@@ -134,6 +154,98 @@ def test_prices_are_exact_beyond_the_usual_28_digits() -> None:
     terms = contract(A, share="0.3333", price="0.12345679")
     assert priced([total("issue", 9_000_000_000_000_000_001, A)], terms) == [
         owed("issue", A, POOL, 9_000_000_000_000_000_001, "370333332963000000.041148148107")
+    ]
+
+
+@pytest.mark.parametrize("debit", [MEMBER, HELD, TRANSIT])
+def test_points_are_accepted_at_one_price_wherever_they_came_from(debit: AccountKind) -> None:
+    """From the member, from a hold, or from another of its pool: a redemption, to the last digit."""
+    assert priced([total((debit, ACCEPTED), 1000, A, B)], *FULL) == [
+        owed("margin", POOL, OPERATOR, 1000, "0.50"),
+        owed("redemption", POOL, B, 1000, "2.00"),
+        owed("redemption", A, B, 1000, "6.00"),
+    ]
+
+
+@pytest.mark.parametrize("credit", [MEMBER, TRANSIT])
+def test_a_reward_comes_back_at_one_price_whoever_gets_it(credit: AccountKind) -> None:
+    """To the member, or to another whose points they were: the same flows with the sign turned."""
+    assert priced([total((ACCEPTED, credit), 1000, A, B)], *FULL) == [
+        owed("margin", POOL, OPERATOR, -1000, "-0.50"),
+        owed("redemption", POOL, B, -1000, "-2.00"),
+        owed("redemption", A, B, -1000, "-6.00"),
+    ]
+
+
+@pytest.mark.parametrize("credit", [MEMBER, PENDING])
+def test_points_are_paid_for_when_they_are_issued(credit: AccountKind) -> None:
+    """Also those that wait for an event: the pool has their price from the first night on."""
+    assert priced([total((ISSUED, credit), 1000, A)], *FULL) == [owed("issue", A, POOL, 1000, "2.50")]
+
+
+@pytest.mark.parametrize("debit", [MEMBER, PENDING, TRANSIT])
+def test_points_really_taken_back_refund_their_price(debit: AccountKind) -> None:
+    """From the member, from what waits for an event, or from whom the member was merged into."""
+    assert priced([total((debit, ISSUED), 1000, A)], *FULL) == [owed("issue", A, POOL, -1000, "-2.50")]
+
+
+@pytest.mark.parametrize(
+    ("debit", "credit"),
+    [
+        *((MEMBER, HELD), (TRANSIT, HELD), (HELD, MEMBER), (HELD, TRANSIT)),
+        *((PENDING, MEMBER), (PENDING, TRANSIT), (MEMBER, TRANSIT), (TRANSIT, MEMBER)),
+        *((DEFICIT, ISSUED), (ISSUED, DEFICIT)),
+    ],
+)
+def test_what_changes_only_its_place_costs_nothing(debit: AccountKind, credit: AccountKind) -> None:
+    """Holds, releases, transfers and deficits: no debt, and nothing for any fee to be charged on."""
+    moved = [total((debit, credit), 1000, A, B)]
+    assert priced(moved, *FULL) == []
+    assert fee_bases(moved, price(moved, by_version(*FULL)), [], by_version(*FULL)) == {}
+
+
+def test_no_posting_moves_points_in_a_way_that_is_not_priced() -> None:
+    """Of all pairs of accounts twenty-one are agreed; each other one stops the night."""
+    agreed = 0
+    for debit in AccountKind:
+        for credit in AccountKind:
+            try:
+                price([total((debit, credit), 1, A, B)], by_version(*FULL))
+            except FlowUnknown:
+                continue
+            agreed += 1
+    assert agreed == 21
+
+
+def test_an_uncured_deficit_is_its_issuers_loss() -> None:
+    """1,000 points are issued, spent at another's till, and their sale is returned: nothing is refunded."""
+    totals = [
+        total((ISSUED, MEMBER), 1000, A),
+        total((MEMBER, ACCEPTED), 1000, A, B),
+        total((DEFICIT, ISSUED), 1000, A),
+    ]
+    terms = (contract(A, share="1", price="0.0100"), contract(B, rate="0.0080"))
+    assert priced(totals, *terms) == [
+        owed("issue", A, POOL, 1000, "10.00"),
+        owed("margin", POOL, OPERATOR, 1000, "2.00"),
+        owed("redemption", POOL, B, 1000, "8.00"),
+    ]
+    bases = fee_bases(totals, price(totals, by_version(*terms)), [], by_version(*terms))
+    assert bases[A, 1] == FeeBasis(issued_points=1000)
+
+
+def test_a_cure_is_a_redemption_in_favour_of_whom_the_member_owes() -> None:
+    """500 new points of B pay what the member owes A: the pool pays A, at A's rate, and the operator."""
+    totals = [
+        total((ISSUED, MEMBER), 500, B),
+        total((MEMBER, ACCEPTED), 500, B, A),
+        total((ISSUED, DEFICIT), 500, A),
+    ]
+    terms = (contract(A, share="1", rate="0.0070"), contract(B, share="1", price="0.0100"))
+    assert priced(totals, *terms) == [
+        owed("issue", B, POOL, 500, "5.00"),
+        owed("margin", POOL, OPERATOR, 500, "1.50"),
+        owed("redemption", POOL, A, 500, "3.50"),
     ]
 
 

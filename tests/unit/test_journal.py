@@ -131,6 +131,53 @@ def test_a_transaction_as_hledger_reads_it() -> None:
     ]
 
 
+def passed_on() -> Record:
+    """Member 42's side of another member's redemption."""
+    given = record(replace(posting(1, AccountKind.MEMBER, AccountKind.TRANSIT, 10), contributor_id=43))
+    entry = replace(
+        given.entry,
+        kind=EntryKind.TRANSFER,
+        reference="transfer 15c0",
+        amount_minor=0,
+        currency=None,
+        outlet_code=None,
+        parent_id=UUID(int=0x015C0),
+        counterpart_id=43,
+    )
+    return replace(given, entry=entry)
+
+
+def test_what_passes_between_members_says_with_whom() -> None:
+    """The transfer's parent is a link, its counterpart a tag, and so is whose points a line moved."""
+    written = FORMATS["beancount"].transaction(transaction(passed_on(), NAMES))
+    assert f'"transfer" #transfer ^{THIS} ^{UNDONE}\n' in written
+    assert '  counterpart: "M43"\n' in written
+    assert "  Liabilities:Transit:12-Petrol---more  -10 PTS\n" in written
+    assert '    contributor: "M43"\n' in written
+    written = FORMATS["hledger"].transaction(transaction(passed_on(), NAMES))
+    assert f"; entry:{THIS}, kind:transfer, parent:{UNDONE}\n" in written
+    assert "; member:M42, counterpart:M43, balance:7" in written
+    assert "Liabilities:Transit:12-Petrol---more  -10 PTS" in written
+    assert ", contributor:M43\n" in written
+
+
+def test_a_release_names_its_accrual_and_a_capture_its_hold() -> None:
+    """One field in the ledger, two names for readers."""
+    for kind, name in ((EntryKind.RELEASE, "accrual"), (EntryKind.CAPTURE, "hold")):
+        given = record(posting(1, AccountKind.PENDING, AccountKind.MEMBER, 10))
+        given = replace(given, entry=replace(given.entry, kind=kind, hold_id=UUID(int=0x015C0)))
+        assert transaction(given, NAMES).links == [(name, UNDONE)]
+
+
+def test_what_members_owe_is_an_asset() -> None:
+    """So that all under Liabilities is what is outstanding."""
+    given = record(posting(1, AccountKind.DEFICIT, AccountKind.ISSUED, 10))
+    assert [(line.account, line.points) for line in transaction(given, NAMES).lines] == [
+        ("Assets:Deficit:12-Petrol---more:M42", 10),
+        ("Expenses:Issued:12-Petrol---more", -10),
+    ]
+
+
 def test_totals_are_stated_after_the_last_day() -> None:
     """Beancount's balance holds from the beginning of its day; hledger's assertion at the end of the file."""
     totals = [Total(kind=AccountKind.MEMBER, issuer_id=11, unit=Unit.POINTS, points=-70)]
@@ -152,7 +199,7 @@ def test_points_that_were_pending_say_since_when_they_are_not() -> None:
 
 @pytest.mark.parametrize("kind", AccountKind)
 def test_every_kind_of_account_has_a_name_that_beancount_takes(kind: AccountKind) -> None:
-    """Those of today and whatever kinds there will be; no two are called the same."""
+    """All of them; no two are called the same."""
     owner_id = {Owner.NOBODY: None, Owner.ACCEPTOR: 12, Owner.MEMBER: 42}[place(kind).owner]
     assert account.is_valid(NAMES.account(Side(kind=kind, issuer_id=12, owner_id=owner_id)))
     assert [place(other).name for other in AccountKind].count(place(kind).name) == 1
