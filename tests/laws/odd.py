@@ -131,7 +131,7 @@ def _as_much_as_can_be(_book: Book, ask: Ask, _asked: Sequence[Ask]) -> None:
 
 
 def _anothers_reference(_book: Book, ask: Ask, asked: Sequence[Ask]) -> None:
-    if asked and asked[-1]["partner_id"] != ask["partner_id"]:
+    if asked and asked[-1]["partner_id"] != ask["partner_id"] and ask["kind"] != "adjust":
         ask["reference"] = asked[-1]["reference"]
 
 

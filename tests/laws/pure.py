@@ -48,6 +48,7 @@ class Pure:
     def __init__(self, book: Book) -> None:
         self._book = book
         self._random = Random(7)
+        self._numbered = 0
         self._cards: dict[int, int] = {}
         self._issued: dict[int, int] = {}
         self._blocked: set[int] = set()
@@ -97,7 +98,8 @@ class Pure:
     def _request(self, command: Command, key: UUID, place: int) -> batch._Request:
         card = 0
         if isinstance(command, Enrol):
-            member, card = len(self._members) + place + 1, card_number(self._random.randrange(10**11))
+            self._numbered += 1
+            member, card = self._numbered, card_number(self._random.randrange(10**11))
         else:
             member = batch._member_of(command, self._card_states(cards_of(command)))
         return batch._Request(

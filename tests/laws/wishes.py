@@ -266,6 +266,7 @@ def _unmerge(book: Book, wish: Wish, ask: Ask) -> None:
 
 def _adjust(book: Book, wish: Wish, ask: Ask) -> None:
     ask.update(card_number=_card(book, wish.who), partner_id=OPERATOR, issuer_id=_PARTNERS[wish.partner])
+    ask["reference"] = f"adjustment {int(ask['reference'][1:]):032x}"
     alive = book.alive(book.cards[ask["card_number"]])
     if alive and wish.size % 7:
         ask["issuer_id"] = max(alive)[0]
