@@ -19,6 +19,7 @@ class Auditor:
     def __init__(self, book: Book, tally: Counter[str]) -> None:
         self._book = book
         self._tally = tally
+        self._counted = 0
 
     def look(self, ask: Ask, reply: Reply) -> None:
         """Compare a reply with what it must be; then learn the new entry's id, and the new member's card."""
@@ -61,19 +62,23 @@ class Auditor:
         self._tally[outcome] += 1
         if expected.replayed:
             self._tally["replayed"] += 1
-        elif refused is None:
-            self._count_moves(expected.answer)
+        book = self._book
+        for name in list(book.moves)[self._counted :]:
+            self._counted += 1
+            answer = book.entries[name] if isinstance(name, UUID) else book.unasked[name]
+            self._count_moves(answer["kind"], answer["member_id"], book.moves[name])
 
-    def _count_moves(self, answer: Answer) -> None:
+    def _count_moves(self, kind: str, member: int, moves: list[tuple[Any, ...]]) -> None:
         """How often points took ways that are not everybody's."""
-        moves = self._book.moves[answer["entry_id"]]
         flows = {(line[1], line[2]) for line in moves}
-        self._tally["event deficit"] += ("DEFICIT", "ISSUED") in flows
-        self._tally["event deficit paid"] += ("ISSUED", "DEFICIT") in flows
+        if ("DEFICIT", "ISSUED") in flows:
+            self._tally[f"event deficit made by {kind}"] += 1
+        if ("ISSUED", "DEFICIT") in flows and ("MEMBER", "ACCEPTED") in flows:
+            self._tally[f"event deficit paid by {kind}"] += 1
         if len({line[-1] for line in moves}) > 1:
-            self._tally[f"event several owners in {answer['kind']}"] += 1
-        if self._book.accounts[answer["member_id"]].merged_into is not None:
-            self._tally[f"event {answer['kind']} of one merged"] += 1
+            self._tally[f"event {kind} of several members"] += 1
+        if self._book.accounts[member].merged_into is not None:
+            self._tally[f"event {kind} of one merged"] += 1
 
 
 def _differ(ask: Ask, expected: Prediction, given: Answer, *, replayed: bool) -> str:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
-from tests.laws.book import Ask, Book
+from tests.laws.book import Ask, Book, Part, Sold
 from tests.laws.odd import ODD
 from tests.laws.world import CURRENCY, OPERATOR, OUTLET
 
@@ -93,14 +93,22 @@ def _card(book: Book, number: int) -> int:
 
 
 def _card_with_points(book: Book, wish: Wish) -> int:
-    """One of those that have points to spend, mostly."""
+    """One of those that have points to spend, mostly, and often of those in a pool."""
     rich = [card for card, member in book.cards.items() if book.spendable([member, *book.pool(member)])]
+    if wish.which % 2:
+        rich = [card for card in rich if book.pool(book.cards[card])] or rich
     return rich[wish.who % len(rich)] if rich and wish.size % 11 else _card(book, wish.who)
 
 
 def _some(left: int, size: int) -> int:
     """Points or cents: all, one too many, half, or few; at least 1."""
     return max(1, (left, left + 1, left // 2, size % 40 + 1, left // 3, size % 7 + 1)[size % 6])
+
+
+def _of_several(book: Book, entry_id: UUID, parts: Sequence[Part]) -> bool:
+    """Something is to come back to others than the entry's member."""
+    member = entry_id.int % 2**40
+    return any(book.owner(part.owner) != member for part in parts)
 
 
 def _made_up(wish: Wish) -> UUID:
@@ -156,6 +164,8 @@ def _choose_hold(book: Book, wish: Wish, ask: Ask) -> int:
     holds = list(book.holds.items())
     if wish.size % 5:
         holds = [(i, h) for i, h in holds if h.parts and h.lapses_at >= book.now] or holds
+    if wish.size % 4 == 0:
+        holds = [(i, h) for i, h in holds if _of_several(book, i, h.parts)] or holds
     if not holds:
         ask["hold_id"] = _made_up(wish)
         return 1
@@ -179,6 +189,10 @@ def _void(book: Book, wish: Wish, ask: Ask) -> None:
 def _reverse(book: Book, wish: Wish, ask: Ask) -> None:
     """Of an entry that can be returned, mostly; whole, by its lines, or in the measure that it has."""
     ids = [i for i in book.entries if i in book.sold or i in book.spent]
+    if wish.size % 4 == 1:
+        ids = [i for i in ids if i in book.spent and _of_several(book, i, book.spent[i].parts)] or ids
+    elif wish.size % 4 == 2:
+        ids = [i for i in ids if i in book.sold and _is_spent(book, i, book.sold[i])] or ids
     if not wish.which % 11 or not ids:
         ids = list(book.entries)
     entry_id = ids[-1 - wish.which % min(len(ids), 9 if wish.which < 48 else 64)]
@@ -197,6 +211,13 @@ def _reverse(book: Book, wish: Wish, ask: Ask) -> None:
         ask["points"] = _some(spent.points - spent.back, wish.size // 3)
     elif entry_id in book.sold:
         ask["amount_minor"] = _some(book.sold[entry_id].left, wish.size // 3)
+
+
+def _is_spent(book: Book, entry_id: UUID, sold: Sold) -> bool:
+    """Points of a sale that nobody has returned are not all there, or are another's now."""
+    member = entry_id.int % 2**40
+    there = sum(points for _, points in book.take_from(book.owner(member), sold.lot[0], sold.left))
+    return sold.left > 0 and (there * 100 < sold.left or book.owner(member) != member)
 
 
 def _release(book: Book, wish: Wish, ask: Ask) -> None:
@@ -250,7 +271,14 @@ def _leave(book: Book, wish: Wish, ask: Ask) -> None:
 
 
 def _merge(book: Book, wish: Wish, ask: Ask) -> None:
+    """Of one that owes, sometimes, or that has something set aside."""
     _two(book, wish, ask, "merged_card_number")
+    apart = [card for card, member in book.cards.items() if not book.pool(member)]
+    held = {hold.member for hold in book.holds.values() if hold.parts}
+    bound = [card for card in apart if any(book.owed[book.cards[card]].values()) or book.cards[card] in held]
+    wanted = bound if wish.size % 3 else apart
+    if wanted and wish.size % 7:
+        ask["merged_card_number"] = wanted[wish.which % len(wanted)]
 
 
 def _unmerge(book: Book, wish: Wish, ask: Ask) -> None:
@@ -299,10 +327,10 @@ makers: dict[str, Callable[[Book, Wish, Ask], None]] = {
     "set_tier": _set_tier,
 }
 _WEIGHTS = {
-    "accrue": 25,
-    "redeem": 12,
-    "reverse": 20,
-    "hold": 9,
+    "accrue": 19,
+    "redeem": 14,
+    "reverse": 23,
+    "hold": 10,
     "capture": 7,
     "void": 3,
     "release": 4,
