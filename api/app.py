@@ -15,21 +15,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from api.auth import KeyRing, SignatureAuth
-from api.bodies import (
-    AccrualBody,
-    CaptureBody,
-    EnrolmentBody,
-    EntryBody,
-    HoldBody,
-    RedemptionBody,
-    ReversalBody,
-    VoidBody,
-)
+from api.bodies import COMMANDS, EntryBody
 from api.metrics import Metrics
 from api.middleware import RequestId
 from api.openapi import describe
 from api.problems import FieldError, ProblemError, problem_response
-from api.routes import batches, commands, reads
+from api.routes import batches, commands, members, reads
 from api.service import Service
 from network.errors import NetworkError
 from partners.store import load_keys
@@ -38,18 +29,12 @@ from settlement.proof import Proof
 log = logging.getLogger("tessera.api")
 
 _TYPES = (
-    AccrualBody,
-    RedemptionBody,
-    ReversalBody,
-    HoldBody,
-    CaptureBody,
-    VoidBody,
-    EnrolmentBody,
+    *COMMANDS,
     EntryBody,
     batches.LineAnswer,
     reads.EntryPage,
     reads.CardBody,
-    reads.BalanceBody,
+    members.BalanceBody,
     Proof,
 )
 
@@ -82,7 +67,7 @@ def create_app(database: Engine, *, authority: str, now: Callable[[], datetime])
         redirect_slashes=False,
     )
     app.state.service = service
-    for router in (commands.router, batches.router, reads.router):
+    for router in (commands.router, batches.router, reads.router, members.router):
         app.include_router(router)
     _add_operations(app, database, service, metrics)
     _add_error_answers(app)

@@ -6,8 +6,6 @@ Commands import what they need when they run, so that `--help` is quick and the 
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -15,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from config.database import acting_as, open_database
+from api.cli_adjust import adjust_app, tier_app
+from api.composition import BAD_INPUT, FAILED, opened, owned
 from config.database import migrate as migrate_database
 from config.errors import ConfigError, KeyFileError
-from config.roles import application_role, reader_role
+from config.roles import reader_role
 from config.settings import Settings, load_settings
 from network.errors import NetworkError
 from partners.errors import PartnersError
@@ -42,8 +40,8 @@ export = typer.Typer(no_args_is_help=True, help="Write what outsiders check.")
 app.add_typer(export, name="export")
 proof_app = typer.Typer(no_args_is_help=True, help="Proofs that entries are under their windows' seals.")
 app.add_typer(proof_app, name="proof")
-_FAILED = 1
-_BAD_INPUT = 2
+app.add_typer(adjust_app, name="adjust")
+app.add_typer(tier_app, name="tier")
 
 
 class JournalFormat(StrEnum):
@@ -64,31 +62,7 @@ def main() -> None:
         app()
     except (ConfigError, NetworkError, PartnersError, SettlementError, SQLAlchemyError) as error:
         Console(stderr=True).print(f"tessera: {error}", style="red", markup=False, highlight=False)
-        sys.exit(_FAILED)
-
-
-@contextmanager
-def _database(
-    role: Callable[[str], str] = application_role, *, migrated: bool = False
-) -> Iterator[tuple[Settings, Engine]]:
-    """Settings, and the database as a command sees it: under a role that can do no more than it must."""
-    with _owned() as (settings, owner):
-        if migrated:
-            migrate_database(owner)
-        owner.dispose()
-        with acting_as(owner, role(settings.database_schema), settings) as database:
-            yield settings, database
-
-
-@contextmanager
-def _owned() -> Iterator[tuple[Settings, Engine]]:
-    """The database as its owner sees it: to migrate."""
-    settings = load_settings()
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
-    with open_database(settings) as database:
-        yield settings, database
+        sys.exit(FAILED)
 
 
 def _date(given: str, option: str) -> date:
@@ -124,7 +98,7 @@ def serve() -> None:
     from api.bounded import BoundedProtocol
     from network.service import make_partitions_ahead
 
-    with _database(migrated=True) as (settings, database):
+    with opened(migrated=True) as (settings, database):
         make_partitions_ahead(database)
         authority = settings.authority or f"{settings.host}:{settings.port}"
         uvicorn.run(
@@ -145,7 +119,7 @@ def worker() -> None:
     """Clear every night at the network's cut-off, and missed nights in order."""
     from api.worker import run_worker
 
-    with _database(migrated=True) as (settings, database):
+    with opened(migrated=True) as (settings, database):
         if settings.network_key is None:
             logging.getLogger(__name__).warning("TESSERA_NETWORK_KEY is not set: nights will not be sealed")
         run_worker(database, settings.statements_folder, find_signer=lambda: _signer_or_none(settings))
@@ -154,7 +128,7 @@ def worker() -> None:
 @app.command()
 def migrate() -> None:
     """Bring the database's schema to the newest revision."""
-    with _owned() as (_, database):
+    with owned() as (_, database):
         migrate_database(database)
     typer.echo("the schema is at its newest revision")
 
@@ -184,7 +158,7 @@ def clear(
     from settlement.service import clear as clear_date
 
     business_date = _date(on, "--date")
-    with _database() as (settings, database):
+    with opened() as (settings, database):
         with database.connect() as connection:
             at = network_now(connection)
             version = live_programme_version(connection)
@@ -224,7 +198,7 @@ def seal() -> None:
     from network.service import network_now
     from settlement.sealing import seal_due
 
-    with _database() as (settings, database):
+    with opened() as (settings, database):
         signer = _signer(settings)
         if signer is None:
             raise KeyFileError(
@@ -245,11 +219,11 @@ def proof_show(
     from api.proofs import UnknownEntry, UnusableFile, write_proof
 
     try:
-        with _database(reader_role) as (_, database):
+        with opened(reader_role) as (_, database):
             content = write_proof(database, entry, out)
     except (UnknownEntry, UnusableFile) as error:
         typer.echo(f"tessera proof: {error}", err=True)
-        raise typer.Exit(_BAD_INPUT) from error
+        raise typer.Exit(BAD_INPUT) from error
     typer.echo(content, nl=False) if out is None else typer.echo(f"proof: {out}")
 
 
@@ -266,8 +240,8 @@ def proof_check(
         holds = check_file(file, key, Console())
     except UnusableFile as error:
         typer.echo(f"tessera proof: {error}", err=True)
-        raise typer.Exit(_BAD_INPUT) from error
-    raise typer.Exit(0 if holds else _FAILED)
+        raise typer.Exit(BAD_INPUT) from error
+    raise typer.Exit(0 if holds else FAILED)
 
 
 @app.command()
@@ -275,9 +249,9 @@ def verify() -> None:
     """Check every law of the ledger and of the nights; exit status 1 if one is broken."""
     from api.verification import verify_ledger
 
-    with _database(reader_role) as (_, database):
+    with opened(reader_role) as (_, database):
         problems = verify_ledger(database, Console())
-    raise typer.Exit(_FAILED if problems else 0)
+    raise typer.Exit(FAILED if problems else 0)
 
 
 @export.command("journal")
@@ -299,13 +273,13 @@ def export_journal(
     begins = None if first is None else _date(first, "--from")
     ends = None if last is None else _date(last, "--to")
     try:
-        with _database(reader_role) as (_, database):
+        with opened(reader_role) as (_, database):
             write_journal(database, form.value, begins, ends, out=out, console=Console(stderr=True))
     except BrokenPipeError:
         raise  # the reader had enough, as `head` has
     except OSError as error:
         typer.echo(f"tessera export journal: cannot write {out}: {error.strerror}", err=True)
-        raise typer.Exit(_FAILED) from error
+        raise typer.Exit(FAILED) from error
 
 
 @app.command()
@@ -326,14 +300,14 @@ def net(
         content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     except OSError as error:
         typer.echo(f"tessera net: cannot read {file}: {error.strerror}", err=True)
-        raise typer.Exit(_BAD_INPUT) from error
+        raise typer.Exit(BAD_INPUT) from error
     debts = net_file.read(content)
     if isinstance(debts, net_file.Faults):
         if as_json:
             typer.echo(json.dumps(net_file.faults_as_json(debts), indent=2))
         else:
             Console(stderr=True).print(net_view.render_faults(debts, str(file)), soft_wrap=True)
-        raise typer.Exit(_BAD_INPUT)
+        raise typer.Exit(BAD_INPUT)
     nets = net_file.report(debts)
     if as_json:
         typer.echo(json.dumps(net_file.as_json(nets), indent=2))

@@ -9,6 +9,7 @@ from api.problems import PROBLEMS, Problem
 
 _ENTRY_ID = "ent_01595c8e7c1e7a3f9c2b5d0000000001"
 _CARD = "6330001234567895"
+_OTHER_CARD = "6330001234567903"
 _SALE = {
     "reference": "till-7/2017-05-01/000123",
     "occurred_at": "2017-05-01T10:15:00Z",
@@ -17,6 +18,7 @@ _SALE = {
     "amount_minor": 1250,
     "currency": "USD",
 }
+_MEMBERS = {"occurred_at": "2017-05-01T10:20:00Z"}
 _ENTRY = {
     "id": _ENTRY_ID,
     "kind": "accrual",
@@ -32,12 +34,19 @@ _ENTRY = {
 }
 EXAMPLES: Mapping[str, Any] = {
     "EnrolmentBody": {"reference": "app-signup-4711", "occurred_at": "2017-05-01T10:00:00Z"},
-    "AccrualBody": _SALE,
-    "RedemptionBody": {**_SALE, "reference": "till-7/2017-05-01/000124", "points": 200, "amount_minor": 200},
+    "AccrualBody": {**_SALE, "lines": [999, 251]},
+    "RedemptionBody": {
+        **_SALE,
+        "reference": "till-7/2017-05-01/000124",
+        "points": 200,
+        "amount_minor": 200,
+        "lines": [150, 50],
+    },
     "ReversalBody": {
         "reference": "till-7/2017-05-02/000009",
         "occurred_at": "2017-05-02T09:00:00Z",
         "entry": _ENTRY_ID,
+        "lines": [2],
     },
     "HoldBody": {**_SALE, "reference": "kiosk-2/31", "points": 200, "amount_minor": 200, "minutes": 30},
     "CaptureBody": {
@@ -48,6 +57,14 @@ EXAMPLES: Mapping[str, Any] = {
         "amount_minor": 150,
     },
     "VoidBody": {"reference": "kiosk-2/33", "occurred_at": "2017-05-01T10:26:00Z", "hold": _ENTRY_ID},
+    "ReleaseBody": {**_MEMBERS, "reference": "stay-9/checked-out", "accrual": _ENTRY_ID},
+    "GiftBody": {**_MEMBERS, "reference": "app/5001", "card": _CARD, "to_card": _OTHER_CARD, "points": 100},
+    "DonationBody": {**_MEMBERS, "reference": "app/5002", "card": _CARD, "cause": "animals", "points": 50},
+    "PoolInvitationBody": {**_MEMBERS, "reference": "app/5003", "card": _CARD, "to_card": _OTHER_CARD},
+    "PoolJoinBody": {**_MEMBERS, "reference": "app/5004", "card": _OTHER_CARD, "invitation": _ENTRY_ID},
+    "PoolLeaveBody": {**_MEMBERS, "reference": "app/5005", "card": _OTHER_CARD},
+    "MergeBody": {**_MEMBERS, "reference": "desk/71", "card": _CARD, "merged_card": _OTHER_CARD},
+    "UnmergeBody": {**_MEMBERS, "reference": "desk/72", "merge": _ENTRY_ID},
     "EntryBody": _ENTRY,
     "EntryPage": {"data": [_ENTRY], "has_more": False, "next_cursor": None},
     "CardBody": {"card": _CARD, "status": "active", "member": "mbr_01595c8e7c1e7a3f9c2b5d0000000001"},
@@ -57,6 +74,12 @@ EXAMPLES: Mapping[str, Any] = {
         "as_of": "2017-05-01T10:16:00Z",
         "expiring": [{"expires_on": "2017-08-31", "points": 340}],
         "pending": [{"spendable_on": "2017-05-15", "expires_on": "2017-08-31", "points": 50}],
+        "pending_events": [{"entry": _ENTRY_ID, "points": 120}],
+        "held": 60,
+        "deficits": [{"entry": _ENTRY_ID, "issuer": "petrol", "points": 12}],
+        "pool": {"members": 3, "points": 1_210},
+        "tier": "gold",
+        "merged_into": None,
     },
 }
 _DESCRIPTION = """

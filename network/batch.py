@@ -292,11 +292,12 @@ def _load(
     merging = any(isinstance(c, Merge) for c in commands)
     folded = _locked(connection, moment, cards, asked, drawn, rules, named, merging=merging)
     needed = set().union(*(touched(folded, command) for command in commands))
+    looked_into = set().union(*(touched(folded, command) for command in drawing))
     moved = any(
         folded.knows(card.member_id) and folded.owner(card.member_id) != card.member_id
         for card in cards.values()
     )
-    if moved or not needed <= asked:
+    if moved or not needed <= asked or not looked_into <= drawn:
         raise _MoreAccounts(needed | asked)
     return folded
 

@@ -3,8 +3,7 @@
 A rule says which points move, as if every lot it touches were its own member's; `completed` does the rest.
 """
 
-from collections.abc import Iterable, Sequence
-from datetime import date
+from collections.abc import Sequence
 
 import msgspec
 
@@ -161,8 +160,10 @@ def transfer(parent: Entry, member_id: int) -> Entry:
 
 def completed(folded: Folded, decision: Decision, rules: Rules) -> Decision:
     """A decision whose points move through TRANSIT where they must, cure deficits, and are counted."""
-    if any(posting.contributor_id is not None for posting in decision.postings):
-        decision = _shared(decision)
+    for posting in decision.postings:
+        if posting.contributor_id is not None:
+            decision = _shared(decision)
+            break
     if decision.linked:
         cures = decision.entry.kind not in _MOVES_WITHOUT_CREDIT
         linked = tuple(_counted(folded, _cured(folded, one, rules, cures=cures)) for one in decision.linked)
@@ -200,9 +201,10 @@ def _cured(folded: Folded, decision: Decision, rules: Rules, *, cures: bool = Tr
     """New points pay what the member owes, the oldest first; the acceptor is who is owed."""
     if decision.enrolled is not None or not cures:
         return decision
-    owed = open_deficits([*folded.member(decision.entry.member_id).deficits, *decision.deficits], ())
-    if not owed:
+    deficits = folded.member(decision.entry.member_id).deficits
+    if not deficits and not decision.deficits:
         return decision
+    owed = open_deficits([*deficits, *decision.deficits], ())
     credited = [p for p in decision.postings if p.credit is AccountKind.MEMBER]
     unused = [p.points for p in credited]
     line = max((p.line for p in decision.postings), default=0)
@@ -263,23 +265,15 @@ def owed_posting(deficit: Deficit, points: int, line: int, window_id: int, *, cu
 
 def _counted(folded: Folded, decision: Decision) -> Decision:
     """The entry says how its postings change what the member has, and what it can spend then."""
-    points, spendable = _changes(decision.postings, folded.today)
     if decision.enrolled is not None:
         return decision
-    entry = msgspec.structs.replace(
-        decision.entry,
-        points=points,
-        balance_after=folded.balance(decision.entry.member_id, decision.account) + spendable,
-    )
-    return msgspec.structs.replace(decision, entry=entry)
-
-
-def _changes(postings: Iterable[Posting], today: date) -> tuple[int, int]:
-    """What postings add to the member's lots, and to those that can be spent today."""
-    points = spendable = 0
-    for posting in postings:
+    member_id = decision.entry.member_id
+    points, after = 0, folded.balance(member_id, decision.account)
+    for posting in decision.postings:
         change = lot_change(posting)
         points += change
-        if posting.spendable_on <= today:
-            spendable += change
-    return points, spendable
+        # dead lots that the sweep has not come to may move too: into a merge, and out of it
+        if change and posting.spendable_on <= folded.today <= folded.until(posting, member_id, decision):
+            after += change
+    entry = msgspec.structs.replace(decision.entry, points=points, balance_after=after)
+    return msgspec.structs.replace(decision, entry=entry)

@@ -39,3 +39,23 @@ class Unavailable(NetworkError):
 
 class Busy(Unavailable):
     """Rows stayed locked, and nothing was done: the batch's other commands may go on without this one."""
+
+
+class AdjustmentError(NetworkError):
+    """Root of what can be wrong with an adjustment before the rules see it."""
+
+
+class AdjustmentInvalid(AdjustmentError):
+    """Card, partner, points, reason, evidence or a name is missing or not known."""
+
+
+class AdjustmentUnknown(AdjustmentError):
+    """There is no such adjustment."""
+
+
+class AdjustmentDecided(AdjustmentError):
+    """The adjustment was decided before."""
+
+
+class FourEyesNeeded(AdjustmentError):
+    """Who prepared an adjustment of this size cannot approve it."""

@@ -314,7 +314,7 @@ class Beancount:
         return f"{first} open {name}\n"
 
     def transaction(self, given: Transaction) -> str:
-        """The entry's id is a link; what reverses, captures or releases it, and its transfers, have it too."""
+        """The entry's id is a link; what reverses, captures or releases it has it too, and its transfers."""
         links = "".join(f" ^{other}" for _, other in given.links)
         head = (
             f'\n{given.on} * {_string(given.payee)} "{given.kind}" #{given.kind} ^{given.entry_id}{links}\n'

@@ -51,6 +51,8 @@ def _reversible(folded: Folded, command: Reverse, rules: Rules) -> RecordedEntry
     untimely = is_timely(command.occurred_at, folded.moment.now)
     if untimely is not None:
         return untimely
+    if command.partner_id not in rules.directory.participants:
+        return Rejected("partner_unknown")  # its key is newer than these rules
     recorded = folded.recorded(command.entry_id)
     if recorded is None:
         return Rejected("entry_unknown")

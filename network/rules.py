@@ -16,6 +16,7 @@ from network.model import (
     AccountKind,
     Decision,
     Deficit,
+    EntryKind,
     HoldState,
     LedgerState,
     LineState,
@@ -172,6 +173,13 @@ class Folded:
             for key, remaining in self._lots[member_id].items()
         ]
 
+    def until(self, posting: Posting, member_id: int, decision: Decision) -> date:
+        """The last day of the lot that a posting of a decision names."""
+        if posting.expires_on != WITH_ACTIVITY:
+            return posting.expires_on
+        active = decision.account.active_until
+        return self._members[member_id].active_until if isinstance(active, UnsetType) else active
+
     def lives(self, expires_on: date, owner: int) -> bool:
         """Whether points of a member that expire on a day live today."""
         until = self._members[owner].active_until if expires_on == WITH_ACTIVITY else expires_on
@@ -207,7 +215,9 @@ class Folded:
     def apply(self, decision: Decision) -> None:
         """Take a decision into account for the commands that follow."""
         self.decided.append(decision)
-        for one in (decision, *decision.linked):
+        self._apply_points(decision)
+        self._apply_account(decision)
+        for one in decision.linked:
             self._apply_points(one)
             self._apply_account(one)
         entry = decision.entry
@@ -215,8 +225,8 @@ class Folded:
             entry=entry,
             postings=decision.postings,
             hold=None if decision.lapses_at is None else HoldState(lapses_at=decision.lapses_at),
-            pending=set_aside(decision),
-            lines=tuple(LineState(measure) for measure in decision.lines),
+            pending=set_aside(decision) if entry.kind is EntryKind.ACCRUAL else 0,
+            lines=tuple(map(LineState, decision.lines)),
         )
         if entry.reverses is not None:
             original = self._recorded[entry.reverses]

@@ -75,10 +75,12 @@ _BALANCES = text(
     " AND h.lapses_at <= :now AND h.captured + h.returned < h.points ORDER BY h.entry_id) AS due"
     " FROM account a WHERE a.member_id = ANY(CAST(:members AS bigint[])) AND a.unit = :unit"
 )
-_MATES = text(
-    "SELECT mate.member_id FROM account a JOIN account mate ON mate.pool_id = a.pool_id"
-    " WHERE a.member_id = ANY(CAST(:members AS bigint[])) AND a.unit = :unit AND mate.unit = :unit"
+# Two statements: a table that is sharded by member cannot be joined with itself by pool.
+_POOLS = text(
+    "SELECT DISTINCT pool_id FROM account"
+    " WHERE member_id = ANY(CAST(:members AS bigint[])) AND unit = :unit AND pool_id IS NOT NULL"
 )
+_MATES = text("SELECT member_id FROM account WHERE pool_id = ANY(CAST(:pools AS uuid[])) AND unit = :unit")
 _OVER = text(
     "SELECT DISTINCT member_id FROM hold WHERE lapses_at <= :now AND captured + returned < points"
     " LIMIT :limit"
@@ -260,8 +262,11 @@ def members_with_over_holds(connection: Connection, now: datetime, limit: int) -
 
 def load_mates(connection: Connection, members: Collection[int]) -> set[int]:
     """Everybody who is in a pool with one of these, read without a lock."""
-    wanted = {"members": integers(members), "unit": int(Unit.POINTS)}
-    return set(connection.execute(_MATES, wanted).scalars())
+    unit = int(Unit.POINTS)
+    pools = connection.execute(_POOLS, {"members": integers(members), "unit": unit}).scalars().all()
+    if not pools:
+        return set()
+    return set(connection.execute(_MATES, {"pools": uuids(pools), "unit": unit}).scalars())
 
 
 def load_entries(connection: Connection, entry_ids: Collection[UUID]) -> dict[UUID, RecordedEntry]:

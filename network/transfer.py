@@ -24,7 +24,7 @@ from network.model import (
     Unmerge,
 )
 from network.redemption import draw_own
-from network.rules import Folded, Rules, is_timely
+from network.rules import Folded, Rules
 
 
 def gift(folded: Folded, command: Gift, minted: Minted, rules: Rules) -> Decision | Rejected:
@@ -157,9 +157,9 @@ def _summed(deficits: Sequence[Deficit], entry: Entry) -> tuple[Deficit, ...]:
 
 def unmerge(folded: Folded, command: Unmerge, minted: Minted, rules: Rules) -> Decision | Rejected:
     """Judge that a merge was a mistake: cards go back, and of each lot that came what is left of it."""
-    untimely = is_timely(command.occurred_at, folded.moment.now)
-    if untimely is not None:
-        return untimely
+    refused = rules.refusal(command.partner_id, command.occurred_at, folded.moment.now)
+    if refused is not None:
+        return refused
     recorded = folded.recorded(command.entry_id)
     if recorded is None or recorded.entry.partner_id != command.partner_id:
         return Rejected("entry_unknown")

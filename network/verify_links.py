@@ -11,7 +11,6 @@ _ACCEPTED, _HELD = int(AccountKind.ACCEPTED), int(AccountKind.HELD)
 _PENDING, _DEFICIT = int(AccountKind.PENDING), int(AccountKind.DEFICIT)
 _ACCRUAL, _REDEMPTION = int(EntryKind.ACCRUAL), int(EntryKind.REDEMPTION)
 _REVERSAL, _RELEASE = int(EntryKind.REVERSAL), int(EntryKind.RELEASE)
-_ADJUSTMENT = int(EntryKind.ADJUSTMENT)
 
 
 def _sum(condition: str) -> str:
@@ -152,27 +151,31 @@ _LINES = Check(
 
 _ADJUSTMENTS = Check(
     name="adjustments_approved",
-    says="every adjustment in the ledger was approved as it is there, and every approved one is there",
+    says="every adjustment in the ledger was approved before, as it is there, and is there once",
     faults=f"""
-        SELECT coalesce(format('entry %s of member %s', e.entry_id, e.member_id), reference),
-            CASE WHEN a.member_id IS NULL THEN format('no approved adjustment is its %s', reference)
-                WHEN e.entry_id IS NULL THEN format('approved by %s, and not in the ledger', a.decided_by)
-                ELSE format('approved: %s points of issuer %s for member %s; in the ledger: %s of %s',
-                    a.points, a.issuer_id, a.member_id, e.points, e.issuer_id) END
+        SELECT format('entry %s of member %s, %s', e.entry_id, e.member_id, e.reference), CASE
+            WHEN a.member_id IS NULL THEN 'no approved adjustment is of that name'
+            WHEN e.entries > 1 THEN format('there are %s entries of it', e.entries)
+            ELSE format('approved at %s: %s points of issuer %s for member %s; recorded at %s: %s of %s',
+                a.decided_at, a.points, a.issuer_id, a.member_id, e.recorded_at, e.points, e.issuer_id) END
         FROM (
-            SELECT member_id, 'adjustment ' || encode(uuid_send(adjustment_id), 'hex') AS reference, points,
-                issuer_id, decided_by
-            FROM adjustment WHERE approved
-        ) a FULL JOIN (
-            SELECT e.member_id, e.entry_id, e.reference, min(p.issuer_id) AS issuer_id,
-                sum(CASE p.debit WHEN {_ISSUED} THEN p.points ELSE -p.points END) AS points
+            SELECT e.member_id, e.entry_id, e.reference, e.recorded_at, min(p.issuer_id) AS issuer_id,
+                sum(CASE p.debit WHEN {_ISSUED} THEN p.points ELSE -p.points END) AS points,
+                count(*) OVER (PARTITION BY e.reference) AS entries
             FROM entry e LEFT JOIN posting p ON p.member_id = e.member_id AND p.entry_id = e.entry_id
                 AND (p.debit, p.credit) IN (({_ISSUED}, {_MEMBER}), ({_MEMBER}, {_ISSUED}))
-            WHERE e.kind = {_ADJUSTMENT} GROUP BY 1, 2, 3
-        ) e USING (reference)
-        WHERE (a.member_id, a.points, a.issuer_id)
-            IS DISTINCT FROM (e.member_id, e.points::bigint, e.issuer_id)
+            WHERE e.kind = {int(EntryKind.ADJUSTMENT)} GROUP BY 1, 2, 3, 4
+        ) e LEFT JOIN adjustment a
+            ON a.approved AND e.reference = 'adjustment ' || encode(uuid_send(a.adjustment_id), 'hex')
+        WHERE a.member_id IS NULL OR e.entries > 1 OR e.recorded_at < a.decided_at
+            OR (a.points, a.issuer_id) IS DISTINCT FROM (e.points::bigint, e.issuer_id)
+            OR (a.member_id <> e.member_id AND NOT EXISTS (
+                SELECT FROM entry m WHERE m.kind = {int(EntryKind.MERGE)} AND (
+                    (m.member_id, m.counterpart_id) = (e.member_id, a.member_id)
+                    OR (m.member_id, m.counterpart_id) = (a.member_id, e.member_id))))
     """,
 )
+"""It goes by the card: a merge in between makes it another member's. An approved one that the rules refuse
+has no entry, and one that was accepted has it by requests_answered."""
 
 LINKS = (_REVERSED, _HOLDS, _WAITING, _DEFICITS, _LINES, _ADJUSTMENTS)

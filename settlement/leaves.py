@@ -59,12 +59,14 @@ def _entry_or_null(column: str) -> str:
     return _or_null(f"'\"ent_' || encode(uuid_send({column}), 'hex') || '\"'")
 
 
-FIELDS: Mapping[str, tuple[str, str]] = {
+_FIELDS: Mapping[str, tuple[str, str]] = {
     "acceptor": ("p.acceptor_id", "number or null"),
     "acceptor_terms": ("p.acceptor_terms", "number or null"),
     "amount_minor": ("e.amount_minor", "number"),
     "balance_after": ("e.balance_after", "number"),
     "category": ("p.category", "number"),
+    "contributor": ("p.contributor_id", "number or null"),
+    "counterpart": ("e.counterpart_id", "number or null"),
     "credit": ("p.credit", "number"),
     "currency": ("e.currency", "text or null"),
     "debit": ("p.debit", "number"),
@@ -77,6 +79,7 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "line": ("p.line", "number"),
     "member": ("p.member_id", "number"),
     "occurred_at": ("e.occurred_at", "instant"),
+    "parent": ("e.parent_id", "entry or null"),
     "partner": ("e.partner_id", "number"),
     "points": ("p.points", "number"),
     "programme": ("e.programme_version", "number"),
@@ -87,10 +90,15 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "unit": ("p.unit", "number"),
     "window": ("p.window_id", "number"),
 }
-"""The fields of a leaf, in order, each with its column (p: posting, e: its entry) and its form.
+_NOT_IN_FIRST = ("contributor", "counterpart", "parent")
+FIELDS: Mapping[int, Mapping[str, tuple[str, str]]] = {
+    1: {name: field for name, field in _FIELDS.items() if name not in _NOT_IN_FIRST},
+    2: _FIELDS,
+}
+"""The fields of a leaf by version, in order, each with its column (p: posting, e: its entry) and its form.
 
 They stand for good: another field makes other bytes of windows that are sealed. A new fact needs a new
-version of leaves from some window on (seal.VERSION), and checks that know both.
+version of leaves (seal.VERSIONS): windows that are sealed keep theirs, which their seals name.
 """
 
 _FORMS: Mapping[str, Callable[[str], str]] = {
@@ -104,20 +112,20 @@ _FORMS: Mapping[str, Callable[[str], str]] = {
 }
 
 
-def _leaf_sql() -> str:
+def _leaf_sql(version: int) -> str:
     """The text of a leaf, over rows whose columns are named like its fields."""
     parts = ", ".join(
         f"""'{"," if number else "{"}"{name}":', """ + _FORMS[form](f'"{name}"')
-        for number, (name, (_, form)) in enumerate(FIELDS.items())
+        for number, (name, (_, form)) in enumerate(FIELDS[version].items())
     )
     return f"concat({parts}, '}}')"
 
 
-def _query(condition: str) -> str:
+def _query(version: int, condition: str) -> str:
     """Leaves in the order of the tree. Rows are sorted before their texts are made: texts are long."""
-    columns = ", ".join(f'{column} AS "{name}"' for name, (column, _) in FIELDS.items())
+    columns = ", ".join(f'{column} AS "{name}"' for name, (column, _) in FIELDS[version].items())
     return (
-        f"SELECT {_leaf_sql()} FROM (SELECT {columns} FROM posting p"
+        f"SELECT {_leaf_sql(version)} FROM (SELECT {columns} FROM posting p"
         " JOIN entry e ON (e.member_id, e.entry_id) = (p.member_id, p.entry_id)"
         f" WHERE p.window_id = :window_id {condition}"
         " ORDER BY p.member_id, p.entry_id, p.line OFFSET 0) AS leaf"
@@ -125,15 +133,24 @@ def _query(condition: str) -> str:
 
 
 _KEY = "(p.member_id, p.entry_id, p.line)"
-_ALL = text(_query(""))
-_FROM = text(_query(f"AND p.member_id >= :member AND {_KEY} >= (:member, CAST(:entry AS uuid), :line)"))
-_BETWEEN = text(
-    _query(
-        "AND p.member_id BETWEEN :member AND :end_member"
-        f" AND {_KEY} >= (:member, CAST(:entry AS uuid), :line)"
-        f" AND {_KEY} < (:end_member, CAST(:end_entry AS uuid), :end_line)"
+_ALL = {version: text(_query(version, "")) for version in FIELDS}
+_FROM = {
+    version: text(
+        _query(version, f"AND p.member_id >= :member AND {_KEY} >= (:member, CAST(:entry AS uuid), :line)")
     )
-)
+    for version in FIELDS
+}
+_BETWEEN = {
+    version: text(
+        _query(
+            version,
+            "AND p.member_id BETWEEN :member AND :end_member"
+            f" AND {_KEY} >= (:member, CAST(:entry AS uuid), :line)"
+            f" AND {_KEY} < (:end_member, CAST(:end_entry AS uuid), :end_line)",
+        )
+    )
+    for version in FIELDS
+}
 # A cursor is planned for its first tenth unless told otherwise, and that plan takes twice as long to the end.
 _SESSION = text(
     "SELECT set_config('work_mem', '64MB', true), set_config('cursor_tuple_fraction', '1', true),"
@@ -180,27 +197,29 @@ def where(window_id: int, key: Key) -> str:
     return f"window {window_id}, entry {ids.show('ent', key.entry)} of member {key.member}, line {key.line}"
 
 
-def stream_leaves(connection: Connection, window_id: int) -> Iterator[list[bytes]]:
+def stream_leaves(connection: Connection, window_id: int, version: int) -> Iterator[list[bytes]]:
     """A window's leaves in the order of the tree, BLOCK at a time; only the last list is shorter.
 
     Rows of a window that is closed do not change: that any transaction sees the same is the seal's ground.
     """
     connection.execute(_SESSION)
     options = {"yield_per": _FETCH}
-    with connection.execute(_ALL, {"window_id": window_id}, execution_options=options) as result:
+    with connection.execute(_ALL[version], {"window_id": window_id}, execution_options=options) as result:
         for rows in result.partitions(BLOCK):
             yield [leaf.encode() for (leaf,) in rows]
 
 
-def load_leaves(connection: Connection, window_id: int, first: Key, end: Key | None) -> list[bytes]:
+def load_leaves(
+    connection: Connection, window_id: int, version: int, first: Key, end: Key | None
+) -> list[bytes]:
     """The leaves from one key up to, not including, another; to the end of the window where there is none."""
     connection.execute(_SESSION)
     wanted: dict[str, object] = {"window_id": window_id, **first._asdict()}
     if end is None:
-        rows = connection.execute(_FROM, wanted)
+        rows = connection.execute(_FROM[version], wanted)
     else:
         ends = {f"end_{name}": value for name, value in end._asdict().items()}
-        rows = connection.execute(_BETWEEN, {**wanted, **ends})
+        rows = connection.execute(_BETWEEN[version], {**wanted, **ends})
     return [leaf.encode() for leaf in rows.scalars()]
 
 
@@ -215,7 +234,7 @@ def marks_of(hashes: Sequence[bytes]) -> bytes:
     return b"".join([one[:MARK_BYTES] for one in hashes])
 
 
-def stream_blocks(connection: Connection, window_id: int) -> Iterator[Block]:
+def stream_blocks(connection: Connection, window_id: int, version: int) -> Iterator[Block]:
     """A window's blocks, hashed as they come."""
-    for number, leaves in enumerate(stream_leaves(connection, window_id)):
+    for number, leaves in enumerate(stream_leaves(connection, window_id, version)):
         yield block_of(number, leaves)

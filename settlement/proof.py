@@ -6,16 +6,17 @@ than out of the file.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
 
 from settlement.canonical import canonical_json
 from settlement.merkle import leaf_hash, root_by_path
-from settlement.seal import Seal, Statement, seal_faults
+from settlement.seal import VERSIONS, Seal, Statement, seal_faults
 
-FORMAT = "tessera-proof-1"
+FORMATS: Mapping[int, str] = {version: f"tessera-proof-{version}" for version in VERSIONS}
+"""What a file says it is, by the version of its leaves (settlement.leaves); each can be checked for good."""
 Hash = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 _Signature = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{128}\Z")]
 Leaf = dict[str, int | str | None]
@@ -35,11 +36,10 @@ class SealBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     signature: _Signature
     public_key: Hash
 
-    @property
-    def statement(self) -> Statement:
-        """What was signed, as the fields have it."""
-        names = Statement.__struct_fields__
-        return Statement(**{name: getattr(self, name) for name in names})
+    def statement(self, version: int) -> Statement:
+        """What was signed, as the fields have it; the version is the file's format."""
+        names = (name for name in Statement.__struct_fields__ if name != "version")
+        return Statement(version=version, **{name: getattr(self, name) for name in names})
 
 
 class PostingProof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,6 +59,11 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     seal: SealBody
     postings: list[PostingProof]
 
+    @property
+    def version(self) -> int:
+        """The version of its leaves."""
+        return next(version for version, name in FORMATS.items() if name == self.format)
+
 
 class Fault(msgspec.Struct, frozen=True):
     """What does not hold, and where."""
@@ -76,8 +81,10 @@ class Checked(msgspec.Struct, frozen=True):
 
 def seal_body(seal: Seal, raw_public_key: bytes) -> SealBody:
     """A kept seal as a proof shows it."""
+    signed = msgspec.structs.asdict(seal.statement)
+    del signed["version"]
     return SealBody(
-        **msgspec.structs.asdict(seal.statement),
+        **signed,
         hash=seal.seal_hash.hex(),
         signature=seal.signature.hex(),
         public_key=raw_public_key.hex(),
@@ -104,6 +111,9 @@ def check(content: bytes, trusted_key: bytes | None = None) -> Checked:
     led_to = [_root_of(posting, proof.seal.tree_size) for posting in proof.postings]
     windows = {posting.leaf.get("window") for posting in proof.postings}
     instead: dict[str, int | str] = {}
+    for version in VERSIONS:
+        if version != proof.version:
+            instead["version"] = version
     if len(set(led_to)) == 1 and led_to[0] is not None:
         instead["root"] = led_to[0]
     if len(windows) == 1 and isinstance(window := windows.pop(), int):
@@ -111,7 +121,7 @@ def check(content: bytes, trusted_key: bytes | None = None) -> Checked:
     faults += [
         Fault("seal", fault)
         for fault in seal_faults(
-            proof.seal.statement,
+            proof.seal.statement(proof.version),
             seal_hash=proof.seal.hash,
             signature=bytes.fromhex(proof.seal.signature),
             raw_public_key=bytes.fromhex(proof.seal.public_key),
@@ -130,8 +140,8 @@ def _read(content: bytes) -> Proof:
     """A proof from JSON that can be read in one way only."""
     proof = msgspec.json.decode(content, type=Proof)
     json.loads(content, object_pairs_hook=_without_doubles)
-    if proof.format != FORMAT:
-        raise ValueError(f"its format is {proof.format!r}, and this reads {FORMAT!r}")
+    if proof.format not in FORMATS.values():
+        raise ValueError(f"its format is {proof.format!r}, and this reads {', '.join(FORMATS.values())}")
     return proof
 
 

@@ -17,12 +17,17 @@ from settlement.canonical import canonical_json, instant_text
 
 NO_SEAL = bytes(32)
 """What the first seal names as the one before it."""
-VERSION = 1
+VERSIONS = (1, 2)
+VERSION = VERSIONS[-1]
+"""What leaves a window is sealed with now (settlement.leaves); seals of earlier versions stand for good."""
 _PURPOSE = b"tessera window seal v1\n"
 
 
 class Statement(msgspec.Struct, frozen=True, kw_only=True):
-    """What is signed. Hashes are hexadecimal; `previous` is the hash of the seal before."""
+    """What is signed. Hashes are hexadecimal; `previous` is the hash of the seal before.
+
+    `version` is that of the leaves: which facts of a posting are under the seal.
+    """
 
     window: int
     tree_size: int
@@ -30,10 +35,11 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     previous: str
     signed_at: str
     key_id: str
+    version: int
 
     def to_bytes(self) -> bytes:
         """The canonical bytes: hashed as they are, signed behind a line that says what for."""
-        return canonical_json({**msgspec.structs.asdict(self), "version": VERSION})
+        return canonical_json(msgspec.structs.asdict(self))
 
     def hash(self) -> bytes:
         """The hash of the seal, which the next one names."""
@@ -51,6 +57,7 @@ class Seal(msgspec.Struct, frozen=True, kw_only=True):
     signed_at: datetime
     key_id: str
     signature: bytes
+    version: int
 
     @property
     def statement(self) -> Statement:
@@ -62,6 +69,7 @@ class Seal(msgspec.Struct, frozen=True, kw_only=True):
             previous=self.previous_hash.hex(),
             signed_at=instant_text(self.signed_at),
             key_id=self.key_id,
+            version=self.version,
         )
 
 
@@ -81,7 +89,14 @@ class Signer(msgspec.Struct, frozen=True):
         return key_id_of(self.public_key)
 
     def seal(
-        self, window_id: int, *, tree_size: int, root: bytes, previous_hash: bytes, at: datetime
+        self,
+        window_id: int,
+        *,
+        tree_size: int,
+        root: bytes,
+        previous_hash: bytes,
+        at: datetime,
+        version: int = VERSION,
     ) -> Seal:
         """Seal a window. `previous_hash` is NO_SEAL for the first."""
         statement = Statement(
@@ -91,6 +106,7 @@ class Signer(msgspec.Struct, frozen=True):
             previous=previous_hash.hex(),
             signed_at=instant_text(at),
             key_id=self.key_id,
+            version=version,
         )
         return Seal(
             window_id=window_id,
@@ -101,6 +117,7 @@ class Signer(msgspec.Struct, frozen=True):
             signed_at=at,
             key_id=self.key_id,
             signature=self.private_key.sign(_PURPOSE + statement.to_bytes()),
+            version=version,
         )
 
 

@@ -18,8 +18,8 @@ from settlement import store, tables
 from settlement.errors import NightOutOfOrder, NothingToProve, NotSealed, SealBroken
 from settlement.leaves import BLOCK, Block, Key, key_of, load_leaves, stream_blocks, where
 from settlement.merkle import Frontier, leaf_hash, path_of, root_of
-from settlement.proof import FORMAT, Leaf, PostingProof, Proof, seal_body
-from settlement.seal import NO_SEAL, Seal, Signer
+from settlement.proof import FORMATS, Leaf, PostingProof, Proof, seal_body
+from settlement.seal import NO_SEAL, VERSION, Seal, Signer
 
 _BLOCKS_AT_A_TIME = 64
 """Blocks that are written together: a quarter of a megabyte."""
@@ -123,7 +123,7 @@ def _save_blocks(connection: Connection, window_id: int) -> tuple[bytes, int]:
     tree = Frontier()
     size = 0
     waiting: list[Block] = []
-    for block in stream_blocks(connection, window_id):
+    for block in stream_blocks(connection, window_id, VERSION):
         tree.add(block.root)
         size += block.size
         waiting.append(block)
@@ -213,21 +213,22 @@ def read_proof(connection: Connection, entry_id: UUID) -> Proof:
     keys = [Key(row.member_id, row.entry_id, row.line) for row in postings]
     raw_public_key = load_keys(connection)[seals[0].key_id]
     return Proof(
-        format=FORMAT,
+        format=FORMATS[seals[0].version],
         entry=shown,
         seal=seal_body(seals[0], raw_public_key),
-        postings=[_prove(connection, window_id, key, tree) for key in keys],
+        postings=[_prove(connection, seals[0], key, tree) for key in keys],
     )
 
 
-def _prove(connection: Connection, window_id: int, key: Key, tree: Sequence[bytes]) -> PostingProof:
+def _prove(connection: Connection, seal: Seal, key: Key, tree: Sequence[bytes]) -> PostingProof:
     """One posting's proof: its path in its block, and the block's path to the root."""
+    window_id = seal.window_id
     held = connection.execute(_BLOCK_OF, {"window_id": window_id, **key._asdict()}).all()
     if not held:
         raise SealBroken(f"{where(window_id, key)}: it was not there when its window was sealed")
     number = held[0].block
     first, *later = [Key(row.first_member, row.first_entry, row.first_line) for row in held]
-    leaves = load_leaves(connection, window_id, first, later[0] if later else None)
+    leaves = load_leaves(connection, window_id, seal.version, first, later[0] if later else None)
     hashes = [leaf_hash(leaf) for leaf in leaves]
     if root_of(hashes) != tree[number]:
         raise SealBroken(

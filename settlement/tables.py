@@ -16,6 +16,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    text,
 )
 
 metadata = MetaData()
@@ -146,6 +147,7 @@ window_seal = Table(
     Column("signed_at", DateTime(timezone=True), nullable=False),
     Column("key_id", Text, nullable=False),
     Column("signature", LargeBinary, nullable=False),
+    Column("version", SmallInteger, nullable=False, server_default=text("1")),
     ForeignKeyConstraint(["key_id"], ["network_key.key_id"]),
     CheckConstraint("tree_size >= 0", name="window_seal_size"),
     CheckConstraint(
@@ -154,7 +156,10 @@ window_seal = Table(
         name="window_seal_lengths",
     ),
 )
-"""What the network signed about a closed window: the Merkle root over its postings, and the seal before."""
+"""What the network signed about a closed window: the Merkle root over its postings, and the seal before.
+
+`version`: of the leaves, that is which facts of each posting the root is over.
+"""
 
 window_seal_block = Table(
     "window_seal_block",

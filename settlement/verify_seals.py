@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 from network.verify import Problem
 from settlement.leaves import BLOCK, MARK_BYTES, Block, Key, block_of, key_of, stream_leaves, where
 from settlement.merkle import EMPTY_ROOT, Frontier, leaf_hash, root_of
-from settlement.seal import NO_SEAL, Seal, is_signed, seal_faults
+from settlement.seal import NO_SEAL, VERSION, VERSIONS, Seal, is_signed, seal_faults
 from settlement.sealing import load_blocks, load_keys, load_seals
 
 SEALS_HOLD = "seals_hold"
@@ -62,8 +62,9 @@ def _faults(
     connection: Connection, seal: Seal, before: bytes | None, raw_public_key: bytes
 ) -> Iterator[Problem]:
     """What is wrong with one seal: with its row, its place in the chain, its postings."""
-    hashed = _hash_window(connection, seal)
-    instead: dict[str, int | str] = {"tree_size": hashed.size}
+    version = _signed_version(seal, raw_public_key)
+    hashed = _hash_window(connection, seal, version)
+    instead: dict[str, int | str] = {"tree_size": hashed.size, "version": version}
     if hashed.root is not None:
         instead["root"] = hashed.root.hex()
     if before is not None:
@@ -90,11 +91,20 @@ def _faults(
         yield _problem(seal.window_id, detail)
 
 
-def _hash_window(connection: Connection, seal: Seal) -> _Hashed:
+def _signed_version(seal: Seal, raw_public_key: bytes) -> int:
+    """The version of leaves that was signed; where nothing fits, the one the seal says, if there is such."""
+    for version in VERSIONS:
+        meant = msgspec.structs.replace(seal.statement, version=version)
+        if is_signed(meant, seal.signature, raw_public_key):
+            return version
+    return seal.version if seal.version in VERSIONS else VERSION
+
+
+def _hash_window(connection: Connection, seal: Seal, version: int) -> _Hashed:
     """Hash a window again, block by block as the seal kept them."""
     window_id = seal.window_id
     blocks = load_blocks(connection, window_id)
-    leaves = _Leaves(stream_leaves(connection, window_id))
+    leaves = _Leaves(stream_leaves(connection, window_id, version))
     kept_size = sum(one.size for one in blocks)
     if kept_size != seal.tree_size or [one.block for one in blocks] != list(range(len(blocks))):
         size, root = leaves.rest()

@@ -17,6 +17,10 @@ class NetworkFileInvalid(DemoError):
     """A network file has a fault; the text names file and field."""
 
 
+class ProgrammeTooRich(DemoError):
+    """The demo's programme has a rule that its expected totals are not worked out for."""
+
+
 class AnswerUnexpected(DemoError):
     """The API answered what it must not."""
 

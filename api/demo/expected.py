@@ -12,6 +12,7 @@ from datetime import date, timedelta
 import msgspec
 
 from api.demo.dataset import COUPON_POINTS, Shopping
+from api.demo.errors import ProgrammeTooRich
 from network.programme.spec import EarnRuleSpec, ProgrammeSpec
 
 _SATURDAY = 5
@@ -48,17 +49,19 @@ def expect(
     """Go through the purchases day by day: coupons, then sales, then what expires in the night.
 
     A household's points are kept by the day they expire; a coupon takes those that expire first, or is
-    refused whole. The programme's points must be spendable at once (none pending), as the demo's are.
+    refused whole. The programme's points must be spendable at once (none pending) and live by months.
 
     Args:
         shopping: The purchases.
         dates: Business dates that are replayed, in order.
         programme: What sales earn, and how many months points live.
         partner_ids: Partner id by code.
+    Raises:
+        ProgrammeTooRich: the programme's points live by another rule.
     """
     months = programme.expiry.months
-    if months is None:
-        raise ValueError("the demo's points live for some months: its programme says otherwise")
+    if programme.expiry.rule != "months" or months is None or programme.expiry.tier:
+        raise ProgrammeTooRich("the demo's programme must let all points expire by months: see [expiry]")
     rules = {partner_ids[code]: rule for code, rule in programme.earn.partner.items()}
     lots: dict[int, defaultdict[date, int]] = {one: defaultdict(int) for one in shopping.households}
     accepted = refused = issued = expired = tonight = 0

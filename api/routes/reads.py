@@ -1,8 +1,8 @@
-"""What partners can look up: cards, balances, and their own entries."""
+"""What partners can look up: cards, and their own entries."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
-from datetime import date, datetime
+from datetime import date
 from hashlib import blake2b
 from typing import Annotated
 from uuid import UUID
@@ -17,28 +17,21 @@ from api.problems import ProblemError
 from api.service import partner_of, service_of
 from network import ids
 from network.identity import is_card_number
-from network.model import Entry
-from network.service import network_now, window_id_of
-from network.store import load_enrolled, load_entries, read_entry
+from network.model import RecordedEntry
+from network.service import window_id_of
+from network.store import load_enrolled, load_entries
 from settlement.errors import NotSealed
 from settlement.sealing import read_proof
 
 router = APIRouter(prefix="/v1", tags=["Look up"])
 
 _PAGE = text(
-    "SELECT * FROM entry WHERE partner_id = :partner AND entry_id > :after"
+    "SELECT entry_id FROM entry WHERE partner_id = :partner AND entry_id > :after"
     " AND (CAST(:window AS integer) IS NULL OR window_id = :window)"
     " ORDER BY entry_id LIMIT :limit"
 )
 _CARD = text(
     "SELECT c.status, m.public_id FROM card c JOIN member m USING (member_id) WHERE card_number = :number"
-)
-_MEMBER = text("SELECT public_id FROM member WHERE member_id = :member")
-_LOTS = text(
-    "SELECT expires_on, greatest(spendable_on, :today) AS spendable_on, sum(remaining)::bigint AS points"
-    " FROM lot"
-    " WHERE member_id = :member AND unit = 1 AND remaining > 0 AND expires_on >= :today"
-    " GROUP BY 1, 2 ORDER BY 1, 2"
 )
 
 
@@ -48,31 +41,6 @@ class CardBody(msgspec.Struct, frozen=True, kw_only=True):
     card: str
     status: str
     member: str
-
-
-class ExpiringBody(msgspec.Struct, frozen=True, kw_only=True):
-    """Points that lapse after a day."""
-
-    expires_on: date
-    points: int
-
-
-class PendingBody(msgspec.Struct, frozen=True, kw_only=True):
-    """Points that can be spent from a day on."""
-
-    spendable_on: date
-    expires_on: date
-    points: int
-
-
-class BalanceBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What a member can spend now, when which part of it lapses, and what is still pending."""
-
-    member: str
-    points: int
-    as_of: datetime
-    expiring: list[ExpiringBody]
-    pending: list[PendingBody]
 
 
 class EntryPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,43 +60,7 @@ def card(number: str, request: Request) -> Response:
         row = connection.execute(_CARD, {"number": int(number)}).one_or_none()
     if row is None:
         raise ProblemError("card_unknown")
-    return _json(CardBody(card=number, status=row.status, member=ids.show("mbr", row.public_id)))
-
-
-@router.get("/members/{member}/balance", **read_docs("BalanceBody"))
-def balance(member: str, request: Request) -> Response:
-    """A member's spendable points, and what of them lapses when."""
-    public_id = ids.read("mbr", member)
-    if public_id is None:
-        raise ProblemError("member_unknown")
-    number = ids.member_of(public_id)
-    # Before a connection is taken: reading the rules may take one too.
-    rules = service_of(request).rules()
-    with service_of(request).database.connect() as connection:
-        if connection.execute(_MEMBER, {"member": number}).scalar_one_or_none() != public_id:
-            raise ProblemError("member_unknown")
-        now = network_now(connection)
-        today = rules.local_date(now)
-        lots = connection.execute(_LOTS, {"member": number, "today": today}).all()
-    expiring = [
-        ExpiringBody(expires_on=lot.expires_on, points=lot.points)
-        for lot in lots
-        if lot.spendable_on == today
-    ]
-    pending = [
-        PendingBody(spendable_on=lot.spendable_on, expires_on=lot.expires_on, points=lot.points)
-        for lot in lots
-        if lot.spendable_on > today
-    ]
-    return _json(
-        BalanceBody(
-            member=member,
-            points=sum(lot.points for lot in expiring),
-            as_of=now,
-            expiring=expiring,
-            pending=pending,
-        )
-    )
+    return json_response(CardBody(card=number, status=row.status, member=ids.show("mbr", row.public_id)))
 
 
 @router.get("/entries/{entry}", **read_docs("EntryBody"))
@@ -141,7 +73,7 @@ def entry(entry: str, request: Request) -> Response:
         recorded = load_entries(connection, [entry_id]).get(entry_id)
         if recorded is None or recorded.entry.partner_id != partner_of(request):
             raise ProblemError("entry_unknown")
-        return _json(_shown(connection, [recorded.entry])[0])
+        return json_response(_shown(connection, [recorded])[0])
 
 
 @router.get("/entries/{entry}/proof", **read_docs("Proof", 409))
@@ -157,7 +89,7 @@ def proof(entry: str, request: Request) -> Response:
         if not recorded.postings:
             raise ProblemError("entry_moves_no_points")
         try:
-            return _json(read_proof(connection, entry_id))
+            return json_response(read_proof(connection, entry_id))
         except NotSealed as error:
             raise ProblemError("not_sealed_yet", str(error)) from error
 
@@ -178,31 +110,29 @@ def entries(
     """
     partner_id = partner_of(request)
     with service_of(request).database.connect() as connection:
-        rows = connection.execute(
-            _PAGE,
-            {
-                "partner": partner_id,
-                "after": UUID(int=0) if cursor is None else _read_cursor(cursor, partner_id),
-                "window": None if business_date is None else window_id_of(business_date),
-                "limit": limit + 1,
-            },
-        ).mappings()
-        found = [read_entry(row) for row in rows]
-        data = _shown(connection, found[:limit])
+        wanted = {
+            "partner": partner_id,
+            "after": UUID(int=0) if cursor is None else _read_cursor(cursor, partner_id),
+            "window": None if business_date is None else window_id_of(business_date),
+            "limit": limit + 1,
+        }
+        found = list(connection.execute(_PAGE, wanted).scalars())
+        recorded = load_entries(connection, found[:limit])
+        data = _shown(connection, [recorded[entry_id] for entry_id in found[:limit]])
     more = len(found) > limit
-    return _json(
+    return json_response(
         EntryPage(
             data=data,
             has_more=more,
-            next_cursor=_cursor(found[limit - 1].entry_id, partner_id) if more else None,
+            next_cursor=_cursor(found[limit - 1], partner_id) if more else None,
         )
     )
 
 
-def _shown(connection: Connection, found: list[Entry]) -> list[EntryBody]:
-    """Entries in public form; enrolments with the member and the card they made."""
-    made = load_enrolled(connection, found)
-    return [show_entry(one, made.get(one.entry_id)) for one in found]
+def _shown(connection: Connection, found: list[RecordedEntry]) -> list[EntryBody]:
+    """Entries as they were answered; enrolments with the member and the card they made."""
+    made = load_enrolled(connection, [one.entry for one in found])
+    return [show_entry(one.entry, one.postings, made.get(one.entry.entry_id)) for one in found]
 
 
 def _cursor(entry_id: UUID, partner_id: int) -> str:
@@ -225,5 +155,6 @@ def _check(position: bytes, partner_id: int) -> bytes:
     return blake2b(position, digest_size=8, key=f"cursor {partner_id}".encode()).digest()
 
 
-def _json(body: msgspec.Struct) -> Response:
+def json_response(body: msgspec.Struct) -> Response:
+    """An answer of 200."""
     return Response(msgspec.json.encode(body), media_type="application/json")

@@ -191,7 +191,7 @@ def test_a_file_answers_every_line_in_order(till: Tills) -> None:
         {"type": "accrual", **a_sale(card, 1_000, "f1")},
         {"type": "redemption", **a_sale(card, 5_000, "f2", points=5_000)},
         {"type": "accrual", **a_sale(card, 0, "f3")},
-        {"type": "gift", "reference": "f4"},
+        {"type": "present", "reference": "f4"},
         {"type": "redemption", **a_sale(card, 4, "f5", points=4)},
         {"type": "enrolment", "reference": "f6", "occurred_at": START.isoformat()},
         {"type": "accrual", **a_sale(card, 1_000, "f1")},
@@ -237,10 +237,10 @@ def test_the_description_is_complete(client: TestClient) -> None:
         if path.startswith("/v1/")
         for operation in methods.values()
     ]
-    assert len(signed) == 13
+    assert len(signed) == 21
     assert all(operation["security"] == [{"httpSignature": []}] for operation in signed)
     bodies = [op["requestBody"]["content"] for op in signed if "requestBody" in op]
-    assert len(bodies) == 8
+    assert len(bodies) == 16
     assert all("example" in held for content in bodies for held in content.values())
 
 

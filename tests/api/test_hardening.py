@@ -69,8 +69,8 @@ def test_a_replayed_enrolment_shows_its_own_card(database: Engine) -> None:
     with database.begin() as connection:
         connection.execute(
             text(
-                "INSERT INTO card (card_number, member_id, issued_at)"
-                " SELECT 6330000000000010, member_id, issued_at + interval '1 day' FROM card"
+                "INSERT INTO card (card_number, member_id, issued_at, issued_to)"
+                " SELECT 6330000000000010, member_id, issued_at + interval '1 day', issued_to FROM card"
             )
         )
     assert new_card(database, live, "e") == first

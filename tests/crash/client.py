@@ -20,9 +20,9 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from api.client import NDJSON, open_session, sign_headers
-from tests.crash.commands import BY_NAME, Command, World, draw
+from tests.crash.commands import BY_NAME, RETURNABLE, Command, World, draw
 from tests.crash.compare import ACCEPTED
-from tests.crash.journal import Config, Line, State, read_state
+from tests.crash.journal import Config, Line, State, Tail, read_state
 
 JSON = "application/json"
 PATIENCE_SECONDS = 60.0
@@ -31,6 +31,7 @@ FILE_SIZES = (5, 40, 1_200)
 _FILE_WEIGHTS = (6, 6, 1)
 _FILE_SHARE, _TWICE_SHARE = 0.015, 0.05
 _PAUSE_SECONDS = 0.03
+_RECEIPTS_EVERY = 50
 _LOST = (aiohttp.ClientError, ConnectionError, TimeoutError)
 
 Final = tuple[int, dict[str, Any]]
@@ -54,6 +55,7 @@ class Client:
         self._state_written = 0
         self._state = read_state(self._state_path)
         self._sent = 0
+        self._others = [Tail(Path(path)) for path in config.abroad]
 
     def state(self) -> State:
         """Where the servers are now; read again when the harness has written it."""
@@ -79,8 +81,19 @@ class Client:
 
     def _draw(self, random: Random, *, in_file: bool = False) -> Command:
         self._sent += 1
+        if self._sent % _RECEIPTS_EVERY == 0:
+            self._look_abroad()
         reference = f"{self._config.name}-{self._sent}"
         return draw(self._world, random, reference, self.state().occurred_at, in_file=in_file)
+
+    def _look_abroad(self) -> None:
+        """Learn what others have sold: members bring some of it back here."""
+        for other in self._others:
+            self._world.abroad.extend(
+                {**line.fields, **line.answer}
+                for line in other.news()
+                if line.status == ACCEPTED and line.kind in RETURNABLE
+            )
 
     async def _single(self, command: Command, random: Random, *, twice: bool) -> None:
         """One request until it is answered; sometimes sent twice at once, as an impatient till does."""
@@ -173,7 +186,7 @@ class Client:
     def _tell(self, command: Command, final: Final, attempts: int, *, in_file: bool) -> None:
         status, answer = final
         if status == ACCEPTED:
-            self._world.learn(answer)
+            self._world.learn(command.fields, answer)
         self._note(
             Line(
                 kind=command.kind,

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from tests.coalition import OUTLET
+from tests.coalition import BANK, CODES, OUTLET, PETROL
 
 CURRENCY = "USD"
+RETURNABLE = ("accrual", "redemption", "capture", "donation")
 _REMEMBERED = 200
 """Answers of each kind that a client can refer to later (an entry to reverse, a hold to capture)."""
 
@@ -21,10 +22,12 @@ class World:
     answers: dict[str, deque[Mapping[str, Any]]] = field(
         default_factory=lambda: defaultdict(lambda: deque(maxlen=_REMEMBERED))
     )
+    abroad: deque[Mapping[str, Any]] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    """Sales and rewards of other partners, as on the receipts that members bring."""
 
-    def learn(self, answer: Mapping[str, Any]) -> None:
-        """Remember an entry that was answered, and the card of a new member."""
-        self.answers[str(answer["kind"])].append(answer)
+    def learn(self, asked: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+        """Remember an entry with what was asked for, and the card of a new member."""
+        self.answers[str(answer["kind"])].append({**asked, **answer})
         if "card" in answer:
             self.cards.append(str(answer["card"]))
 
@@ -53,34 +56,53 @@ class Kind:
     in_files: bool = True
 
 
-def _sale(world: World, random: Random) -> dict[str, Any]:
+def _at_till(world: World, random: Random, amount_minor: int) -> dict[str, Any]:
     return {
         "outlet": OUTLET,
         "card": random.choice(world.cards),
-        "amount_minor": random.randint(1, 20_000),
+        "amount_minor": amount_minor,
         "currency": CURRENCY,
     }
 
 
+def _sale(world: World, random: Random) -> dict[str, Any]:
+    amount_minor = random.randint(1, 20_000)
+    return {**_at_till(world, random, amount_minor), **_lines(random, amount_minor)}
+
+
 def _reward(world: World, random: Random) -> dict[str, Any]:
     points = random.randint(1, 120)
-    return {**_sale(world, random), "points": points, "amount_minor": points}
+    return {**_at_till(world, random, points), "points": points, **_lines(random, points)}
+
+
+def _lines(random: Random, whole: int) -> dict[str, Any]:
+    """Lines that add up to the whole, for some; now and then they do not."""
+    if whole < 3 or random.random() < 0.7:
+        return {}
+    first, second = random.randint(1, whole // 3), random.randint(1, whole // 3)
+    return {"lines": [first, second, whole - first - second + (random.random() < 0.02)]}
 
 
 def _return(world: World, random: Random) -> dict[str, Any] | None:
     """Of any entry, in full or in part, also of one that was returned before: refused, and so it stays."""
-    known = world.any_of(random, "accrual", "redemption", "capture")
+    known = world.any_of(random, *RETURNABLE)
+    if world.abroad and random.random() < 0.2:
+        known = random.choice(world.abroad)
     if known is None:
         return None
-    fields = {"entry": known["id"]}
-    if random.random() < 0.5:
+    fields: dict[str, Any] = {"entry": known["id"]}
+    if "lines" in known and random.random() < 0.8:
+        fields["lines"] = random.sample(range(1, len(known["lines"]) + 1), random.randint(1, 2))
+    elif random.random() < 0.5:
         part = "amount_minor" if known["kind"] == "accrual" else "points"
         fields[part] = random.randint(1, 60)
     return fields
 
 
 def _hold(world: World, random: Random) -> dict[str, Any]:
-    return {**_reward(world, random), "minutes": random.choice((1, 30, 1_000))}
+    points = random.randint(1, 120)
+    minutes = random.choice((1, 30, 1_000))
+    return {**_at_till(world, random, points), "points": points, "minutes": minutes}
 
 
 def _capture(world: World, random: Random) -> dict[str, Any] | None:
@@ -95,14 +117,61 @@ def _void(world: World, random: Random) -> dict[str, Any] | None:
     return None if known is None else {"hold": known["id"]}
 
 
+def _release(world: World, random: Random) -> dict[str, Any] | None:
+    """Of an accrual whose points are pending until an event, or were."""
+    waiting = [known for known in world.answers["accrual"] if known.get("pending")]
+    return {"accrual": random.choice(waiting)["id"]} if waiting else None
+
+
+def _gift(world: World, random: Random) -> dict[str, Any]:
+    return {**_pair(world, random), "points": random.randint(1, 60)}
+
+
+def _donation(world: World, random: Random) -> dict[str, Any]:
+    cause = random.choice((CODES[BANK], CODES[BANK], CODES[PETROL]))
+    return {"card": random.choice(world.cards), "cause": cause, "points": random.randint(1, 40)}
+
+
+def _pair(world: World, random: Random) -> dict[str, Any]:
+    """Two cards, now and then of one member."""
+    return {"card": random.choice(world.cards), "to_card": random.choice(world.cards)}
+
+
+def _join(world: World, random: Random) -> dict[str, Any] | None:
+    known = world.any_of(random, "pool_invitation")
+    return None if known is None else {"card": known["to_card"], "invitation": known["id"]}
+
+
+def _leave(world: World, random: Random) -> dict[str, Any]:
+    return {"card": random.choice(world.cards)}
+
+
+def _merge(world: World, random: Random) -> dict[str, Any]:
+    """A new account goes into some other: so there are always enough of them."""
+    return {"card": random.choice(world.cards), "merged_card": random.choice(world.cards[-5:])}
+
+
+def _unmerge(world: World, random: Random) -> dict[str, Any] | None:
+    known = world.any_of(random, "merge")
+    return None if known is None else {"merge": known["id"]}
+
+
 KINDS = (
-    Kind("enrolment", "/v1/members", 4, lambda *_: {}),
+    Kind("enrolment", "/v1/members", 5, lambda *_: {}),
     Kind("accrual", "/v1/accruals", 60, _sale),
     Kind("redemption", "/v1/redemptions", 24, _reward),
-    Kind("reversal", "/v1/reversals", 12, _return),
+    Kind("reversal", "/v1/reversals", 14, _return),
     Kind("hold", "/v1/holds", 10, _hold),
     Kind("capture", "/v1/captures", 8, _capture),
     Kind("void", "/v1/voids", 4, _void),
+    Kind("release", "/v1/releases", 4, _release),
+    Kind("gift", "/v1/gifts", 5, _gift),
+    Kind("donation", "/v1/donations", 3, _donation),
+    Kind("pool_invitation", "/v1/pool-invitations", 3, _pair),
+    Kind("pool_join", "/v1/pool-joins", 4, _join),
+    Kind("pool_leave", "/v1/pool-leaves", 1, _leave),
+    Kind("merge", "/v1/merges", 2, _merge),
+    Kind("unmerge", "/v1/unmerges", 1, _unmerge),
 )
 BY_NAME = {kind.name: kind for kind in KINDS}
 

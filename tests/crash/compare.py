@@ -6,8 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 ACCEPTED = 201
-_SHOWN = ("id", "kind", "reference", "points", "balance", "amount_minor", "reverses", "hold", "business_date")
+_SHOWN = (
+    *("id", "kind", "reference", "points", "balance", "amount_minor", "business_date"),
+    *("reverses", "hold", "accrual", "parent", "pooled", "pending", "cured", "owed"),
+)
 """Fields of an answer that the ledger's row must equal."""
+_ALWAYS_TWO = frozenset({"gift", "merge", "unmerge"})
+"""Kinds that always make an entry of another member too."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,15 @@ class Row:
 
     partner_id: int
     shown: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """An entry of another member that an entry made: what came to it (+) or left it (-) thereby."""
+
+    partner_id: int
+    parent: str
+    moved: int
 
 
 def compare(told: Iterable[Told], rows: Sequence[Row]) -> list[str]:
@@ -66,6 +80,38 @@ def compare(told: Iterable[Told], rows: Sequence[Row]) -> list[str]:
         f"entry {entry_id}: stands for {count} requests" for entry_id, count in ids.items() if count > 1
     ]
     return wrong
+
+
+def compare_transfers(told: Iterable[Told], transfers: Iterable[Transfer]) -> list[str]:
+    """Where what other members gained or lost is not what the answers say left or came.
+
+    Nothing that passes between members is lost or doubled on its way, and each entry has its own transfers.
+    """
+    wrong = []
+    made: dict[str, list[Transfer]] = {}
+    for transfer in transfers:
+        made.setdefault(transfer.parent, []).append(transfer)
+    for one in told:
+        if one.status != ACCEPTED:
+            continue
+        name = f"{one.kind} {one.reference} of partner {one.partner_id}"
+        found = made.pop(str(one.answer["id"]), [])
+        if any(transfer.partner_id != one.partner_id for transfer in found):
+            wrong.append(f"{name}: a transfer of it is another partner's")
+        if one.kind in _ALWAYS_TWO and len(found) != 1:
+            wrong.append(f"{name}: has {len(found)} transfers and not one")
+        moved, expected = sum(transfer.moved for transfer in found), _passed_on(one)
+        if moved != expected:
+            wrong.append(f"{name}: its transfers move {moved} points, and it says {expected}")
+    wrong += [f"transfer of {parent}: belongs to no entry that a client was told of" for parent in made]
+    return wrong
+
+
+def _passed_on(told: Told) -> int:
+    """What other members gained (+) or lost (-) by an entry, as its own answer says."""
+    if told.kind in _ALWAYS_TWO:
+        return -int(told.answer["points"]) - int(told.answer.get("cured", 0))
+    return int(told.answer.get("pooled", 0))
 
 
 def same(told: Told, status: int, answer: Mapping[str, Any]) -> str | None:

@@ -16,31 +16,30 @@ from typing import Any
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from api.client import SignedClient
 from config.cluster import OWNER
 from config.database import ensure_schema, make_engine, migrate
 from config.roles import application_role
-from network import ids
-from network.model import EntryKind
-from network.service import apply_programme, date_of_window, ensure_partitions, set_clock
+from network.service import ensure_partitions, set_clock
 from network.verify import CHECKS, faults
 from partners.model import PartnerKey
 from partners.store import add_key
 from settlement.verify import problems as problems_of_nights
-from tests.coalition import CODES, PROGRAMME, new_card, set_up
+from tests.coalition import CODES, WHOLE, new_card, open_terms, set_up
 from tests.crash.client import final_of
 from tests.crash.commands import BY_NAME, Command
-from tests.crash.compare import ACCEPTED, Row, Told, compare, same
+from tests.crash.compare import ACCEPTED, Told, compare, compare_transfers, same
 from tests.crash.journal import Config, State, read_journal, write_state
+from tests.crash.ledger import read_rows, read_transfers
 from tests.crash.site import DATABASE, Apis, Night, Postgres, await_true, start_child
 
 SCHEMA = "tessera"
 FIRST = date(2017, 5, 29)
 """Three nights before a month's end, so that a night with a sweep of dead lots is among the first."""
-SHORT_LIVED = PROGRAMME.replace("months = 3", "months = 0")
+SHORT_LIVED = WHOLE.replace("months = 3", "months = 0")
 CARDS = 24
 VICTIMS = (
     "api",
@@ -165,9 +164,7 @@ class _Run:
         self._owner.dispose()
         with self._database.begin() as connection:
             ensure_partitions(connection, FIRST, FIRST + timedelta(days=100))
-        live = set_up(self._database, _noon(FIRST))
-        with self._database.begin() as connection:
-            apply_programme(connection, SHORT_LIVED, at=_noon(FIRST), applied_by="checker")
+        live = set_up(self._database, _noon(FIRST), SHORT_LIVED, open_terms())
         cards = [str(new_card(self._database, live, f"first-{number}")) for number in range(CARDS)]
         for slot in range(self._plan.servers):
             self._apis.start(slot)
@@ -187,6 +184,7 @@ class _Run:
             tills=self._plan.tills,
             state=str(self._state_path),
             journal=str(self._plan.folder / f"{code}.journal"),
+            abroad=[str(self._plan.folder / f"{other}.journal") for other in CODES.values() if other != code],
         )
         public = key.public_key().public_bytes_raw()
         with self._database.begin() as connection:
@@ -340,7 +338,9 @@ class _Run:
         self._restart_postgres()
         night = self._night or self._begin_night()
         self._progress("comparing", self._report.kills.total())
-        self._report.wrong += compare(self._report.told, self._read_ledger())
+        with self._database.connect() as connection:
+            self._report.wrong += compare(self._report.told, read_rows(connection))
+            self._report.wrong += compare_transfers(self._report.told, read_transfers(connection))
         asyncio.run(self._replay())
         await_true(night.is_done, _STALLED_SECONDS, f"the night of {night.on} was never done")
         self._end_night(night)
@@ -356,28 +356,6 @@ class _Run:
                 report.sent_again += line.attempts > 1
                 report.in_files += line.in_file
                 report.entries[line.kind if line.status == ACCEPTED else f"{line.kind}, refused"] += 1
-
-    def _read_ledger(self) -> list[Row]:
-        """Every entry that a client asked for, as an answer would show it."""
-        query = text("SELECT * FROM entry WHERE reference LIKE 'client-%'")
-        with self._database.connect() as connection:
-            return [
-                Row(
-                    row.partner_id,
-                    {
-                        "id": ids.show("ent", row.entry_id),
-                        "kind": EntryKind(row.kind).name.lower(),
-                        "reference": row.reference,
-                        "points": row.points,
-                        "balance": row.balance_after,
-                        "business_date": date_of_window(row.window_id).isoformat(),
-                        "amount_minor": row.amount_minor if row.currency else None,
-                        "reverses": ids.show("ent", row.reverses) if row.reverses else None,
-                        "hold": ids.show("ent", row.hold_id) if row.hold_id else None,
-                    },
-                )
-                for row in connection.execute(query)
-            ]
 
     async def _replay(self) -> None:
         """Send every command once more; each must be answered as it was the first time."""

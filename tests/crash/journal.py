@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+_GLANCE = 1 << 20
+
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
     """What the clients need to know now. `occurred_at`: RFC 3339, the network's time."""
@@ -37,7 +39,10 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """One client process: whose requests it signs, with which cards, how much at once."""
+    """One client process: whose requests it signs, with which cards, how much at once.
+
+    `abroad` are the journals of the others: what was sold there may be returned here.
+    """
 
     name: str
     partner_id: int
@@ -48,6 +53,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     tills: int
     state: str
     journal: str
+    abroad: list[str]
 
 
 def write_state(path: Path, state: State) -> None:
@@ -60,6 +66,24 @@ def write_state(path: Path, state: State) -> None:
 def read_state(path: Path) -> State:
     """The state as it stands."""
     return msgspec.json.decode(path.read_bytes(), type=State)
+
+
+class Tail:
+    """Reads on in a journal that grows, whole lines only."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read = 0
+
+    def news(self) -> list[Line]:
+        """What has been added since the last look."""
+        if not self._path.exists():
+            return []
+        with self._path.open("rb") as file:
+            file.seek(self._read)
+            whole, end, _ = file.read(_GLANCE).rpartition(b"\n")
+        self._read += len(whole) + len(end)
+        return [msgspec.json.decode(raw, type=Line) for raw in whole.splitlines()]
 
 
 def read_journal(path: Path) -> Iterator[Line]:

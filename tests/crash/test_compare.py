@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.crash.compare import Row, Told, compare, same
+from tests.crash.compare import Row, Told, Transfer, compare, compare_transfers, same
 
 ENTRY = {
     "id": "ent_01",
@@ -56,3 +56,40 @@ def test_a_replay_must_say_the_same() -> None:
     assert same(ACCEPTED, 201, dict(ENTRY)) is None
     assert "on replay 201 {'id': 'ent_02'" in str(same(ACCEPTED, 201, {**ENTRY, "id": "ent_02"}))
     assert "on replay 201" in str(same(REFUSED, 201, ENTRY))
+
+
+GIFT = Told(11, "gift", {"reference": "g"}, 201, {"id": "ent_07", "points": -30})
+MERGE = Told(11, "merge", {"reference": "m"}, 201, {"id": "ent_08", "points": 60, "cured": 40})
+POOLED = Told(11, "redemption", {"reference": "p"}, 201, {"id": "ent_09", "points": -5, "pooled": -70})
+TOLD = [GIFT, MERGE, POOLED, ACCEPTED, REFUSED]
+TRANSFERS = [
+    Transfer(11, "ent_07", 30),
+    Transfer(11, "ent_08", -100),
+    Transfer(11, "ent_09", -50),
+    Transfer(11, "ent_09", -20),
+]
+
+
+def test_transfers_that_are_as_answered_have_nothing_wrong() -> None:
+    """A gift, a merge whose points paid a debt, a reward that two others of the pool have paid."""
+    assert compare_transfers(TOLD, TRANSFERS) == []
+
+
+@pytest.mark.parametrize(
+    ("transfers", "wrong"),
+    [
+        (TRANSFERS[1:], "gift g of partner 11: has 0 transfers and not one"),
+        ([TRANSFERS[0], *TRANSFERS], "gift g of partner 11: has 2 transfers and not one"),
+        ([Transfer(11, "ent_07", 29), *TRANSFERS[1:]], "its transfers move 29 points, and it says 30"),
+        ([Transfer(12, "ent_07", 30), *TRANSFERS[1:]], "a transfer of it is another partner's"),
+        (TRANSFERS[:3], "redemption p of partner 11: its transfers move -50 points, and it says -70"),
+        ([*TRANSFERS, Transfer(11, "ent_01", 1)], "accrual r-1 .* move 1 points, and it says 0"),
+        ([*TRANSFERS, Transfer(11, "ent_99", 0)], "transfer of ent_99: belongs to no entry"),
+    ],
+)
+def test_each_difference_of_transfers_is_named(transfers: list[Transfer], wrong: str) -> None:
+    """One that is missing, one too many, of another size, of another partner, of nobody."""
+    found = compare_transfers(TOLD, transfers)
+    assert found
+    with pytest.raises(AssertionError, match=wrong):
+        raise AssertionError("\n".join(found))

@@ -1,8 +1,9 @@
 """Gifts, pools, merges, deficits and events on the real database: what is stored, and what races do to it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from random import Random
 
 import pytest
@@ -67,10 +68,16 @@ def balances(database: Engine) -> list[tuple[int, int]]:
         return [(row.balance, row.deficit) for row in rows]
 
 
-def together(jobs: Sequence[Callable[[], object]]) -> list[object]:
-    """Do things at once; what each gave."""
+def together(*jobs: Callable[[], object]) -> None:
+    """Do things at once."""
     with ThreadPoolExecutor(len(jobs)) as pool:
-        return [done.result(60) for done in [pool.submit(job) for job in jobs]]
+        for done in [pool.submit(job) for job in jobs]:
+            done.result(60)
+
+
+def at_once(job: Callable[[int], object], times: int) -> None:
+    """Do one thing so many times at once; it is told which it is."""
+    together(*(partial(job, number) for number in range(times)))
 
 
 def test_twenty_gifts_of_all_points_at_once(database: Engine, live: Rules) -> None:
@@ -82,7 +89,7 @@ def test_twenty_gifts_of_all_points_at_once(database: Engine, live: Rules) -> No
     def gift(number: int) -> None:
         replies.extend(execute(database, [give(giver, receiver, 100, f"g{number}")], live))
 
-    together([lambda number=number: gift(number) for number in range(20)])
+    at_once(gift, 20)
     assert sum(isinstance(reply.outcome, Entry) for reply in replies) == 1
     assert balances(database) == [(0, 0), (100, 0)]
     assert_whole(database)
@@ -101,7 +108,7 @@ def test_gifts_in_a_circle_do_not_deadlock(database: Engine, live: Rules) -> Non
             commands = [give(a, b, 7, f"t{till} n{number} p{n}") for n, (a, b) in enumerate(pairs)]
             execute(database, commands, live)
 
-    together([lambda till=till: gives(till) for till in range(4)])
+    at_once(gives, 4)
     assert sum(balance for balance, _ in balances(database)) == 200
     assert_whole(database)
 
@@ -120,7 +127,7 @@ def test_a_pool_is_drawn_by_all_its_members_at_once(database: Engine, live: Rule
         for number in range(8):
             replies.extend(execute(database, [burn(trio[till], 11, f"b{till} {number}")], live))
 
-    together([lambda till=till: burns(till) for till in range(3)])
+    at_once(burns, 3)
     accepted = sum(isinstance(reply.outcome, Entry) for reply in replies)
     assert accepted == 120 // 11
     assert sum(balance for balance, _ in balances(database)) == 120 - 11 * accepted
@@ -163,7 +170,7 @@ def test_joining_races_with_spending(database: Engine, live: Rules) -> None:
         for number in range(12):
             execute(database, [burn(trio[till], 5, f"b{till} {number}")], live)
 
-    together([wavers, lambda: burns(0), lambda: burns(1), lambda: burns(2)])
+    together(wavers, *(partial(burns, till) for till in range(3)))
     assert_whole(database)
 
 
@@ -171,13 +178,12 @@ def test_a_sale_that_meets_a_merge_reaches_who_stays(database: Engine, live: Rul
     """Whichever comes first, the merged account is empty and every point is with who stays."""
     for number in range(6):
         staying, merged = (new_card(database, live, f"{number} {name}") for name in ("stays", "goes"))
-        together(
-            [
-                lambda n=number, c=merged: execute(database, [sale(c, 9_00, f"sale {n}")], live),
-                lambda n=number, a=staying, b=merged: execute(database, [merge(a, b, f"merge {n}")], live),
-                lambda n=number, c=merged: execute(database, [burn(c, 3, f"burn {n}")], live),
-            ]
-        )
+        commands: list[Command] = [
+            sale(merged, 9_00, f"sale {number}"),
+            merge(staying, merged, f"merge {number}"),
+            burn(merged, 3, f"burn {number}"),
+        ]
+        together(*(partial(execute, database, [command], live) for command in commands))
         run(database, live, sale(merged, 1_00, f"after {number}"))
     with database.connect() as connection:
         merged_points = connection.execute(
@@ -209,6 +215,17 @@ def test_a_merge_is_undone(database: Engine, live: Rules) -> None:
     assert_whole(database)
 
 
+def test_a_return_of_who_was_merged_beside_a_sale_of_who_stays(database: Engine, live: Rules) -> None:
+    """In one batch: the account is opened for the sale, and its lots are read for the return."""
+    staying, merged = cards(database, live, 2)
+    bought = run(database, live, sale(merged, 20_00, "bought"))
+    run(database, live, merge(staying, merged, "merge"))
+    replies = execute(database, [sale(staying, 5_00, "s"), undo(bought, "r", amount_minor=8_00)], live)
+    assert all(isinstance(reply.outcome, Entry) for reply in replies)
+    assert balances(database) == [(17, 0), (0, 0)]
+    assert_whole(database)
+
+
 def test_what_is_owed_is_paid_by_the_next_credits(database: Engine, live: Rules) -> None:
     """A deficit stands in the account, and sales and gifts pay it before anything is left."""
     debtor, friend = cards(database, live, 2)
@@ -232,9 +249,7 @@ def test_a_stay_is_released_once(database: Engine, live: Rules) -> None:
     stay = run(database, live, sale(card, 10_00, "stay", partner_id=HOTEL))
     assert (stay.points, balances(database)) == (0, [(0, 0)])
     replies: list[Reply] = []
-    together(
-        [lambda n=n: replies.extend(execute(database, [come_about(stay, f"e{n}")], live)) for n in range(20)]
-    )
+    at_once(lambda n: replies.extend(execute(database, [come_about(stay, f"e{n}")], live)), 20)
     outcomes = [reply.outcome for reply in replies]
     assert sum(isinstance(outcome, Entry) for outcome in outcomes) == 1
     assert {o.reason for o in outcomes if isinstance(o, Rejected)} == {"nothing_pending"}
@@ -253,7 +268,7 @@ def test_a_line_comes_back_once(database: Engine, live: Rules) -> None:
         command = undo(bought, f"r{number}", partner_id=partner, lines=(2,))
         replies.extend(execute(database, [command], live))
 
-    together([lambda n=n: returns(n) for n in range(10)])
+    at_once(returns, 10)
     assert sum(isinstance(reply.outcome, Entry) for reply in replies) == 1
     assert balances(database) == [(7, 0)]
     assert_whole(database)

@@ -14,13 +14,21 @@ from network.ids import show
 from network.tables import entry as entries
 from network.tables import posting as postings
 from network.verify import Problem
-from settlement import verify
+from settlement import tables, verify
 from settlement.errors import NightOutOfOrder, NothingToProve, NotSealed, SealBroken
-from settlement.leaves import BLOCK, FIELDS, key_of, load_leaves, stream_leaves
+from settlement.leaves import BLOCK, FIELDS, key_of, load_leaves, stream_blocks, stream_leaves
 from settlement.merkle import EMPTY_ROOT, leaf_hash, root_of
 from settlement.proof import check, to_json
-from settlement.seal import NO_SEAL, Seal, Signer, is_signed
-from settlement.sealing import load_keys, load_seals, read_proof, seal_due, seal_window, unsealed_windows
+from settlement.seal import NO_SEAL, VERSION, Seal, Signer, is_signed
+from settlement.sealing import (
+    _insert_blocks,
+    load_keys,
+    load_seals,
+    read_proof,
+    seal_due,
+    seal_window,
+    unsealed_windows,
+)
 from settlement.service import clear, clear_due, close_step, price_step
 from settlement.verify_seals import seal_problems
 from tests import coalition
@@ -116,6 +124,8 @@ def naive_leaves(connection: Connection, window_id: int) -> list[bytes]:
             "amount_minor": row.entry_amount_minor,
             "balance_after": row.entry_balance_after,
             "category": row.category,
+            "contributor": row.contributor_id,
+            "counterpart": row.entry_counterpart_id,
             "credit": row.credit,
             "currency": row.entry_currency,
             "debit": row.debit,
@@ -128,6 +138,7 @@ def naive_leaves(connection: Connection, window_id: int) -> list[bytes]:
             "line": row.line,
             "member": row.member_id,
             "occurred_at": row.entry_occurred_at.astimezone(UTC).isoformat(timespec="microseconds"),
+            "parent": None if row.entry_parent_id is None else f"ent_{row.entry_parent_id.hex}",
             "partner": row.entry_partner_id,
             "points": row.points,
             "programme": row.entry_programme_version,
@@ -145,7 +156,7 @@ def naive_leaves(connection: Connection, window_id: int) -> list[bytes]:
 
 def test_every_column_is_sealed_or_left_out_on_purpose() -> None:
     """A column that is added to postings or entries is noticed here, before a window is sealed without it."""
-    sealed = {column for column, _ in FIELDS.values()}
+    sealed = {column for column, _ in FIELDS[VERSION].values()}
     in_tables = {f"p.{name}" for name in postings.c.keys()} | {f"e.{name}" for name in entries.c.keys()}  # noqa: SIM118 - columns
     assert sealed <= in_tables
     assert in_tables - sealed == {
@@ -162,7 +173,7 @@ def test_leaves_are_the_canonical_json_of_the_rows(database: Engine) -> None:
         tamper(connection, "UPDATE entry SET currency = 'a\"\\é' WHERE kind = 2 AND points = 123")
         connection.execute(text("SET LOCAL TimeZone = 'Asia/Kathmandu'"))
         connection.execute(text("SET LOCAL DateStyle = 'SQL, DMY'"))
-        streamed = [leaf for leaves in stream_leaves(connection, 20170501) for leaf in leaves]
+        streamed = [leaf for leaves in stream_leaves(connection, 20170501, VERSION) for leaf in leaves]
         assert streamed == naive_leaves(connection, 20170501)
     assert len(streamed) == 6  # two sales, a redemption of two lots, and its return
 
@@ -251,6 +262,52 @@ def test_old_seals_hold_after_a_new_key(database: Engine) -> None:
     assert problems(database) == []
 
 
+def seal_as_before(database: Engine) -> Seal:
+    """Seal the first window over leaves of the first version, as windows were before there was a second."""
+    with database.begin() as connection:
+        blocks = list(stream_blocks(connection, 20170501, 1))
+        seal = SIGNER.seal(
+            20170501,
+            tree_size=sum(one.size for one in blocks),
+            root=root_of([one.root for one in blocks]),
+            previous_hash=NO_SEAL,
+            at=OVER,
+            version=1,
+        )
+        key = {"key_id": SIGNER.key_id, "public_key": SIGNER.public_key, "added_at": OVER}
+        connection.execute(tables.network_key.insert(), key)
+        sealed = {name: getattr(seal, name) for name in Seal.__struct_fields__}
+        connection.execute(tables.window_seal.insert(), sealed)
+        _insert_blocks(connection, 20170501, blocks)
+    return seal
+
+
+def test_windows_sealed_over_earlier_leaves_hold_for_good(database: Engine) -> None:
+    """One window of the first version and one of today's: one chain, both whole, both proven by a file."""
+    live = coalition.set_up(database)
+    card = new_card(database, live)
+    before = run(database, live, sale(card, 12_300, "before"))
+    settle(database)
+    first = seal_as_before(database)
+    with database.begin() as connection:
+        connection.execute(text("UPDATE network SET clock = :at"), {"at": START + DAY})
+    after = run(database, live, sale(card, 4_500, "after", at=START + DAY))
+    [second] = seal_due(database, SIGNER, settle(database, 2))
+    assert (first.version, second.version) == (1, 2)
+    assert problems(database) == []
+    with database.connect() as connection:
+        files = [read_proof(connection, one.entry_id) for one in (before, after)]
+    assert [one.format for one in files] == ["tessera-proof-1", "tessera-proof-2"]
+    assert [check(to_json(one), SIGNER.public_key).faults for one in files] == [[], []]
+    assert set(files[1].postings[0].leaf) - set(files[0].postings[0].leaf) == {
+        *("contributor", "counterpart", "parent"),
+    }
+    with as_owner(database) as connection:
+        tamper(connection, f"UPDATE posting SET points = 124 WHERE entry_id = '{before.entry_id}'")
+    [told] = problems(database)
+    assert told.where.startswith(f"window 20170501, entry {show('ent', before.entry_id)}")
+
+
 def test_every_posting_is_proven_by_a_file_that_stands_alone(database: Engine) -> None:
     """Each entry of the sealed days, a redemption of two lots among them: one proof for each posting."""
     shown = busy(database)
@@ -290,7 +347,7 @@ def test_windows_of_many_blocks_are_proven_by_reading_one(database: Engine) -> N
     many(database, 2 * BLOCK + 452)
     with database.connect() as connection:
         [seal] = load_seals(connection)
-        leaves = [leaf for part in stream_leaves(connection, seal.window_id) for leaf in part]
+        leaves = [leaf for part in stream_leaves(connection, seal.window_id, VERSION) for leaf in part]
         assert seal.tree_size == len(leaves) == 2_500
         assert seal.root == root_of([leaf_hash(leaf) for leaf in leaves])
         rows = connection.execute(text("SELECT entry_id FROM posting ORDER BY member_id")).scalars().all()
@@ -299,7 +356,7 @@ def test_windows_of_many_blocks_are_proven_by_reading_one(database: Engine) -> N
             assert proof.postings[0].index == index
             assert check(to_json(proof), SIGNER.public_key).faults == []
             assert len(proof.postings[0].path) == 12 or index >= 2048
-        assert load_leaves(connection, seal.window_id, key_of(leaves[2048]), None) == leaves[2048:]
+        assert load_leaves(connection, seal.window_id, VERSION, key_of(leaves[2048]), None) == leaves[2048:]
     assert problems(database) == []
 
 
@@ -344,6 +401,17 @@ FAULTS: dict[str, tuple[str, list[tuple[str, str]]]] = {
         A_POSTING.format("window_id = 20170502"),
         [(THE_SEAL, "1 of its postings are gone"), ("window 20170502, entry {one}", "changed or added")],
     ),
+    "another version": (
+        "UPDATE window_seal SET version = 1 WHERE window_id = 20170501",
+        [(THE_SEAL, "version says 1, and 2 was signed: version was changed")],
+    ),
+    "a version that is none": (
+        "UPDATE window_seal SET version = 9 WHERE window_id = 20170501",
+        [(THE_SEAL, "version says 9, and 2 was signed: version was changed")],
+    ),
+    "another contributor": (A_POSTING.format("contributor_id = 2"), [CHANGED]),
+    "another parent": (ITS_ENTRY.format("parent_id = entry_id"), [CHANGED]),
+    "another counterpart": (ITS_ENTRY.format("counterpart_id = 2"), [CHANGED]),
     "another root": (
         "UPDATE window_seal SET root = sha256(root) WHERE window_id = 20170501",
         [(THE_SEAL, "was signed: root was changed")],

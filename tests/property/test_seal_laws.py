@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from settlement.canonical import canonical_json
 from settlement.merkle import Frontier, leaf_hash, path_of, root_by_path, root_of
-from settlement.proof import FORMAT, Leaf, PostingProof, Proof, check, seal_body, to_json
-from settlement.seal import NO_SEAL, Signer
+from settlement.proof import FORMATS, Leaf, PostingProof, Proof, check, seal_body, to_json
+from settlement.seal import NO_SEAL, VERSION, Signer
 
 SIGNER = Signer(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
 AT = datetime(2017, 5, 2, tzinfo=UTC)
@@ -102,7 +102,7 @@ def proofs(draw: st.DrawFn) -> Proof:
     seal = SIGNER.seal(20170501, tree_size=size, root=root_of(hashes), previous_hash=NO_SEAL, at=AT)
     proven = sorted(draw(st.sets(st.integers(0, size - 1), min_size=1, max_size=3)))
     return Proof(
-        format=FORMAT,
+        format=FORMATS[VERSION],
         entry=entry,
         seal=seal_body(seal, SIGNER.public_key),
         postings=[

@@ -9,14 +9,36 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from settlement.canonical import canonical_json
 from settlement.merkle import leaf_hash, path_of, root_of
-from settlement.proof import FORMAT, Leaf, PostingProof, Proof, check, seal_body
-from settlement.seal import NO_SEAL, Signer, is_signed, key_id_of
+from settlement.proof import FORMATS, Leaf, PostingProof, Proof, check, seal_body
+from settlement.seal import NO_SEAL, VERSION, VERSIONS, Signer, is_signed, key_id_of
 
 SIGNER = Signer(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
 ENTRY = "ent_01595c8e7c1e7a3f9c2b5d0000000001"
 
 
-def document() -> Any:
+FIRST = """
+{"format": "tessera-proof-1", "entry": "ent_01595c8e7c1e7a3f9c2b5d0000000001",
+ "seal": {
+  "window": 20170501, "tree_size": 5,
+  "root": "77a35cc9b27614917e706fc4c9459a0c9f68af3c671f57ceb070359b647e3ff8",
+  "previous": "0000000000000000000000000000000000000000000000000000000000000000",
+  "signed_at": "2017-05-02T00:00:00.000000+00:00",
+  "key_id": "net-56475aa75463474c0285df5dbf2bcab7",
+  "hash": "374a5ec2738bc41dd7fa2867ab3f54c70a9468a2cd8a90a7fc9b8189c4dfaa51",
+  "signature": "adfa6a491bc31fdc98c7bb99f0818db505b6162837e49cea5c9203cd59fd7e60\
+e6d898903e1466e5c8e5fee87cc2e6be735f9d62de03f56ef2179928c4138509",
+  "public_key": "03a107bff3ce10be1d70dd18e74bc09967e4d6309ba50d5f1ddc8664125531b8"},
+ "postings": [{
+  "index": 2,
+  "leaf": {"entry": "ent_01595c8e7c1e7a3f9c2b5d0000000001", "line": 2, "points": 20, "window": 20170501},
+  "leaf_hash": "3c0d9d080d4b08a08baa3e820a77855715d455c18dd964f73c2f857c23e557cb",
+  "path": ["ff167f3636a0b238cc4bf91e6e702c65a5d8602071ad51a0d0096477d65833ce",
+           "c861a104253888fd09d14bdc771eb5fed8aa9cc74dd31b12c6a36a64dcb520e2",
+           "0636e5c3371a6759867673c309fa67a2780d9671e266ee93bfc2af72c0a91baf"]}]}
+"""
+
+
+def document(version: int = VERSION) -> Any:
     """A proof of posting 2 of 5, as plain JSON values."""
     leaves: list[Leaf] = [
         {"entry": ENTRY, "line": number, "points": 10 * number, "window": 20170501} for number in range(5)
@@ -28,6 +50,7 @@ def document() -> Any:
         root=root_of(hashes),
         previous_hash=NO_SEAL,
         at=datetime(2017, 5, 2, tzinfo=UTC),
+        version=version,
     )
     posting = PostingProof(
         index=2,
@@ -35,7 +58,12 @@ def document() -> Any:
         leaf_hash=hashes[2].hex(),
         path=[one.hex() for one in path_of(hashes, 2)],
     )
-    proof = Proof(format=FORMAT, entry=ENTRY, seal=seal_body(seal, SIGNER.public_key), postings=[posting])
+    proof = Proof(
+        format=FORMATS[version],
+        entry=ENTRY,
+        seal=seal_body(seal, SIGNER.public_key),
+        postings=[posting],
+    )
     return msgspec.to_builtins(proof)
 
 
@@ -44,20 +72,22 @@ def told(changed: Any) -> list[tuple[str, str]]:
     return [(fault.where, fault.detail) for fault in check(msgspec.json.encode(changed)).faults]
 
 
-def test_the_statement_that_is_signed_is_this_text() -> None:
-    """Literal bytes in, a literal signature: seals made today are checked in years."""
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_statement_that_is_signed_is_this_text(version: int) -> None:
+    """Literal bytes, of each version of leaves: seals made today are checked in years."""
     seal = SIGNER.seal(
         20170501,
         tree_size=0,
         root=bytes(32),
         previous_hash=NO_SEAL,
         at=datetime(2017, 5, 2, 0, 0, 1, 5, tzinfo=UTC),
+        version=version,
     )
     zeros = "0" * 64
     assert seal.statement.to_bytes().decode() == (
         '{"key_id":"net-56475aa75463474c0285df5dbf2bcab7",'
         f'"previous":"{zeros}","root":"{zeros}","signed_at":"2017-05-02T00:00:01.000005+00:00",'
-        '"tree_size":0,"version":1,"window":20170501}'
+        f'"tree_size":0,"version":{version},"window":20170501}}'
     )
     assert is_signed(seal.statement, seal.signature, SIGNER.public_key)
     assert not is_signed(seal.statement, seal.signature, bytes(32))
@@ -68,15 +98,24 @@ def test_a_key_is_named_by_its_bytes() -> None:
     assert key_id_of(SIGNER.public_key) == SIGNER.key_id == "net-56475aa75463474c0285df5dbf2bcab7"
 
 
-def test_a_whole_proof_holds() -> None:
-    """Nothing is told of a file as it was written."""
-    assert told(document()) == []
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_whole_proof_holds(version: int) -> None:
+    """Nothing is told of a file as it was written, of today's leaves or of those before."""
+    whole = document(version)
+    assert told(whole) == []
+    assert whole["format"] == f"tessera-proof-{version}"
+
+
+def test_a_file_of_the_first_format_is_checked_for_good() -> None:
+    """A proof as it was written before leaves had a second version, literally."""
+    assert check(FIRST.encode(), SIGNER.public_key).faults == []
 
 
 ZEROS = "0" * 64
 CHANGES = [
     ("entry", "ent_0", "posting line 2", "and the proof is of ent_0"),
-    ("format", "tessera-proof-2", "file", "'tessera-proof-2'"),
+    ("format", "tessera-proof-3", "file", "'tessera-proof-3'"),
+    ("format", "tessera-proof-1", "seal", "version says 1, and 2 was signed: version was changed"),
     ("postings", [], "file", "it holds no posting"),
     ("seal.window", 20170502, "seal", "window says 20170502, and 20170501 was signed: window was changed"),
     ("seal.tree_size", 6, "seal", "window, tree_size, root, previous or signed_at was changed"),

@@ -1,0 +1,72 @@
+"""What requests and answers look like, and how a request becomes a command."""
+
+import msgspec
+
+from api.bodies.answers import EntryBody, show_entry, show_reply
+from api.bodies.between import (
+    DonationBody,
+    GiftBody,
+    MergeBody,
+    PoolInvitationBody,
+    PoolJoinBody,
+    PoolLeaveBody,
+    UnmergeBody,
+)
+from api.bodies.fields import read_body
+from api.bodies.tills import (
+    AccrualBody,
+    CaptureBody,
+    EnrolmentBody,
+    HoldBody,
+    RedemptionBody,
+    ReleaseBody,
+    ReversalBody,
+    VoidBody,
+)
+
+__all__ = [
+    "COMMANDS",
+    "LINE",
+    "AccrualBody",
+    "Body",
+    "CaptureBody",
+    "DonationBody",
+    "EnrolmentBody",
+    "EntryBody",
+    "GiftBody",
+    "HoldBody",
+    "MergeBody",
+    "PoolInvitationBody",
+    "PoolJoinBody",
+    "PoolLeaveBody",
+    "RedemptionBody",
+    "ReleaseBody",
+    "ReversalBody",
+    "UnmergeBody",
+    "VoidBody",
+    "read_body",
+    "show_entry",
+    "show_reply",
+]
+
+Body = (
+    EnrolmentBody
+    | AccrualBody
+    | RedemptionBody
+    | ReversalBody
+    | HoldBody
+    | CaptureBody
+    | VoidBody
+    | ReleaseBody
+    | GiftBody
+    | DonationBody
+    | PoolInvitationBody
+    | PoolJoinBody
+    | PoolLeaveBody
+    | MergeBody
+    | UnmergeBody
+)
+COMMANDS: tuple[type[Body], ...] = Body.__args__
+"""Everything a partner can ask for. What only the operator may (adjustments, tiers) is not among them."""
+LINE = msgspec.json.Decoder(Body)
+"""One line of a batch file: any of these, told apart by `type`."""

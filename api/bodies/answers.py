@@ -1,0 +1,113 @@
+"""What an entry looks like to partners."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from network import ids
+from network.model import AccountKind, Entry, EntryKind, Minted, Posting, Reply
+from network.service import date_of_window
+
+
+class EntryBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An entry as partners see it. `points` is signed as it changed the balance; `balance` is after it.
+
+    What is zero or does not apply is left out.
+    `pooled`: what it took from other members' points (-) or gave back to them (+), on top of `points`: those
+    of the pool, or of whom the member was merged into.
+    `pending`: what it set aside until an event, or (-) let go.
+    `cured`: points that the member owed before it; what it credited has paid them.
+    `owed`: points that it could not take back, and that the member owes after it.
+    `parent`: the entry of another member that a transfer belongs to.
+    `accrual`: whose pending points a release let go.
+    """
+
+    id: str
+    kind: str
+    reference: str
+    points: int
+    balance: int
+    occurred_at: datetime
+    recorded_at: datetime
+    business_date: str
+    outlet: str | None = None
+    amount_minor: int | None = None
+    currency: str | None = None
+    reverses: str | None = None
+    hold: str | None = None
+    accrual: str | None = None
+    parent: str | None = None
+    pooled: int = 0
+    pending: int = 0
+    cured: int = 0
+    owed: int = 0
+    member: str | None = None
+    card: str | None = None
+
+
+def show_entry(entry: Entry, postings: Sequence[Posting] = (), enrolled: Minted | None = None) -> EntryBody:
+    """An entry's public form; an enrolment shows the member and the card it made."""
+    moved = _Moved.of(postings)
+    aside = None if entry.hold_id is None else ids.show("ent", entry.hold_id)
+    is_release = entry.kind is EntryKind.RELEASE
+    return EntryBody(
+        id=ids.show("ent", entry.entry_id),
+        kind=entry.kind.name.lower(),
+        reference=entry.reference,
+        points=entry.points,
+        balance=entry.balance_after,
+        occurred_at=entry.occurred_at.astimezone(UTC),
+        recorded_at=entry.recorded_at.astimezone(UTC),
+        business_date=date_of_window(entry.window_id).isoformat(),
+        outlet=entry.outlet_code,
+        amount_minor=entry.amount_minor if entry.currency else None,
+        currency=entry.currency,
+        reverses=ids.show("ent", entry.reverses) if entry.reverses else None,
+        hold=None if is_release else aside,
+        accrual=aside if is_release else None,
+        parent=ids.show("ent", entry.parent_id) if entry.parent_id else None,
+        pooled=moved.pooled,
+        pending=moved.pending,
+        cured=moved.cured,
+        owed=moved.owed,
+        member=ids.show("mbr", enrolled.public_id) if enrolled and enrolled.public_id else None,
+        card=str(enrolled.card_number) if enrolled else None,
+    )
+
+
+def show_reply(reply: Reply) -> EntryBody | str:
+    """The entry's public form, or the code of the refusal."""
+    if isinstance(reply.outcome, Entry):
+        return show_entry(reply.outcome, reply.postings, reply.enrolled)
+    return reply.outcome.reason
+
+
+class _Moved(msgspec.Struct):
+    """What an entry's postings moved beside the member's own points."""
+
+    pooled: int = 0
+    pending: int = 0
+    cured: int = 0
+    owed: int = 0
+
+    @classmethod
+    def of(cls, postings: Sequence[Posting]) -> "_Moved":
+        """Sums over postings. Between two members points pass through TRANSIT."""
+        moved = cls()
+        for one in postings:
+            if one.contributor_id is not None:
+                moved.pooled += _signed(one, AccountKind.TRANSIT)
+            moved.pending += _signed(one, AccountKind.PENDING)
+            if one.credit is AccountKind.DEFICIT:
+                moved.cured += one.points
+            elif one.debit is AccountKind.DEFICIT:
+                moved.owed += one.points
+        return moved
+
+
+def _signed(posting: Posting, account: AccountKind) -> int:
+    """What a posting adds to an account, or (-) takes from it."""
+    if posting.credit is account:
+        return posting.points
+    return -posting.points if posting.debit is account else 0

@@ -1,0 +1,123 @@
+"""Requests between members: gifts, donations, pools, and accounts that are one person's."""
+
+from api.bodies.fields import CardNumber, Cause, EntryId, Points, Request, card_of, entry_id_of, utc
+from network.model import Command, Donate, Gift, Invite, Join, Leave, Merge, Unmerge
+
+
+class GiftBody(Request, frozen=True, tag_field="type", tag="gift"):
+    """A member gives points of its own to another; they keep issuer and expiry."""
+
+    card: CardNumber
+    to_card: CardNumber
+    points: Points
+
+    def command(self, partner_id: int) -> Command:
+        """The command it asks for."""
+        return Gift(
+            partner_id=partner_id,
+            reference=self.reference,
+            occurred_at=utc(self.occurred_at),
+            card_number=card_of(self.card),
+            to_card_number=card_of(self.to_card, "/to_card"),
+            points=self.points,
+        )
+
+
+class DonationBody(Request, frozen=True, tag_field="type", tag="donation"):
+    """A member gives points of its own to a cause: a partner whose contract accepts donations."""
+
+    card: CardNumber
+    cause: Cause
+    points: Points
+
+    def command(self, partner_id: int) -> Command:
+        """The command it asks for."""
+        return Donate(
+            partner_id=partner_id,
+            reference=self.reference,
+            occurred_at=utc(self.occurred_at),
+            card_number=card_of(self.card),
+            cause=self.cause,
+            points=self.points,
+        )
+
+
+class PoolInvitationBody(Request, frozen=True, tag_field="type", tag="pool_invitation"):
+    """A member asks another into its pool, where each can spend the points of all. The first founds it."""
+
+    card: CardNumber
+    to_card: CardNumber
+
+    def command(self, partner_id: int) -> Command:
+        """The command it asks for."""
+        return Invite(
+            partner_id=partner_id,
+            reference=self.reference,
+            occurred_at=utc(self.occurred_at),
+            card_number=card_of(self.card),
+            to_card_number=card_of(self.to_card, "/to_card"),
+        )
+
+
+class PoolJoinBody(Request, frozen=True, tag_field="type", tag="pool_join"):
+    """Who was invited consents, within 14 days."""
+
+    card: CardNumber
+    invitation: EntryId
+
+    def command(self, partner_id: int) -> Command:
+        """The command it asks for."""
+        return Join(
+            partner_id=partner_id,
+            reference=self.reference,
+            occurred_at=utc(self.occurred_at),
+            card_number=card_of(self.card),
+            invitation_id=entry_id_of(self.invitation, "/invitation"),
+        )
+
+
+class PoolLeaveBody(Request, frozen=True, tag_field="type", tag="pool_leave"):
+    """A member leaves its pool with what is left of its own points."""
+
+    card: CardNumber
+
+    def command(self, partner_id: int) -> Command:
+        """The command it asks for."""
+        return Leave(
+            partner_id=partner_id,
+            reference=self.reference,
+            occurred_at=utc(self.occurred_at),
+            card_number=card_of(self.card),
+        )
+
+
+class MergeBody(Request, frozen=True, tag_field="type", tag="merge"):
+    """Two accounts are one person's: points and cards of `merged_card`'s member go to `card`'s."""
+
+    card: CardNumber
+    merged_card: CardNumber
+
+    def command(self, partner_id: int) -> Command:
+        """The command it asks for."""
+        return Merge(
+            partner_id=partner_id,
+            reference=self.reference,
+            occurred_at=utc(self.occurred_at),
+            card_number=card_of(self.card),
+            merged_card_number=card_of(self.merged_card, "/merged_card"),
+        )
+
+
+class UnmergeBody(Request, frozen=True, tag_field="type", tag="unmerge"):
+    """They were two people after all: cards go back, and what is left of the points."""
+
+    merge: EntryId
+
+    def command(self, partner_id: int) -> Command:
+        """The command it asks for."""
+        return Unmerge(
+            partner_id=partner_id,
+            reference=self.reference,
+            occurred_at=utc(self.occurred_at),
+            entry_id=entry_id_of(self.merge, "/merge"),
+        )

@@ -1,0 +1,144 @@
+"""What the fields of requests are, and how a body is read.
+
+One strict pass: integers are integers (no "12", 12.0 or true), unknown fields are refused, times have a
+zone, text is printable ASCII. Duplicate keys are refused too: two readers could understand them differently.
+"""
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from api.problems import FieldError, ProblemError
+from network import ids
+from network.identity import is_card_number
+from network.rules import MOST_POINTS
+
+MOST = MOST_POINTS
+"""Of an amount and of points: far above any sale, and far below where a night's sums would overflow."""
+MOST_LINES = 500
+"""Of one sale or reward."""
+
+Reference = Annotated[
+    str,
+    Meta(
+        pattern="^[!-~]{1,64}(?!\\n)$",
+        description="Yours, unique among your requests for 400 days; 1 to 64 characters.",
+    ),
+]
+OccurredAt = Annotated[
+    datetime,
+    Meta(tz=True, description="When it happened at the till: RFC 3339 with a zone; 30 days back at most."),
+]
+Outlet = Annotated[str, Meta(pattern="^[!-~]{1,32}(?!\\n)$", description="One of your outlets, by its code.")]
+Cause = Annotated[
+    str, Meta(pattern="^[!-~]{1,32}(?!\\n)$", description="The code of a partner that takes donations.")
+]
+CardNumber = Annotated[str, Meta(pattern="^[0-9]{16}(?!\\n)$", description="The 16 digits on the card.")]
+# `(?!\n)$`: a bare `$` would let a line feed pass at the end.
+Currency = Annotated[str, Meta(pattern="^[A-Z]{3}(?!\\n)$", description="ISO 4217.")]
+Amount = Annotated[int, Meta(ge=1, le=MOST, description="In minor units of the currency: 1250 is 12.50.")]
+Points = Annotated[int, Meta(ge=1, le=MOST, description="Whole points.")]
+Amounts = Annotated[
+    tuple[Amount, ...],
+    Meta(
+        min_length=1,
+        max_length=MOST_LINES,
+        description="The amounts of the sale's lines, which add up to it; a line can then be returned.",
+    ),
+]
+PointsOfLines = Annotated[
+    tuple[Points, ...],
+    Meta(
+        min_length=1,
+        max_length=MOST_LINES,
+        description="The points of the reward's lines, which add up to it; a line can then be returned.",
+    ),
+]
+LineNumbers = Annotated[
+    tuple[Annotated[int, Meta(ge=1, le=MOST_LINES)], ...],
+    Meta(
+        min_length=1,
+        max_length=MOST_LINES,
+        description="Which of the entry's lines come back, counted from 1; each once.",
+        extra_json_schema={"uniqueItems": True},
+    ),
+]
+EntryId = Annotated[str, Meta(pattern="^ent_[0-9a-f]{32}(?!\\n)$", description="An entry's id.")]
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every request holds."""
+
+    reference: Reference
+    occurred_at: OccurredAt
+
+
+AnyBody = TypeVar("AnyBody", bound=Request)
+
+
+def read_body(raw: bytes, decoder: msgspec.json.Decoder[AnyBody]) -> AnyBody:
+    """Read one JSON object strictly.
+
+    Raises:
+        ProblemError: malformed_json (400) or validation_failed (422), with a pointer to the field.
+    """
+    try:
+        json.loads(raw, object_pairs_hook=_no_duplicates)
+        return decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        reason, _, path = str(error).partition(" - at `$")
+        pointer = path.rstrip("`").replace(".", "/").replace("[", "/").replace("]", "")
+        raise ProblemError("validation_failed", reason, [FieldError(pointer, "invalid")]) from error
+    except RecursionError as error:
+        raise ProblemError("malformed_json", "nested too deeply") from error
+    except (ValueError, msgspec.DecodeError) as error:
+        # ValueError: bad UTF-8, not JSON, or an integer of thousands of digits
+        raise ProblemError("malformed_json", str(error)[:200]) from error
+
+
+def utc(at: datetime) -> datetime:
+    """The same instant in UTC."""
+    try:
+        return at.astimezone(UTC)
+    except OverflowError as error:
+        raise ProblemError(
+            "validation_failed", "outside the calendar", [FieldError("/occurred_at", "range")]
+        ) from error
+
+
+def entry_id_of(shown: str, pointer: str) -> UUID:
+    """The id behind `ent_…`, as the field at `pointer` gives it."""
+    entry_id = ids.read("ent", shown)
+    if entry_id is None:
+        raise ProblemError("validation_failed", "not an entry id", [FieldError(pointer, "entry_id")])
+    return entry_id
+
+
+def card_of(digits: str, pointer: str = "/card") -> int:
+    """The number of a card, as the field at `pointer` gives it.
+
+    Raises:
+        ProblemError: card_number_invalid.
+    """
+    number = int(digits)
+    if not is_card_number(number):
+        raise ProblemError("card_number_invalid", errors=[FieldError(pointer, "luhn")])
+    return number
+
+
+def unique_lines(numbers: tuple[int, ...] | None) -> tuple[int, ...]:
+    """Numbers of lines, each named once."""
+    lines = numbers or ()
+    if len(set(lines)) != len(lines):
+        raise ProblemError("validation_failed", "a line is named twice", [FieldError("/lines", "unique")])
+    return lines
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> None:
+    """For json.loads, which calls it for each object; what it returns is not used."""
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise ProblemError("malformed_json", "a name stands twice in one object")

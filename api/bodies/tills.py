@@ -1,0 +1,180 @@
+"""Requests of a till: enrol, earn, burn, hold, return, and say that an event has come."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from api.bodies.fields import (
+    Amount,
+    Amounts,
+    CardNumber,
+    Currency,
+    EntryId,
+    LineNumbers,
+    Outlet,
+    Points,
+    PointsOfLines,
+    Request,
+    card_of,
+    entry_id_of,
+    unique_lines,
+    utc,
+)
+from network.model import Accrue, Capture, Command, Enrol, Hold, Redeem, Release, Reverse, Void
+
+MOST_MINUTES = 7 * 24 * 60
+
+
+class EnrolmentBody(Request, frozen=True, tag_field="type", tag="enrolment"):
+    """Enrol a member with a new card."""
+
+    def command(self, partner_id: int) -> Command:
+        """The command it asks for."""
+        return Enrol(partner_id=partner_id, reference=self.reference, occurred_at=utc(self.occurred_at))
+
+
+class AccrualBody(Request, frozen=True, tag_field="type", tag="accrual"):
+    """A sale that earns points."""
+
+    outlet: Outlet
+    card: CardNumber
+    amount_minor: Amount
+    currency: Currency
+    lines: Amounts | None = None
+
+    def command(self, partner_id: int) -> Command:
+        """The command it asks for."""
+        return Accrue(
+            partner_id=partner_id,
+            reference=self.reference,
+            occurred_at=utc(self.occurred_at),
+            outlet_code=self.outlet,
+            card_number=card_of(self.card),
+            amount_minor=self.amount_minor,
+            currency=self.currency,
+            lines=self.lines or (),
+        )
+
+
+class RedemptionBody(Request, frozen=True, tag_field="type", tag="redemption"):
+    """Points that pay for part of a sale."""
+
+    outlet: Outlet
+    card: CardNumber
+    points: Points
+    amount_minor: Amount
+    currency: Currency
+    lines: PointsOfLines | None = None
+
+    def command(self, partner_id: int) -> Command:
+        """The command it asks for."""
+        return Redeem(
+            partner_id=partner_id,
+            reference=self.reference,
+            occurred_at=utc(self.occurred_at),
+            outlet_code=self.outlet,
+            card_number=card_of(self.card),
+            points=self.points,
+            amount_minor=self.amount_minor,
+            currency=self.currency,
+            lines=self.lines or (),
+        )
+
+
+class HoldBody(Request, frozen=True, tag_field="type", tag="hold"):
+    """Reserve points; what is not captured comes back by itself after `minutes`."""
+
+    outlet: Outlet
+    card: CardNumber
+    points: Points
+    amount_minor: Amount
+    currency: Currency
+    minutes: Annotated[int, Meta(ge=1, le=MOST_MINUTES, description="How long the points are held.")] = 30
+
+    def command(self, partner_id: int) -> Command:
+        """The command it asks for."""
+        return Hold(
+            partner_id=partner_id,
+            reference=self.reference,
+            occurred_at=utc(self.occurred_at),
+            outlet_code=self.outlet,
+            card_number=card_of(self.card),
+            points=self.points,
+            amount_minor=self.amount_minor,
+            currency=self.currency,
+            minutes=self.minutes,
+        )
+
+
+class CaptureBody(Request, frozen=True, tag_field="type", tag="capture"):
+    """Take held points in payment; several captures may share a hold, until nothing is left of it."""
+
+    hold: EntryId
+    points: Points
+    amount_minor: Amount
+
+    def command(self, partner_id: int) -> Command:
+        """The command it asks for."""
+        return Capture(
+            partner_id=partner_id,
+            reference=self.reference,
+            occurred_at=utc(self.occurred_at),
+            hold_id=entry_id_of(self.hold, "/hold"),
+            points=self.points,
+            amount_minor=self.amount_minor,
+        )
+
+
+class VoidBody(Request, frozen=True, tag_field="type", tag="void"):
+    """Give back what a hold still holds."""
+
+    hold: EntryId
+
+    def command(self, partner_id: int) -> Command:
+        """The command it asks for."""
+        return Void(
+            partner_id=partner_id,
+            reference=self.reference,
+            occurred_at=utc(self.occurred_at),
+            hold_id=entry_id_of(self.hold, "/hold"),
+        )
+
+
+class ReversalBody(Request, frozen=True, tag_field="type", tag="reversal"):
+    """Undo an entry, all that is left of it or part: yours, or one that both contracts let you take back.
+
+    Of a sale say how much of it comes back (`amount_minor`), of a redemption, capture or donation how many
+    `points`; of an entry with lines say which of its `lines`.
+    """
+
+    entry: EntryId
+    amount_minor: Amount | None = None
+    points: Points | None = None
+    lines: LineNumbers | None = None
+
+    def command(self, partner_id: int) -> Command:
+        """The command it asks for."""
+        return Reverse(
+            partner_id=partner_id,
+            reference=self.reference,
+            occurred_at=utc(self.occurred_at),
+            entry_id=entry_id_of(self.entry, "/entry"),
+            amount_minor=self.amount_minor,
+            points=self.points,
+            lines=unique_lines(self.lines),
+        )
+
+
+class ReleaseBody(Request, frozen=True, tag_field="type", tag="release"):
+    """Say that the event has come that the points of one of your accruals were pending for."""
+
+    accrual: EntryId
+
+    def command(self, partner_id: int) -> Command:
+        """The command it asks for."""
+        return Release(
+            partner_id=partner_id,
+            reference=self.reference,
+            occurred_at=utc(self.occurred_at),
+            entry_id=entry_id_of(self.accrual, "/accrual"),
+        )

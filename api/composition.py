@@ -1,0 +1,41 @@
+"""What the commands stand on: settings, and the database under the role that a command needs."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Engine
+
+from config.database import acting_as, open_database
+from config.database import migrate as migrate_database
+from config.roles import application_role
+from config.settings import Settings, load_settings
+
+FAILED = 1
+"""Exit status: it was tried, and did not come out well."""
+BAD_INPUT = 2
+"""Exit status: what was given cannot be used."""
+
+
+@contextmanager
+def opened(
+    role: Callable[[str], str] = application_role, *, migrated: bool = False
+) -> Iterator[tuple[Settings, Engine]]:
+    """Settings, and the database as a command sees it: under a role that can do no more than it must."""
+    with owned() as (settings, owner):
+        if migrated:
+            migrate_database(owner)
+        owner.dispose()
+        with acting_as(owner, role(settings.database_schema), settings) as database:
+            yield settings, database
+
+
+@contextmanager
+def owned() -> Iterator[tuple[Settings, Engine]]:
+    """The database as its owner sees it: to migrate."""
+    settings = load_settings()
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    with open_database(settings) as database:
+        yield settings, database

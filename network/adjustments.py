@@ -1,0 +1,291 @@
+"""What operators give and take: prepared, decided by whoever may, carried out, and never twice.
+
+A decision is committed first and carried out then, under a reference of its own: whatever breaks in between,
+`carry_out_due` does what is left, and what was done is answered from memory. See docs/points.md, "By the
+operator".
+"""
+
+import unicodedata
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import IntegrityError
+
+from network import ids, store
+from network.batch import execute, request_key
+from network.errors import AdjustmentDecided, AdjustmentInvalid, AdjustmentUnknown, FourEyesNeeded
+from network.model import Adjust, Rejected, Reply, SetTier
+from network.rules import MOST_POINTS, OLDEST, Rules
+from network.service import network_now
+from partners.model import OPERATOR_ID
+
+LONGEST_NAME = 64
+
+_CARD = text("SELECT member_id FROM card WHERE card_number = :card")
+_COLUMNS = (
+    "member_id, adjustment_id, card_number, issuer_id, points, reason, evidence, four_eyes_above,"
+    " prepared_by, prepared_at, decided_by, decided_at, approved"
+)
+_INSERT = text(
+    f"INSERT INTO adjustment ({_COLUMNS}) VALUES (:member_id, :adjustment_id, :card_number, :issuer_id,"
+    " :points, :reason, :evidence, :four_eyes_above, :prepared_by, :prepared_at, :decided_by, :decided_at,"
+    " :approved)"
+)
+_ONE = text(
+    f"SELECT {_COLUMNS} FROM adjustment WHERE member_id = :member_id AND adjustment_id = :adjustment_id"
+    " FOR UPDATE"
+)
+_DECIDE = text(
+    "UPDATE adjustment SET decided_by = :by, decided_at = :at, approved = :approved"
+    " WHERE member_id = :member_id AND adjustment_id = :adjustment_id"
+)
+_LIST = text(
+    f"SELECT {_COLUMNS} FROM adjustment WHERE decided_by IS NULL OR NOT :undecided ORDER BY adjustment_id"
+)
+_APPROVED = text(
+    f"SELECT {_COLUMNS} FROM adjustment WHERE approved AND decided_at >= :since ORDER BY decided_at"
+)
+_FOUR_EYES = "adjustment_four_eyes"
+
+
+class Adjustment(msgspec.Struct, frozen=True, kw_only=True):
+    """A proposal and what became of it; `issuer_id` funds it, `approved` is None before it is decided."""
+
+    member_id: int
+    adjustment_id: UUID
+    card_number: int
+    issuer_id: int
+    points: int
+    reason: str
+    evidence: str
+    four_eyes_above: int
+    prepared_by: str
+    prepared_at: datetime
+    decided_by: str | None = None
+    decided_at: datetime | None = None
+    approved: bool | None = None
+
+    @property
+    def reference(self) -> str:
+        """Under which it is carried out, once."""
+        return f"adjustment {self.adjustment_id.hex}"
+
+    @property
+    def needs_four_eyes(self) -> bool:
+        """Whether another than who prepared it must approve it."""
+        return abs(self.points) > self.four_eyes_above
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """An adjustment and how it was answered: the entry it made, or why the rules refused it, or neither."""
+
+    adjustment: Adjustment
+    entry_id: UUID | None = None
+    refusal: str | None = None
+
+
+def person(name: str) -> str:
+    """Who acts, in one spelling: upper and lower case or a second blank do not make another person.
+
+    Raises:
+        AdjustmentInvalid: no name, or one that is too long or cannot be printed.
+    """
+    known = " ".join(unicodedata.normalize("NFKC", name).split()).casefold()
+    if not known or len(known) > LONGEST_NAME or not known.isprintable():
+        raise AdjustmentInvalid(f"{name!r} names nobody: give a name of 1 to {LONGEST_NAME} characters")
+    return known
+
+
+def prepare(
+    database: Engine,
+    rules: Rules,
+    *,
+    card_number: int,
+    points: int,
+    issuer: str,
+    reason: str,
+    evidence: str,
+    by: str,
+) -> Standing:
+    """Propose an adjustment; one that needs no second person is decided with it and carried out at once.
+
+    Args:
+        database: Where the ledger is.
+        rules: The live rules; they say up to which size one person may decide.
+        card_number: A card of the member.
+        points: What the member is given (> 0), or what is taken from it (< 0).
+        issuer: The code of the partner that funds it, or whose points are taken back.
+        reason: Why.
+        evidence: What shows it: a receipt, a letter, a ticket.
+        by: Who prepares it.
+    Raises:
+        AdjustmentInvalid: there is no such card or partner, or something is missing.
+    """
+    if not 0 < abs(points) <= MOST_POINTS:
+        raise AdjustmentInvalid(f"{points} points: give or take 1 to {MOST_POINTS:,}")
+    if not reason.strip() or not evidence.strip():
+        raise AdjustmentInvalid(
+            "give a reason and the evidence for it: whoever approves, or audits, reads them"
+        )
+    who, limit = person(by), rules.programme.four_eyes_above
+    with database.begin() as connection:
+        now = network_now(connection)
+        member_id = _member_of_card(connection, card_number)
+        proposed = Adjustment(
+            member_id=member_id,
+            adjustment_id=ids.mint(now, member_id),
+            card_number=card_number,
+            issuer_id=_issuer(rules, issuer),
+            points=points,
+            reason=reason.strip(),
+            evidence=evidence.strip(),
+            four_eyes_above=limit,
+            prepared_by=who,
+            prepared_at=now,
+        )
+        if not proposed.needs_four_eyes:
+            proposed = msgspec.structs.replace(proposed, decided_by=who, decided_at=now, approved=True)
+        connection.execute(_INSERT, msgspec.structs.asdict(proposed))
+    return _carried_out(database, rules, proposed)
+
+
+def decide(database: Engine, rules: Rules, adjustment_id: UUID, *, by: str, approve: bool) -> Standing:
+    """Approve or reject a proposal; what is approved is carried out at once.
+
+    Raises:
+        FourEyesNeeded: it is above the limit, and who prepared it wants to approve it.
+        AdjustmentDecided: it was decided before.
+        AdjustmentUnknown: there is no such proposal.
+        AdjustmentInvalid: `by` names nobody.
+    """
+    decided = record_decision(database, adjustment_id, by=by, approve=approve)
+    return _carried_out(database, rules, decided)
+
+
+def record_decision(database: Engine, adjustment_id: UUID, *, by: str, approve: bool) -> Adjustment:
+    """The first half of `decide`: who decided what, durably. See there for what it raises."""
+    who = person(by)
+    key = {"member_id": ids.member_of(adjustment_id), "adjustment_id": adjustment_id}
+    try:
+        with database.begin() as connection:
+            row = connection.execute(_ONE, key).mappings().one_or_none()
+            if row is None:
+                raise AdjustmentUnknown(f"there is no adjustment {ids.show('adj', adjustment_id)}")
+            found = Adjustment(**row)
+            if found.decided_by is not None:
+                word = "approved" if found.approved else "rejected"
+                raise AdjustmentDecided(f"{found.decided_by} {word} it at {found.decided_at}")
+            at = network_now(connection)
+            connection.execute(_DECIDE, {**key, "by": who, "at": at, "approved": approve})
+            return msgspec.structs.replace(found, decided_by=who, decided_at=at, approved=approve)
+    except IntegrityError as error:
+        if getattr(getattr(error.orig, "diag", None), "constraint_name", None) == _FOUR_EYES:
+            raise FourEyesNeeded(
+                f"{who} prepared it, and it is above {found.four_eyes_above} points: another must approve it"
+            ) from error
+        raise
+
+
+def carry_out_due(database: Engine, rules: Rules) -> list[tuple[Adjustment, Reply]]:
+    """Carry out what was approved and has no answer yet: usually nothing, after a crash what it left.
+
+    A refusal that time cures (the issuer's terms begin tomorrow) leaves no answer: it is tried again each
+    time, for as long as a till's request would be.
+    """
+    with database.connect() as connection:
+        since = network_now(connection) - OLDEST
+        approved = [Adjustment(**row) for row in connection.execute(_APPROVED, {"since": since}).mappings()]
+        answered = store.recall(connection, [_key(one) for one in approved])
+    due = [one for one in approved if _key(one) not in answered]
+    return (
+        list(zip(due, execute(database, [_command(one) for one in due], rules), strict=True)) if due else []
+    )
+
+
+def standings(database: Engine, *, undecided: bool = False) -> list[Standing]:
+    """All adjustments as they stand, oldest first; or only those that wait for a decision."""
+    with database.connect() as connection:
+        found = [Adjustment(**row) for row in connection.execute(_LIST, {"undecided": undecided}).mappings()]
+        answered = store.recall(connection, [_key(one) for one in found if one.approved])
+    return [_standing(one, answered.get(_key(one))) for one in found]
+
+
+def set_tier(database: Engine, rules: Rules, *, card_number: int, tier: str, by: str) -> Reply:
+    """Put a member into a tier of the programme, "" for none; the entry's reference says who did.
+
+    Raises:
+        AdjustmentInvalid: there is no such card, or `by` names nobody.
+    """
+    who = person(by)
+    with database.connect() as connection:
+        now = network_now(connection)
+        named = ids.mint(now, _member_of_card(connection, card_number))
+    [reply] = execute(
+        database,
+        [
+            SetTier(
+                partner_id=OPERATOR_ID,
+                reference=f"tier {named.hex} by {who}",
+                occurred_at=now,
+                card_number=card_number,
+                tier=tier,
+            )
+        ],
+        rules,
+    )
+    return reply
+
+
+def _carried_out(database: Engine, rules: Rules, decided: Adjustment) -> Standing:
+    """Carry out all that is due, and say how this one stands."""
+    if not decided.approved:
+        return Standing(adjustment=decided)
+    replies = {one.adjustment_id: reply.outcome for one, reply in carry_out_due(database, rules)}
+    with database.connect() as connection:
+        answered = store.recall(connection, [_key(decided)])
+    now_refused = replies.get(decided.adjustment_id)
+    if not answered and isinstance(now_refused, Rejected):
+        return Standing(adjustment=decided, refusal=now_refused.reason)  # for now: it is tried again
+    return _standing(decided, answered.get(_key(decided)))
+
+
+def _standing(adjustment: Adjustment, answer: store.Recalled | None) -> Standing:
+    if answer is None:
+        return Standing(adjustment=adjustment)
+    if answer.refusal is not None:
+        return Standing(adjustment=adjustment, refusal=answer.refusal)
+    return Standing(adjustment=adjustment, entry_id=answer.entry_id)
+
+
+def _key(adjustment: Adjustment) -> UUID:
+    return request_key(OPERATOR_ID, adjustment.reference)
+
+
+def _command(adjustment: Adjustment) -> Adjust:
+    """The command, the same however often it is tried: it happened when it was decided."""
+    return Adjust(
+        partner_id=OPERATOR_ID,
+        reference=adjustment.reference,
+        occurred_at=adjustment.decided_at or adjustment.prepared_at,
+        card_number=adjustment.card_number,
+        issuer_id=adjustment.issuer_id,
+        points=adjustment.points,
+    )
+
+
+def _member_of_card(connection: Connection, card_number: int) -> int:
+    member_id: int | None = connection.execute(_CARD, {"card": card_number}).scalar_one_or_none()
+    if member_id is None:
+        raise AdjustmentInvalid(f"there is no card {card_number}")
+    return member_id
+
+
+def _issuer(rules: Rules, code: str) -> int:
+    partners = [one for one in rules.directory.participants.values() if one.kind == "partner"]
+    for one in partners:
+        if one.code == code:
+            return one.partner_id
+    known = ", ".join(sorted(one.code for one in partners))
+    raise AdjustmentInvalid(f"no partner has the code {code!r}: {known}")

@@ -1,0 +1,40 @@
+"""The one table of problems: whatever the rules may refuse has its code, its status and its title there."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import network
+from api.problems import PROBLEMS
+
+ROOM = Path(network.__file__).parent
+_NOT_FOUND = {"entry_unknown", "hold_unknown", "invitation_unknown"}
+
+
+def refusals() -> Iterator[tuple[str, str]]:
+    """Every reason that the network's code gives to Rejected, and the file that gives it."""
+    for path in sorted(ROOM.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Rejected":
+                for argument in node.args:
+                    for part in ast.walk(argument):
+                        if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                            yield part.value, path.name
+
+
+def test_every_refusal_has_its_problem() -> None:
+    """No rule can refuse what the API cannot say; what is not there for the partner is 404, the rest 422."""
+    found = set(refusals())
+    assert len(found) > 20
+    missing = {f"{code} in {name}" for code, name in found if code not in PROBLEMS}
+    assert missing == set()
+    assert {code: PROBLEMS[code][0] for code, _ in found} == {
+        code: 404 if code in _NOT_FOUND else 422 for code, _ in found
+    }
+
+
+def test_every_title_is_a_sentence_of_its_own() -> None:
+    """An operator at a till reads the title alone: no two codes share one, and none ends in a full stop."""
+    titles = [title for _, title in PROBLEMS.values()]
+    assert len(set(titles)) == len(titles)
+    assert [title for title in titles if not title[:1].isupper() or title.endswith(".")] == []
