@@ -147,9 +147,10 @@ class Pure:
                 asked, drawn if self._swept >= self._book.today else asked, named, cards, merging
             )
             needed = {m for command in commands for m in touched(folded, command)}
-            if needed <= asked:
+            looked_into = {m for command in drawing for m in touched(folded, command)}
+            if needed <= asked and looked_into <= drawn:
                 return folded
-            asked, drawn = asked | needed, drawn | asked | needed
+            asked, drawn = asked | needed, asked | needed
 
     def _folded(
         self, asked: set[int], drawn: set[int], named: set[UUID], cards: dict[int, CardState], merging: bool
