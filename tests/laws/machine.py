@@ -222,12 +222,12 @@ class LedgerMachine(RuleBasedStateMachine):
     def night(self, way: int) -> None:
         """A window is closed and dead lots swept; or only one of the two; or all that is due."""
         with _Step(self) as ledger:
-            if way <= 2:
+            if way <= 3:
                 self._settle(ledger, self.settled_a_step)
-            elif way == 3:
+            elif way == 4:
                 self._sweep(ledger)
             else:
-                self._close(ledger, most=1 if way <= 5 else 400, swept=way != 4)
+                self._close(ledger, most=1 if way <= 6 else 400, swept=way != 5)
 
     def _close(self, ledger: Ledger, *, most: int, swept: bool) -> None:
         for _ in range(most):
