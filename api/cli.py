@@ -8,6 +8,7 @@ import logging
 import sys
 from datetime import UTC, date, datetime
 from enum import StrEnum
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -58,6 +59,9 @@ def now() -> datetime:
 
 def main() -> None:
     """Run the command line; errors we know are one line, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal without some letter is shown its number
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except (ConfigError, NetworkError, PartnersError, SettlementError, SQLAlchemyError) as error:

@@ -4,6 +4,8 @@ import msgspec
 from sqlalchemy import Connection, text
 
 _SHOWN = 20
+_ASKED = "SELECT f.place, f.detail, count(*) OVER () AS found FROM ({}) AS f (place, detail) LIMIT {}"
+"""However many faults there are, the database counts them, and only those that are shown come here."""
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,10 +26,9 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 def faults(connection: Connection, check: Check) -> list[Problem]:
     """Run one check; at most a screenful of problems, the last saying how many more there are."""
-    rows = connection.execute(text(check.faults)).all()
-    problems = [Problem(check=check.name, where=row[0], detail=row[1]) for row in rows[:_SHOWN]]
-    if len(rows) > _SHOWN:
-        problems.append(
-            Problem(check=check.name, where="and more", detail=f"{len(rows) - _SHOWN} further faults")
-        )
+    rows = connection.execute(text(_ASKED.format(check.faults, _SHOWN))).all()
+    problems = [Problem(check=check.name, where=row.place, detail=row.detail) for row in rows]
+    if rows and rows[0].found > _SHOWN:
+        more = f"{rows[0].found - _SHOWN} further faults"
+        problems.append(Problem(check=check.name, where="and more", detail=more))
     return problems

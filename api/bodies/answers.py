@@ -17,8 +17,8 @@ class EntryBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `pooled`: what it took from other members' points (-) or gave back to them (+), on top of `points`: those
     of the pool, or of whom the member was merged into.
     `pending`: what it set aside until an event, or (-) let go.
-    `cured`: points that the member owed before it; what it credited has paid them.
-    `owed`: points that it could not take back, and that the member owes after it.
+    `cured`: points that the member owed before it: what it credited has paid them, or a merge took them over.
+    `owed`: points that it could not take back, or took over, and that the member owes after it.
     `parent`: the entry of another member that a transfer belongs to.
     `accrual`: whose pending points a release let go.
     """

@@ -13,10 +13,10 @@ from settlement.model import Obligation, Position
 from settlement.money import ZERO, exactly
 from settlement.reports import read
 from settlement.reports.matrix import net_obligations
-from settlement.reports.read import Night
+from settlement.reports.read import CURED, OWED, Night
 from settlement.reports.show import PAGES, money, whole, write_whole
 
-_OWED = int(AccountKind.DEFICIT)
+_DEFICIT = int(AccountKind.DEFICIT)
 _LATE = text(
     """
     SELECT e.partner_id, count(*) AS entries, min(e.occurred_at AT TIME ZONE n.time_zone)::date AS earliest
@@ -35,17 +35,14 @@ _REVERSED = text(
 # As of the window, from what nights summed: the same report however late it is written.
 _DEFICITS = text(
     f"""
-    SELECT issuer_id,
-        coalesce(sum(points) FILTER (WHERE window_id = :window_id AND debit = {_OWED}), 0)::bigint AS made,
-        coalesce(sum(points) FILTER (WHERE window_id = :window_id AND credit = {_OWED}), 0)::bigint AS cured,
-        sum(CASE {_OWED} WHEN debit THEN points ELSE -points END)::bigint AS uncured
-    FROM window_total WHERE window_id <= :window_id AND {_OWED} IN (debit, credit)
+    SELECT issuer_id, sum(CASE {_DEFICIT} WHEN debit THEN points ELSE -points END)::bigint AS uncured
+    FROM window_total WHERE window_id <= :window_id AND {_DEFICIT} IN (debit, credit)
     GROUP BY issuer_id ORDER BY issuer_id
     """
 )
 
 
-class Deficits(msgspec.Struct, frozen=True):
+class Deficits(msgspec.Struct, frozen=True, kw_only=True):
     """Points that members owe an issuer: made and cured in a night, and uncured after it."""
 
     issuer_id: int
@@ -97,8 +94,17 @@ def write_operator_report(connection: Connection, window_id: int, directory: Pat
 
 def read_deficits(connection: Connection, night: Night) -> list[Deficits]:
     """What members owe each issuer after a night, where they owe or paid anything."""
-    rows = connection.execute(_DEFICITS, {"window_id": night.window_id})
-    found = [Deficits(row.issuer_id, row.made, row.cured, row.uncured) for row in rows]
+    totals = read.read_totals(connection, night)
+    moved = totals.groupby(["movement", "issuer_id"])["points"].sum().to_dict()
+    found = [
+        Deficits(
+            issuer_id=row.issuer_id,
+            made=moved.get((OWED, row.issuer_id), 0),
+            cured=moved.get((CURED, row.issuer_id), 0),
+            uncured=row.uncured,
+        )
+        for row in connection.execute(_DEFICITS, {"window_id": night.window_id})
+    ]
     return [one for one in found if one.made or one.cured or one.uncured]
 
 

@@ -15,6 +15,7 @@ from settlement.model import Obligation, Position
 from settlement.money import from_minor, minor_digits
 from settlement.reports.errors import NothingToReport
 
+OWED, CURED = "not taken back: owed as a deficit", "deficit cured"
 MOVEMENTS = {
     (AccountKind.ISSUED, AccountKind.MEMBER): "issued",
     (AccountKind.ISSUED, AccountKind.PENDING): "issued, waiting for an event",
@@ -23,8 +24,8 @@ MOVEMENTS = {
     (AccountKind.MEMBER, AccountKind.ISSUED): "issue reversed",
     (AccountKind.PENDING, AccountKind.ISSUED): "issue reversed",
     (AccountKind.TRANSIT, AccountKind.ISSUED): "issue reversed",
-    (AccountKind.DEFICIT, AccountKind.ISSUED): "not taken back: owed as a deficit",
-    (AccountKind.ISSUED, AccountKind.DEFICIT): "deficit cured",
+    (AccountKind.DEFICIT, AccountKind.ISSUED): OWED,
+    (AccountKind.ISSUED, AccountKind.DEFICIT): CURED,
     (AccountKind.MEMBER, AccountKind.ACCEPTED): "redeemed",
     (AccountKind.HELD, AccountKind.ACCEPTED): "redeemed",
     (AccountKind.TRANSIT, AccountKind.ACCEPTED): "redeemed",
@@ -73,6 +74,10 @@ EVENTS = {
     EntryKind.TIER: "tiers set",
 }
 """Entry kinds as statements call them."""
+
+
+_ACCEPTED, _DEFICIT = int(AccountKind.ACCEPTED), int(AccountKind.DEFICIT)
+_DONATION = int(EntryKind.DONATION)
 
 
 class Night(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,20 +131,25 @@ _TOTALS = text(
     FROM window_total WHERE window_id = :window_id GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6
     """
 )
-# Postings of one window beside their entries: what is accepted, and is no redemption at a till.
+# Postings of one window beside their entries: what is accepted, and is no redemption at a till; and deficits
+# that a merge took from one account to another, which nobody made or cured.
 _APART = text(
     f"""
     SELECT p.debit, p.credit, p.issuer_id, p.issuer_terms, p.acceptor_id, p.acceptor_terms,
-        CASE WHEN e.kind = {int(EntryKind.DONATION)} THEN '{DONATED}'
-            WHEN p.debit = {int(AccountKind.ACCEPTED)} THEN '{DONATION_REVERSED}'
+        CASE WHEN {_DEFICIT} IN (p.debit, p.credit) THEN NULL
+            WHEN e.kind = {_DONATION} THEN '{DONATED}'
+            WHEN p.debit = {_ACCEPTED} THEN '{DONATION_REVERSED}'
             ELSE '{CURING}' END AS movement,
         sum(p.points)::bigint AS points, count(*) AS postings
     FROM posting p JOIN entry e ON e.member_id = p.member_id AND e.entry_id = p.entry_id
     LEFT JOIN entry o ON o.member_id = e.member_id AND o.entry_id = e.reverses
+    LEFT JOIN entry t ON t.member_id = e.counterpart_id AND t.entry_id = e.parent_id
     WHERE p.window_id = :window_id AND (
-        (p.debit, p.credit) = ({int(AccountKind.MEMBER)}, {int(AccountKind.ACCEPTED)})
+        (p.debit, p.credit) = ({int(AccountKind.MEMBER)}, {_ACCEPTED})
             AND e.kind <> {int(EntryKind.REDEMPTION)}
-        OR p.debit = {int(AccountKind.ACCEPTED)} AND o.kind = {int(EntryKind.DONATION)})
+        OR p.debit = {_ACCEPTED} AND o.kind = {_DONATION}
+        OR p.debit = {_DEFICIT} AND e.kind = {int(EntryKind.MERGE)}
+        OR p.credit = {_DEFICIT} AND t.kind = {int(EntryKind.MERGE)})
     GROUP BY 1, 2, 3, 4, 5, 6, 7
     """
 )
@@ -196,7 +206,8 @@ def read_totals(connection: Connection, night: Night) -> pd.DataFrame:
         add(MOVEMENTS[row.debit, row.credit], row)
     for row in connection.execute(_APART, window):
         add(MOVEMENTS[row.debit, row.credit], row, -1)
-        add(row.movement, row)
+        if row.movement is not None:
+            add(row.movement, row)
     rows = [(*key, *sums[key]) for key in sorted(sums, key=_Moved.order) if sums[key] != (0, 0)]
     return pd.DataFrame(rows, columns=[*_Moved._fields, "points", "postings"], dtype=object)
 

@@ -208,6 +208,7 @@ def test_a_pool_is_joined_by_consent_and_spent_by_each(desk: Desks) -> None:
     ann, bob, eve = (grocer.till.enrol(f"m{number}") for number in range(3))
     grocer.earn(ann["card"], 50)
     grocer.earn(bob["card"], 30)
+    desk(BANK).earn(ann["card"], 9)  # pending: the pool cannot spend them yet
     asked = grocer.post("/v1/pool-invitations", card=ann["card"], to_card=bob["card"])
     petrol.burn(bob["card"], 31, "insufficient_points")
     grocer.post("/v1/pool-joins", "invitation_unknown", card=eve["card"], invitation=asked["id"])
@@ -286,6 +287,24 @@ def test_two_accounts_become_one_and_two_again(desk: Desks) -> None:
     assert (grocer.balance(stays)["points"], grocer.balance(goes)["points"]) == (0, 30)
     again = grocer.till.post("/v1/members", reference="m2", occurred_at=AT).json()
     assert again["card"] == goes["card"]
+
+
+def test_debts_go_over_with_a_merge(desk: Desks) -> None:
+    """Who stays owes what the merged one owed, since the merge; what came with it pays first."""
+    grocer = desk(GROCER)
+    stays, goes = grocer.till.enrol("m1"), grocer.till.enrol("m2")
+    grocer.earn(stays["card"], 50)
+    sold = grocer.earn(goes["card"], 100)
+    grocer.burn(goes["card"], 100)
+    grocer.post("/v1/reversals", entry=sold["id"])
+    merged = grocer.post("/v1/merges", card=stays["card"], merged_card=goes["card"])
+    assert (merged["points"], merged["owed"], merged["balance"]) == (0, 100, 50)
+    assert grocer.balance(stays)["deficits"] == [{"entry": merged["id"], "issuer": "grocer", "points": 100}]
+    assert grocer.balance(goes)["deficits"] == []
+    listed = grocer.till.get("/v1/entries").json()["data"]
+    [transfer] = [entry for entry in listed if entry["kind"] == "transfer"]
+    assert (transfer["parent"], transfer["points"], transfer["cured"]) == (merged["id"], 0, 100)
+    assert grocer.earn(goes["card"], 120)["cured"] == 100
 
 
 def test_the_forecast_goes_by_how_points_live(desk: Desks, database: Engine, live: Rules) -> None:

@@ -136,6 +136,9 @@ def test_a_crash_after_the_decision_leaves_it_to_be_carried_out(
 ) -> None:
     """The decision is durable before anything moves; later it is carried out, once, as of its day."""
     waiting = prepared(database, live, card, 500).adjustment
+    day_after = START + timedelta(days=1)
+    with database.begin() as connection:
+        set_clock(connection, day_after)
     decided = adjustments.record_decision(database, waiting.adjustment_id, by="bert", approve=True)
     assert points_of(database) == []
     [standing] = adjustments.standings(database)
@@ -143,7 +146,7 @@ def test_a_crash_after_the_decision_leaves_it_to_be_carried_out(
     with database.begin() as connection:
         set_clock(connection, START + timedelta(days=3))
     [(one, reply)] = adjustments.carry_out_due(database, live)
-    assert (one, entry_of(reply).points, entry_of(reply).occurred_at) == (decided, 500, START)
+    assert (one, entry_of(reply).points, entry_of(reply).occurred_at) == (decided, 500, day_after)
     assert adjustments.carry_out_due(database, live) == []
     [standing] = adjustments.standings(database)
     assert standing.entry_id == entry_of(reply).entry_id

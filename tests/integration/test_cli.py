@@ -1,6 +1,9 @@
 """The commands as an operator gives them: what they print, what they leave, and their exit status."""
 
 import json
+import os
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,6 +12,7 @@ from sqlalchemy import Engine, text
 from typer.testing import CliRunner, Result
 
 from api.cli import app
+from config.settings import PROJECT
 from network.service import set_clock
 from tests.coalition import START, burn, new_card, run, sale, set_up
 from tests.conftest import as_owner
@@ -46,6 +50,23 @@ def test_net_prints_what_is_to_be_paid(tmp_path: Path) -> None:
     assert "paid in, and so out" in by_file.stdout
     assert "EUR: 2 debts" in by_file.stdout
     assert tessera("net", "-", given=DEBTS).stdout == by_file.stdout
+
+
+def test_net_prints_names_that_the_terminal_cannot(tmp_path: Path) -> None:
+    """Where output is ASCII, letters beyond it are shown by number, in tables and complaints alike."""
+    (tmp_path / "debts.csv").write_text("debtor,creditor,amount,currency\nKäse,Brot,10.00,EUR\n", "utf-8")
+    (tmp_path / "bäd.csv").write_text("debtor,creditor,amount,currency\nKäse,Brot,x,EUR\n", "utf-8")
+    for name, status in (("debts.csv", 0), ("bäd.csv", 2)):
+        done = subprocess.run(
+            [sys.executable, "-m", "api.cli", "net", str(tmp_path / name)],
+            env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(PROJECT)},
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == status
+        assert b"\\xe4" in done.stdout + done.stderr
+        assert b"Traceback" not in done.stderr
 
 
 def test_net_prints_json_for_programs(tmp_path: Path) -> None:

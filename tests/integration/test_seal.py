@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, Engine, select, text
 from sqlalchemy.exc import IntegrityError
 
-from network.ids import show
+from network.ids import show, sibling
 from network.tables import entry as entries
 from network.tables import posting as postings
 from network.verify import Problem
@@ -37,6 +37,7 @@ from tests.conftest import as_owner
 from tests.factories import A, B
 from tests.integration import test_night
 from tests.integration.test_night import FIRST, OVER, POOLED_TERMS, Movement, post
+from tests.whole import live_through
 
 SIGNER = Signer(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
 LATER = Signer(Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33))))
@@ -321,6 +322,23 @@ def test_every_posting_is_proven_by_a_file_that_stands_alone(database: Engine) -
             assert entry_id.hex in from_ids
             lines.append(len(proof.postings))
     assert sorted(lines) == [1, 1, 1, 1, 2, 2, 2, 2]
+
+
+def test_what_passes_between_members_is_sealed_too(database: Engine) -> None:
+    """A ledger in which everything happened: the seals hold, and each entry that moved points is proven."""
+    story = live_through(database)
+    seal_due(database, SIGNER, START + 2 * DAY)
+    assert problems(database) == []
+    with database.connect() as connection:
+        for window_id in (20170501, 20170502):
+            streamed = [leaf for part in stream_leaves(connection, window_id, VERSION) for leaf in part]
+            assert streamed == naive_leaves(connection, window_id)
+        query = text("SELECT DISTINCT entry_id FROM posting WHERE window_id < 20170503")
+        for entry_id in connection.execute(query).scalars():
+            assert check(to_json(read_proof(connection, entry_id)), SIGNER.public_key).faults == []
+        gift = story.entries["gift"]
+        [told] = read_proof(connection, sibling(gift.entry_id, 4)).postings
+    assert (told.leaf["counterpart"], told.leaf["parent"]) == (3, show("ent", gift.entry_id))
 
 
 def test_what_cannot_be_proven_is_told(database: Engine) -> None:
