@@ -20,11 +20,9 @@ from tests.laws.run import DatabaseMachine, PureMachine, machine_on, run_machine
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("network", "partners", "settlement", "config", "api", "tests")
+CHECKS = ("pure", "database", "concurrency")
 TIME_LIMIT = 240
 """Seconds for one check; what hangs is caught."""
-
-
-CHECKS = ("pure", "database", "concurrency")
 
 
 def main() -> int:
