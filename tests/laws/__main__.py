@@ -12,9 +12,17 @@ from tests.laws.machine import LedgerMachine
 from tests.laws.run import PureMachine, by_word, known_reasons, machine_on, run_machine
 from tests.laws.words import COMMANDS
 
+EVENTS = (
+    *(f"deficit made by {kind}" for kind in ("REVERSAL", "MERGE", "TRANSFER")),
+    *(f"deficit paid by {kind}" for kind in ("ACCRUAL", "RELEASE", "REVERSAL", "VOID", "TRANSFER", "MERGE")),
+    *(f"{kind} of several members" for kind in ("REDEMPTION", "HOLD", "CAPTURE", "VOID", "REVERSAL")),
+    *(f"{kind} of one merged" for kind in ("REVERSAL", "CAPTURE", "VOID", "HOLD_LAPSE", "RELEASE")),
+)
+"""Ways of points that a long run must have seen."""
+
 
 def main() -> int:
-    """Run, print, and fail where a kind of command or a reason for refusal never came up."""
+    """Run, print, and fail where a kind of command, a refusal or a way of points never came up."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=100_000, help="in memory, at least")
     parser.add_argument("--database-steps", type=int, default=3_000, help="on PostgreSQL, at least")
@@ -29,14 +37,16 @@ def main() -> int:
     both = pure + database
     _print("commands", by_word(both, "command"))
     _print("refusals", by_word(both, "refused"))
+    _print("ways of points", by_word(both, "event"))
     faults = [f"no command of kind {kind}" for kind in sorted(set(COMMANDS) - set(by_word(both, "accepted")))]
     faults += [f"no refusal {why}" for why in sorted(known_reasons() - set(by_word(both, "refused")))]
+    faults += [f"no {event}" for event in EVENTS if event not in by_word(both, "event")]
     if pure["steps"] < options.steps or database["steps"] < options.database_steps:
         faults.append(f"fewer steps than asked for within {options.minutes:g} minutes")
     for fault in faults:
         print(f"FAILED: {fault}")
     if not faults:
-        print("every reply was as predicted; every kind of command and of refusal came up")
+        print("every reply was as predicted; every kind of command, refusal and way of points came up")
     return 1 if faults else 0
 
 

@@ -1,10 +1,10 @@
 """The naive ledger: dictionaries and lists, its own dates, its own arithmetic, its own draw order.
 
 It shares no code with the ledger it judges. It is told an entry's id by the reply, and nothing else. What
-each kind of command does is in `kinds`.
+each kind of command does is in `kinds`, how an entry is written in `writing`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from tests.laws.world import OPERATOR, Scheme, World
+from tests.laws.world import Scheme, World
 
 Ask = dict[str, Any]
 """A command as plain values: `kind`, and the fields it has."""
@@ -20,8 +20,18 @@ Answer = dict[str, Any]
 """An entry's fields by name, or {"refused": reason}."""
 LotKey = tuple[int, int, date, date]
 """Issuer, terms version, spendable on, expires on."""
+Drawn = tuple[int, LotKey, int]
+"""Whose, which lot, how many points."""
+Name = UUID | tuple[int, str]
+"""How an entry is called: by its id, or, if nobody asked for it, by its member and reference."""
 
 MEMBER_BITS = 40
+ALWAYS = date(1970, 1, 1)
+"""`spendable_on` of points that never were pending; `active_until` of who never did anything."""
+NEVER = date(9999, 12, 31)
+"""Expiry of points that never lapse."""
+WITH_ACTIVITY = date(9999, 12, 30)
+"""Expiry of points that live as long as their account is active."""
 PASSING = {
     "occurred_in_future",
     "partner_unknown",
@@ -38,12 +48,13 @@ class Refused(Exception):
 
 @dataclass
 class Part:
-    """Points that left a member's lot and may come back."""
+    """Points that left a lot of `owner` and may come back."""
 
     lot: LotKey
     points: int
-    acceptor: int
-    acceptor_terms: int
+    owner: int
+    acceptor: int | None
+    acceptor_terms: int | None
     window: int
 
 
@@ -64,7 +75,7 @@ class Held:
 
 @dataclass
 class Spent:
-    """A redemption or capture: what has not come back of it, in the order drawn."""
+    """A redemption, capture or donation: what has not come back of it, in the order drawn."""
 
     points: int
     amount: int
@@ -74,27 +85,50 @@ class Spent:
 
 @dataclass
 class Sold:
-    """A sale: its lot, its window, and how much of it has not been returned."""
+    """A sale: its lot and window, how much of it has not been returned, what of its points is pending."""
 
     lot: LotKey
     window: int
     scheme: Scheme
     day: date
     left: int
+    waiting: int = 0
+    released: int = 0
+    cancelled: int = 0
+
+
+@dataclass
+class Account:
+    """What a member has beside points."""
+
+    pool: UUID | None = None
+    merged_into: int | None = None
+    tier: str = ""
+    active_until: date = ALWAYS
+
+
+@dataclass
+class Item:
+    """A line of a sale or reward: its measure, and the reversal that returned it."""
+
+    measure: int
+    returned_by: UUID | None = None
+
+
+Effect = Callable[[UUID], Answer]
+"""Does what an entry does, once its id is known, and says how it is recorded."""
 
 
 @dataclass
 class Prediction:
-    """What a command must be answered; `effect` is carried out once the entry's id is known."""
+    """What a command must be answered; where it is accepted, `learn` makes the answer."""
 
     answer: Answer
     replayed: bool = False
-    effect: Callable[[UUID], None] | None = None
+    effect: Effect | None = None
 
 
-Judge = Callable[["Book", Ask], tuple[Answer, Callable[[UUID], None]]]
-Name = UUID | tuple[int, str]
-"""How an entry is called: by its id, or, if nobody asked for it, by its member and reference."""
+Judge = Callable[["Book", Ask], Effect]
 
 
 class Book:
@@ -108,13 +142,17 @@ class Book:
         self.swept = self.window
         self.unsettled = self.window
         self.cards: dict[int, int] = {}
+        self.issued: dict[int, int] = {}
         self.blocked: set[int] = set()
+        self.accounts: dict[int, Account] = {}
         self.lots: dict[int, dict[LotKey, int]] = {}
+        self.owed: dict[int, dict[tuple[UUID, int, int], int]] = {}
         self.entries: dict[UUID, Answer] = {}
         self.unasked: dict[tuple[int, str], Answer] = {}
         self.sold: dict[UUID, Sold] = {}
         self.spent: dict[UUID, Spent] = {}
         self.holds: dict[UUID, Held] = {}
+        self.items: dict[UUID, list[Item]] = {}
         self.moves: dict[Name, list[tuple[Any, ...]]] = {}
         self.requests: dict[tuple[int, str], tuple[Ask, Answer]] = {}
 
@@ -145,82 +183,72 @@ class Book:
             if first != ask:
                 return Prediction({"refused": "reference_reused"})
             return Prediction(answer, replayed=True)
-        self.touch(self.member_touched(ask))
+        self.touch(ask)
         try:
-            answer, effect = self.judges[ask["kind"]](self, ask)
+            effect = self.judges[ask["kind"]](self, ask)
         except Refused as refused:
             answer = {"refused": str(refused)}
             if str(refused) not in PASSING:
                 self.requests[name] = (ask, answer)
             return Prediction(answer)
+        answer = {}
         self.requests[name] = (ask, answer)
         return Prediction(answer, effect=effect)
 
     def learn(self, prediction: Prediction, entry_id: UUID) -> None:
-        """Take the id of a new entry, and do what the entry does."""
-        if prediction.effect is None:
-            return
-        prediction.answer["entry_id"] = entry_id
-        self.entries[entry_id] = prediction.answer
-        prediction.effect(entry_id)
+        """Take the id of a new entry, do what the entry does, and know the answer."""
+        if prediction.effect is not None:
+            prediction.answer.update(prediction.effect(entry_id))
 
-    def member_touched(self, ask: Ask) -> int | None:
-        """Whose account a command opens, whatever becomes of it: that of its card or of its id."""
-        if "card_number" in ask:
-            return self.cards.get(ask["card_number"])
-        named: UUID | None = ask.get("entry_id") or ask.get("hold_id")
-        return None if named is None else named.int % 2**MEMBER_BITS
+    def enrol(self, member: int) -> None:
+        """An empty account."""
+        self.accounts[member] = Account()
+        self.lots[member] = {}
+        self.owed[member] = {}
 
-    def touch(self, member: int | None) -> None:
-        """End the holds of a member whose time is over."""
-        due = [(hold_id, h) for hold_id, h in self.holds.items() if h.member == member and h.parts]
-        for hold_id, held in sorted(due, key=lambda one: one[0].bytes):
-            if held.lapses_at <= self.now:
-                points = sum(part.points for part in held.parts)
-                answer = self.entry("HOLD_LAPSE", {"partner_id": held.partner}, held.member, points=points)
-                answer.update(
-                    reference=f"lapse {hold_id.hex}",
-                    currency=held.currency,
-                    outlet_code=held.outlet,
-                    hold_id=hold_id,
-                )
-                self.write_unasked(answer)
-                self.give_back(held, (held.member, answer["reference"]))
+    # ---- whom a command touches ----
 
-    def give_back(self, held: Held, name: Name) -> None:
-        """Return all that a hold still holds, last drawn first."""
-        while held.parts:
-            part = held.parts.pop()
-            held.returned += part.points
-            lot = self.lot_of_returned(part.lot)
-            self.move(name, "HELD", "MEMBER", held.member, part.points, lot, part)
+    def touch(self, ask: Ask) -> None:
+        """End the holds whose time is over of all whom a command touches, whatever becomes of it."""
+        for member in sorted(self._touched(ask)):
+            for hold_id in self._due(member):
+                held = self.holds[hold_id]
+                self.judges["lapse"](self, {"held": held, "hold_id": hold_id})(hold_id)
 
-    def entry(
-        self, kind: str, ask: Ask, member: int, *, points: int, spendable: int | None = None, amount: int = 0
-    ) -> Answer:
-        """An entry's fields; `spendable` is how the points change what can be spent, if not by all."""
-        change = points if spendable is None else spendable
-        return {
-            "kind": kind,
-            "member_id": member,
-            "partner_id": ask["partner_id"],
-            "reference": ask.get("reference"),
-            "window_id": self.window_id,
-            "programme_version": self.world.schemes[-1].version,
-            "points": points,
-            "balance_after": self.spendable(member) + change,
-            "amount_minor": amount,
-            "currency": ask.get("currency"),
-            "outlet_code": ask.get("outlet_code"),
-            "occurred_at": ask.get("occurred_at", self.now),
-            "recorded_at": self.now,
-            "reverses": None,
-            "hold_id": None,
-        }
+    def _due(self, member: int) -> list[UUID]:
+        due = [i for i, h in self.holds.items() if h.member == member and h.parts and h.lapses_at <= self.now]
+        return sorted(due, key=lambda hold_id: hold_id.bytes)
 
-    def write_unasked(self, answer: Answer) -> None:
-        """Note an entry that nobody asked for."""
-        self.unasked[answer["member_id"], answer["reference"]] = answer
+    def _touched(self, ask: Ask) -> set[int]:
+        numbers = [ask.get(name) for name in ("card_number", "to_card_number", "merged_card_number")]
+        named = [ask[name] for name in ("entry_id", "hold_id", "invitation_id") if name in ask]
+        members = {self.cards[number] for number in numbers if number in self.cards}
+        members |= {one.int % 2**MEMBER_BITS for one in named} & set(self.accounts)
+        if ask["kind"] in {"redeem", "hold", "join"}:
+            drawn = named[0].int % 2**MEMBER_BITS if named else self.cards.get(ask["card_number"])
+            members |= set(self.pool(drawn))
+        for one in named:
+            members |= self._contributors(one)
+            members |= {self.entries[one]["counterpart_id"] or 0} if one in self.entries else set()
+        members.discard(0)
+        while True:
+            more = {self.accounts[m].merged_into or m for m in members}
+            for member in members:
+                for hold_id in self._due(member):
+                    more |= self._contributors(hold_id)
+            if more <= members:
+                return members
+            members |= more
+
+    def _contributors(self, name: UUID) -> set[int]:
+        return {line[-1] for line in self.moves.get(name, []) if line[-1] is not None}
+
+    def pool(self, member: int | None) -> list[int]:
+        """Everybody in the pool of a member; nobody if it is in none."""
+        account = self.accounts.get(member or 0)
+        if account is None or account.pool is None:
+            return []
+        return [mate for mate, one in self.accounts.items() if one.pool == account.pool]
 
     # ---- points ----
 
@@ -229,59 +257,105 @@ class Book:
         """The number of the open window."""
         return int(f"{self.window:%Y%m%d}")
 
-    def spendable(self, member: int) -> int:
-        """What a member can spend today."""
-        return sum(n for lot, n in self.lots.get(member, {}).items() if lot[2] <= self.today <= lot[3])
+    def lives_until(self, member: int, lot: LotKey) -> date:
+        """The last day of a lot."""
+        return self.accounts[member].active_until if lot[3] == WITH_ACTIVITY else lot[3]
 
-    def lot_of_returned(self, lot: LotKey) -> LotKey:
-        """The lot to which points come back: their own, or if it has died one with days of grace."""
-        if lot[3] >= self.today:
-            return lot
+    def alive(self, member: int) -> dict[LotKey, int]:
+        """A member's lots that live, pending ones too."""
+        lots = self.lots[member].items()
+        return {lot: n for lot, n in lots if n and self.lives_until(member, lot) >= self.today}
+
+    def spendable(self, members: Iterable[int]) -> int:
+        """What members can spend today, all together."""
+        return sum(n for m in set(members) for lot, n in self.alive(m).items() if lot[2] <= self.today)
+
+    def owner(self, member: int) -> int:
+        """Whose a member's points are: its own, or who it was merged into."""
+        return self.accounts[member].merged_into or member
+
+    def coming_back(self, part: Part) -> tuple[int, LotKey]:
+        """To whom points come back, and to which lot: their own, or if it has died one with days of grace."""
+        owner = self.owner(part.owner)
+        if self.lives_until(owner, part.lot) >= self.today:
+            return owner, part.lot
         grace = timedelta(days=self.world.schemes[-1].grace_days)
-        return (lot[0], lot[1], lot[2], self.today + grace)
+        return owner, (*part.lot[:3], self.today + grace)
 
-    def draw(self, member: int, points: int, entry_id: UUID) -> list[tuple[LotKey, int]]:
-        """Take points out of a member's live lots; one lot after the other, the first in order each time."""
-        left = {k: n for k, n in self.lots[member].items() if n and k[2] <= self.today <= k[3]}
+    def draw(self, member: int, mates: Iterable[int], points: int, entry_id: UUID) -> list[Drawn]:
+        """Which points a member would spend: one lot after the other, the first in order each time."""
+        left = {
+            (m, lot): n for m in {member, *mates} for lot, n in self.alive(m).items() if lot[2] <= self.today
+        }
         drawn = []
         while points:
-            first = min(left, key=lambda lot: (lot[3], _chance(entry_id, lot[0]), lot[1], lot[2]))
-            taken = min(points, left.pop(first))
-            drawn.append((first, taken))
+            owner, lot = min(
+                left,
+                key=lambda one: (
+                    self.lives_until(*one),
+                    sha256(entry_id.bytes + one[1][0].to_bytes(8, "big")).digest(),
+                    one[1][1],
+                    one[1][2],
+                    one[0] != member,
+                    one[0],
+                    one[1][3],
+                ),
+            )
+            taken = min(points, left.pop((owner, lot)))
+            drawn.append((owner, lot, taken))
             points -= taken
         return drawn
 
-    def move(
-        self,
-        name: Name,
-        debit: str,
-        credit: str,
-        member: int,
-        points: int,
-        lot: LotKey,
-        accepted: Part | None = None,
-        *,
-        reversed_window: int | None = None,
-    ) -> None:
-        """Move points of a lot from one account to another, and note it as the next line of an entry."""
-        lots = self.lots[member]
-        if debit == "MEMBER":
-            lots[lot] -= points
-            if lots[lot] < 0:
-                raise ArithmeticError(f"the model took {-lots[lot]} points too many of {lot}")
-        if credit == "MEMBER":
-            lots[lot] = lots.get(lot, 0) + points
-        lines = self.moves.setdefault(name, [])
-        acceptor = (None, None) if accepted is None else (accepted.acceptor, accepted.acceptor_terms)
-        line = (len(lines) + 1, debit, credit, points, *lot, *acceptor, self.window_id, reversed_window)
-        lines.append(line)
+    def take_from(
+        self, member: int, issuer: int, points: int, first: LotKey | None = None
+    ) -> list[tuple[LotKey, int]]:
+        """Which lots of an issuer lose points, as far as they suffice: `first`, then the first to die."""
+        left = {lot: n for lot, n in self.alive(member).items() if lot[0] == issuer}
+        taken = []
+        while points and left:
+            lot = min(left, key=lambda k: (k != first, self.lives_until(member, k), k[1], k[2], k[3]))
+            taken.append((lot, min(points, left.pop(lot))))
+            points -= taken[-1][1]
+        return taken
 
-    def standing(self) -> dict[str, Any]:
-        """How everything stands: lots, sums of lots, holds."""
+    def active(self, member: int) -> None:
+        """A member did something that keeps points alive, where that is the rule of its tier."""
+        account = self.accounts[member]
+        expiry = self.world.schemes[-1].expiry_of(account.tier)
+        if expiry.rule == "activity":
+            account.active_until = max(account.active_until, month_end(self.today, expiry.months))
+
+    def expiry(self, member: int) -> date:
+        """When points lapse that a member gets today."""
+        expiry = self.world.schemes[-1].expiry_of(self.accounts[member].tier)
+        if expiry.rule == "months":
+            return month_end(self.today, expiry.months)
+        return NEVER if expiry.rule == "never" else WITH_ACTIVITY
+
+    # ---- how everything stands ----
+
+    def standing(self) -> dict[str, dict[Any, Any]]:
+        """Lots, sums of lots, holds, what is pending and owed, accounts, cards, and lines of entries."""
         return {
             "lots": {(m, *lot): n for m, lots in self.lots.items() for lot, n in lots.items() if n},
             "balances": {member: sum(lots.values()) for member, lots in self.lots.items()},
             "holds": {i: (h.points, h.captured, h.returned, h.lapses_at) for i, h in self.holds.items()},
+            "pending": {
+                i: (s.waiting + s.released + s.cancelled, s.released, s.cancelled)
+                for i, s in self.sold.items()
+                if s.waiting + s.released + s.cancelled
+            },
+            "owed": {(m, *key): n for m, owed in self.owed.items() for key, n in owed.items() if n},
+            "accounts": {
+                member: (one.pool, one.merged_into, one.tier, one.active_until)
+                for member, one in self.accounts.items()
+            },
+            "cards": {card: (member, self.issued[card]) for card, member in self.cards.items()},
+            "items": {
+                (i, place): (item.measure, item.returned_by)
+                for i, items in self.items.items()
+                for place, item in enumerate(items, start=1)
+            },
         }
 
     # ---- nights ----
@@ -297,28 +371,12 @@ class Book:
         self.swept = on
         members = total = 0
         for member, lots in self.lots.items():
-            dead = sorted((k for k, n in lots.items() if n and k[3] < on), key=_line_of_dead)
-            points = sum(lots[lot] for lot in dead)
-            if not dead:
-                continue
-            # What is left is counted over all lots: the sweep does not know which of them are pending.
-            answer = self.entry("EXPIRY", {"partner_id": OPERATOR}, member, points=-points)
-            answer.update(reference=f"lapse {on}", balance_after=sum(lots.values()) - points)
-            self.write_unasked(answer)
-            for lot in dead:
-                self.move((member, answer["reference"]), "MEMBER", "LAPSED", member, lots[lot], lot)
-            members += 1
-            total += points
+            dead = [lot for lot, n in lots.items() if n and self.lives_until(member, lot) < on]
+            if dead:
+                members += 1
+                total += sum(lots[lot] for lot in dead)
+                self.judges["expire"](self, {"member": member, "dead": dead, "on": on})(UUID(int=0))
         return (members, total)
-
-
-def _line_of_dead(lot: LotKey) -> tuple[Any, ...]:
-    return (lot[3], lot[0], lot[1], lot[2])
-
-
-def _chance(entry_id: UUID, issuer: int) -> bytes:
-    """What decides between lots of one expiry."""
-    return sha256(entry_id.bytes + issuer.to_bytes(8, "big")).digest()
 
 
 def month_end(day: date, months: int) -> date:

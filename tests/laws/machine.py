@@ -4,7 +4,7 @@ The auditor says what each reply must be before it looks at it; after every step
 and at checkpoints every entry and posting is compared, the laws are counted, and `verify` has its say.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, ClassVar, Protocol
@@ -14,14 +14,28 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from network.model import Command, Reply
-from tests.laws.book import Answer, Ask, Book, Prediction
-from tests.laws.kinds import JUDGES
-from tests.laws.wishes import ENROL, WISHES, Wish, ask_for
-from tests.laws.words import answer_of, command_of
-from tests.laws.world import HORIZON, START, World, partners, scheme
+from tests.laws.auditor import Auditor, Recorded, compare_entries, count_issuers
+from tests.laws.book import Ask, Book
+from tests.laws.kinds import BY_TIME, JUDGES
+from tests.laws.wishes import ENROL, KINDS, WISHES, Wish, ask_for
+from tests.laws.words import command_of
+from tests.laws.world import HORIZON, START, Dated, Expiry, World, partners, scheme
 
 ZONES = ("Etc/UTC", "America/New_York", "Pacific/Auckland", "Asia/Kolkata")
 CUT_OFFS = (time(0), time(4), time(22, 30))
+EXPIRIES = tuple(
+    Expiry(*one)
+    for one in (
+        ("months", 0),
+        ("activity", 0),
+        ("months", 0),
+        ("months", 1),
+        ("activity", 1),
+        ("never",),
+        ("months", 3),
+    )
+)
+SILVER = tuple(Expiry(*one) for one in (("activity", 0), ("months", 2), ("activity", 1), ("never",)))
 CHECKPOINT = 24
 """Steps between two checkpoints."""
 
@@ -51,9 +65,9 @@ class Ledger(Protocol):
         """Settle what is over, at most so many nights."""
 
     def standing(self) -> dict[str, Any]:
-        """Lots, sums of lots and holds, as `Book.standing` says them."""
+        """How everything stands, as `Book.standing` says it."""
 
-    def entries(self) -> list[tuple[Answer, list[tuple[Any, ...]]]]:
+    def entries(self) -> list[Recorded]:
         """Every entry with its moves."""
 
     def problems(self) -> list[str]:
@@ -61,65 +75,6 @@ class Ledger(Protocol):
 
     def dispose(self) -> None:
         """The end."""
-
-
-class Auditor:
-    """Predicts each reply, then looks at it."""
-
-    def __init__(self, book: Book, tally: Counter[str]) -> None:
-        self._book = book
-        self._tally = tally
-
-    def look(self, ask: Ask, reply: Reply) -> None:
-        """Compare a reply with what it must be; then learn the new entry's id, and the new member's card."""
-        expected = self._book.predict(ask)
-        given = answer_of(reply)
-        if (given.get("refused"), reply.replayed) != (expected.answer.get("refused"), expected.replayed):
-            raise AssertionError(_differ(ask, expected, given, replayed=reply.replayed))
-        self._count(ask, expected)
-        if expected.effect is not None:
-            self._book.learn(expected, given["entry_id"])
-        if expected.answer != given:
-            raise AssertionError(_differ(ask, expected, given, replayed=reply.replayed))
-        if "refused" in given:
-            return
-        if given["entry_id"].int % 2**40 != given["member_id"]:
-            raise AssertionError(f"the id of {given} does not carry its member")
-        self._look_at_card(ask, expected, reply)
-
-    def _look_at_card(self, ask: Ask, expected: Prediction, reply: Reply) -> None:
-        """An enrolment names its new card, a replay of it the same; no other reply names a wrong one."""
-        member, enrolled = expected.answer["member_id"], reply.enrolled
-        if enrolled is None:
-            if ask["kind"] == "enrol":
-                raise AssertionError(f"{ask}: the reply names no card")
-            return
-        if ask["kind"] == "enrol" and expected.effect is not None:
-            if enrolled.card_number in self._book.cards or member in self._book.cards.values():
-                raise AssertionError(f"{ask}: card or member is not new: {enrolled}")
-            self._book.cards[enrolled.card_number] = member
-        if self._book.cards.get(enrolled.card_number) != member:
-            raise AssertionError(f"{ask}: the card of member {member} is not {enrolled.card_number}")
-
-    def _count(self, ask: Ask, expected: Prediction) -> None:
-        refused = expected.answer.get("refused")
-        self._tally[f"command {ask['kind']}"] += 1
-        outcome = f"accepted {ask['kind']}" if refused is None else f"refused {refused}"
-        self._tally[outcome] += 1
-        if expected.replayed:
-            self._tally["replayed"] += 1
-
-
-def _differ(ask: Ask, expected: Prediction, given: Answer, *, replayed: bool) -> str:
-    fields = {
-        name: (expected.answer.get(name), given.get(name))
-        for name in {**expected.answer, **given}
-        if expected.answer.get(name) != given.get(name)
-    }
-    return (
-        f"{ask}\nexpected (replayed {expected.replayed}): {expected.answer}\n"
-        f"answered (replayed {replayed}): {given}\ndifferent (expected, answered): {fields}"
-    )
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -144,17 +99,41 @@ class LedgerMachine(RuleBasedStateMachine):
     @initialize(
         zone=st.sampled_from(ZONES),
         cut_off=st.sampled_from(CUT_OFFS),
-        months=st.sampled_from((0, 0, 1, 3)),
+        expiry=st.sampled_from(EXPIRIES),
+        silver=st.sampled_from(SILVER),
         grace_days=st.sampled_from((0, 1, 30)),
-        clawback=st.sampled_from(("refuse", "within_balance")),
+        clawback=st.sampled_from(("deficit", "refuse", "deficit", "within_balance")),
+        pooled=st.sampled_from((0, 3, 0, 2, 0, 8)),
     )
-    def begin(self, zone: str, cut_off: time, months: int, grace_days: int, clawback: str) -> None:
-        """A network with three members."""
-        live = scheme(1, months=months, grace_days=grace_days, clawback=clawback, generous=False)
-        self.book = Book(World(zone, cut_off, [live], partners()), START, JUDGES)
+    def begin(
+        self,
+        zone: str,
+        cut_off: time,
+        expiry: Expiry,
+        silver: Expiry,
+        grace_days: int,
+        clawback: str,
+        pooled: int,
+    ) -> None:
+        """A network with five members, some of them in one pool; or more members, and the pool full."""
+        live = scheme(
+            1, expiry=expiry, silver=silver, grace_days=grace_days, clawback=clawback, generous=False
+        )
+        self.book = Book(World(zone, cut_off, [live], partners()), START, {**JUDGES, **BY_TIME})
         self.ledger = self.ledger_on(self.book)
         self.auditor = Auditor(self.book, self.tally)
-        self.send([Wish(ENROL, 0, number, 0, 0, 0) for number in range(3)])
+        self.send([Wish(ENROL, 0, number, 0, 0, 0) for number in range(max(5, pooled + 1))])
+        first, *mates = list(self.book.cards)[:pooled] or [0]
+        event = {"partner_id": 11, "occurred_at": START}
+        asks = [
+            {"kind": "invite", "reference": f"i{mate}", "card_number": first, "to_card_number": mate, **event}
+            for mate in mates
+        ]
+        self.give(asks)
+        made = [(i, e["counterpart_id"]) for i, e in self.book.entries.items() if e["counterpart_id"]]
+        for (invitation, _), mate in zip(made, mates, strict=True):
+            join = {"kind": "join", "reference": f"j{mate}", "card_number": mate, "invitation_id": invitation}
+            self.give([{**join, **event}])
 
     # ---- commands ----
 
@@ -179,11 +158,15 @@ class LedgerMachine(RuleBasedStateMachine):
         self.send([wish._replace(size=size) for size in sizes])
 
     def send(self, wishes: Sequence[Wish]) -> None:
-        """Ask, and judge the replies in order."""
+        """Ask what the wishes mean now."""
         asks: list[Ask] = []
         for wish in wishes:
             self.number += 1
             asks.append(ask_for(self.book, wish, self.number, [*self.asked, *asks]))
+        self.give(asks)
+
+    def give(self, asks: Sequence[Ask]) -> None:
+        """Give a batch of commands to the ledger, and judge the replies in order."""
         with _Step(self) as ledger:
             replies = ledger.execute([command_of(ask) for ask in asks])
             if len(replies) != len(asks):
@@ -194,7 +177,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     # ---- time ----
 
-    @rule(way=st.integers(0, 9), much=st.integers(1, 45))
+    @rule(way=st.integers(0, 10), much=st.integers(1, 45))
     def clock(self, way: int, much: int) -> None:
         """Time passes: minutes, hours, days, or to an instant at which something turns."""
         at = self._instant(way, much)
@@ -219,7 +202,17 @@ class LedgerMachine(RuleBasedStateMachine):
         if way <= 6:
             ends = [h.lapses_at for h in book.holds.values() if h.parts and h.lapses_at > book.now]
             return min(ends, default=book.now) - timedelta(milliseconds=much % 2)
-        days = [day for lots in book.lots.values() for k, n in lots.items() if n for day in (k[2], k[3])]
+        if way == 10:
+            made = [e["recorded_at"] for e in book.entries.values() if e["kind"] == "POOL_INVITATION"]
+            limits = [at + timedelta(days=14) for at in made if at + timedelta(days=14) > book.now]
+            return min(limits, default=book.now) + timedelta(milliseconds=much % 2)
+        days = [
+            day
+            for member, lots in book.lots.items()
+            for lot, points in lots.items()
+            if points
+            for day in (lot[2], book.lives_until(member, lot))
+        ]
         ahead = [day for day in days if book.today <= day < HORIZON.date()]
         turns = min(ahead, default=book.today) + timedelta(days=0 if way == 7 else 1)
         midnight = datetime.combine(turns, time(0), tzinfo=ZoneInfo(book.world.zone)).astimezone(UTC)
@@ -229,12 +222,12 @@ class LedgerMachine(RuleBasedStateMachine):
     def night(self, way: int) -> None:
         """A window is closed and dead lots swept; or only one of the two; or all that is due."""
         with _Step(self) as ledger:
-            if way <= 2:
+            if way <= 3:
                 self._settle(ledger, self.settled_a_step)
-            elif way == 3:
+            elif way == 4:
                 self._sweep(ledger)
             else:
-                self._close(ledger, most=1 if way <= 5 else 400, swept=way != 4)
+                self._close(ledger, most=1 if way <= 6 else 400, swept=way != 5)
 
     def _close(self, ledger: Ledger, *, most: int, swept: bool) -> None:
         for _ in range(most):
@@ -276,7 +269,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def operator(self, what: int, much: int) -> None:
         """A card is blocked, a partner suspended, a programme or terms superseded; mostly only a command."""
         if what > 3 or not self.book.cards:
-            self.send([Wish(much * 7 % 60, much, much, 47 * much, much, 59)])
+            self.send([Wish(much * 13 % KINDS, much, much, 47 * much, much, 79)])
             return
         with _Step(self) as ledger:
             {0: self._card, 1: self._suspend, 2: self._supersede, 3: self._new_terms}[what](ledger, much)
@@ -287,26 +280,35 @@ class LedgerMachine(RuleBasedStateMachine):
         (self.book.blocked.add if blocked else self.book.blocked.discard)(card)
         ledger.block(card, blocked=blocked)
 
-    def _suspend(self, ledger: Ledger, _much: int) -> None:
-        petrol = self.book.world.partners[12]
-        petrol.status = "suspended" if petrol.status == "active" else "active"
+    def _suspend(self, ledger: Ledger, much: int) -> None:
+        partner = self.book.world.partners[(12, 12, 16)[much % 3]]
+        partner.status = "suspended" if partner.status == "active" else "active"
         ledger.world_changed()
 
     def _supersede(self, ledger: Ledger, much: int) -> None:
         schemes = self.book.world.schemes
         if len(schemes) < 4:
-            clawback = "refuse" if much % 2 else "within_balance"
-            version = len(schemes) + 1
-            schemes.append(
-                scheme(version, months=much // 2, grace_days=much, clawback=clawback, generous=much < 5)
+            live = scheme(
+                len(schemes) + 1,
+                expiry=EXPIRIES[much % len(EXPIRIES)],
+                silver=SILVER[much % len(SILVER)],
+                grace_days=much,
+                clawback=("deficit", "refuse", "within_balance")[much % 3],
+                generous=much < 5,
             )
+            schemes.append(live)
             ledger.world_changed()
 
     def _new_terms(self, ledger: Ledger, much: int) -> None:
-        terms = self.book.world.partners[(11, 13, 14)[much % 3]].terms
+        terms = self.book.world.partners[(11, 13, 14, 12, 16)[much % 5]].terms
         since = self.book.today + timedelta(days=much - 4)
-        if len(terms) < 5 and since > terms[-1][1]:
-            terms.append((terms[-1][0] + 1, since))
+        if len(terms) < 5 and since > terms[-1].since:
+            may = {
+                "returned_elsewhere": much % 2 == 0,
+                "takes_returns": much % 3 > 0,
+                "accepts_donations": much > 4,
+            }
+            terms.append(Dated(terms[-1].version + 1, since, **may))
             ledger.world_changed()
 
     # ---- looking ----
@@ -325,32 +327,12 @@ class LedgerMachine(RuleBasedStateMachine):
     def checkpoint(self, ledger: Ledger) -> None:
         """Every entry and posting as the model has it, the books of every issuer, and `verify`."""
         entries = ledger.entries()
-        self._compare_entries(entries)
-        _count_issuers(entries, ledger.standing())
+        compare_entries(self.book, entries)
+        count_issuers(entries, ledger.standing())
         problems = ledger.problems()
         if problems:
             raise AssertionError("verify finds:\n" + "\n".join(problems))
         self.tally["checkpoints"] += 1
-
-    def _compare_entries(self, entries: Sequence[tuple[Answer, list[tuple[Any, ...]]]]) -> None:
-        book = self.book
-        seen = 0
-        for given, moves in entries:
-            entry_id = given["entry_id"]
-            expected = book.entries.get(entry_id)
-            name: Any = entry_id
-            if expected is None:
-                name = (given["member_id"], given["reference"])
-                expected = {**book.unasked.get(name, {}), "entry_id": entry_id}
-            if expected != given:
-                raise AssertionError(f"entry: expected {expected}\nfound {given}")
-            if book.moves.get(name, []) != moves:
-                raise AssertionError(f"{given}\nmoves: expected {book.moves.get(name, [])}\nfound {moves}")
-            seen += 1
-        if seen != len(book.entries) + len(book.unasked):
-            raise AssertionError(
-                f"{seen} entries, expected {len(book.entries)} and {len(book.unasked)} unasked"
-            )
 
 
 class _Step:
@@ -383,21 +365,3 @@ class _Step:
         if machine.steps % CHECKPOINT == 0:
             machine.checkpoint(ledger)
         machine.failed = False
-
-
-def _count_issuers(entries: Sequence[tuple[Answer, list[tuple[Any, ...]]]], standing: dict[str, Any]) -> None:
-    """Issued less reversed is accepted less returned, lapsed, held and outstanding, per issuer and terms."""
-    books: dict[tuple[int, int], dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for _, moves in entries:
-        for _, debit, credit, points, issuer, version, *_ in moves:
-            books[issuer, version][debit] -= points
-            books[issuer, version][credit] += points
-    outstanding: dict[tuple[int, int], int] = defaultdict(int)
-    for (_, issuer, version, *_), points in standing["lots"].items():
-        outstanding[issuer, version] += points
-    for owner, accounts in books.items():
-        if sum(accounts.values()) or accounts["MEMBER"] != outstanding[owner]:
-            raise AssertionError(f"issuer {owner}: {dict(accounts)}, outstanding {outstanding[owner]}")
-    held = sum(points - captured - returned for points, captured, returned, _ in standing["holds"].values())
-    if held != sum(accounts["HELD"] for accounts in books.values()):
-        raise AssertionError(f"{held} points held, postings say otherwise")

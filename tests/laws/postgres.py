@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import date
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, insert, text
 
 from config.database import make_engine
-from network import batch, store
-from network.model import Command, Reply
+from network import batch, store, tables
+from network.model import Adjust, Command, Entry, Reply
 from network.service import (
     Network,
     apply_programme,
@@ -25,10 +26,30 @@ from partners.store import add_outlets, add_participants, add_terms
 from settlement import verify as nights
 from settlement.service import clear_due
 from tests.conftest import SCHEMA, Run, database_on
-from tests.laws.book import Answer, Book
+from tests.laws.auditor import Recorded
+from tests.laws.book import Book
 from tests.laws.words import entry_of, move_of, participants, programme_source, terms
 from tests.laws.world import CURRENCY, OUTLET
 
+_STANDING = {
+    "lots": (
+        5,
+        """SELECT member_id, issuer_id, terms_version, spendable_on, expires_on, remaining
+        FROM lot WHERE remaining <> 0""",
+    ),
+    "balances": (1, "SELECT member_id, balance FROM account"),
+    "holds": (1, "SELECT entry_id, points, captured, returned, lapses_at FROM hold"),
+    "pending": (1, "SELECT entry_id, points, released, cancelled FROM pending"),
+    "owed": (
+        4,
+        """SELECT member_id, entry_id, issuer_id, terms_version, points - cured
+        FROM deficit WHERE cured < points""",
+    ),
+    "accounts": (1, "SELECT member_id, pool_id, merged_into, tier, active_until FROM account"),
+    "cards": (1, "SELECT card_number, member_id, issued_to FROM card"),
+    "items": (2, "SELECT entry_id, line, measure, returned_by FROM entry_line"),
+}
+"""What stands in the database: how many columns are the key, and the query."""
 _PEOPLE = {"prepared_by": "maker", "activated_by": "checker"}
 
 
@@ -96,8 +117,31 @@ class Postgres:
     # ---- batches and nights ----
 
     def execute(self, commands: Sequence[Command]) -> list[Reply]:
-        """Carry out a batch of commands."""
-        return batch.execute(self.database, commands, self._rules)
+        """Carry out a batch of commands. An adjustment was approved, if it could be made."""
+        replies = batch.execute(self.database, commands, self._rules)
+        made = [
+            {
+                "member_id": reply.outcome.member_id,
+                "adjustment_id": UUID(command.reference.removeprefix("adjustment ")),
+                "card_number": command.card_number,
+                "issuer_id": command.issuer_id,
+                "points": command.points,
+                "reason": "a law",
+                "evidence": "a book",
+                "four_eyes_above": 1_000,
+                "prepared_by": "maker",
+                "prepared_at": self._book.now,
+                "decided_by": "checker",
+                "decided_at": self._book.now,
+                "approved": True,
+            }
+            for command, reply in zip(commands, replies, strict=True)
+            if isinstance(command, Adjust) and isinstance(reply.outcome, Entry) and not reply.replayed
+        ]
+        if made:
+            with self.database.begin() as connection:
+                connection.execute(insert(tables.adjustment), made)
+        return replies
 
     def close(self) -> None:
         """Close the open window, which the model has not closed yet."""
@@ -118,30 +162,24 @@ class Postgres:
     def standing(self) -> dict[str, Any]:
         """How everything stands, as the model says it."""
         with self.database.connect() as connection:
-            lots = connection.execute(
-                text(
-                    "SELECT member_id, issuer_id, terms_version, spendable_on, expires_on, remaining"
-                    " FROM lot WHERE remaining <> 0"
-                )
-            ).all()
-            balances = connection.execute(text("SELECT member_id, balance FROM account")).all()
-            holds = connection.execute(
-                text("SELECT entry_id, points, captured, returned, lapses_at FROM hold")
-            ).all()
-        return {
-            "lots": {tuple(row[:5]): row[5] for row in lots},
-            "balances": {row[0]: row[1] for row in balances},
-            "holds": {row[0]: tuple(row[1:]) for row in holds},
-        }
+            rows = {what: connection.execute(text(query)).all() for what, (_, query) in _STANDING.items()}
+        standing: dict[str, Any] = {}
+        for what, (keys, _) in _STANDING.items():
+            plain = {tuple(row[:keys]): tuple(row[keys:]) for row in rows[what]}
+            standing[what] = {
+                key[0] if keys == 1 else key: value[0] if len(value) == 1 else value
+                for key, value in plain.items()
+            }
+        return standing
 
-    def entries(self) -> list[tuple[Answer, list[tuple[Any, ...]]]]:
+    def entries(self) -> list[Recorded]:
         """Every entry with its moves, as the database has them."""
         with self.database.connect() as connection:
             rows = connection.execute(text("SELECT * FROM entry")).mappings().all()
             lines = connection.execute(text("SELECT * FROM posting ORDER BY entry_id, line")).mappings().all()
         moves: dict[Any, list[tuple[Any, ...]]] = {}
         for row in lines:
-            moves.setdefault(row["entry_id"], []).append(move_of(store._posting(row)))
+            moves.setdefault(row["entry_id"], []).append(move_of(store.read_posting(row)))
         return [(entry_of(store.read_entry(row)), moves.pop(row["entry_id"], [])) for row in rows]
 
     def problems(self) -> list[str]:

@@ -4,37 +4,41 @@ It holds what a batch would load and keeps what a batch would save. That the dat
 `postgres` to show, with fewer steps.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from random import Random
 from typing import Any
 from uuid import UUID
 
+import msgspec
+from msgspec import UnsetType
+
 from network import batch, ids
-from network.decide import decide_batch, lapse_due
+from network.decide import decide_batch
 from network.identity import card_number
 from network.model import (
     NOT_REMEMBERED,
-    Capture,
+    WITH_ACTIVITY,
     CardState,
     Command,
     Decision,
+    Deficit,
     Enrol,
-    Hold,
+    Join,
     LedgerState,
     Lot,
     MemberState,
+    Merge,
     Minted,
     Moment,
     RecordedEntry,
-    Redeem,
     Rejected,
     Reply,
-    Reverse,
-    Void,
 )
-from network.rules import Folded, lot_change
-from tests.laws.book import Answer, Book, LotKey
+from network.rules import Folded, held, lot_change, open_deficits, pending_change, set_aside
+from network.touch import SPENDING, cards_of, named_by, touched
+from tests.laws.auditor import Recorded
+from tests.laws.book import Book, LotKey
 from tests.laws.words import entry_of, move_of, rules_of
 
 
@@ -44,12 +48,16 @@ class Pure:
     def __init__(self, book: Book) -> None:
         self._book = book
         self._random = Random(7)
-        self._members = 0
+        self._numbered = 0
         self._cards: dict[int, int] = {}
+        self._issued: dict[int, int] = {}
         self._blocked: set[int] = set()
+        self._members: dict[int, MemberState] = {}
         self._lots: dict[int, dict[LotKey, int]] = {}
         self._recorded: dict[UUID, RecordedEntry] = {}
         self._holds: dict[int, list[UUID]] = {}
+        self._pending: dict[UUID, list[int]] = {}
+        self._items: dict[tuple[UUID, int], tuple[int, UUID | None]] = {}
         self._answered: dict[UUID, tuple[UUID, Reply]] = {}
         self._decided: list[Decision] = []
         self._window = self._swept = self._unsettled = book.window
@@ -90,14 +98,10 @@ class Pure:
     def _request(self, command: Command, key: UUID, place: int) -> batch._Request:
         card = 0
         if isinstance(command, Enrol):
-            self._members += 1
-            member, card = self._members, card_number(self._random.randrange(10**11))
-        elif isinstance(command, Reverse):
-            member = ids.member_of(command.entry_id)
-        elif isinstance(command, Capture | Void):
-            member = ids.member_of(command.hold_id)
+            self._numbered += 1
+            member, card = self._numbered, card_number(self._random.randrange(10**11))
         else:
-            member = self._cards.get(command.card_number, 0)
+            member = batch._member_of(command, self._card_states(cards_of(command)))
         return batch._Request(
             command=command,
             key=key,
@@ -114,79 +118,144 @@ class Pure:
         return ids.mint(self._book.now, member, place, self._random.getrandbits)
 
     def _decide(self, requests: Sequence[batch._Request]) -> list[Decision | Rejected]:
-        members = {ids.member_of(r.minted.entry_id) for r in requests if not isinstance(r.command, Enrol)}
-        folded = Folded(self._load(members, requests), self._book.today)
-        due = [
-            one
-            for member in members
-            for one in sorted(self._holds.get(member, ()))
-            if _is_due(self._recorded[one], self._book)
-        ]
-        ended = lapse_due(
-            folded,
-            [(self._recorded[one], Minted(entry_id=self._mint(ids.member_of(one)))) for one in due],
-            self._rules,
-        )
+        folded = self._load([request.command for request in requests])
         outcomes = decide_batch(folded, [(r.command, r.minted) for r in requests], self._rules)
-        for decision in [*ended, *(outcome for outcome in outcomes if isinstance(outcome, Decision))]:
-            self._save(decision, folded)
+        for decision in folded.decided:
+            for one in (decision, *decision.linked):
+                self._save(one, folded)
         return outcomes
 
-    def _load(self, members: set[int], requests: Sequence[batch._Request]) -> LedgerState:
-        """What the store would load: lots only of those members whose lots matter."""
-        today = self._book.today
-        drawn = {
-            ids.member_of(r.minted.entry_id)
-            for r in requests
-            if self._swept < today or isinstance(r.command, Redeem | Hold | Reverse)
-        }
-        states = {}
-        for member in members & set(self._lots):
-            lots = {lot: points for lot, points in self._lots[member].items() if points}
-            matter = member in drawn or any(lot[2] > today for lot in lots)
-            states[member] = MemberState(
-                member_id=member,
-                balance=sum(lots.values()),
-                lots=[Lot(*lot, points) for lot, points in lots.items()] if matter else None,
+    # ---- load ----
+
+    def _card_states(self, numbers: Iterable[int]) -> dict[int, CardState]:
+        return {n: CardState(self._cards[n], n not in self._blocked) for n in numbers if n in self._cards}
+
+    def _load(self, commands: Sequence[Command]) -> Folded:
+        """What the store would load: nobody who is not touched, and lots only where they matter."""
+        cards = self._card_states(number for command in commands for number in cards_of(command))
+        drawing = [command for command in commands if isinstance(command, batch._DRAWING)]
+        spending = [command for command in drawing if isinstance(command, SPENDING)]
+        spenders = batch._named(spending, cards)
+        spenders |= {ids.member_of(one.invitation_id) for one in commands if isinstance(one, Join)}
+        pools = {self._members[m].pool_id for m in spenders if m in self._members} - {None}
+        mates = {m for m, one in self._members.items() if one.pool_id in pools}
+        asked, drawn = batch._named(commands, cards) | mates, batch._named(drawing, cards) | mates
+        named = {one for one in map(named_by, commands) if one is not None}
+        merging = any(isinstance(one, Merge) for one in commands)
+        while True:
+            folded = self._folded(
+                asked, drawn if self._swept >= self._book.today else asked, named, cards, merging
             )
-        return LedgerState(
+            needed = {m for command in commands for m in touched(folded, command)}
+            looked_into = {m for command in drawing for m in touched(folded, command)}
+            if needed <= asked and looked_into <= drawn:
+                return folded
+            asked, drawn = asked | needed, asked | needed
+
+    def _folded(
+        self, asked: set[int], drawn: set[int], named: set[UUID], cards: dict[int, CardState], merging: bool
+    ) -> Folded:
+        members = asked & set(self._members)
+        due = {
+            member: {one: Minted(entry_id=self._mint(member)) for one in sorted(holds)}
+            for member in members
+            if (holds := [one for one in self._holds.get(member, ()) if self._is_due(one)])
+        }
+        known = named | {one for holds in due.values() for one in holds}
+        state = LedgerState(
             moment=Moment(
                 now=self._book.now,
                 window_id=int(f"{self._window:%Y%m%d}"),
                 business_date=self._window,
                 lapsed_through=self._swept,
             ),
-            cards={n: CardState(m, active=n not in self._blocked) for n, m in self._cards.items()},
-            members=states,
-            recorded=self._recorded,
+            cards=cards,
+            members={member: self._loaded(member, member in drawn, merging) for member in members},
+            recorded={one: self._recorded[one] for one in known if one in self._recorded},
+            due=due,
         )
+        return Folded(state, self._book.today)
+
+    def _loaded(self, member: int, drawn: bool, merging: bool) -> MemberState:
+        state = self._members[member]
+        lots = {lot: points for lot, points in self._lots[member].items() if points}
+        matter = drawn or any(lot[2] > self._book.today for lot in lots)
+        until = {lot: state.active_until if lot[3] == WITH_ACTIVITY else lot[3] for lot in lots}
+        return msgspec.structs.replace(
+            state,
+            balance=sum(lots.values()),
+            lots=[Lot(*lot, points, until[lot]) for lot, points in lots.items()] if matter else None,
+            has_merged=merging and any(one.merged_into == member for one in self._members.values()),
+        )
+
+    def _is_due(self, hold_id: UUID) -> bool:
+        recorded = self._recorded[hold_id]
+        hold = recorded.hold
+        if hold is None or hold.lapses_at > self._book.now:
+            return False
+        return hold.captured + hold.returned < held(recorded.postings)
+
+    # ---- save ----
 
     def _save(self, decision: Decision, folded: Folded) -> None:
         entry = decision.entry
         self._decided.append(decision)
         if decision.enrolled is not None:
             self._cards[decision.enrolled.card_number] = entry.member_id
+            self._issued[decision.enrolled.card_number] = entry.member_id
+            self._members[entry.member_id] = MemberState(member_id=entry.member_id, balance=0)
             self._lots[entry.member_id] = {}
-        if decision.lapses_at is not None:
-            self._holds.setdefault(entry.member_id, []).append(entry.entry_id)
+        lots = self._lots[entry.member_id]
         for posting in decision.postings:
             lot = (posting.issuer_id, posting.issuer_terms, posting.spendable_on, posting.expires_on)
-            lots = self._lots[entry.member_id]
             lots[lot] = lots.get(lot, 0) + lot_change(posting)
+        if decision.lapses_at is not None:
+            self._holds.setdefault(entry.member_id, []).append(entry.entry_id)
+        self._recorded[entry.entry_id] = RecordedEntry(entry=entry, postings=decision.postings)
         for changed in (entry.entry_id, entry.reverses, entry.hold_id):
             recorded = None if changed is None else folded.recorded(changed)
             if recorded is not None:
                 self._recorded[recorded.entry.entry_id] = recorded
+        self._save_account(decision)
+        self._save_parts(decision)
+
+    def _save_account(self, decision: Decision) -> None:
+        member = self._members[decision.entry.member_id]
+        changes = msgspec.structs.asdict(decision.account).items()
+        fields = {name: value for name, value in changes if not isinstance(value, UnsetType)}
+        owed = _summed([*member.deficits, *decision.deficits])
+        self._members[member.member_id] = msgspec.structs.replace(
+            member, **fields, deficits=open_deficits(owed, decision.cured)
+        )
+        if decision.cards is not None:
+            for number, issued_to in self._issued.items():
+                if (issued_to, self._cards[number]) == (decision.cards.issued_to, decision.cards.before):
+                    self._cards[number] = decision.cards.after
+
+    def _save_parts(self, decision: Decision) -> None:
+        """Pending points, and lines."""
+        entry = decision.entry
+        if set_aside(decision):
+            self._pending[entry.entry_id] = [set_aside(decision), 0, 0]
+        released, cancelled = pending_change(decision)
+        accrual = entry.hold_id if released else entry.reverses
+        if accrual is not None and released + cancelled:
+            self._pending[accrual][1] += released
+            self._pending[accrual][2] += cancelled
+        for line, measure in enumerate(decision.lines, start=1):
+            self._items[entry.entry_id, line] = (measure, None)
+        for line in decision.returned_lines:
+            if entry.reverses is not None:
+                self._items[entry.reverses, line] = (self._items[entry.reverses, line][0], entry.entry_id)
 
     def _remember(self, request: batch._Request, outcome: Decision | Rejected) -> None:
-        if isinstance(outcome, Rejected):
-            if outcome.reason not in NOT_REMEMBERED:
-                self._answered[request.key] = (request.content, Reply(outcome=outcome, replayed=True))
-            return
-        card = next(n for n, member in self._cards.items() if member == outcome.entry.member_id)
-        minted = Minted(entry_id=outcome.entry.entry_id, member_id=outcome.entry.member_id, card_number=card)
-        reply = Reply(outcome=outcome.entry, replayed=True, enrolled=minted)
-        self._answered[request.key] = (request.content, reply)
+        if isinstance(outcome, Decision):
+            reply = Reply(
+                outcome=outcome.entry, replayed=True, enrolled=outcome.enrolled, postings=outcome.postings
+            )
+            self._answered[request.key] = (request.content, reply)
+        elif outcome.reason not in NOT_REMEMBERED:
+            self._answered[request.key] = (request.content, Reply(outcome=outcome, replayed=True))
 
     # ---- nights ----
 
@@ -200,8 +269,13 @@ class Pure:
             return (0, 0)
         self._swept = on
         members = total = 0
-        for lots in self._lots.values():
-            dead = [lot for lot, points in lots.items() if points and lot[3] < on]
+        for member, lots in self._lots.items():
+            until = self._members[member].active_until
+            dead = [
+                lot
+                for lot, points in lots.items()
+                if points and (until if lot[3] == WITH_ACTIVITY else lot[3]) < on
+            ]
             members += bool(dead)
             for lot in dead:
                 total += lots.pop(lot)
@@ -226,14 +300,26 @@ class Pure:
             recorded = self._recorded[one]
             if recorded.hold is not None:
                 state = recorded.hold
-                holds[one] = (-recorded.entry.points, state.captured, state.returned, state.lapses_at)
+                holds[one] = (held(recorded.postings), state.captured, state.returned, state.lapses_at)
         return {
             "lots": {(m, *lot): n for m, lots in self._lots.items() for lot, n in lots.items() if n},
             "balances": {member: sum(lots.values()) for member, lots in self._lots.items()},
             "holds": holds,
+            "pending": {one: tuple(points) for one, points in self._pending.items()},
+            "owed": {
+                (member, one.entry_id, one.issuer_id, one.terms_version): one.points
+                for member, state in self._members.items()
+                for one in state.deficits
+            },
+            "accounts": {
+                member: (one.pool_id, one.merged_into, one.tier, one.active_until)
+                for member, one in self._members.items()
+            },
+            "cards": {card: (member, self._issued[card]) for card, member in self._cards.items()},
+            "items": self._items,
         }
 
-    def entries(self) -> list[tuple[Answer, list[tuple[Any, ...]]]]:
+    def entries(self) -> list[Recorded]:
         """Every entry with its moves; those of the sweep are the model's, as there is no rule to judge."""
         swept = [
             ({**answer, "entry_id": None}, self._book.moves[name])
@@ -250,10 +336,13 @@ class Pure:
         """Nothing to end."""
 
 
-def _is_due(recorded: RecordedEntry, book: Book) -> bool:
-    hold = recorded.hold
-    return (
-        hold is not None
-        and hold.lapses_at <= book.now
-        and hold.captured + hold.returned < -recorded.entry.points
-    )
+def _summed(deficits: Iterable[Deficit]) -> list[Deficit]:
+    """Deficits of one entry, issuer and terms are one."""
+    sums: dict[tuple[UUID, int, int], int] = {}
+    for one in deficits:
+        key = (one.entry_id, one.issuer_id, one.terms_version)
+        sums[key] = sums.get(key, 0) + one.points
+    return [
+        Deficit(entry_id=key[0], issuer_id=key[1], terms_version=key[2], points=points)
+        for key, points in sums.items()
+    ]

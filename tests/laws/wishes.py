@@ -1,7 +1,7 @@
 """Commands drawn at random, steered by the model to where rules turn: all that is left, and one more.
 
 A wish is a tuple of small numbers. What it means depends on how the model stands, so that any wish makes
-sense at any time and a failing run can be shrunk.
+sense at any time and a failing run can be shrunk. What is odd about it is in `odd`.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,8 +11,9 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
-from tests.laws.book import Ask, Book
-from tests.laws.world import CURRENCY, OUTLET
+from tests.laws.book import Ask, Book, Part, Sold
+from tests.laws.odd import ODD
+from tests.laws.world import CURRENCY, OPERATOR, OUTLET
 
 
 class Wish(NamedTuple):
@@ -26,14 +27,15 @@ class Wish(NamedTuple):
     odd: int
 
 
+KINDS = 120
 WISHES = st.builds(
     Wish,
-    st.integers(0, 59),
-    st.integers(0, 5),
-    st.integers(0, 9),
+    st.integers(0, KINDS - 1),
+    st.integers(0, 11),
+    st.integers(0, 11),
     st.integers(0, 2999),
     st.integers(0, 63),
-    st.integers(0, 59),
+    st.integers(0, 79),
 )
 _LAGS = [timedelta(0)] * 4 + [
     timedelta(seconds=50),
@@ -44,6 +46,7 @@ _LAGS = [timedelta(0)] * 4 + [
     timedelta(days=29, hours=23),
 ]
 _MINUTES = (1, 30, 30, 90, 24 * 60, 3 * 24 * 60, 7 * 24 * 60)
+_PARTNERS = (11, 11, 12, 13, 13, 14, 14, 15, 11, 13, 16, 12)
 
 
 def ask_for(book: Book, wish: Wish, number: int, asked: Sequence[Ask]) -> Ask:
@@ -67,10 +70,9 @@ def ask_for(book: Book, wish: Wish, number: int, asked: Sequence[Ask]) -> Ask:
 
 
 def _make(kind: str, book: Book, wish: Wish, number: int) -> Ask:
-    partner = (11, 11, 12, 13, 13, 14, 14, 15, 11, 13)[wish.partner]
     ask: Ask = {
         "kind": kind,
-        "partner_id": partner,
+        "partner_id": _PARTNERS[wish.partner],
         "reference": f"r{number}",
         "occurred_at": book.now - _LAGS[wish.which % len(_LAGS)],
     }
@@ -80,14 +82,22 @@ def _make(kind: str, book: Book, wish: Wish, number: int) -> Ask:
 
 def _other(book: Book, earlier: Ask, wish: Wish) -> Ask:
     """Other content under the reference of an earlier command."""
-    if wish.size % 2:
+    if wish.size % 2 or earlier["partner_id"] == OPERATOR:
         return {**earlier, "occurred_at": earlier["occurred_at"] - timedelta(seconds=1)}
     made = _make("accrue", book, wish, 0)
     return {**made, "partner_id": earlier["partner_id"], "reference": earlier["reference"]}
 
 
-def _member(book: Book, wish: Wish) -> int:
-    return list(book.cards)[wish.who % len(book.cards)]
+def _card(book: Book, number: int) -> int:
+    return list(book.cards)[number % len(book.cards)]
+
+
+def _card_with_points(book: Book, wish: Wish) -> int:
+    """One of those that have points to spend, mostly, and often of those in a pool."""
+    rich = [card for card, member in book.cards.items() if book.spendable([member, *book.pool(member)])]
+    if wish.which % 2:
+        rich = [card for card in rich if book.pool(book.cards[card])] or rich
+    return rich[wish.who % len(rich)] if rich and wish.size % 11 else _card(book, wish.who)
 
 
 def _some(left: int, size: int) -> int:
@@ -95,8 +105,28 @@ def _some(left: int, size: int) -> int:
     return max(1, (left, left + 1, left // 2, size % 40 + 1, left // 3, size % 7 + 1)[size % 6])
 
 
+def _of_several(book: Book, entry_id: UUID, parts: Sequence[Part]) -> bool:
+    """Something is to come back to others than the entry's member."""
+    member = entry_id.int % 2**40
+    return any(book.owner(part.owner) != member for part in parts)
+
+
+def _made_up(wish: Wish) -> UUID:
+    """An id of the first member that nothing has."""
+    return UUID(int=wish.size << 41 | 1)
+
+
+# ---- at a till ----
+
+
 def _at_till(book: Book, wish: Wish, ask: Ask) -> None:
-    ask.update(outlet_code=OUTLET, card_number=_member(book, wish), currency=CURRENCY)
+    ask.update(outlet_code=OUTLET, card_number=_card(book, wish.who), currency=CURRENCY)
+
+
+def _split(whole: int, wish: Wish) -> tuple[int, ...]:
+    """None, mostly; or lines that add up."""
+    many = min(whole, (0, 0, 0, 2, 3, 1)[wish.which % 6])
+    return (*(whole // many for _ in range(many - 1)), whole - whole // many * (many - 1)) if many else ()
 
 
 def _enrol(book: Book, wish: Wish, ask: Ask) -> None:
@@ -106,17 +136,26 @@ def _enrol(book: Book, wish: Wish, ask: Ask) -> None:
 def _accrue(book: Book, wish: Wish, ask: Ask) -> None:
     _at_till(book, wish, ask)
     ask["amount_minor"] = (100 * (wish.size % 90 + 1), wish.size + 1, 10 * wish.size + 99)[wish.size % 3]
+    ask["lines"] = _split(ask["amount_minor"], wish)
 
 
-def _redeem(book: Book, wish: Wish, ask: Ask) -> None:
+def _pay(book: Book, wish: Wish, ask: Ask) -> None:
+    """Points of the member's, or of its whole pool."""
     _at_till(book, wish, ask)
-    there = book.spendable(book.cards[ask["card_number"]])
+    ask["card_number"] = _card_with_points(book, wish)
+    member = book.cards[ask["card_number"]]
+    there = book.spendable([member, *(book.pool(member) if wish.which % 3 else [])])
     ask["points"] = _some(there, wish.size)
     ask["amount_minor"] = 3 * ask["points"] + wish.size % 3
 
 
+def _redeem(book: Book, wish: Wish, ask: Ask) -> None:
+    _pay(book, wish, ask)
+    ask["lines"] = _split(ask["points"], wish)
+
+
 def _hold(book: Book, wish: Wish, ask: Ask) -> None:
-    _redeem(book, wish, ask)
+    _pay(book, wish, ask)
     ask["minutes"] = _MINUTES[wish.which % len(_MINUTES)]
 
 
@@ -125,8 +164,10 @@ def _choose_hold(book: Book, wish: Wish, ask: Ask) -> int:
     holds = list(book.holds.items())
     if wish.size % 5:
         holds = [(i, h) for i, h in holds if h.parts and h.lapses_at >= book.now] or holds
+    if wish.size % 4 == 0:
+        holds = [(i, h) for i, h in holds if _of_several(book, i, h.parts)] or holds
     if not holds:
-        ask["hold_id"] = UUID(int=wish.size << 41 | 1)
+        ask["hold_id"] = _made_up(wish)
         return 1
     hold_id, held = holds[-1 - wish.which % min(len(holds), 5)]
     ask.update(hold_id=hold_id, partner_id=held.partner)
@@ -142,21 +183,128 @@ def _void(book: Book, wish: Wish, ask: Ask) -> None:
     _choose_hold(book, wish, ask)
 
 
+# ---- returns ----
+
+
 def _reverse(book: Book, wish: Wish, ask: Ask) -> None:
-    """Of an entry that can be returned, mostly; whole, or in the measure that it has."""
+    """Of an entry that can be returned, mostly; whole, by its lines, or in the measure that it has."""
     ids = [i for i in book.entries if i in book.sold or i in book.spent]
+    if wish.size % 4 == 1:
+        ids = [i for i in ids if i in book.spent and _of_several(book, i, book.spent[i].parts)] or ids
+    elif wish.size % 4 == 2:
+        ids = [i for i in ids if i in book.sold and _is_spent(book, i, book.sold[i])] or ids
     if not wish.which % 11 or not ids:
         ids = list(book.entries)
-    entry_id = ids[-1 - wish.which % min(len(ids), 7 if wish.which < 48 else 64)]
-    ask.update(entry_id=entry_id, partner_id=book.entries[entry_id]["partner_id"])
-    ask.update(amount_minor=None, points=None)
+    entry_id = ids[-1 - wish.which % min(len(ids), 9 if wish.which < 48 else 64)]
+    seller = book.entries[entry_id]["partner_id"]
+    elsewhere = {12: 11, 13: 15}.get(wish.size % 16, 12)
+    ask.update(entry_id=entry_id, partner_id=elsewhere if wish.size % 16 > 11 else seller)
+    ask.update(amount_minor=None, points=None, lines=())
     if wish.size % 3 == 0:
         return
-    if entry_id in book.spent:
+    items = book.items.get(entry_id, [])
+    if items and wish.size % 13:
+        back = [n for n, item in enumerate(items, start=1) if item.returned_by is None or not wish.size % 7]
+        ask["lines"] = tuple(back[: wish.size // 3 % 3 + 1])
+    elif entry_id in book.spent:
         spent = book.spent[entry_id]
         ask["points"] = _some(spent.points - spent.back, wish.size // 3)
     elif entry_id in book.sold:
         ask["amount_minor"] = _some(book.sold[entry_id].left, wish.size // 3)
+
+
+def _is_spent(book: Book, entry_id: UUID, sold: Sold) -> bool:
+    """Points of a sale that nobody has returned are not all there, or are another's now."""
+    member = entry_id.int % 2**40
+    there = sum(points for _, points in book.take_from(book.owner(member), sold.lot[0], sold.left))
+    return sold.left > 0 and (there * 100 < sold.left or book.owner(member) != member)
+
+
+def _release(book: Book, wish: Wish, ask: Ask) -> None:
+    """Of a sale with points that wait, mostly."""
+    ids = [i for i, sold in book.sold.items() if sold.waiting or not wish.size % 6] or list(book.entries)
+    ask["entry_id"] = ids[-1 - wish.which % min(len(ids), 6)]
+    ask["partner_id"] = book.entries[ask["entry_id"]]["partner_id"]
+
+
+# ---- between members ----
+
+
+def _two(book: Book, wish: Wish, ask: Ask, second: str) -> None:
+    """Two cards, mostly of two members."""
+    ask["card_number"] = _card_with_points(book, wish)
+    others = [card for card, member in book.cards.items() if member != book.cards[ask["card_number"]]]
+    ask[second] = others[wish.which % len(others)] if others else ask["card_number"]
+
+
+def _gift(book: Book, wish: Wish, ask: Ask) -> None:
+    _two(book, wish, ask, "to_card_number")
+    ask["points"] = _some(book.spendable([book.cards[ask["card_number"]]]), wish.size)
+
+
+def _donate(book: Book, wish: Wish, ask: Ask) -> None:
+    ask["card_number"] = _card_with_points(book, wish)
+    ask["cause"] = ("cause", "petrol", "cause", "cause", "petrol", "hotel", "nobody")[wish.which % 7]
+    ask["points"] = _some(book.spendable([book.cards[ask["card_number"]]]), wish.size)
+
+
+def _invite(book: Book, wish: Wish, ask: Ask) -> None:
+    _two(book, wish, ask, "to_card_number")
+
+
+def _join(book: Book, wish: Wish, ask: Ask) -> None:
+    """By an invitation of who is in no pool, mostly, and by who was invited."""
+    found = [(i, e["counterpart_id"]) for i, e in book.entries.items() if e["kind"] == "POOL_INVITATION"]
+    if wish.size % 5:
+        found = [(i, m) for i, m in found if not book.pool(m)] or found
+    if not found:
+        ask.update(card_number=_card(book, wish.who), invitation_id=_made_up(wish))
+        return
+    ask["invitation_id"], member = found[-1 - wish.which % min(len(found), 4)]
+    own = [card for card, whose in book.cards.items() if whose == member]
+    ask["card_number"] = own[wish.who % len(own)] if own else _card(book, wish.who)
+
+
+def _leave(book: Book, wish: Wish, ask: Ask) -> None:
+    mates = [card for card, member in book.cards.items() if book.pool(member)]
+    ask["card_number"] = mates[wish.who % len(mates)] if mates and wish.size % 4 else _card(book, wish.who)
+
+
+def _merge(book: Book, wish: Wish, ask: Ask) -> None:
+    """Of one that owes, sometimes, or that has something set aside."""
+    _two(book, wish, ask, "merged_card_number")
+    apart = [card for card, member in book.cards.items() if not book.pool(member)]
+    held = {hold.member for hold in book.holds.values() if hold.parts}
+    bound = [card for card in apart if any(book.owed[book.cards[card]].values()) or book.cards[card] in held]
+    wanted = bound if wish.size % 3 else apart
+    if wanted and wish.size % 7:
+        ask["merged_card_number"] = wanted[wish.which % len(wanted)]
+
+
+def _unmerge(book: Book, wish: Wish, ask: Ask) -> None:
+    """Of a merge, mostly."""
+    ids = [i for i, e in book.entries.items() if e["kind"] == "MERGE" or not wish.size % 9]
+    ask["entry_id"] = ids[-1 - wish.which % min(len(ids), 4)] if ids else _made_up(wish)
+    if ids:
+        ask["partner_id"] = book.entries[ask["entry_id"]]["partner_id"]
+
+
+# ---- by the operator ----
+
+
+def _adjust(book: Book, wish: Wish, ask: Ask) -> None:
+    ask.update(card_number=_card(book, wish.who), partner_id=OPERATOR, issuer_id=_PARTNERS[wish.partner])
+    ask["reference"] = f"adjustment {int(ask['reference'][1:]):032x}"
+    alive = book.alive(book.cards[ask["card_number"]])
+    if alive and wish.size % 7:
+        ask["issuer_id"] = max(alive)[0]
+    there = sum(points for lot, points in alive.items() if lot[0] == ask["issuer_id"])
+    ask["points"] = wish.size % 300 + 1 if wish.size % 2 else -_some(there, wish.size // 2)
+
+
+def _set_tier(book: Book, wish: Wish, ask: Ask) -> None:
+    tier = ("silver", "gold", "", "silver", "plain", "silver", "gold", "bronze")[wish.which % 8]
+    ask.update(card_number=_card(book, wish.who), partner_id=OPERATOR, tier=tier)
 
 
 makers: dict[str, Callable[[Book, Wish, Ask], None]] = {
@@ -167,99 +315,40 @@ makers: dict[str, Callable[[Book, Wish, Ask], None]] = {
     "capture": _capture,
     "void": _void,
     "reverse": _reverse,
+    "release": _release,
+    "gift": _gift,
+    "donate": _donate,
+    "invite": _invite,
+    "join": _join,
+    "leave": _leave,
+    "merge": _merge,
+    "unmerge": _unmerge,
+    "adjust": _adjust,
+    "set_tier": _set_tier,
 }
 _WEIGHTS = {
-    "accrue": 17,
-    "redeem": 8,
-    "reverse": 12,
-    "hold": 8,
+    "accrue": 19,
+    "redeem": 14,
+    "reverse": 23,
+    "hold": 10,
     "capture": 7,
-    "void": 2,
-    "again": 3,
-    "other": 2,
+    "void": 3,
+    "release": 4,
+    "gift": 6,
+    "donate": 3,
+    "invite": 3,
+    "join": 5,
+    "leave": 2,
+    "merge": 3,
+    "unmerge": 3,
+    "adjust": 4,
+    "set_tier": 3,
+    "again": 4,
+    "other": 3,
     "enrol": 1,
 }
 _SORTED = [kind for kind, weight in _WEIGHTS.items() for _ in range(weight)]
-_KINDS = [_SORTED[17 * number % 60] for number in range(60)]
+_KINDS = [_SORTED[17 * number % KINDS] for number in range(KINDS)]
 """Mixed, because the ends of a range are drawn more often."""
 ENROL = _KINDS.index("enrol")
 """The kind number of an enrolment."""
-
-
-# ---- what is odd about a command, now and then ----
-
-Twist = Callable[[Book, Ask, Sequence[Ask]], None]
-
-
-def _wrong_outlet(_book: Book, ask: Ask, _asked: Sequence[Ask]) -> None:
-    if "outlet_code" in ask:
-        ask["outlet_code"] = "elsewhere"
-
-
-def _wrong_currency(_book: Book, ask: Ask, _asked: Sequence[Ask]) -> None:
-    if "currency" in ask:
-        ask["currency"] = "EUR"
-
-
-def _unknown_card(_book: Book, ask: Ask, _asked: Sequence[Ask]) -> None:
-    if "card_number" in ask:
-        ask["card_number"] = 6330999999999999
-
-
-def _occurred(difference: timedelta) -> Twist:
-    def twist(book: Book, ask: Ask, _asked: Sequence[Ask]) -> None:
-        ask["occurred_at"] = book.now + difference
-
-    return twist
-
-
-def _foreign(_book: Book, ask: Ask, _asked: Sequence[Ask]) -> None:
-    ask["partner_id"] = 12 if ask["partner_id"] != 12 else 13
-
-
-def _unknown_id(_book: Book, ask: Ask, _asked: Sequence[Ask]) -> None:
-    """Another id of the same member."""
-    for field in ("entry_id", "hold_id"):
-        if field in ask:
-            ask[field] = UUID(int=ask[field].int ^ 1 << 45)
-
-
-def _other_measure(_book: Book, ask: Ask, _asked: Sequence[Ask]) -> None:
-    if ask["kind"] == "reverse":
-        ask["amount_minor"], ask["points"] = ask["points"], ask["amount_minor"]
-
-
-def _unknown_partner(_book: Book, ask: Ask, _asked: Sequence[Ask]) -> None:
-    ask["partner_id"] = 99
-
-
-def _as_much_as_can_be(_book: Book, ask: Ask, _asked: Sequence[Ask]) -> None:
-    """A sale of the most points that one may earn, or of one step more."""
-    if ask["kind"] == "accrue":
-        step, points = {11: (100, 1), 12: (200, 1), 13: (100, 3), 14: (50, 1), 15: (100, 1)}[
-            ask["partner_id"]
-        ]
-        ask["amount_minor"] = step * (10**12 // points + ask["amount_minor"] % 2)
-
-
-def _anothers_reference(_book: Book, ask: Ask, asked: Sequence[Ask]) -> None:
-    if asked and asked[-1]["partner_id"] != ask["partner_id"]:
-        ask["reference"] = asked[-1]["reference"]
-
-
-ODD: dict[int, Twist] = {
-    1: _wrong_outlet,
-    2: _wrong_currency,
-    3: _unknown_card,
-    4: _occurred(timedelta(minutes=10)),
-    5: _occurred(timedelta(minutes=10, seconds=1)),
-    6: _occurred(timedelta(days=-30)),
-    7: _occurred(timedelta(days=-30, seconds=-1)),
-    8: _foreign,
-    9: _unknown_id,
-    10: _other_measure,
-    11: _anothers_reference,
-    12: _other_measure,
-    13: _unknown_partner,
-    14: _as_much_as_can_be,
-}

@@ -12,7 +12,7 @@ from network.programme.spec import read_programme
 from network.rules import Rules
 from partners.model import OPERATOR_ID, POOL_ID, Directory, Participant, Terms
 from tests.laws.book import Answer, Ask
-from tests.laws.world import CURRENCY, OUTLET, Partner, Scheme, World
+from tests.laws.world import CURRENCY, OUTLET, Expiry, Partner, Scheme, World
 
 COMMANDS = {str(command.__struct_config__.tag): command for command in get_args(Command)}
 """Every kind of command there is, by its name."""
@@ -43,7 +43,7 @@ def move_of(posting: Posting) -> tuple[Any, ...]:
     acceptor = (posting.acceptor_id, posting.acceptor_terms)
     accounts = (posting.debit.name, posting.credit.name)
     windows = (posting.window_id, posting.reversed_window_id)
-    return (posting.line, *accounts, posting.points, *lot, *acceptor, *windows)
+    return (posting.line, *accounts, posting.points, *lot, *acceptor, *windows, posting.contributor_id)
 
 
 # ---- a world as the network has it ----
@@ -70,28 +70,39 @@ def terms(partner_id: int, partner: Partner) -> list[Terms]:
     return [
         Terms(
             partner_id=partner_id,
-            terms_version=version,
-            effective_on=since,
+            terms_version=one.version,
+            effective_on=one.since,
             currency=CURRENCY,
             funding_share=Decimal(partner.funding_share),
-            issue_price=Decimal("0.0100") + Decimal(version) / 10_000,
-            reimbursement_rate=Decimal("0.0080") + Decimal(version) / 20_000,
+            issue_price=Decimal("0.0100") + Decimal(one.version) / 10_000,
+            reimbursement_rate=Decimal("0.0080") + Decimal(one.version) / 20_000,
             fee_per_transaction=Decimal("0.0150"),
             vat_bps=2000,
+            returned_elsewhere=one.returned_elsewhere,
+            takes_returns=one.takes_returns,
+            accepts_donations=one.accepts_donations,
         )
-        for version, since in partner.terms
+        for one in partner.terms
     ]
 
 
 def programme_source(scheme: Scheme, world: World) -> str:
     """A version of the programme as its file says it."""
-    lines = ['name = "laws"']
+    lines = ['name = "laws"', f"tiers = {list(scheme.tiers)}"]
     for partner_id, earn in scheme.earn.items():
         lines.append(f"[earn.partner.{world.partners[partner_id].code}]")
-        lines += [f"{name} = {value}" for name, value in vars(earn).items()]
-    lines += ["[earn.default]", "[expiry]", f"months = {scheme.months}", f"grace_days = {scheme.grace_days}"]
+        lines += [f"{name} = {str(value).lower()}" for name, value in vars(earn).items()]
+    lines += ["[earn.default]", "[expiry]", f"grace_days = {scheme.grace_days}", *_expiry(scheme.expiry)]
+    for tier, expiry in scheme.tiers.items():
+        if expiry is not None:
+            lines += [f"[expiry.tier.{tier}]", *_expiry(expiry)]
     lines += ["[returns]", f'clawback = "{scheme.clawback}"']
     return "\n".join(lines)
+
+
+def _expiry(expiry: Expiry) -> list[str]:
+    months = [] if expiry.rule == "never" else [f"months = {expiry.months}"]
+    return [f'rule = "{expiry.rule}"', *months]
 
 
 def rules_of(world: World) -> Rules:

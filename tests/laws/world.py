@@ -4,21 +4,34 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 
 OPERATOR = 1
+POOL = 2
 OUTLET = "main"
 CURRENCY = "USD"
 START = datetime(2017, 1, 11, 15, 0, tzinfo=UTC)
 """A Wednesday, and the same day in every time zone that is used."""
 HORIZON = datetime(2018, 3, 29, 12, 0, tzinfo=UTC)
 """The clock stays before this: partitions of the tests' template end with that month."""
+LONG_AGO = date(2016, 1, 1)
+
+
+@dataclass
+class Dated:
+    """One version of a partner's terms: since when, and what it lets be done with sales and points."""
+
+    version: int
+    since: date
+    returned_elsewhere: bool = False
+    takes_returns: bool = False
+    accepts_donations: bool = False
 
 
 @dataclass
 class Partner:
-    """A partner with its dated terms, each (version, effective on)."""
+    """A partner with its dated terms."""
 
     code: str
     funding_share: str
-    terms: list[tuple[int, date]]
+    terms: list[Dated]
     status: str = "active"
 
 
@@ -30,17 +43,31 @@ class Earn:
     points_per_step: int = 1
     weekend_multiplier: int = 1
     pending_days: int = 0
+    pending_until_event: bool = False
+
+
+@dataclass
+class Expiry:
+    """When points lapse: `months` after they came, `months` after the last `activity`, or `never`."""
+
+    rule: str
+    months: int = 0
 
 
 @dataclass
 class Scheme:
-    """One version of the programme; `earn` has every partner."""
+    """One version of the programme. `earn` has every partner, `tiers` every tier; None: as everybody's."""
 
     version: int
     earn: dict[int, Earn]
-    months: int
+    expiry: Expiry
+    tiers: dict[str, Expiry | None]
     grace_days: int
     clawback: str
+
+    def expiry_of(self, tier: str) -> Expiry:
+        """The rule for a tier; that for everybody where it has none, or is none of this version's."""
+        return self.tiers.get(tier) or self.expiry
 
 
 @dataclass
@@ -54,29 +81,51 @@ class World:
 
 
 def partners() -> dict[int, Partner]:
-    """Five partners: one changes its terms before the start, one joins a month after it."""
-    long_ago = date(2016, 1, 1)
+    """Six partners: one changes its terms before the start, one joins a month after it, one is a cause.
+
+    What the grocer and the bank sold is returned at other partners; the first two and the last take it.
+    """
+    changed, joined = date(2017, 1, 6), date(2017, 2, 10)
     return {
-        11: Partner("grocer", "1", [(1, long_ago), (2, date(2017, 1, 6))]),
-        12: Partner("petrol", "0", [(1, long_ago)]),
-        13: Partner("hotel", "0.4", [(1, long_ago)]),
-        14: Partner("bank", "1", [(1, long_ago)]),
-        15: Partner("cinema", "0", [(1, date(2017, 2, 10))]),
+        11: Partner(
+            "grocer",
+            "1",
+            [
+                Dated(1, LONG_AGO, returned_elsewhere=True),
+                Dated(2, changed, returned_elsewhere=True, takes_returns=True),
+            ],
+        ),
+        12: Partner("petrol", "0", [Dated(1, LONG_AGO, takes_returns=True, accepts_donations=True)]),
+        13: Partner("hotel", "0.4", [Dated(1, LONG_AGO)]),
+        14: Partner("bank", "1", [Dated(1, LONG_AGO, returned_elsewhere=True)]),
+        15: Partner("cinema", "0", [Dated(1, joined, returned_elsewhere=True, takes_returns=True)]),
+        16: Partner("cause", "1", [Dated(1, LONG_AGO), Dated(2, changed, accepts_donations=True)]),
     }
 
 
-def scheme(version: int, *, months: int, grace_days: int, clawback: str, generous: bool) -> Scheme:
-    """A version of the programme; a generous one gives more points, and gives the bank's at once."""
+def scheme(
+    version: int, *, expiry: Expiry, silver: Expiry, grace_days: int, clawback: str, generous: bool
+) -> Scheme:
+    """A version of the programme.
+
+    A generous one gives more points, and gives the bank's and the hotel's at once. "plain" has no rule of its
+    own; "gold" comes with the second version.
+    """
+    tiers: dict[str, Expiry | None] = {"silver": silver, "plain": None}
+    if version > 1:
+        tiers["gold"] = Expiry("never")
     return Scheme(
         version=version,
         earn={
             11: Earn(points_per_step=2 if generous else 1),
             12: Earn(step_minor=200),
-            13: Earn(points_per_step=3, weekend_multiplier=2),
+            13: Earn(points_per_step=3, weekend_multiplier=2, pending_until_event=not generous),
             14: Earn(step_minor=50, pending_days=0 if generous else 14),
             15: Earn(points_per_step=0 if generous else 1),
+            16: Earn(),
         },
-        months=months,
+        expiry=expiry,
+        tiers=tiers,
         grace_days=grace_days,
         clawback=clawback,
     )

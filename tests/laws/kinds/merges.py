@@ -1,0 +1,80 @@
+"""Two accounts become one, and two again, in the model."""
+
+from uuid import UUID
+
+from tests.laws.book import ALWAYS, NEVER, Answer, Ask, Book, Effect, Refused
+from tests.laws.kinds.between import dated
+from tests.laws.kinds.common import between, of_card
+from tests.laws.writing import Writing
+
+
+def _mergeable(book: Book, ask: Ask) -> tuple[int, int]:
+    """Who stays, and who is merged into it."""
+    between(book, ask)
+    member = of_card(book, ask["card_number"])
+    if ask["merged_card_number"] not in book.cards:
+        raise Refused("recipient_unknown")
+    merged = book.cards[ask["merged_card_number"]]
+    if merged == member:
+        raise Refused("same_member")
+    if book.pool(merged):
+        raise Refused("account_in_pool")
+    if any(one.merged_into == merged for one in book.accounts.values()):
+        raise Refused("account_has_merged")
+    return member, merged
+
+
+def merge(book: Book, ask: Ask) -> Effect:
+    """Points, debts and cards of the merged one go to who stays."""
+    member, merged = _mergeable(book, ask)
+
+    def effect(entry_id: UUID) -> Answer:
+        writing = Writing(book, entry_id, "MERGE", ask, member, counterpart_id=merged)
+        writing.lines[merged] = []
+        for lot, points in sorted(book.lots[merged].items()):
+            if points:
+                writing.across(merged, lot, member, dated(book, merged, lot), points)
+        owed = book.owed[merged]
+        for key in sorted(key for key, points in owed.items() if points):
+            _, issuer, terms = key
+            lot = (issuer, terms, ALWAYS, NEVER)
+            writing.line += 1
+            writing.write(member, writing.line, "DEFICIT", "ISSUED", owed[key], lot)
+            writing.write(merged, writing.line, "ISSUED", "DEFICIT", owed[key], lot)
+            writing.owe(member, issuer, terms, owed.pop(key))
+        book.accounts[merged].merged_into = member
+        for card, whose in book.cards.items():
+            if whose == merged:
+                book.cards[card] = member
+        return writing.finish()
+
+    return effect
+
+
+def unmerge(book: Book, ask: Ask) -> Effect:
+    """They were two people after all: cards go back, and what is left of the points."""
+    between(book, ask)
+    original = book.entries.get(ask["entry_id"])
+    if original is None or original["partner_id"] != ask["partner_id"]:
+        raise Refused("entry_unknown")
+    if original["kind"] != "MERGE":
+        raise Refused("not_a_merge")
+    member, other = original["member_id"], original["counterpart_id"]
+    if book.accounts[other].merged_into != member:
+        raise Refused("already_unmerged")
+
+    def effect(entry_id: UUID) -> Answer:
+        writing = Writing(book, entry_id, "UNMERGE", ask, member, counterpart_id=other)
+        writing.lines[other] = []
+        for line in book.moves[ask["entry_id"]]:
+            lot = line[4:8]
+            points = min(line[3], book.lots[member].get(lot, 0)) if line[2] == "MEMBER" else 0
+            if points:
+                writing.across(member, lot, other, lot, points)
+        book.accounts[other].merged_into = None
+        for card, issued_to in book.issued.items():
+            if issued_to == other:
+                book.cards[card] = other
+        return writing.finish()
+
+    return effect
