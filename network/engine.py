@@ -82,6 +82,7 @@ class GroupCommit:
         self._waiting_commands = 0
         self._changed = threading.Condition()
         self._stopping = False
+        self._waking = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -120,10 +121,19 @@ class GroupCommit:
         """
         loop = asyncio.get_running_loop()
         caller = _Task(loop, loop.create_future())
-        self._queue(_Ticket(commands, caller))
+        self._queue(_Ticket(commands, caller), wake=False)
+        # After all that this turn of the loop has read: they come in one batch, not the first by itself.
+        if not self._waking:
+            self._waking = True
+            loop.call_soon(self._wake)
         return await caller.future
 
-    def _queue(self, ticket: _Ticket) -> None:
+    def _wake(self) -> None:
+        self._waking = False
+        with self._changed:
+            self._changed.notify()
+
+    def _queue(self, ticket: _Ticket, *, wake: bool = True) -> None:
         with self._changed:
             if self._stopping:
                 raise Overloaded("the service is stopping")
@@ -131,7 +141,8 @@ class GroupCommit:
                 raise Overloaded(f"{self._waiting_commands} commands are waiting")
             self._waiting.append(ticket)
             self._waiting_commands += len(ticket.commands)
-            self._changed.notify()
+            if wake:
+                self._changed.notify()
 
     def _take(self) -> list[_Ticket]:
         with self._changed:
