@@ -4,8 +4,14 @@ import msgspec
 from sqlalchemy import Connection, text
 
 _SHOWN = 20
-_ASKED = "SELECT f.place, f.detail, count(*) OVER () AS found FROM ({}) AS f (place, detail) LIMIT {}"
-"""However many faults there are, the database counts them, and only those that are shown come here."""
+_ASKED = """
+    WITH fault (place, detail) AS MATERIALIZED ({})
+    SELECT place, detail, count(*) OVER () AS found FROM fault LIMIT {}
+"""
+"""However many faults there are, the database counts them, and only those that are shown come here.
+
+Materialised, because a query asked for a few rows is planned to bring these soon, and all of them slowly.
+"""
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):

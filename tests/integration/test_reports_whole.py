@@ -4,7 +4,7 @@ import csv
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,12 +13,15 @@ from sqlalchemy import Engine
 
 from config.database import make_engine
 from network.model import EntryKind
+from network.service import set_clock
 from settlement.clearing import _EVENTS
 from settlement.reports import write_operator_report, write_statements
 from settlement.reports.network import write_network_report
 from settlement.reports.read import EVENTS, MOVEMENTS
+from settlement.service import clear_due
 from settlement.store import load_transactions
-from tests.coalition import BANK, GROCER, HOTEL, PETROL
+from tests.between import give
+from tests.coalition import BANK, GROCER, HOTEL, PETROL, START, new_card, run, sale, set_up
 from tests.conftest import SCHEMA, Run, database_on
 from tests.whole import live_through
 
@@ -143,6 +146,22 @@ def test_outstanding_counts_what_is_held_and_what_waits(reports: Reports, tmp_pa
     }
     # 89 + 50 points at a cent, 50 at half of one, 30 at a quarter
     assert period.pool_holds == period.pool_must_hold == Decimal("1.715")
+
+
+def test_a_late_gift_is_one_late_entry(database: Engine, tmp_path: Path) -> None:
+    """Reported a day late: the till did that once, and the transfer that follows is nobody's report."""
+    live = set_up(database)
+    giver, receiver = (new_card(database, live, name) for name in ("giver", "receiver"))
+    run(database, live, sale(giver, 10_00, "sale"))
+    for day in (1, 2):
+        with database.begin() as connection:
+            set_clock(connection, START + timedelta(days=day))
+        clear_due(database, START + timedelta(days=day), programme_version=1)
+        if day == 1:
+            run(database, live, give(giver, receiver, 5, "late", at=START))
+    with database.connect() as connection:
+        page = write_operator_report(connection, SECOND, tmp_path).read_text()
+    assert "Grocer: 1 entries reported for earlier days, the earliest of 2017-05-01" in page
 
 
 def test_what_is_charged_by_the_piece(reports: Reports) -> None:
