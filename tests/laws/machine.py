@@ -17,7 +17,7 @@ from network.model import Command, Reply
 from tests.laws.auditor import Auditor, Recorded, compare_entries, count_issuers
 from tests.laws.book import Ask, Book, month_end
 from tests.laws.kinds import BY_TIME, JUDGES
-from tests.laws.wishes import ENROL, KINDS, WISHES, Wish, ask_for
+from tests.laws.wishes import ENROL, JOIN, KINDS, WISHES, Wish, ask_for
 from tests.laws.words import command_of
 from tests.laws.world import HORIZON, START, Dated, Expiry, World, partners, scheme
 
@@ -177,6 +177,8 @@ class LedgerMachine(RuleBasedStateMachine):
             at = self.book.now + timedelta(minutes=1)
         with _Step(self) as ledger:
             self._set_clock(ledger, at)
+        if way == 10:
+            self.send([Wish(JOIN, 0, 0, 3, much % 4, 79)])
 
     def _set_clock(self, ledger: Ledger, at: datetime) -> None:
         if self.book.now < at < HORIZON:
@@ -198,9 +200,13 @@ class LedgerMachine(RuleBasedStateMachine):
             ends = [h.lapses_at for h in book.holds.values() if h.parts and h.lapses_at > book.now]
             return min(ends, default=book.now) - timedelta(milliseconds=much % 2)
         if way == 10:
-            made = [e["recorded_at"] for e in book.entries.values() if e["kind"] == "POOL_INVITATION"]
-            limits = [at + timedelta(days=14) for at in made if at + timedelta(days=14) > book.now]
-            return min(limits, default=book.now) + timedelta(milliseconds=much % 2)
+            made = [
+                e["recorded_at"] + timedelta(days=14)
+                for e in book.entries.values()
+                if e["kind"] == "POOL_INVITATION" and not book.pool(e["counterpart_id"])
+            ]
+            last = min((at for at in made if at > book.now), default=book.now)
+            return last + timedelta(milliseconds=much % 2)
         days = [
             day
             for member, lots in book.lots.items()
