@@ -90,7 +90,7 @@ def _probe(which: str) -> int:
                 super().teardown()
 
         chosen = PureMachine if which == "pure" else Probe
-        length, steps = (100, 6_000) if which == "pure" else (50, 450)
+        length, steps = (100, 6_000) if which == "pure" else (50, 900)
         try:
             run_machine(chosen, steps=steps, length=length, first_seed=1, runs_a_round=9, shortest=False)
         except Exception as error:  # whatever a bug does, it was caught
@@ -104,7 +104,8 @@ _SIGNS = (
     (r"different \(expected, answered\): \{(?:'refused|[^}]*'refused)", "refusal"),
     (r"different \(expected, answered\): \{'(\w+)'", "{}"),
     (r"answered \(replayed", "replayed"),
-    (r"\nmoves: expected", "postings"),
+    (r"\nmoves: expected|the reply tells of", "postings"),
+    (r"left between members", "transit"),
     (r"CAUGHT AssertionError: (lots|balances|holds|pending|owed|accounts|cards|items): expected", "{}"),
     (r"CAUGHT AssertionError: (sweep) of", "{}"),
     (r"CAUGHT AssertionError: entry: expected", "entries"),

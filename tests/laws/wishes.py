@@ -253,10 +253,13 @@ def _invite(book: Book, wish: Wish, ask: Ask) -> None:
 
 
 def _join(book: Book, wish: Wish, ask: Ask) -> None:
-    """By an invitation of who is in no pool, mostly, and by who was invited."""
+    """By an invitation of who is in no pool, mostly, and by who was invited; or by one that ends now."""
     found = [(i, e["counterpart_id"]) for i, e in book.entries.items() if e["kind"] == "POOL_INVITATION"]
     if wish.size % 5:
         found = [(i, m) for i, m in found if not book.pool(m)] or found
+    if wish.size % 3 == 0:
+        limit = timedelta(days=14)
+        found = [(i, m) for i, m in found if book.now - book.entries[i]["recorded_at"] >= limit] or found
     if not found:
         ask.update(card_number=_card(book, wish.who), invitation_id=_made_up(wish))
         return
@@ -352,3 +355,5 @@ _KINDS = [_SORTED[17 * number % KINDS] for number in range(KINDS)]
 """Mixed, because the ends of a range are drawn more often."""
 ENROL = _KINDS.index("enrol")
 """The kind number of an enrolment."""
+JOIN = _KINDS.index("join")
+"""The kind number of a consent."""
