@@ -70,6 +70,8 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     "recipient_unknown": (422, "No such card of the other member"),
     "recipient_blocked": (422, "The other member's card is blocked"),
     "same_member": (422, "Both cards are the same member's"),
+    "programme_not_read": (503, "This process has not read the sale's programme yet; try again"),
+    "too_many_holds": (422, "The member has as many open holds as one may have"),
     "cause_unknown": (422, "No partner of this code takes donations on that day"),
     "cause_not_active": (422, "The cause is not active in the network"),
     "already_in_pool": (422, "The member is in that pool already, or in another that it must leave first"),

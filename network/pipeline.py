@@ -24,7 +24,7 @@ _DIALECT = dialect.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leav
 class Pipeline:
     """Sends statements on a connection inside its transaction; at the end of the block all are answered.
 
-    Errors are SQLAlchemy's, as if it had sent them; InvariantBroken where other than the expected rows changed.
+    Errors are SQLAlchemy's, as if it had sent them; InvariantBroken where other rows changed than expected.
     """
 
     def __init__(self, connection: Connection) -> None:

@@ -3,7 +3,7 @@
 Every row that changes is under the lock of its member's account (see network.store).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +13,17 @@ from sqlalchemy import Connection, text
 
 from network import tables
 from network.bulk import Insert, bound_arrays, dates, equal_length, insert_from_arrays, integers, uuids
-from network.model import IMMEDIATELY, UNCHANGED, AccountKind, Decision, Entry, EntryKind, Posting, Unit
+from network.model import (
+    IMMEDIATELY,
+    UNCHANGED,
+    AccountKind,
+    Decision,
+    Deficit,
+    Entry,
+    EntryKind,
+    Posting,
+    Unit,
+)
 from network.pipeline import Pipeline
 from network.rules import held, hold_change, lot_change, pending_change, set_aside, undone
 from network.store import ENTRY_FIELDS, POSTING_FIELDS
@@ -41,8 +51,11 @@ _INSERT_MEMBERS = insert_from_arrays(tables.member, ("member_id", "public_id", "
 _INSERT_CARDS = insert_from_arrays(tables.card, ("card_number", "member_id", "issued_at", "issued_to"))
 _BONDS = {
     name: text(f"UPDATE account SET {name} = :value WHERE member_id = :member AND unit = :unit")
-    for name in ("pool_id", "merged_into", "tier")
+    for name in ("pool_id", "tier")
 }
+_MERGE = text(
+    "UPDATE account SET merged_into = :into, merge_id = :merge WHERE member_id = :member AND unit = :unit"
+)
 _MOVE_CARDS = text("UPDATE card SET member_id = :after WHERE member_id = :before AND issued_to = :issued_to")
 _INSERT_ACCOUNTS = insert_from_arrays(tables.account, ("member_id", "unit", "balance"))
 _LOT_KEY = ("member_id", "unit", "issuer_id", "terms_version", "spendable_on", "expires_on")
@@ -82,15 +95,17 @@ _CHANGE_PENDING = text(
     " WHERE p.member_id = ANY(CAST(:members AS bigint[])) AND p.member_id = u.member_id"
     " AND p.entry_id = u.entry_id"
 )
-_DEFICIT_KEY = ("member_id", "entry_id", "issuer_id", "terms_version")
-_INSERT_DEFICITS = insert_from_arrays(tables.deficit, (*_DEFICIT_KEY, "points", "cured"))
-_CURE_DEFICITS = text(
-    "UPDATE deficit d SET cured = d.cured + u.cured"
-    " FROM unnest(CAST(:members AS bigint[]), CAST(:entries AS uuid[]), CAST(:issuers AS integer[]),"
-    " CAST(:versions AS integer[]), CAST(:cured AS bigint[]))"
-    " AS u (member_id, entry_id, issuer_id, terms_version, cured)"
-    " WHERE d.member_id = ANY(CAST(:members AS bigint[])) AND d.member_id = u.member_id"
-    " AND d.entry_id = u.entry_id AND d.issuer_id = u.issuer_id AND d.terms_version = u.terms_version"
+_DEFICIT_COLUMNS = ("member_id", "issuer_id", "terms_version", "entry_id", "points")
+_SET_DEFICITS = insert_from_arrays(
+    tables.deficit,
+    _DEFICIT_COLUMNS,
+    "ON CONFLICT (member_id, issuer_id, terms_version) DO UPDATE SET entry_id = excluded.entry_id,"
+    " points = excluded.points",
+)
+_INSERT_INVITATIONS = insert_from_arrays(tables.invitation, ("member_id", "entry_id", "pool_id"))
+_USE_INVITATION = text(
+    "UPDATE invitation SET joined_by = :entry WHERE member_id = :member AND entry_id = :invitation"
+    " AND joined_by IS NULL"
 )
 _INSERT_LINES = insert_from_arrays(tables.entry_line, ("member_id", "entry_id", "line", "measure"))
 _RETURN_LINES = text(
@@ -102,9 +117,14 @@ _RETURN_LINES = text(
 )
 
 
-def save(connection: Connection, decided: Sequence[Decision]) -> None:
+def save(
+    connection: Connection, decided: Sequence[Decision], owed: Callable[[int], Sequence[Deficit]]
+) -> None:
     """Write decisions: entries, postings, lots, balances. Sums are made here, one row per key.
 
+    Args:
+        decided: In the order in which they were decided.
+        owed: The deficits of a member that are open after them.
     Raises:
         InvariantBroken: a row that must change did not.
     """
@@ -122,7 +142,8 @@ def save(connection: Connection, decided: Sequence[Decision]) -> None:
         _save_reversed(pipeline, [decision for decision in decisions if decision.entry.reverses is not None])
         _save_holds(pipeline, decisions)
         _save_pending(pipeline, decisions)
-        _save_deficits(pipeline, decisions)
+        _save_deficits(pipeline, decisions, owed)
+        _save_invitations(pipeline, decisions)
         _save_lines(pipeline, decisions)
         for decision in decisions:
             if decision.cards is not None:
@@ -161,6 +182,14 @@ def _save_bonds(pipeline: Pipeline, decisions: Sequence[Decision]) -> None:
             if not isinstance(value, UnsetType):
                 whose = {"member": decision.entry.member_id, "unit": int(Unit.POINTS), "value": value}
                 pipeline.change(statement, whose, 1, f"{name} changed")
+        if not isinstance(decision.account.merged_into, UnsetType):
+            merge = {
+                "member": decision.entry.member_id,
+                "unit": int(Unit.POINTS),
+                "into": decision.account.merged_into,
+                "merge": decision.account.merge_id,
+            }
+            pipeline.change(_MERGE, merge, 1, "account merged")
 
 
 def _save_reversed(pipeline: Pipeline, reversals: Sequence[Decision]) -> None:
@@ -311,30 +340,34 @@ def _save_pending(pipeline: Pipeline, decisions: Sequence[Decision]) -> None:
         pipeline.change(_CHANGE_PENDING, arrays, len(sums), "pending points changed")
 
 
-def _save_deficits(pipeline: Pipeline, decisions: Sequence[Decision]) -> None:
-    made = [
-        (d.entry.member_id, one.entry_id, one.issuer_id, one.terms_version, one.points, 0)
+def _save_deficits(
+    pipeline: Pipeline, decisions: Sequence[Decision], owed: Callable[[int], Sequence[Deficit]]
+) -> None:
+    """What is owed after all decisions; a row that was paid stays, at zero."""
+    changed = {
+        (d.entry.member_id, one.issuer_id, one.terms_version): (one.entry_id, 0)
         for d in decisions
-        for one in d.deficits
+        for one in (*d.deficits, *d.cured)
+    }
+    for member_id in {member_id for member_id, _, _ in changed}:
+        for one in owed(member_id):
+            changed[member_id, one.issuer_id, one.terms_version] = (one.entry_id, one.points)
+    if changed:
+        rows = [(*key, *value) for key, value in changed.items()]
+        _insert(pipeline, _SET_DEFICITS, _columns(_DEFICIT_COLUMNS, rows))
+
+
+def _save_invitations(pipeline: Pipeline, decisions: Sequence[Decision]) -> None:
+    made = [
+        (d.entry.member_id, d.entry.entry_id, d.invites_to) for d in decisions if d.invites_to is not None
     ]
     if made:
-        names = (*_DEFICIT_KEY, "points", "cured")
-        _insert(pipeline, _INSERT_DEFICITS, _columns(names, made))
-    sums: dict[tuple[int, UUID, int, int], int] = {}
+        _insert(pipeline, _INSERT_INVITATIONS, _columns(("member_id", "entry_id", "pool_id"), made))
     for decision in decisions:
-        for one in decision.cured:
-            key = (decision.entry.member_id, one.entry_id, one.issuer_id, one.terms_version)
-            sums[key] = sums.get(key, 0) + one.points
-    if sums:
-        members, entries, issuers, versions = zip(*sums, strict=True)
-        arrays = {
-            "members": integers(members),
-            "entries": uuids(entries),
-            "issuers": integers(issuers),
-            "versions": integers(versions),
-            "cured": integers(sums.values()),
-        }
-        pipeline.change(_CURE_DEFICITS, arrays, len(sums), "deficits cured")
+        entry = decision.entry
+        if entry.kind is EntryKind.POOL_JOIN:
+            used = {"member": entry.counterpart_id, "invitation": entry.parent_id, "entry": entry.entry_id}
+            pipeline.change(_USE_INVITATION, used, 1, "invitation used")
 
 
 def _save_lines(pipeline: Pipeline, decisions: Sequence[Decision]) -> None:

@@ -28,6 +28,7 @@ from network.model import (
     Entry,
     EntryKind,
     HoldState,
+    InvitationState,
     LineState,
     Lot,
     MemberState,
@@ -73,7 +74,7 @@ _LOCK_ACCOUNTS = text(
 )
 _BALANCES = text(
     "SELECT a.member_id, a.balance, a.pending_until, a.active_until, a.deficit, a.pool_id, a.merged_into,"
-    " a.tier,"
+    " a.merge_id, a.tier,"
     " ARRAY(SELECT h.entry_id FROM hold h WHERE h.member_id = a.member_id"
     " AND h.lapses_at <= :now AND h.captured + h.returned < h.points ORDER BY h.entry_id) AS due"
     " FROM account a WHERE a.member_id = ANY(CAST(:members AS bigint[])) AND a.unit = :unit"
@@ -92,9 +93,13 @@ _HAVE_MERGED = text(
     "SELECT DISTINCT member_id FROM card WHERE member_id = ANY(CAST(:members AS bigint[]))"
     " AND issued_to <> member_id"
 )
+_OPEN_HOLDS = text(
+    "SELECT member_id, count(*) AS holds FROM hold WHERE member_id = ANY(CAST(:members AS bigint[]))"
+    " AND captured + returned < points GROUP BY member_id"
+)
 _DEFICITS = text(
-    "SELECT member_id, entry_id, issuer_id, terms_version, points - cured AS points FROM deficit"
-    " WHERE member_id = ANY(CAST(:members AS bigint[])) AND cured < points"
+    "SELECT member_id, entry_id, issuer_id, terms_version, points FROM deficit"
+    " WHERE member_id = ANY(CAST(:members AS bigint[])) AND points > 0"
     " ORDER BY entry_id, issuer_id, terms_version"
 )
 _LOTS = text(
@@ -113,11 +118,13 @@ _STANDING = text(
     "SELECT u.entry_id, r.points AS reversed_points, r.amount_minor AS reversed_amount,"
     " h.lapses_at, h.captured, h.returned, p.points - p.released - p.cancelled AS pending,"
     " ARRAY(SELECT CASE WHEN l.returned_by IS NULL THEN l.measure ELSE -l.measure END FROM entry_line l"
-    " WHERE l.member_id = u.member_id AND l.entry_id = u.entry_id ORDER BY l.line) AS lines"
+    " WHERE l.member_id = u.member_id AND l.entry_id = u.entry_id ORDER BY l.line) AS lines,"
+    " i.pool_id, i.joined_by"
     " FROM unnest(CAST(:members AS bigint[]), CAST(:entries AS uuid[])) AS u (member_id, entry_id)"
     " LEFT JOIN reversed_points r ON r.member_id = u.member_id AND r.entry_id = u.entry_id"
     " LEFT JOIN hold h ON h.member_id = u.member_id AND h.entry_id = u.entry_id"
     " LEFT JOIN pending p ON p.member_id = u.member_id AND p.entry_id = u.entry_id"
+    " LEFT JOIN invitation i ON i.member_id = u.member_id AND i.entry_id = u.entry_id"
 )
 _ENROLLED = text(
     "SELECT DISTINCT ON (m.member_id) m.member_id, m.public_id, c.card_number FROM member m"
@@ -127,6 +134,10 @@ _ENROLLED = text(
 
 ENTRY_FIELDS = tuple(column.name for column in tables.entry.columns)
 POSTING_FIELDS = tuple(column.name for column in tables.posting.columns if column.name != "unit")
+
+
+class CardsMoved(Exception):
+    """A card opens another account than before the locks."""
 
 
 class _Account(msgspec.Struct, frozen=True):
@@ -139,6 +150,7 @@ class _Account(msgspec.Struct, frozen=True):
     deficit: int
     pool_id: UUID | None
     merged_into: int | None
+    merge_id: UUID | None
     tier: str
     due: list[UUID]
 
@@ -221,17 +233,23 @@ def load_members(
     connection: Connection,
     members: Collection[int],
     with_lots: Collection[int],
+    cards: Mapping[int, int],
     now: datetime,
     today: date,
     *,
     merging: bool = False,
+    holding: bool = False,
 ) -> tuple[dict[int, MemberState], dict[int, list[UUID]]]:
     """Lock accounts in order, then read them, and the lots of those whose points may be taken or pend.
 
     Args:
+        cards: Cards that commands name with the members they opened before the locks.
         merging: Whether it matters who has others merged into it.
+        holding: Whether it matters how many holds are open.
     Returns:
         The members by number, and those of their holds whose time is over and which still hold points.
+    Raises:
+        CardsMoved: a merge, or its end, came between.
     """
     if not members:
         return {}, {}
@@ -239,7 +257,10 @@ def load_members(
     with Pipeline(connection) as pipeline:
         pipeline.ask(_LOCK_ACCOUNTS, wanted)
         asked = pipeline.ask(_BALANCES, {**wanted, "now": now})
+        owners = pipeline.ask(_CARDS, {"cards": integers(cards)})
         balances = [_Account(*row) for row in asked]
+        if {number: member_id for number, member_id, _ in owners} != cards:
+            raise CardsMoved
     pending = {row.member_id for row in balances if row.pending_until > today}
     active = {row.member_id: row.active_until for row in balances}
     lots: dict[int, list[Lot]] = {member_id: [] for member_id in active if member_id in with_lots}
@@ -261,6 +282,9 @@ def load_members(
                 )
             )
     merged = set(connection.execute(_HAVE_MERGED, wanted).scalars()) if merging else set()
+    held: dict[int, int] = {}
+    if holding:
+        held = {row.member_id: row.holds for row in connection.execute(_OPEN_HOLDS, wanted)}
     states = {
         row.member_id: MemberState(
             member_id=row.member_id,
@@ -268,6 +292,8 @@ def load_members(
             lots=lots.get(row.member_id),
             pool_id=row.pool_id,
             merged_into=row.merged_into,
+            merge_id=row.merge_id,
+            open_holds=held.get(row.member_id, 0),
             has_merged=row.member_id in merged,
             tier=row.tier,
             active_until=row.active_until,
@@ -332,6 +358,9 @@ def _recorded(entry: Entry, postings: tuple[Posting, ...], row: Mapping[str, Any
         else HoldState(lapses_at=row["lapses_at"], captured=row["captured"], returned=row["returned"]),
         pending=row["pending"] or 0,
         lines=tuple(LineState(abs(measure), measure < 0) for measure in row["lines"]),
+        invitation=None
+        if row["pool_id"] is None
+        else InvitationState(row["pool_id"], used=row["joined_by"] is not None),
     )
 
 
