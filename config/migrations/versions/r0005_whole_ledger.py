@@ -103,6 +103,11 @@ CREATE TABLE adjustment (
     )
 );
 """
+_DECIDED = """
+CREATE TRIGGER adjustment_decided_for_good BEFORE UPDATE OR DELETE ON adjustment
+    FOR EACH ROW WHEN (OLD.decided_by IS NOT NULL) EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER adjustment_never_empties BEFORE TRUNCATE ON adjustment EXECUTE FUNCTION refuse_change();
+"""
 _CHANGES = {
     "account": "UPDATE (active_until, deficit, pool_id, merged_into, merge_id, tier)",
     "adjustment": "UPDATE (decided_by, decided_at, approved)",
@@ -117,7 +122,7 @@ _CHANGES = {
 def upgrade() -> None:
     """Widen what is there, make the new tables, and grant the application what it must change in them."""
     connection = op.get_bind()
-    for script in (_COLUMNS, _TABLES):
+    for script in (_COLUMNS, _TABLES, _DECIDED):
         # Without a parameter list: only so does the driver send several statements at once.
         connection.exec_driver_sql(script, execution_options={"no_parameters": True})
     schema = str(connection.scalar(text("SELECT current_schema()")))
