@@ -10,7 +10,6 @@ from typing import cast
 
 import msgspec
 
-
 _HELLO = b"GET /health/live HTTP/1.1\r\nHost: load\r\n\r\n"
 
 
