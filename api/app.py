@@ -13,6 +13,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.auth import KeyRing, SignatureAuth
 from api.bodies import COMMANDS, EntryBody
@@ -39,7 +40,23 @@ _TYPES = (
 )
 
 
-def create_app(database: Engine, *, authority: str, now: Callable[[], datetime]) -> FastAPI:
+class Application:
+    """What a server runs: our middleware around the framework, not inside of it.
+
+    A command passes id, signature and its address, and is answered; FastAPI's own layers, which look at every
+    request, see only what is no command.
+    """
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self._app = app
+        self.service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection, or the application's life."""
+        await self._app(scope, receive, send)
+
+
+def create_app(database: Engine, *, authority: str, now: Callable[[], datetime]) -> Application:
     """Build the application.
 
     Args:
@@ -77,10 +94,10 @@ def create_app(database: Engine, *, authority: str, now: Callable[[], datetime])
         with database.connect() as connection:
             return load_keys(connection)
 
-    app.add_middleware(commands.Commands, service=service)
-    app.add_middleware(SignatureAuth, keyring=KeyRing(keys), authority=authority, now=now)
-    app.add_middleware(RequestId, metrics=metrics)
-    return app
+    signed = SignatureAuth(
+        commands.Commands(app, service), keyring=KeyRing(keys), authority=authority, now=now
+    )
+    return Application(RequestId(signed, metrics), service)
 
 
 def _add_operations(app: FastAPI, database: Engine, service: Service, metrics: Metrics) -> None:
@@ -127,6 +144,11 @@ def _add_error_answers(app: FastAPI) -> None:
     @app.exception_handler(NetworkError)
     async def on_failure(request: Request, error: Exception) -> Response:
         return answer_failure(error, request_id(request))
+
+    @app.exception_handler(Exception)
+    async def on_anything(request: Request, error: Exception) -> Response:
+        # The framework raises it again once this is sent, and so it is in the log.
+        return problem_response("internal_error", request_id=request_id(request))
 
     @app.exception_handler(RequestValidationError)
     async def on_validation(request: Request, error: RequestValidationError) -> Response:

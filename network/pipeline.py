@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import psycopg
+from psycopg.pq import PipelineStatus
 from psycopg.rows import TupleRow
 from sqlalchemy import Connection, TextClause
 from sqlalchemy.dialects.postgresql import psycopg as dialect
@@ -69,7 +70,9 @@ class Pipeline:
         self._expected.append((self.ask(statement, parameters), rows, what))
 
     def _wrapped(self, error: psycopg.Error) -> BaseException:
-        if self._driver.broken or self._driver.closed:
+        # A server that ended in the middle may leave a connection that is not closed, and of no more use.
+        useless = self._driver.closed or self._driver.pgconn.pipeline_status != PipelineStatus.OFF
+        if useless and not self._connection.invalidated:
             self._connection.invalidate(error)
         return DBAPIError.instance(
             None, None, error, psycopg.Error, connection_invalidated=self._connection.invalidated

@@ -152,7 +152,7 @@ def test_a_crowd_of_readers_never_deadlocks(till: Tills, client: TestClient) -> 
     """Sixty readers at once while the rules are due to be read anew: all are answered."""
     grocer = till(GROCER)
     member = grocer.enrol()["member"]
-    service: Any = client.app.state.service  # type: ignore[attr-defined]  # our application's own
+    service: Any = client.app.service  # type: ignore[attr-defined]  # our application's own
     service.rules._read_at = float("-inf")
     with ThreadPoolExecutor(60) as pool:
         answers = list(
@@ -196,7 +196,7 @@ def test_a_client_that_hangs_up_during_a_file_harms_nobody(till: Tills, client: 
     """The lane of files lives on, and the next file is answered."""
     grocer = till(GROCER)
     card = grocer.enrol()["card"]
-    service: Any = client.app.state.service  # type: ignore[attr-defined]  # our application's own
+    service: Any = client.app.service  # type: ignore[attr-defined]  # our application's own
 
     async def cancelled() -> None:
         task = asyncio.create_task(_carry(service, card))
