@@ -38,7 +38,8 @@ from network.model import (
 from network.rules import Folded, held, lot_change, open_deficits, pending_change, set_aside
 from network.touch import SPENDING, cards_of, named_by, touched
 from tests.laws.auditor import Recorded
-from tests.laws.book import Book, LotKey
+from tests.laws.book import Book
+from tests.laws.records import LotKey
 from tests.laws.words import entry_of, move_of, rules_of
 
 
@@ -307,14 +308,15 @@ class Pure:
             "holds": holds,
             "pending": {one: tuple(points) for one, points in self._pending.items()},
             "owed": {
-                (member, one.entry_id, one.issuer_id, one.terms_version): one.points
+                (member, one.issuer_id, one.terms_version): (one.entry_id, one.points)
                 for member, state in self._members.items()
                 for one in state.deficits
             },
             "accounts": {
-                member: (one.pool_id, one.merged_into, one.tier, one.active_until)
+                member: (one.pool_id, one.merged_into, one.merge_id, one.tier, one.active_until)
                 for member, one in self._members.items()
             },
+            "invitations": self._invitations,
             "cards": {card: (member, self._issued[card]) for card, member in self._cards.items()},
             "items": self._items,
         }

@@ -11,8 +11,9 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
-from tests.laws.book import Ask, Book, Part, Sold
+from tests.laws.book import Ask, Book
 from tests.laws.odd import ODD
+from tests.laws.records import Part, Sold
 from tests.laws.world import CURRENCY, OPERATOR, OUTLET
 
 
@@ -183,6 +184,19 @@ def _void(book: Book, wish: Wish, ask: Ask) -> None:
     _choose_hold(book, wish, ask)
 
 
+def holds_once_too_often(book: Book, card: int, number: int) -> list[Ask]:
+    """The operator gives points, and holds of one point each are made of them: one more than there may be."""
+    member, odd_numbers = book.cards[card], Wish(0, 0, 0, 1, 1, 79)
+    open_holds = sum(held.member == member and bool(held.parts) for held in book.holds.values())
+    many = book.world.most_open_holds + 1 - open_holds
+    asks = [_make("adjust", book, odd_numbers, number + 1)]
+    asks[0].update(card_number=card, issuer_id=11, points=many)
+    for place in range(many):
+        ask = _make("hold", book, odd_numbers, number + 2 + place)
+        asks.append({**ask, "card_number": card, "points": 1, "amount_minor": 3})
+    return asks
+
+
 # ---- returns ----
 
 
@@ -278,7 +292,7 @@ def _merge(book: Book, wish: Wish, ask: Ask) -> None:
     _two(book, wish, ask, "merged_card_number")
     apart = [card for card, member in book.cards.items() if not book.pool(member)]
     held = {hold.member for hold in book.holds.values() if hold.parts}
-    bound = [card for card in apart if any(book.owed[book.cards[card]].values()) or book.cards[card] in held]
+    bound = [card for card in apart if book.owed[book.cards[card]] or book.cards[card] in held]
     wanted = bound if wish.size % 3 else apart
     if wanted and wish.size % 7:
         ask["merged_card_number"] = wanted[wish.which % len(wanted)]
