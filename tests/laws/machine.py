@@ -17,7 +17,8 @@ from network.model import Command, Reply
 from tests.laws.auditor import Auditor, Recorded, compare_entries, count_issuers
 from tests.laws.book import Ask, Book, month_end
 from tests.laws.kinds import BY_TIME, JUDGES
-from tests.laws.wishes import ENROL, JOIN, KINDS, WISHES, Wish, ask_for, holds_once_too_often
+from tests.laws.scenes import SCENES
+from tests.laws.wishes import ENROL, JOIN, KINDS, WISHES, Wish, ask_for
 from tests.laws.words import command_of
 from tests.laws.world import HORIZON, START, Dated, Expiry, World, partners, scheme
 
@@ -158,16 +159,18 @@ class LedgerMachine(RuleBasedStateMachine):
         """The same kind of command to the same thing, several times in one batch: returns, captures."""
         self.send([wish._replace(size=size) for size in sizes])
 
-    @rule(who=st.integers(0, 11), seldom=st.integers(0, 19))
-    def burst(self, who: int, seldom: int) -> None:
-        """One command; or the operator gives points, and there are as many holds as may be, and one more."""
-        if seldom or not self.book.cards:
-            self.send([Wish(who * 11 % KINDS, who, who, 211 * who, 5 * who, 79)])
+    @rule(which=st.integers(0, 39), who=st.integers(0, 11))
+    def scene(self, which: int, who: int) -> None:
+        """One command, mostly; now and then some that make sense together."""
+        if which >= len(SCENES) or not self.book.cards:
+            self.send([Wish((which + 11 * who) % KINDS, who, who, 211 * who, 5 * who, 79)])
             return
-        card = list(self.book.cards)[who % len(self.book.cards)]
-        asks = holds_once_too_often(self.book, card, self.number)
-        self.number += len(asks)
-        self.give(asks)
+        for asks in SCENES[which](self.book, who):
+            for ask in asks:
+                self.number += 1
+                named = f"{self.number:032x}"
+                ask["reference"] = f"adjustment {named}" if ask["kind"] == "adjust" else named
+            self.give([dict(ask) for ask in asks])
 
     def send(self, wishes: Sequence[Wish]) -> None:
         """Ask what the wishes mean now."""

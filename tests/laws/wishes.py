@@ -184,19 +184,6 @@ def _void(book: Book, wish: Wish, ask: Ask) -> None:
     _choose_hold(book, wish, ask)
 
 
-def holds_once_too_often(book: Book, card: int, number: int) -> list[Ask]:
-    """The operator gives points, and holds of one point each are made of them: one more than there may be."""
-    member, odd_numbers = book.cards[card], Wish(0, 0, 0, 1, 1, 79)
-    open_holds = sum(held.member == member and bool(held.parts) for held in book.holds.values())
-    many = book.world.most_open_holds + 1 - open_holds
-    asks = [_make("adjust", book, odd_numbers, number + 1)]
-    asks[0].update(card_number=card, issuer_id=11, points=many)
-    for place in range(many):
-        ask = _make("hold", book, odd_numbers, number + 2 + place)
-        asks.append({**ask, "card_number": card, "points": 1, "amount_minor": 3})
-    return asks
-
-
 # ---- returns ----
 
 
@@ -207,6 +194,8 @@ def _reverse(book: Book, wish: Wish, ask: Ask) -> None:
         ids = [i for i in ids if i in book.spent and _of_several(book, i, book.spent[i].parts)] or ids
     elif wish.size % 4 == 2:
         ids = [i for i in ids if i in book.sold and _is_spent(book, i, book.sold[i])] or ids
+    elif wish.size % 4 == 3:
+        ids = [i for i in ids if i in book.sold and book.owed[book.owner(i.int % 2**40)]] or ids
     if not wish.which % 11 or not ids:
         ids = list(book.entries)
     entry_id = ids[-1 - wish.which % min(len(ids), 9 if wish.which < 48 else 64)]

@@ -228,7 +228,7 @@ def test_what_is_still_owed_of_a_merge_goes_back_when_it_is_undone() -> None:
 
 
 def test_an_invitation_is_into_one_pool_and_for_one_consent() -> None:
-    """Who has left does not come back by the same invitation, nor into a pool that the inviter is in since."""
+    """Who has left does not come back by the same one; none holds for a pool that the inviter is in since."""
     hand = Hand()
     event = {"card_number": 1, "to_card_number": 2}
     first, second = hand.do("invite", 1, **event), hand.do("invite", 1, **event)
