@@ -45,7 +45,7 @@ def holds_once_too_often(book: Book, who: int) -> Scene:
 
 
 def both_owe(book: Book, who: int) -> Scene:
-    """Two owe the same issuer, become one, pay a little, and part; merged again, the old id undoes nothing."""
+    """Two owe the same issuer, become one, pay a little, and part; then the old merge undoes no new one."""
     one, two, three = _cards(book, who)
     members = [book.cards[card] for card in (one, two)]
     yield [_at_till(book, "accrue", card, 700 + 100 * who, lines=()) for card in (one, two)]
