@@ -19,7 +19,7 @@ from api.bodies import COMMANDS, EntryBody
 from api.metrics import Metrics
 from api.middleware import RequestId
 from api.openapi import describe
-from api.problems import FieldError, ProblemError, problem_response
+from api.problems import FieldError, ProblemError, answer_failure, problem_response
 from api.routes import batches, commands, members, reads
 from api.service import Service
 from network.errors import NetworkError
@@ -67,7 +67,7 @@ def create_app(database: Engine, *, authority: str, now: Callable[[], datetime])
         redirect_slashes=False,
     )
     app.state.service = service
-    for router in (commands.router, batches.router, reads.router, members.router):
+    for router in (batches.router, reads.router, members.router):
         app.include_router(router)
     _add_operations(app, database, service, metrics)
     _add_error_answers(app)
@@ -77,6 +77,7 @@ def create_app(database: Engine, *, authority: str, now: Callable[[], datetime])
         with database.connect() as connection:
             return load_keys(connection)
 
+    app.add_middleware(commands.Commands, service=service)
     app.add_middleware(SignatureAuth, keyring=KeyRing(keys), authority=authority, now=now)
     app.add_middleware(RequestId, metrics=metrics)
     return app
@@ -121,8 +122,11 @@ def _add_error_answers(app: FastAPI) -> None:
         return str(getattr(request.state, "request_id", ""))
 
     @app.exception_handler(ProblemError)
-    async def on_problem(request: Request, error: ProblemError) -> Response:
-        return problem_response(error.code, error.detail, errors=error.errors, request_id=request_id(request))
+    @app.exception_handler(OperationalError)
+    @app.exception_handler(PoolTimeout)
+    @app.exception_handler(NetworkError)
+    async def on_failure(request: Request, error: Exception) -> Response:
+        return answer_failure(error, request_id(request))
 
     @app.exception_handler(RequestValidationError)
     async def on_validation(request: Request, error: RequestValidationError) -> Response:
@@ -137,20 +141,15 @@ def _add_error_answers(app: FastAPI) -> None:
         code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "internal_error")
         return problem_response(code, request_id=request_id(request), headers=error.headers)
 
-    @app.exception_handler(OperationalError)
-    @app.exception_handler(PoolTimeout)
-    @app.exception_handler(NetworkError)
-    async def on_database(request: Request, error: Exception) -> Response:
-        log.error("request %s: the ledger did not answer", request_id(request), exc_info=error)
-        return problem_response("unavailable", request_id=request_id(request))
-
 
 def _complete_description(app: FastAPI) -> None:
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = describe(plain(), _TYPES)
+            made = plain()
+            commands.describe_commands(made)
+            app.openapi_schema = describe(made, _TYPES)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend the description

@@ -32,6 +32,11 @@ class Server:
         self.base_url = base_url
 
     @property
+    def process_id(self) -> int:
+        """Of the server's process."""
+        return self._process.pid
+
+    @property
     def authority(self) -> str:
         """Host and port, as requests sign them."""
         return self.base_url.partition("://")[2]

@@ -1,5 +1,6 @@
 """The OpenAPI description: schemas from the very types that parse and answer, examples, and signatures."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -111,18 +112,28 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return described
 
 
-def command_docs(body: str) -> dict[str, Any]:
-    """Keyword arguments of a route that takes one command."""
-    return {
-        "status_code": 201,
-        "openapi_extra": {"requestBody": {"required": True, "content": _content(body)}},
-        "responses": {
-            201: {
-                "description": "The entry, durable. `Idempotent-Replayed: true` where it was so before.",
-                "content": _content("EntryBody"),
-            },
-            **_problems(400, 401, 404, 413, 415, 422, 503),
+def command_docs(body: str, says: str) -> dict[str, Any]:
+    """The description of an address that takes one command.
+
+    Args:
+        body: Its schema's name.
+        says: What it does; the first sentence is its title.
+    """
+    name = body.removesuffix("Body")
+    answers: dict[int | str, dict[str, Any]] = {
+        201: {
+            "description": "The entry, durable. `Idempotent-Replayed: true` where it was so before.",
+            "content": _content("EntryBody"),
         },
+        **_problems(400, 401, 404, 405, 413, 415, 422, 503),
+    }
+    return {
+        "tags": ["Entries"],
+        "summary": re.sub("(?<=[a-z])(?=[A-Z])", " ", name).capitalize(),
+        "description": says,
+        "operationId": f"post_{name.lower()}",
+        "requestBody": {"required": True, "content": _content(body)},
+        "responses": {str(status): answer for status, answer in answers.items()},
     }
 
 

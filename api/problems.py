@@ -1,9 +1,16 @@
 """Problems as RFC 9457 says them: the one table of codes, statuses and titles, and the answer itself."""
 
+import logging
 from collections.abc import Mapping, Sequence
 
 import msgspec
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.responses import Response
+
+from network.errors import NetworkError
+
+log = logging.getLogger("tessera.api")
 
 PROBLEMS: Mapping[str, tuple[int, str]] = {
     # the request itself
@@ -63,6 +70,8 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     "recipient_unknown": (422, "No such card of the other member"),
     "recipient_blocked": (422, "The other member's card is blocked"),
     "same_member": (422, "Both cards are the same member's"),
+    "programme_not_read": (503, "This process has not read the sale's programme yet; try again"),
+    "too_many_holds": (422, "The member has as many open holds as one may have"),
     "cause_unknown": (422, "No partner of this code takes donations on that day"),
     "cause_not_active": (422, "The cause is not active in the network"),
     "already_in_pool": (422, "The member is in that pool already, or in another that it must leave first"),
@@ -132,6 +141,20 @@ def problem(
         errors=errors,
         request_id=request_id,
     )
+
+
+def answer_failure(error: Exception, request_id: str) -> Response:
+    """The answer to what a request ended with; what is nobody's fault but ours goes on.
+
+    Raises:
+        Exception: the error itself, where no problem stands for it.
+    """
+    if isinstance(error, ProblemError):
+        return problem_response(error.code, error.detail, errors=error.errors, request_id=request_id)
+    if isinstance(error, OperationalError | PoolTimeout | NetworkError):
+        log.error("request %s: the ledger did not answer", request_id, exc_info=error)
+        return problem_response("unavailable", request_id=request_id)
+    raise error
 
 
 def problem_response(

@@ -74,7 +74,7 @@ async def carry_out(lane: GroupCommit, commands: Sequence[Command]) -> list[Repl
         ProblemError: overloaded or unavailable; nothing is known to have happened, and a retry is safe.
     """
     try:
-        return await asyncio.wrap_future(lane.submit(commands))
+        return await lane.carry_out(commands)
     except Overloaded as error:
         raise ProblemError("overloaded", str(error)) from error
     except (Unavailable, NotReady) as error:

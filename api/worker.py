@@ -6,7 +6,7 @@ The scheduler only nudges; the database decides what is due, so that workers may
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.nightly import write_missing_nights
 from network.batch import end_over_holds
-from network.errors import NetworkError
+from network.errors import InvariantBroken, NetworkError, Unavailable
+from network.rules import Rules
 from network.service import Network, load_rules, make_partitions_ahead, network_now, read_network
 from network.store import members_with_over_holds
 from settlement.errors import SettlementError
@@ -135,11 +136,31 @@ def _end_holds(database: Engine, stop: Callable[[], bool]) -> None:
                 members = members_with_over_holds(connection, now, HOLDS_AT_A_TIME)
             if not members:
                 break
-            ended += end_over_holds(database, members, rules)
+            ended += _end_of(database, members, rules)
     except (NetworkError, SQLAlchemyError):
         log.exception("holds that are over were not ended; the next try is in %s seconds", NUDGE_SECONDS)
     if ended:
         log.info("%s holds lapsed", ended)
+
+
+def _end_of(database: Engine, members: Sequence[int], rules: Rules) -> int:
+    """End the holds of members together; where that breaks one by one, so that only the broken one waits."""
+    try:
+        return end_over_holds(database, members, rules)
+    except Unavailable:
+        raise
+    except (NetworkError, SQLAlchemyError):
+        if len(members) == 1:
+            raise
+    ended = 0
+    for member_id in members:
+        try:
+            ended += end_over_holds(database, [member_id], rules)
+        except (NetworkError, SQLAlchemyError):
+            log.exception("holds of member %s that are over were not ended", member_id)
+    if not ended:
+        raise InvariantBroken(f"none of {len(members)} members' holds could be ended")
+    return ended
 
 
 def _settle(database: Engine, stop: Callable[[], bool]) -> None:

@@ -6,7 +6,7 @@ operator".
 """
 
 import unicodedata
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -47,6 +47,12 @@ _LIST = text(
 _APPROVED = text(
     f"SELECT {_COLUMNS} FROM adjustment WHERE approved AND decided_at >= :since ORDER BY decided_at"
 )
+_ALONE = text(
+    "SELECT coalesce(sum(abs(points)), 0)::bigint FROM adjustment WHERE member_id = :member_id"
+    " AND prepared_by = :who AND decided_by = :who AND approved AND prepared_at > :since"
+)
+COUNTED = timedelta(days=30)
+"""What one person decides alone for a member counts together for so long: many small ones are a large one."""
 _FOUR_EYES = "adjustment_four_eyes"
 
 
@@ -93,8 +99,11 @@ def person(name: str) -> str:
         AdjustmentInvalid: no name, or one that is too long or cannot be printed.
     """
     known = " ".join(unicodedata.normalize("NFKC", name).split()).casefold()
-    if not known or len(known) > LONGEST_NAME or not known.isprintable():
-        raise AdjustmentInvalid(f"{name!r} names nobody: give a name of 1 to {LONGEST_NAME} characters")
+    # In other alphabets one person could be spelled as two.
+    if not known or len(known) > LONGEST_NAME or not (known.isprintable() and known.isascii()):
+        raise AdjustmentInvalid(
+            f"{name!r} names nobody: give a login of 1 to {LONGEST_NAME} letters, digits and signs of ASCII"
+        )
     return known
 
 
@@ -133,6 +142,9 @@ def prepare(
     with database.begin() as connection:
         now = network_now(connection)
         member_id = _member_of_card(connection, card_number)
+        alone = connection.execute(
+            _ALONE, {"member_id": member_id, "who": who, "since": now - COUNTED}
+        ).scalar_one()
         proposed = Adjustment(
             member_id=member_id,
             adjustment_id=ids.mint(now, member_id),
@@ -141,7 +153,7 @@ def prepare(
             points=points,
             reason=reason.strip(),
             evidence=evidence.strip(),
-            four_eyes_above=limit,
+            four_eyes_above=max(0, limit - alone),
             prepared_by=who,
             prepared_at=now,
         )

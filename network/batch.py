@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from hashlib import blake2b
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -27,6 +27,7 @@ from network.model import (
     Donate,
     Enrol,
     Gift,
+    Hold,
     Join,
     LedgerState,
     Merge,
@@ -58,8 +59,15 @@ def request_key(partner_id: int, reference: str) -> UUID:
 
 
 def content_hash(command: Command) -> UUID:
-    """What the request said: the same reference with other content is an error."""
-    return UUID(bytes=blake2b(msgspec.json.encode(command), digest_size=16).digest())
+    """What the request said: the same reference with other content is an error.
+
+    Of a request that could be made before a field was, the bytes are what they were then.
+    """
+    said: Any = command
+    if isinstance(command, Reverse) and not command.lines:
+        fields = {name: value for name, value in msgspec.structs.asdict(command).items() if name != "lines"}
+        said = {"type": "reverse", **fields}
+    return UUID(bytes=blake2b(msgspec.json.encode(said), digest_size=16).digest())
 
 
 class _Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,14 +107,14 @@ def end_over_holds(database: Engine, members: Collection[int], rules: Rules) -> 
 
 
 def _end(connection: Connection, known: set[int], members: Collection[int], rules: Rules) -> int:
-    moment = store.begin(connection)
+    moment, _ = store.begin(connection)
     asked = known.union(members)
-    folded = _locked(connection, moment, {}, asked, set(), rules, set())
+    folded = _locked(connection, moment, {}, asked, set(), rules, set(), ())
     needed = closed(folded, members)
     if not needed <= asked:
         raise _MoreAccounts(needed | asked)
     end_due(folded, needed, rules)
-    save(connection, folded.decided)
+    save(connection, folded.decided, folded.owed)
     return len(folded.decided)
 
 
@@ -169,8 +177,7 @@ def _transact(
     connection: Connection, members: set[int], run: Sequence[tuple[Command, UUID]], rules: Rules
 ) -> list[Reply]:
     """Carry out a run; `members` are locked in any case, because an earlier try needed them."""
-    moment = store.begin(connection)
-    cards = store.load_cards(connection, {number for command, _ in run for number in cards_of(command)})
+    moment, cards = store.begin(connection, {n for command, _ in run for n in cards_of(command)})
     requests = _prepare(connection, run, cards, moment.now)
     fresh = store.claim(
         connection,
@@ -253,7 +260,7 @@ def _decide(
         return []
     folded = _load(connection, moment, cards, [r.command for r in requests], rules, members)
     outcomes = decide_batch(folded, [(r.command, r.minted) for r in requests], rules)
-    save(connection, folded.decided)
+    save(connection, folded.decided, folded.owed)
     refused = {
         request.key: outcome.reason
         for request, outcome in zip(requests, outcomes, strict=True)
@@ -289,15 +296,16 @@ def _load(
         asked |= mates
         drawn |= mates
     named = {one for one in map(named_by, commands) if one is not None}
-    merging = any(isinstance(c, Merge) for c in commands)
-    folded = _locked(connection, moment, cards, asked, drawn, rules, named, merging=merging)
+    try:
+        folded = _locked(connection, moment, cards, asked, drawn, rules, named, commands)
+    except store.CardsMoved:
+        raise _MoreAccounts(set()) from None
     needed = set().union(*(touched(folded, command) for command in commands))
     looked_into = set().union(*(touched(folded, command) for command in drawing))
-    moved = any(
-        folded.knows(card.member_id) and folded.owner(card.member_id) != card.member_id
-        for card in cards.values()
-    )
-    if moved or not needed <= asked or not looked_into <= drawn:
+    if any(folded.in_pool(member_id) for member_id in spenders):
+        # Who has joined since is not in what was loaded; under these locks nobody joins any more.
+        needed |= store.load_mates(connection, spenders)
+    if not needed <= asked or not looked_into <= drawn:
         raise _MoreAccounts(needed | asked)
     return folded
 
@@ -310,8 +318,7 @@ def _locked(
     drawn: set[int],
     rules: Rules,
     named: set[UUID],
-    *,
-    merging: bool = False,
+    commands: Sequence[Command],
 ) -> Folded:
     """Lock accounts and read them: the lots of `drawn`, the entries named, and holds that are over."""
     today = rules.local_date(moment.now)
@@ -321,9 +328,11 @@ def _locked(
         connection,
         asked,
         drawn if moment.lapsed_through >= today else asked,
+        {number: card.member_id for number, card in cards.items()},
         moment.now,
         today,
-        merging=merging,
+        merging=any(isinstance(c, Merge) for c in commands),
+        holding=any(isinstance(c, Hold) for c in commands),
     )
     entries = store.load_entries(connection, named.union(*due.values()))
     over = {

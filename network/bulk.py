@@ -124,11 +124,9 @@ def insert_rows(connection: Connection, insert: Insert, arrays: Mapping[str, Seq
         InvariantBroken: the arrays differ in length, or rows went missing.
     """
     expected = equal_length(arrays)
-    if expected == 0:
-        return
-    inserted = connection.execute(insert.statement, bound_arrays(insert.table, arrays)).rowcount
-    if inserted != expected:
-        raise InvariantBroken(f"{insert.table.name}: {inserted} of {expected} rows written")
+    if expected:
+        written = connection.execute(insert.statement, bound_arrays(insert.table, arrays)).rowcount
+        expect(written, expected, insert.table.name)
 
 
 def equal_length(arrays: Mapping[str, Collection[Any]]) -> int:

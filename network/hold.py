@@ -27,6 +27,9 @@ from network.model import (
 from network.redemption import draw_of_pool, spender_at_till
 from network.rules import Folded, Rules, held, is_timely
 
+MOST_OPEN_HOLDS = 100
+"""Of one member: they all end when the member is next touched after their time."""
+
 
 def hold(folded: Folded, command: Hold, minted: Minted, rules: Rules) -> Decision | Rejected:
     """Judge a reservation. The acceptor's terms are chosen here; a capture keeps them."""
@@ -34,6 +37,8 @@ def hold(folded: Folded, command: Hold, minted: Minted, rules: Rules) -> Decisio
     if isinstance(spender, Rejected):
         return spender
     terms, member_id = spender
+    if folded.member(member_id).open_holds >= MOST_OPEN_HOLDS:
+        return Rejected("too_many_holds")
     draws = draw_of_pool(folded, member_id, command.points, minted)
     if draws is None:
         return Rejected("insufficient_points")

@@ -113,7 +113,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One business event as it is recorded. `points` is signed as it changes the member's balance.
 
     `hold_id`: the entry that had set aside what this one moves: a hold, or an accrual pending until an event.
-    `parent_id`: of a TRANSFER, the entry of another member that made it. `counterpart_id`: the other member.
+    `parent_id`: of a TRANSFER, the entry of another member that made it; of a POOL_JOIN, the invitation.
+    `counterpart_id`: the other member.
     """
 
     entry_id: UUID
@@ -144,7 +145,7 @@ class Enrol(msgspec.Struct, frozen=True, kw_only=True, tag="enrol"):
     occurred_at: datetime
 
 
-class Accrue(msgspec.Struct, frozen=True, kw_only=True, tag="accrue"):
+class Accrue(msgspec.Struct, frozen=True, kw_only=True, tag="accrue", omit_defaults=True):
     """A sale earns points. `lines`: the amounts of its lines, so that it can be returned line by line."""
 
     partner_id: int
@@ -157,7 +158,7 @@ class Accrue(msgspec.Struct, frozen=True, kw_only=True, tag="accrue"):
     lines: tuple[int, ...] = ()
 
 
-class Redeem(msgspec.Struct, frozen=True, kw_only=True, tag="redeem"):
+class Redeem(msgspec.Struct, frozen=True, kw_only=True, tag="redeem", omit_defaults=True):
     """Points pay for `amount_minor` of a sale. `lines`: the points of its lines."""
 
     partner_id: int
@@ -355,6 +356,7 @@ NOT_REMEMBERED = frozenset(
         "outlet_unknown",
         "no_contract_terms",
         "currency_not_contracted",
+        "programme_not_read",
     }
 )
 """Refusals that time cures (a clock, or a set-up that is not complete or not read yet): the same reference
@@ -371,9 +373,9 @@ class Minted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Deficit(msgspec.Struct, frozen=True, kw_only=True):
-    """Points of an issuer that a return could not take back; the member's next credits pay them.
+    """What a member owes to an issuer: points that returns could not take back; its next credits pay them.
 
-    `entry_id`: the member's entry that made it. Of one account, the oldest is paid first.
+    `entry_id`: the entry that opened it. Of one account, the oldest is paid first.
     """
 
     entry_id: UUID
@@ -387,6 +389,7 @@ class AccountChange(msgspec.Struct, frozen=True, kw_only=True):
 
     pool_id: UUID | msgspec.UnsetType | None = msgspec.UNSET
     merged_into: int | msgspec.UnsetType | None = msgspec.UNSET
+    merge_id: UUID | msgspec.UnsetType | None = msgspec.UNSET
     tier: str | msgspec.UnsetType = msgspec.UNSET
     active_until: date | msgspec.UnsetType = msgspec.UNSET
 
@@ -406,8 +409,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """An accepted command: its entry and the movements it makes.
 
     `linked` are entries of other members that belong to it. `lapses_at` is of a hold. `lines` are measures of
-    a new entry's lines, `returned_lines` the numbers of those of the entry it reverses. `deficits` are new,
-    `cured` are parts of open ones.
+    a new entry's lines, `returned_lines` the numbers of those of the entry it reverses. `deficits` are new or
+    more of open ones, `cured` are parts of open ones. `invites_to` is the pool of an invitation.
     """
 
     entry: Entry
@@ -421,6 +424,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     deficits: tuple[Deficit, ...] = ()
     cured: tuple[Deficit, ...] = ()
     cards: CardMove | None = None
+    invites_to: UUID | None = None
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -457,11 +461,18 @@ class LineState(msgspec.Struct, frozen=True):
     returned: bool = False
 
 
+class InvitationState(msgspec.Struct, frozen=True):
+    """Into which pool an invitation is, and whether somebody has joined by it."""
+
+    pool_id: UUID
+    used: bool = False
+
+
 class RecordedEntry(msgspec.Struct, frozen=True, kw_only=True):
     """An earlier entry with its postings, and how it stands.
 
     How much of it has been reversed; of a hold, how far it is; of an accrual, how many points still wait for
-    their event; its lines, from 1.
+    their event; its lines, from 1; of an invitation, into which pool it is.
     """
 
     entry: Entry
@@ -470,13 +481,15 @@ class RecordedEntry(msgspec.Struct, frozen=True, kw_only=True):
     hold: HoldState | None = None
     pending: int = 0
     lines: tuple[LineState, ...] = ()
+    invitation: InvitationState | None = None
 
 
 class MemberState(msgspec.Struct, frozen=True, kw_only=True):
     """One member's points as loaded under lock. `lots` is None where no command of the batch needs them.
 
-    `pool_id` names the pool it is in. `merged_into` is the member to whom its points went, `has_merged` says
-    that others went into it (known where a command asks). `deficits` are the open ones, oldest first.
+    `pool_id` names the pool it is in. `merged_into` is the member to whom its points went by the entry
+    `merge_id`, `has_merged` says that others went into it (known where a command asks). `open_holds` counts
+    those that still hold points (likewise). `deficits` are the open ones, oldest first.
     """
 
     member_id: int
@@ -484,7 +497,9 @@ class MemberState(msgspec.Struct, frozen=True, kw_only=True):
     lots: Sequence[Lot] | None = None
     pool_id: UUID | None = None
     merged_into: int | None = None
+    merge_id: UUID | None = None
     has_merged: bool = False
+    open_holds: int = 0
     tier: str = ""
     active_until: date = IMMEDIATELY
     deficits: Sequence[Deficit] = ()

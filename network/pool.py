@@ -47,6 +47,7 @@ def invite(folded: Folded, command: Invite, minted: Minted, rules: Rules) -> Dec
     return Decision(
         entry=msgspec.structs.replace(entry, counterpart_id=other),
         account=AccountChange(pool_id=minted.entry_id) if pool_id is None else UNCHANGED,
+        invites_to=minted.entry_id if pool_id is None else pool_id,
     )
 
 
@@ -56,26 +57,23 @@ def join(folded: Folded, command: Join, minted: Minted, rules: Rules) -> Decisio
     if isinstance(member_id, Rejected):
         return member_id
     recorded = folded.recorded(command.invitation_id)
-    if (
-        recorded is None
-        or recorded.entry.kind is not EntryKind.POOL_INVITATION
-        or recorded.entry.counterpart_id != member_id
-    ):
+    if recorded is None or recorded.invitation is None or recorded.entry.counterpart_id != member_id:
         return Rejected("invitation_unknown")
-    invitation = recorded.entry
-    if folded.moment.now - invitation.recorded_at > INVITED:
+    invitation, pool_id = recorded.entry, recorded.invitation.pool_id
+    if recorded.invitation.used or folded.moment.now - invitation.recorded_at > INVITED:
         return Rejected("invitation_lapsed")
     if folded.member(member_id).pool_id is not None:
         return Rejected("already_in_pool")
-    pool_id = folded.member(invitation.member_id).pool_id
-    if pool_id is None:
+    if folded.member(invitation.member_id).pool_id != pool_id:
         return Rejected("invitation_lapsed")
     if len(folded.pool(invitation.member_id)) >= MOST_MEMBERS:
         return Rejected("pool_full")
     # ---- valid from here ----
     entry = draft(folded, command, minted, rules, EntryKind.POOL_JOIN, member_id)
     return Decision(
-        entry=msgspec.structs.replace(entry, counterpart_id=invitation.member_id),
+        entry=msgspec.structs.replace(
+            entry, counterpart_id=invitation.member_id, parent_id=invitation.entry_id
+        ),
         account=AccountChange(pool_id=pool_id),
     )
 

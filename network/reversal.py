@@ -129,7 +129,10 @@ def _returned_sale(
     if isinstance(part, Rejected):
         return part
     # The rules that judged the sale judge what remains of it.
-    rule = rules.programmes[sale.programme_version].earn_rule(sale.partner_id)
+    judge = rules.programmes.get(sale.programme_version)
+    if judge is None:
+        return Rejected("programme_not_read")  # another process has read it, and we shall in a moment
+    rule = judge.earn_rule(sale.partner_id)
     sold_on = rules.local_date(sale.occurred_at)
     points = rule.points_for(left, sold_on) - rule.points_for(left - part.measure, sold_on)
     entry = _entry(folded, command, minted, rules, sale, part.measure)
@@ -161,6 +164,8 @@ def _taken_back(
     missing = max(0, points - waiting - there)
     if missing and rules.programme.clawback == "refuse":
         return Rejected("points_already_spent")
+    owed = sum(one.points for one in folded.member(owner).deficits)
+    owing = min(missing, max(0, rules.programme.most_owed - owed))
     own = Lot(
         origin.issuer_id, origin.issuer_terms, origin.spendable_on, origin.expires_on, 0, origin.expires_on
     )
@@ -174,8 +179,8 @@ def _taken_back(
         first_line=len(postings) + 1,
     )
     decision = msgspec.structs.replace(decision, postings=postings)
-    if missing and rules.programme.clawback == "deficit":
-        return _owing(decision, owner, origin, missing)
+    if owing and rules.programme.clawback == "deficit":
+        return _owing(decision, owner, origin, owing)
     return decision
 
 

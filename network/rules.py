@@ -1,6 +1,6 @@
 """What every rule may look at: the live rules, and the state folded so far (pure)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -18,6 +18,7 @@ from network.model import (
     Deficit,
     EntryKind,
     HoldState,
+    InvitationState,
     LedgerState,
     LineState,
     Lot,
@@ -117,6 +118,9 @@ class Folded:
             if member.lots is not None
         }
         self._recorded = dict(loaded.recorded)
+        self._pools: dict[UUID, set[int]] = {}
+        for member in loaded.members.values():
+            self._enter_pool(member)
         self._due = {member_id: dict(due) for member_id, due in loaded.due.items()}
         self.decided: list[Decision] = []
         """All that was applied, in order."""
@@ -155,13 +159,24 @@ class Folded:
         merged_into = self._members[member_id].merged_into
         return member_id if merged_into is None else merged_into
 
+    def owed(self, member_id: int) -> Sequence[Deficit]:
+        """What a member owes, the oldest first."""
+        return self._members[member_id].deficits
+
+    def in_pool(self, member_id: int) -> bool:
+        """Whether a member, if it is there, is in a pool."""
+        return member_id in self._members and self._members[member_id].pool_id is not None
+
     def pool(self, member_id: int) -> list[int]:
         """The members of a member's pool, itself first; it alone where it is in none."""
         pool_id = self._members[member_id].pool_id
         if pool_id is None:
             return [member_id]
-        mates = {one.member_id for one in self._members.values() if one.pool_id == pool_id}
-        return [member_id, *sorted(mates - {member_id})]
+        return [member_id, *sorted(self._pools[pool_id] - {member_id})]
+
+    def _enter_pool(self, member: MemberState) -> None:
+        if member.pool_id is not None:
+            self._pools.setdefault(member.pool_id, set()).add(member.member_id)
 
     # ---- points ----
 
@@ -227,7 +242,10 @@ class Folded:
             hold=None if decision.lapses_at is None else HoldState(lapses_at=decision.lapses_at),
             pending=set_aside(decision) if entry.kind is EntryKind.ACCRUAL else 0,
             lines=tuple(map(LineState, decision.lines)),
+            invitation=None if decision.invites_to is None else InvitationState(decision.invites_to),
         )
+        if entry.kind is EntryKind.POOL_JOIN and entry.parent_id is not None:
+            self._use_invitation(entry.parent_id)
         if entry.reverses is not None:
             original = self._recorded[entry.reverses]
             self._recorded[entry.reverses] = msgspec.structs.replace(
@@ -250,6 +268,12 @@ class Folded:
                 else msgspec.structs.replace(aside, hold=hold_after(aside.hold, decision))
             )
 
+    def _use_invitation(self, invitation_id: UUID) -> None:
+        recorded = self._recorded[invitation_id]
+        if recorded.invitation is not None:
+            used = InvitationState(recorded.invitation.pool_id, used=True)
+            self._recorded[invitation_id] = msgspec.structs.replace(recorded, invitation=used)
+
     def _apply_points(self, decision: Decision) -> None:
         member_id = decision.entry.member_id
         if decision.enrolled is not None:
@@ -267,7 +291,8 @@ class Folded:
 
     def _apply_account(self, decision: Decision) -> None:
         change = decision.account
-        if change is UNCHANGED and not decision.deficits and not decision.cured:
+        holds = decision.lapses_at is not None
+        if change is UNCHANGED and not decision.deficits and not decision.cured and not holds:
             return
         member = self._members[decision.entry.member_id]
         fields = {
@@ -275,20 +300,32 @@ class Folded:
             for name, value in msgspec.structs.asdict(change).items()
             if not isinstance(value, UnsetType)
         }
-        deficits = open_deficits([*member.deficits, *decision.deficits], decision.cured)
-        self._members[member.member_id] = msgspec.structs.replace(member, **fields, deficits=deficits)
+        changed = msgspec.structs.replace(
+            member,
+            **fields,
+            deficits=open_deficits([*member.deficits, *decision.deficits], decision.cured),
+            open_holds=member.open_holds + holds,
+        )
+        self._members[member.member_id] = changed
+        if changed.pool_id != member.pool_id:
+            if member.pool_id is not None:
+                self._pools[member.pool_id].discard(member.member_id)
+            self._enter_pool(changed)
 
 
 def open_deficits(deficits: Iterable[Deficit], cured: Iterable[Deficit]) -> tuple[Deficit, ...]:
-    """What is left of deficits, the oldest first."""
-    left = {(one.entry_id, one.issuer_id, one.terms_version): one.points for one in deficits}
+    """What is left of deficits, the oldest first. More of an open one keeps its age."""
+    left: dict[tuple[int, int], Deficit] = {}
+    for one in deficits:
+        key = (one.issuer_id, one.terms_version)
+        left[key] = (
+            msgspec.structs.replace(left[key], points=left[key].points + one.points) if key in left else one
+        )
     for part in cured:
-        left[part.entry_id, part.issuer_id, part.terms_version] -= part.points
-    return tuple(
-        Deficit(entry_id=key[0], issuer_id=key[1], terms_version=key[2], points=points)
-        for key, points in sorted(left.items(), key=lambda one: (one[0][0].bytes, *one[0][1:]))
-        if points
-    )
+        key = (part.issuer_id, part.terms_version)
+        left[key] = msgspec.structs.replace(left[key], points=left[key].points - part.points)
+    oldest = sorted(left.values(), key=lambda one: (one.entry_id.bytes, one.issuer_id, one.terms_version))
+    return tuple(one for one in oldest if one.points)
 
 
 def lot_change(posting: Posting) -> int:

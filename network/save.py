@@ -3,17 +3,28 @@
 Every row that changes is under the lock of its member's account (see network.store).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 import msgspec
 from msgspec import UnsetType
-from sqlalchemy import Connection, text, update
+from sqlalchemy import Connection, text
 
 from network import tables
-from network.bulk import bound_arrays, dates, expect, insert_from_arrays, insert_rows, integers, uuids
-from network.model import IMMEDIATELY, UNCHANGED, AccountKind, Decision, Entry, EntryKind, Posting, Unit
+from network.bulk import Insert, bound_arrays, dates, equal_length, insert_from_arrays, integers, uuids
+from network.model import (
+    IMMEDIATELY,
+    UNCHANGED,
+    AccountKind,
+    Decision,
+    Deficit,
+    Entry,
+    EntryKind,
+    Posting,
+    Unit,
+)
+from network.pipeline import Pipeline
 from network.rules import held, hold_change, lot_change, pending_change, set_aside, undone
 from network.store import ENTRY_FIELDS, POSTING_FIELDS
 
@@ -38,6 +49,13 @@ _CHANGE_HOLDS = text(
 )
 _INSERT_MEMBERS = insert_from_arrays(tables.member, ("member_id", "public_id", "enrolled_by", "enrolled_at"))
 _INSERT_CARDS = insert_from_arrays(tables.card, ("card_number", "member_id", "issued_at", "issued_to"))
+_BONDS = {
+    name: text(f"UPDATE account SET {name} = :value WHERE member_id = :member AND unit = :unit")
+    for name in ("pool_id", "tier")
+}
+_MERGE = text(
+    "UPDATE account SET merged_into = :into, merge_id = :merge WHERE member_id = :member AND unit = :unit"
+)
 _MOVE_CARDS = text("UPDATE card SET member_id = :after WHERE member_id = :before AND issued_to = :issued_to")
 _INSERT_ACCOUNTS = insert_from_arrays(tables.account, ("member_id", "unit", "balance"))
 _LOT_KEY = ("member_id", "unit", "issuer_id", "terms_version", "spendable_on", "expires_on")
@@ -77,15 +95,17 @@ _CHANGE_PENDING = text(
     " WHERE p.member_id = ANY(CAST(:members AS bigint[])) AND p.member_id = u.member_id"
     " AND p.entry_id = u.entry_id"
 )
-_DEFICIT_KEY = ("member_id", "entry_id", "issuer_id", "terms_version")
-_INSERT_DEFICITS = insert_from_arrays(tables.deficit, (*_DEFICIT_KEY, "points", "cured"))
-_CURE_DEFICITS = text(
-    "UPDATE deficit d SET cured = d.cured + u.cured"
-    " FROM unnest(CAST(:members AS bigint[]), CAST(:entries AS uuid[]), CAST(:issuers AS integer[]),"
-    " CAST(:versions AS integer[]), CAST(:cured AS bigint[]))"
-    " AS u (member_id, entry_id, issuer_id, terms_version, cured)"
-    " WHERE d.member_id = ANY(CAST(:members AS bigint[])) AND d.member_id = u.member_id"
-    " AND d.entry_id = u.entry_id AND d.issuer_id = u.issuer_id AND d.terms_version = u.terms_version"
+_DEFICIT_COLUMNS = ("member_id", "issuer_id", "terms_version", "entry_id", "points")
+_SET_DEFICITS = insert_from_arrays(
+    tables.deficit,
+    _DEFICIT_COLUMNS,
+    "ON CONFLICT (member_id, issuer_id, terms_version) DO UPDATE SET entry_id = excluded.entry_id,"
+    " points = excluded.points",
+)
+_INSERT_INVITATIONS = insert_from_arrays(tables.invitation, ("member_id", "entry_id", "pool_id"))
+_USE_INVITATION = text(
+    "UPDATE invitation SET joined_by = :entry WHERE member_id = :member AND entry_id = :invitation"
+    " AND joined_by IS NULL"
 )
 _INSERT_LINES = insert_from_arrays(tables.entry_line, ("member_id", "entry_id", "line", "measure"))
 _RETURN_LINES = text(
@@ -97,61 +117,82 @@ _RETURN_LINES = text(
 )
 
 
-def save(connection: Connection, decided: Sequence[Decision]) -> None:
+def save(
+    connection: Connection, decided: Sequence[Decision], owed: Callable[[int], Sequence[Deficit]]
+) -> None:
     """Write decisions: entries, postings, lots, balances. Sums are made here, one row per key.
 
+    Args:
+        decided: In the order in which they were decided.
+        owed: The deficits of a member that are open after them.
     Raises:
         InvariantBroken: a row that must change did not.
     """
     if not decided:
         return
     decisions = [one for decision in decided for one in (decision, *decision.linked)]
-    _save_enrolled(connection, [d for d in decisions if d.enrolled is not None])
+    with Pipeline(connection) as pipeline:
+        _save_enrolled(pipeline, [d for d in decisions if d.enrolled is not None])
+        _save_entries(pipeline, decisions)
+        # A merged account is empty (a CHECK): it opens before points come back, and closes after they left.
+        bonds = [d for d in decisions if d.account is not UNCHANGED]
+        _save_bonds(pipeline, [d for d in bonds if d.account.merged_into is None])
+        _save_balances(pipeline, decisions)
+        _save_bonds(pipeline, [d for d in bonds if d.account.merged_into is not None])
+        _save_reversed(pipeline, [decision for decision in decisions if decision.entry.reverses is not None])
+        _save_holds(pipeline, decisions)
+        _save_pending(pipeline, decisions)
+        _save_deficits(pipeline, decisions, owed)
+        _save_invitations(pipeline, decisions)
+        _save_lines(pipeline, decisions)
+        for decision in decisions:
+            if decision.cards is not None:
+                pipeline.ask(_MOVE_CARDS, msgspec.structs.asdict(decision.cards))
+
+
+def _save_entries(pipeline: Pipeline, decisions: Sequence[Decision]) -> None:
     entries = [decision.entry for decision in decisions]
     arrays: dict[str, list[Any]] = {name: [getattr(e, name) for e in entries] for name in ENTRY_FIELDS}
-    insert_rows(connection, _INSERT_ENTRIES, arrays)
+    _insert(pipeline, _INSERT_ENTRIES, arrays)
     moved = [(d.entry, posting) for d in decisions for posting in d.postings]
-    if moved:
-        arrays = {name: [getattr(p, name) for _, p in moved] for name in POSTING_FIELDS[2:]}
-        arrays["member_id"] = [entry.member_id for entry, _ in moved]
-        arrays["entry_id"] = [entry.entry_id for entry, _ in moved]
-        arrays["unit"] = [int(Unit.POINTS)] * len(moved)
-        insert_rows(connection, _INSERT_POSTINGS, arrays)
-        # A capture moves held points on: its member's lots stay as they are.
-        own = [(e, p) for e, p in moved if AccountKind.MEMBER in (p.debit, p.credit)]
-        if own:
-            _save_lots(connection, own)
-    # A merged account is empty (a CHECK): it opens before points come back, and closes after they left.
-    bonds = [d for d in decisions if d.account is not UNCHANGED]
-    _save_bonds(connection, [d for d in bonds if d.account.merged_into is None])
-    _save_balances(connection, decisions)
-    _save_bonds(connection, [d for d in bonds if d.account.merged_into is not None])
-    _save_reversed(connection, [decision for decision in decisions if decision.entry.reverses is not None])
-    _save_holds(connection, decisions)
-    _save_pending(connection, decisions)
-    _save_deficits(connection, decisions)
-    _save_lines(connection, decisions)
-    for decision in decisions:
-        if decision.cards is not None:
-            connection.execute(_MOVE_CARDS, msgspec.structs.asdict(decision.cards))
+    if not moved:
+        return
+    arrays = {name: [getattr(p, name) for _, p in moved] for name in POSTING_FIELDS[2:]}
+    arrays["member_id"] = [entry.member_id for entry, _ in moved]
+    arrays["entry_id"] = [entry.entry_id for entry, _ in moved]
+    arrays["unit"] = [int(Unit.POINTS)] * len(moved)
+    _insert(pipeline, _INSERT_POSTINGS, arrays)
+    # A capture moves held points on: its member's lots stay as they are.
+    own = [(e, p) for e, p in moved if AccountKind.MEMBER in (p.debit, p.credit)]
+    if own:
+        _save_lots(pipeline, own)
 
 
-def _save_bonds(connection: Connection, decisions: Sequence[Decision]) -> None:
+def _insert(pipeline: Pipeline, insert: Insert, arrays: Mapping[str, Sequence[Any]]) -> None:
+    rows = equal_length(arrays)
+    if rows:
+        pipeline.change(insert.statement, bound_arrays(insert.table, arrays), rows, insert.table.name)
+
+
+def _save_bonds(pipeline: Pipeline, decisions: Sequence[Decision]) -> None:
     """Pool, merge and tier of accounts: a batch of its own, or an operator's doing, so row by row will do."""
     for decision in decisions:
-        values = {
-            name: value
-            for name in ("pool_id", "merged_into", "tier")
-            if not isinstance(value := getattr(decision.account, name), UnsetType)
-        }
-        if values:
-            statement = update(tables.account).values(**values)
-            whose = tables.account.c.member_id == decision.entry.member_id
-            one = statement.where(whose, tables.account.c.unit == int(Unit.POINTS))
-            expect(connection.execute(one).rowcount, 1, "bonds changed")
+        for name, statement in _BONDS.items():
+            value = getattr(decision.account, name)
+            if not isinstance(value, UnsetType):
+                whose = {"member": decision.entry.member_id, "unit": int(Unit.POINTS), "value": value}
+                pipeline.change(statement, whose, 1, f"{name} changed")
+        if not isinstance(decision.account.merged_into, UnsetType):
+            merge = {
+                "member": decision.entry.member_id,
+                "unit": int(Unit.POINTS),
+                "into": decision.account.merged_into,
+                "merge": decision.account.merge_id,
+            }
+            pipeline.change(_MERGE, merge, 1, "account merged")
 
 
-def _save_reversed(connection: Connection, reversals: Sequence[Decision]) -> None:
+def _save_reversed(pipeline: Pipeline, reversals: Sequence[Decision]) -> None:
     sums: dict[tuple[int, UUID | None], list[int]] = {}
     for decision in reversals:
         entry = decision.entry
@@ -160,10 +201,10 @@ def _save_reversed(connection: Connection, reversals: Sequence[Decision]) -> Non
         total[1] += entry.amount_minor
     rows = [(*key, *total) for key, total in sums.items()]
     if rows:
-        insert_rows(connection, _ADD_REVERSED, _columns(_REVERSED_COLUMNS, rows))
+        _insert(pipeline, _ADD_REVERSED, _columns(_REVERSED_COLUMNS, rows))
 
 
-def _save_holds(connection: Connection, decisions: Sequence[Decision]) -> None:
+def _save_holds(pipeline: Pipeline, decisions: Sequence[Decision]) -> None:
     made = [
         (d.entry.member_id, d.entry.entry_id, held(d.postings), 0, 0, d.lapses_at)
         for d in decisions
@@ -171,7 +212,7 @@ def _save_holds(connection: Connection, decisions: Sequence[Decision]) -> None:
     ]
     if made:
         names = ("member_id", "entry_id", "points", "captured", "returned", "lapses_at")
-        insert_rows(connection, _INSERT_HOLDS, _columns(names, made))
+        _insert(pipeline, _INSERT_HOLDS, _columns(names, made))
     sums: dict[tuple[int, UUID], list[int]] = {}
     for decision in decisions:
         if decision.entry.hold_id is not None and decision.entry.kind is not EntryKind.RELEASE:
@@ -186,15 +227,15 @@ def _save_holds(connection: Connection, decisions: Sequence[Decision]) -> None:
             "captured": integers(captured for captured, _ in sums.values()),
             "returned": integers(returned for _, returned in sums.values()),
         }
-        expect(connection.execute(_CHANGE_HOLDS, arrays).rowcount, len(sums), "holds changed")
+        pipeline.change(_CHANGE_HOLDS, arrays, len(sums), "holds changed")
 
 
-def _save_enrolled(connection: Connection, decisions: Sequence[Decision]) -> None:
+def _save_enrolled(pipeline: Pipeline, decisions: Sequence[Decision]) -> None:
     minted = [d.enrolled for d in decisions if d.enrolled is not None]
     members = [one.member_id for one in minted]
     at = [d.entry.recorded_at for d in decisions]
-    insert_rows(
-        connection,
+    _insert(
+        pipeline,
         _INSERT_MEMBERS,
         {
             "member_id": members,
@@ -209,16 +250,16 @@ def _save_enrolled(connection: Connection, decisions: Sequence[Decision]) -> Non
         "issued_at": at,
         "issued_to": members,
     }
-    insert_rows(connection, _INSERT_CARDS, cards)
+    _insert(pipeline, _INSERT_CARDS, cards)
     accounts: dict[str, list[Any]] = {
         "member_id": members,
         "unit": [int(Unit.POINTS)] * len(minted),
         "balance": [0] * len(minted),
     }
-    insert_rows(connection, _INSERT_ACCOUNTS, accounts)
+    _insert(pipeline, _INSERT_ACCOUNTS, accounts)
 
 
-def _save_lots(connection: Connection, moved: Sequence[tuple[Entry, Posting]]) -> None:
+def _save_lots(pipeline: Pipeline, moved: Sequence[tuple[Entry, Posting]]) -> None:
     changes: dict[tuple[Any, ...], int] = {}
     for entry, posting in moved:
         key = (
@@ -236,10 +277,10 @@ def _save_lots(connection: Connection, moved: Sequence[tuple[Entry, Posting]]) -
     drawn = [(*key, -change) for key, change in changes.items() if change < 0]
     names = (*_LOT_KEY, "remaining")
     if fed:
-        insert_rows(connection, _CREDIT_LOTS, _columns(names, fed))
+        _insert(pipeline, _CREDIT_LOTS, _columns(names, fed))
     if drawn:
         arrays = bound_arrays(tables.lot, _columns(names, drawn))
-        expect(connection.execute(_DEBIT_LOTS, arrays).rowcount, len(drawn), "lots drawn")
+        pipeline.change(_DEBIT_LOTS, arrays, len(drawn), "lots drawn")
 
 
 def _columns(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:
@@ -247,7 +288,7 @@ def _columns(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> dict[str,
     return {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
 
 
-def _save_balances(connection: Connection, decisions: Sequence[Decision]) -> None:
+def _save_balances(pipeline: Pipeline, decisions: Sequence[Decision]) -> None:
     changes: dict[int, list[Any]] = {}
     for decision in decisions:
         active = decision.account.active_until
@@ -271,16 +312,16 @@ def _save_balances(connection: Connection, decisions: Sequence[Decision]) -> Non
         "active": dates(actives),
         "unit": int(Unit.POINTS),
     }
-    expect(connection.execute(_CHANGE_BALANCES, arrays).rowcount, len(changes), "balances changed")
+    pipeline.change(_CHANGE_BALANCES, arrays, len(changes), "balances changed")
 
 
-def _save_pending(connection: Connection, decisions: Sequence[Decision]) -> None:
+def _save_pending(pipeline: Pipeline, decisions: Sequence[Decision]) -> None:
     made = [
         (d.entry.member_id, d.entry.entry_id, points, 0, 0) for d in decisions if (points := set_aside(d)) > 0
     ]
     if made:
         names = ("member_id", "entry_id", "points", "released", "cancelled")
-        insert_rows(connection, _INSERT_PENDING, _columns(names, made))
+        _insert(pipeline, _INSERT_PENDING, _columns(names, made))
     sums: dict[tuple[int, UUID], list[int]] = {}
     for decision in decisions:
         released, cancelled = pending_change(decision)
@@ -296,36 +337,40 @@ def _save_pending(connection: Connection, decisions: Sequence[Decision]) -> None
             "released": integers(released for released, _ in sums.values()),
             "cancelled": integers(cancelled for _, cancelled in sums.values()),
         }
-        expect(connection.execute(_CHANGE_PENDING, arrays).rowcount, len(sums), "pending points changed")
+        pipeline.change(_CHANGE_PENDING, arrays, len(sums), "pending points changed")
 
 
-def _save_deficits(connection: Connection, decisions: Sequence[Decision]) -> None:
-    made = [
-        (d.entry.member_id, one.entry_id, one.issuer_id, one.terms_version, one.points, 0)
+def _save_deficits(
+    pipeline: Pipeline, decisions: Sequence[Decision], owed: Callable[[int], Sequence[Deficit]]
+) -> None:
+    """What is owed after all decisions; a row that was paid stays, at zero."""
+    changed = {
+        (d.entry.member_id, one.issuer_id, one.terms_version): (one.entry_id, 0)
         for d in decisions
-        for one in d.deficits
+        for one in (*d.deficits, *d.cured)
+    }
+    for member_id in {member_id for member_id, _, _ in changed}:
+        for one in owed(member_id):
+            changed[member_id, one.issuer_id, one.terms_version] = (one.entry_id, one.points)
+    if changed:
+        rows = [(*key, *value) for key, value in changed.items()]
+        _insert(pipeline, _SET_DEFICITS, _columns(_DEFICIT_COLUMNS, rows))
+
+
+def _save_invitations(pipeline: Pipeline, decisions: Sequence[Decision]) -> None:
+    made = [
+        (d.entry.member_id, d.entry.entry_id, d.invites_to) for d in decisions if d.invites_to is not None
     ]
     if made:
-        names = (*_DEFICIT_KEY, "points", "cured")
-        insert_rows(connection, _INSERT_DEFICITS, _columns(names, made))
-    sums: dict[tuple[int, UUID, int, int], int] = {}
+        _insert(pipeline, _INSERT_INVITATIONS, _columns(("member_id", "entry_id", "pool_id"), made))
     for decision in decisions:
-        for one in decision.cured:
-            key = (decision.entry.member_id, one.entry_id, one.issuer_id, one.terms_version)
-            sums[key] = sums.get(key, 0) + one.points
-    if sums:
-        members, entries, issuers, versions = zip(*sums, strict=True)
-        arrays = {
-            "members": integers(members),
-            "entries": uuids(entries),
-            "issuers": integers(issuers),
-            "versions": integers(versions),
-            "cured": integers(sums.values()),
-        }
-        expect(connection.execute(_CURE_DEFICITS, arrays).rowcount, len(sums), "deficits cured")
+        entry = decision.entry
+        if entry.kind is EntryKind.POOL_JOIN:
+            used = {"member": entry.counterpart_id, "invitation": entry.parent_id, "entry": entry.entry_id}
+            pipeline.change(_USE_INVITATION, used, 1, "invitation used")
 
 
-def _save_lines(connection: Connection, decisions: Sequence[Decision]) -> None:
+def _save_lines(pipeline: Pipeline, decisions: Sequence[Decision]) -> None:
     made = [
         (d.entry.member_id, d.entry.entry_id, line, measure)
         for d in decisions
@@ -333,7 +378,7 @@ def _save_lines(connection: Connection, decisions: Sequence[Decision]) -> None:
     ]
     if made:
         names = ("member_id", "entry_id", "line", "measure")
-        insert_rows(connection, _INSERT_LINES, _columns(names, made))
+        _insert(pipeline, _INSERT_LINES, _columns(names, made))
     returned = [
         (d.entry.member_id, d.entry.reverses, line, d.entry.entry_id)
         for d in decisions
@@ -347,4 +392,4 @@ def _save_lines(connection: Connection, decisions: Sequence[Decision]) -> None:
             "lines": integers(lines),
             "returns": uuids(returns),
         }
-        expect(connection.execute(_RETURN_LINES, arrays).rowcount, len(returned), "lines returned")
+        pipeline.change(_RETURN_LINES, arrays, len(returned), "lines returned")

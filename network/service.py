@@ -296,7 +296,7 @@ def lapse_expired(database: Engine, on: date, programme_version: int) -> LapseRe
     members = points = 0
     while True:
         with database.begin() as connection:
-            moment = store.begin(connection)
+            moment, _ = store.begin(connection)
             if moment.lapsed_through >= on:
                 return LapseResult(members, points)
             wanted = {"unit": int(Unit.POINTS), "on": on, "with_activity": WITH_ACTIVITY}

@@ -11,7 +11,9 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, Row, text
+from psycopg import Cursor
+from psycopg.rows import TupleRow
+from sqlalchemy import Connection, text
 
 from network import tables
 from network.bulk import bound_arrays, expect, insert_from_arrays, integers, texts, uuids
@@ -26,6 +28,7 @@ from network.model import (
     Entry,
     EntryKind,
     HoldState,
+    InvitationState,
     LineState,
     Lot,
     MemberState,
@@ -36,6 +39,7 @@ from network.model import (
     Reversed,
     Unit,
 )
+from network.pipeline import Pipeline
 
 WINDOW_LOCK = "7263, hashtext(current_schema())"
 """The advisory lock that writers share and the close takes alone; one per schema."""
@@ -70,7 +74,7 @@ _LOCK_ACCOUNTS = text(
 )
 _BALANCES = text(
     "SELECT a.member_id, a.balance, a.pending_until, a.active_until, a.deficit, a.pool_id, a.merged_into,"
-    " a.tier,"
+    " a.merge_id, a.tier,"
     " ARRAY(SELECT h.entry_id FROM hold h WHERE h.member_id = a.member_id"
     " AND h.lapses_at <= :now AND h.captured + h.returned < h.points ORDER BY h.entry_id) AS due"
     " FROM account a WHERE a.member_id = ANY(CAST(:members AS bigint[])) AND a.unit = :unit"
@@ -89,9 +93,13 @@ _HAVE_MERGED = text(
     "SELECT DISTINCT member_id FROM card WHERE member_id = ANY(CAST(:members AS bigint[]))"
     " AND issued_to <> member_id"
 )
+_OPEN_HOLDS = text(
+    "SELECT member_id, count(*) AS holds FROM hold WHERE member_id = ANY(CAST(:members AS bigint[]))"
+    " AND captured + returned < points GROUP BY member_id"
+)
 _DEFICITS = text(
-    "SELECT member_id, entry_id, issuer_id, terms_version, points - cured AS points FROM deficit"
-    " WHERE member_id = ANY(CAST(:members AS bigint[])) AND cured < points"
+    "SELECT member_id, entry_id, issuer_id, terms_version, points FROM deficit"
+    " WHERE member_id = ANY(CAST(:members AS bigint[])) AND points > 0"
     " ORDER BY entry_id, issuer_id, terms_version"
 )
 _LOTS = text(
@@ -110,11 +118,13 @@ _STANDING = text(
     "SELECT u.entry_id, r.points AS reversed_points, r.amount_minor AS reversed_amount,"
     " h.lapses_at, h.captured, h.returned, p.points - p.released - p.cancelled AS pending,"
     " ARRAY(SELECT CASE WHEN l.returned_by IS NULL THEN l.measure ELSE -l.measure END FROM entry_line l"
-    " WHERE l.member_id = u.member_id AND l.entry_id = u.entry_id ORDER BY l.line) AS lines"
+    " WHERE l.member_id = u.member_id AND l.entry_id = u.entry_id ORDER BY l.line) AS lines,"
+    " i.pool_id, i.joined_by"
     " FROM unnest(CAST(:members AS bigint[]), CAST(:entries AS uuid[])) AS u (member_id, entry_id)"
     " LEFT JOIN reversed_points r ON r.member_id = u.member_id AND r.entry_id = u.entry_id"
     " LEFT JOIN hold h ON h.member_id = u.member_id AND h.entry_id = u.entry_id"
     " LEFT JOIN pending p ON p.member_id = u.member_id AND p.entry_id = u.entry_id"
+    " LEFT JOIN invitation i ON i.member_id = u.member_id AND i.entry_id = u.entry_id"
 )
 _ENROLLED = text(
     "SELECT DISTINCT ON (m.member_id) m.member_id, m.public_id, c.card_number FROM member m"
@@ -126,6 +136,25 @@ ENTRY_FIELDS = tuple(column.name for column in tables.entry.columns)
 POSTING_FIELDS = tuple(column.name for column in tables.posting.columns if column.name != "unit")
 
 
+class CardsMoved(Exception):
+    """A card opens another account than before the locks."""
+
+
+class _Account(msgspec.Struct, frozen=True):
+    """A row of _BALANCES."""
+
+    member_id: int
+    balance: int
+    pending_until: date
+    active_until: date
+    deficit: int
+    pool_id: UUID | None
+    merged_into: int | None
+    merge_id: UUID | None
+    tier: str
+    due: list[UUID]
+
+
 class Recalled(msgspec.Struct, frozen=True):
     """What a request was answered before."""
 
@@ -134,32 +163,34 @@ class Recalled(msgspec.Struct, frozen=True):
     refusal: str | None
 
 
-def begin(connection: Connection) -> Moment:
+def begin(connection: Connection, cards: Collection[int] = ()) -> tuple[Moment, dict[int, CardState]]:
     """Share the window's lock and read, in a later statement, which window is open and what time it is.
 
+    Args:
+        cards: Whose these are is read too; unknown ones will be missing.
     Raises:
         NotReady: the network is not set up, or no window is open.
     """
-    connection.execute(_SHARE_WINDOW)
-    row = connection.execute(_MOMENT).one_or_none()
+    with Pipeline(connection) as pipeline:
+        pipeline.ask(_SHARE_WINDOW)
+        asked = pipeline.ask(_MOMENT)
+        owners = pipeline.ask(_CARDS, {"cards": integers(cards)}) if cards else None
+        row = asked.fetchone()
+        known = (
+            {} if owners is None else {n: CardState(whose, status == "active") for n, whose, status in owners}
+        )
     if row is None:
         raise NotReady("no window is open: set the network up, then open its first window")
+    at, window_id, business_date, lapsed_through = row
     # Milliseconds, because that is what an entry's id can say of when it was recorded.
-    now = row.now.astimezone(UTC)
-    return Moment(
+    now = at.astimezone(UTC)
+    moment = Moment(
         now=now.replace(microsecond=now.microsecond // 1000 * 1000),
-        window_id=row.window_id,
-        business_date=row.business_date,
-        lapsed_through=row.lapsed_through,
+        window_id=window_id,
+        business_date=business_date,
+        lapsed_through=lapsed_through,
     )
-
-
-def load_cards(connection: Connection, numbers: Collection[int]) -> dict[int, CardState]:
-    """Whose cards these are; unknown ones are missing."""
-    if not numbers:
-        return {}
-    rows = connection.execute(_CARDS, {"cards": integers(numbers)})
-    return {row.card_number: CardState(row.member_id, row.status == "active") for row in rows}
+    return moment, known
 
 
 def new_member_ids(connection: Connection, count: int) -> list[int]:
@@ -185,7 +216,9 @@ def claim(
         "entry_id": entry_ids,
         "recorded_on": [recorded_on] * len(keys),
     }
-    return set(connection.execute(_CLAIM.statement, bound_arrays(tables.idempotency, arrays)).scalars())
+    with Pipeline(connection) as pipeline:
+        claimed = pipeline.ask(_CLAIM.statement, bound_arrays(tables.idempotency, arrays))
+        return {key for (key,) in claimed}
 
 
 def recall(connection: Connection, keys: Collection[UUID]) -> dict[UUID, Recalled]:
@@ -200,23 +233,34 @@ def load_members(
     connection: Connection,
     members: Collection[int],
     with_lots: Collection[int],
+    cards: Mapping[int, int],
     now: datetime,
     today: date,
     *,
     merging: bool = False,
+    holding: bool = False,
 ) -> tuple[dict[int, MemberState], dict[int, list[UUID]]]:
     """Lock accounts in order, then read them, and the lots of those whose points may be taken or pend.
 
     Args:
+        cards: Cards that commands name with the members they opened before the locks.
         merging: Whether it matters who has others merged into it.
+        holding: Whether it matters how many holds are open.
     Returns:
         The members by number, and those of their holds whose time is over and which still hold points.
+    Raises:
+        CardsMoved: a merge, or its end, came between.
     """
     if not members:
         return {}, {}
     wanted = {"members": integers(members), "unit": int(Unit.POINTS)}
-    connection.execute(_LOCK_ACCOUNTS, wanted)
-    balances = connection.execute(_BALANCES, {**wanted, "now": now}).all()
+    with Pipeline(connection) as pipeline:
+        pipeline.ask(_LOCK_ACCOUNTS, wanted)
+        asked = pipeline.ask(_BALANCES, {**wanted, "now": now})
+        owners = pipeline.ask(_CARDS, {"cards": integers(cards)})
+        balances = [_Account(*row) for row in asked]
+        if {number: member_id for number, member_id, _ in owners} != cards:
+            raise CardsMoved
     pending = {row.member_id for row in balances if row.pending_until > today}
     active = {row.member_id: row.active_until for row in balances}
     lots: dict[int, list[Lot]] = {member_id: [] for member_id in active if member_id in with_lots}
@@ -238,6 +282,9 @@ def load_members(
                 )
             )
     merged = set(connection.execute(_HAVE_MERGED, wanted).scalars()) if merging else set()
+    held: dict[int, int] = {}
+    if holding:
+        held = {row.member_id: row.holds for row in connection.execute(_OPEN_HOLDS, wanted)}
     states = {
         row.member_id: MemberState(
             member_id=row.member_id,
@@ -245,6 +292,8 @@ def load_members(
             lots=lots.get(row.member_id),
             pool_id=row.pool_id,
             merged_into=row.merged_into,
+            merge_id=row.merge_id,
+            open_holds=held.get(row.member_id, 0),
             has_merged=row.member_id in merged,
             tier=row.tier,
             active_until=row.active_until,
@@ -278,29 +327,40 @@ def load_entries(connection: Connection, entry_ids: Collection[UUID]) -> dict[UU
         "members": integers([member_of(entry_id) for entry_id in entry_ids]),
     }
     postings: dict[UUID, list[Posting]] = {}
-    for row in connection.execute(_POSTINGS, wanted).mappings():
-        postings.setdefault(row["entry_id"], []).append(read_posting(row))
-    standing = {row.entry_id: row for row in connection.execute(_STANDING, wanted)}
+    with Pipeline(connection) as pipeline:
+        lines, standing, entries = (pipeline.ask(one, wanted) for one in (_POSTINGS, _STANDING, _ENTRIES))
+        for row in _mappings(lines):
+            postings.setdefault(row["entry_id"], []).append(read_posting(row))
+        stands = {row["entry_id"]: row for row in _mappings(standing)}
+        found = [read_entry(row) for row in _mappings(entries)]
     return {
-        row["entry_id"]: _recorded(
-            read_entry(row), tuple(postings.get(row["entry_id"], ())), standing[row["entry_id"]]
-        )
-        for row in connection.execute(_ENTRIES, wanted).mappings()
+        entry.entry_id: _recorded(entry, tuple(postings.get(entry.entry_id, ())), stands[entry.entry_id])
+        for entry in found
     }
 
 
-def _recorded(entry: Entry, postings: tuple[Posting, ...], row: Row[Any]) -> RecordedEntry:
+def _mappings(cursor: Cursor[TupleRow]) -> list[dict[str, Any]]:
+    """Rows by the names of their columns."""
+    rows = cursor.fetchall()
+    names = [column.name for column in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _recorded(entry: Entry, postings: tuple[Posting, ...], row: Mapping[str, Any]) -> RecordedEntry:
     return RecordedEntry(
         entry=entry,
         postings=postings,
         reversed=NOT_REVERSED
-        if row.reversed_points is None
-        else Reversed(points=row.reversed_points, amount_minor=row.reversed_amount),
+        if row["reversed_points"] is None
+        else Reversed(points=row["reversed_points"], amount_minor=row["reversed_amount"]),
         hold=None
-        if row.lapses_at is None
-        else HoldState(lapses_at=row.lapses_at, captured=row.captured, returned=row.returned),
-        pending=row.pending or 0,
-        lines=tuple(LineState(abs(measure), measure < 0) for measure in row.lines),
+        if row["lapses_at"] is None
+        else HoldState(lapses_at=row["lapses_at"], captured=row["captured"], returned=row["returned"]),
+        pending=row["pending"] or 0,
+        lines=tuple(LineState(abs(measure), measure < 0) for measure in row["lines"]),
+        invitation=None
+        if row["pool_id"] is None
+        else InvitationState(row["pool_id"], used=row["joined_by"] is not None),
     )
 
 

@@ -87,12 +87,14 @@ account = Table(
     Column("deficit", BigInteger, nullable=False, server_default=text("0")),
     Column("pool_id", Uuid),
     Column("merged_into", BigInteger),
+    Column("merge_id", Uuid),
     Column("tier", Text, nullable=False, server_default=""),
     PrimaryKeyConstraint("member_id", "unit"),
     CheckConstraint("balance >= 0", name="account_balance_not_negative"),
     CheckConstraint("deficit >= 0", name="account_deficit_not_negative"),
     CheckConstraint("merged_into IS NULL OR balance + deficit = 0", name="account_merged_is_empty"),
     CheckConstraint("merged_into IS NULL OR pool_id IS NULL", name="account_merged_is_in_no_pool"),
+    CheckConstraint("(merged_into IS NULL) = (merge_id IS NULL)", name="account_merged_by_an_entry"),
     Index("account_pool", "pool_id", postgresql_where=text("pool_id IS NOT NULL")),
     Index("account_active", "active_until", postgresql_where=text("active_until > '1970-01-01'")),
     postgresql_with={"fillfactor": "70"},
@@ -100,7 +102,7 @@ account = Table(
 """`balance` is the sum of the lots, pending ones included; before `pending_until` some may be pending.
 
 `active_until`: how long lots live that expire with activity. `deficit`: points owed, the open deficits' sum.
-`merged_into`: to whom points, cards and deficits of this member went.
+`merged_into`: to whom points, cards and deficits of this member went, by the MERGE entry `merge_id`.
 """
 
 lot = Table(
@@ -195,6 +197,7 @@ hold = Table(
     CheckConstraint("points > 0 AND captured >= 0 AND returned >= 0", name="hold_not_negative"),
     CheckConstraint("captured + returned <= points", name="hold_not_exceeded"),
     Index("hold_open", "lapses_at", postgresql_where=text("captured + returned < points")),
+    Index("hold_open_of", "member_id", postgresql_where=text("captured + returned < points")),
 )
 """How far each hold is: captured from its first draw on, returned from its last."""
 
@@ -216,15 +219,28 @@ deficit = Table(
     "deficit",
     metadata,
     Column("member_id", BigInteger, nullable=False),
-    Column("entry_id", Uuid, nullable=False),
     Column("issuer_id", Integer, nullable=False),
     Column("terms_version", Integer, nullable=False),
+    Column("entry_id", Uuid, nullable=False),
     Column("points", BigInteger, nullable=False),
-    Column("cured", BigInteger, nullable=False),
-    PrimaryKeyConstraint("member_id", "entry_id", "issuer_id", "terms_version"),
-    CheckConstraint("points > 0 AND cured BETWEEN 0 AND points", name="deficit_within"),
+    PrimaryKeyConstraint("member_id", "issuer_id", "terms_version"),
+    CheckConstraint("points >= 0", name="deficit_not_negative"),
 )
-"""Points that a return could not take back, by the entry that made it; the member's next credits cure it."""
+"""What a member owes to an issuer: points that returns could not take back; its next credits pay them.
+
+`entry_id` is the entry that opened it, its age.
+"""
+
+invitation = Table(
+    "invitation",
+    metadata,
+    Column("member_id", BigInteger, nullable=False),
+    Column("entry_id", Uuid, nullable=False),
+    Column("pool_id", Uuid, nullable=False),
+    Column("joined_by", Uuid),
+    PrimaryKeyConstraint("member_id", "entry_id"),
+)
+"""Into which pool a POOL_INVITATION is, and the POOL_JOIN that took it: it is good for one."""
 
 entry_line = Table(
     "entry_line",

@@ -13,7 +13,6 @@ from network.model import (
     CardMove,
     Decision,
     Deficit,
-    Entry,
     EntryKind,
     Gift,
     Lot,
@@ -127,7 +126,7 @@ def merge(folded: Folded, command: Merge, minted: Minted, rules: Rules) -> Decis
             *arriving,
             *(owed_posting(one, one.points, line, window_id, cures=False) for line, one in lines),
         ),
-        deficits=_summed(owed, entry),
+        deficits=tuple(msgspec.structs.replace(one, entry_id=entry.entry_id) for one in owed),
         linked=(
             Decision(
                 entry=transfer(entry, merged),
@@ -136,22 +135,10 @@ def merge(folded: Folded, command: Merge, minted: Minted, rules: Rules) -> Decis
                     *(owed_posting(one, one.points, line, window_id, cures=True) for line, one in lines),
                 ),
                 cured=tuple(owed),
-                account=AccountChange(merged_into=staying),
+                account=AccountChange(merged_into=staying, merge_id=entry.entry_id),
             ),
         ),
         cards=CardMove(issued_to=merged, before=merged, after=staying),
-    )
-
-
-def _summed(deficits: Sequence[Deficit], entry: Entry) -> tuple[Deficit, ...]:
-    """Deficits that are from now on an entry's, one for each issuer and terms."""
-    sums: dict[tuple[int, int], int] = {}
-    for one in deficits:
-        key = (one.issuer_id, one.terms_version)
-        sums[key] = sums.get(key, 0) + one.points
-    return tuple(
-        Deficit(entry_id=entry.entry_id, issuer_id=issuer_id, terms_version=version, points=points)
-        for (issuer_id, version), points in sums.items()
     )
 
 
@@ -166,25 +153,48 @@ def unmerge(folded: Folded, command: Unmerge, minted: Minted, rules: Rules) -> D
     staying, merged = recorded.entry.member_id, recorded.entry.counterpart_id
     if recorded.entry.kind is not EntryKind.MERGE or merged is None:
         return Rejected("not_a_merge")
-    if folded.member(merged).merged_into != staying:
+    if folded.member(merged).merge_id != recorded.entry.entry_id:
         return Rejected("already_unmerged")
     # ---- valid from here ----
     entry = draft(folded, command, minted, rules, EntryKind.UNMERGE, staying)
     entry = msgspec.structs.replace(entry, counterpart_id=merged)
+    window_id = folded.moment.window_id
     came = [p for p in recorded.postings if p.debit is AccountKind.TRANSIT]
-    leaving, arriving = _moved(_left_of(came, folded.lots(staying), staying), folded.moment.window_id)
+    leaving, arriving = _moved(_left_of(came, folded.lots(staying), staying), window_id)
+    owed = _still_owed(recorded.postings, folded.member(staying).deficits)
+    its = transfer(entry, merged)
+    lines = list(enumerate(owed, start=len(leaving) + 1))
     return Decision(
         entry=entry,
-        postings=leaving,
+        postings=(
+            *leaving,
+            *(owed_posting(one, one.points, line, window_id, cures=True) for line, one in lines),
+        ),
+        cured=tuple(owed),
         linked=(
             Decision(
-                entry=transfer(entry, merged),
-                postings=arriving,
-                account=AccountChange(merged_into=None),
+                entry=its,
+                postings=(
+                    *arriving,
+                    *(owed_posting(one, one.points, line, window_id, cures=False) for line, one in lines),
+                ),
+                deficits=tuple(msgspec.structs.replace(one, entry_id=its.entry_id) for one in owed),
+                account=AccountChange(merged_into=None, merge_id=None),
             ),
         ),
         cards=CardMove(issued_to=merged, before=staying, after=merged),
     )
+
+
+def _still_owed(merge: Sequence[Posting], deficits: Sequence[Deficit]) -> list[Deficit]:
+    """Of each deficit that a merge moved, what is still open, and at most what came."""
+    found = {(one.issuer_id, one.terms_version): one for one in deficits}
+    owed = []
+    for posting in merge:
+        one = found.get((posting.issuer_id, posting.issuer_terms))
+        if posting.debit is AccountKind.DEFICIT and one is not None:
+            owed.append(msgspec.structs.replace(one, points=min(one.points, posting.points)))
+    return owed
 
 
 def _left_of(came: Sequence[Posting], lots: Sequence[Lot], member_id: int) -> list[Draw]:

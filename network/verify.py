@@ -8,8 +8,9 @@ from network.check import Check, Problem, faults
 from network.verify_accounts import ACCOUNTS
 from network.verify_ledger import LEDGER
 from network.verify_links import LINKS
+from network.verify_origins import ORIGINS
 from network.verify_transfers import TRANSFERS
 
 __all__ = ["CHECKS", "Check", "Problem", "faults"]
 
-CHECKS = (*LEDGER, *LINKS, *TRANSFERS, *ACCOUNTS)
+CHECKS = (*LEDGER, *LINKS, *ORIGINS, *TRANSFERS, *ACCOUNTS)

@@ -43,6 +43,12 @@ _MERGES = Check(
             FROM account WHERE merged_into IS NOT NULL AND unit = {_POINTS}
         ) a USING (merged, stays)
         WHERE coalesce(e.merges, 0) <> coalesce(a.merges, 0)
+        UNION ALL
+        SELECT format('member %s', a.member_id),
+            format('is merged by entry %s, which is no merge of the two', a.merge_id)
+        FROM account a LEFT JOIN entry e ON e.entry_id = a.merge_id AND e.kind = {_MERGE}
+            AND e.member_id = a.merged_into AND e.counterpart_id = a.member_id
+        WHERE a.merge_id IS NOT NULL AND e.entry_id IS NULL
     """,
 )
 
@@ -68,10 +74,11 @@ _POOLS = Check(
     faults=f"""
         SELECT format('member %s, pool %s', a.member_id, a.pool_id),
             CASE WHEN i.entry_id IS NULL THEN 'no invitation has that id'
-                ELSE 'the pool is another member''s, and it never joined one' END
+                ELSE 'the pool is another member''s, and it never joined that' END
         FROM account a LEFT JOIN entry i ON i.entry_id = a.pool_id AND i.kind = {_INVITATION}
-        WHERE a.pool_id IS NOT NULL AND (i.entry_id IS NULL OR (i.member_id <> a.member_id
-            AND NOT EXISTS (SELECT FROM entry j WHERE j.member_id = a.member_id AND j.kind = {_JOIN})))
+        WHERE a.pool_id IS NOT NULL AND (i.entry_id IS NULL OR (i.member_id <> a.member_id AND NOT EXISTS (
+            SELECT FROM invitation v JOIN entry j ON j.entry_id = v.joined_by AND j.parent_id = v.entry_id
+            WHERE v.pool_id = a.pool_id AND j.member_id = a.member_id AND j.kind = {_JOIN})))
         UNION ALL
         SELECT format('pool %s', pool_id), format('has %s members of at most {_POOL_OF}', count(*))
         FROM account WHERE pool_id IS NOT NULL GROUP BY pool_id, unit HAVING count(*) > {_POOL_OF}

@@ -146,7 +146,7 @@ LEDGER = (
                 SELECT issuer_id, terms_version, sum(remaining) AS member
                 FROM lot WHERE unit = {_POINTS} GROUP BY 1, 2
             ), owed AS (
-                SELECT issuer_id, terms_version, sum(points - cured) AS deficit FROM deficit GROUP BY 1, 2
+                SELECT issuer_id, terms_version, sum(points) AS deficit FROM deficit GROUP BY 1, 2
             ), law AS (
                 SELECT issuer_id, terms_version, {_FIGURES}
                 FROM moved FULL JOIN with_members USING (issuer_id, terms_version)

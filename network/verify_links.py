@@ -86,32 +86,28 @@ _WAITING = Check(
 
 _DEFICITS = Check(
     name="deficits_equal_postings",
-    says="what members owe, of which entry and to which issuer, is what postings made and cured",
+    says="what members owe, and to which issuer, is what postings made less what they paid",
     faults=f"""
-        SELECT format('deficit of entry %s of member %s, issuer %s terms %s', entry_id, member_id, issuer_id,
-                terms_version),
-            format('noted %s, postings made %s', coalesce(d.points, 0), coalesce(p.points, 0))
+        SELECT format('deficit of member %s, issuer %s terms %s', member_id, issuer_id, terms_version),
+            format('noted %s, postings %s', coalesce(d.points, 0), coalesce(p.points, 0))
         FROM deficit d FULL JOIN (
-            SELECT member_id, entry_id, issuer_id, issuer_terms AS terms_version, sum(points) AS points
-            FROM posting WHERE debit = {_DEFICIT} GROUP BY 1, 2, 3, 4
-        ) p USING (member_id, entry_id, issuer_id, terms_version)
-        WHERE d.points IS DISTINCT FROM p.points
-        UNION ALL
-        SELECT format('deficits of member %s, issuer %s terms %s', member_id, issuer_id, terms_version),
-            format('noted %s cured, postings cured %s', coalesce(d.cured, 0), coalesce(p.points, 0))
-        FROM (
-            SELECT member_id, issuer_id, terms_version, sum(cured) AS cured FROM deficit GROUP BY 1, 2, 3
-        ) d FULL JOIN (
-            SELECT member_id, issuer_id, issuer_terms AS terms_version, sum(points) AS points
-            FROM posting WHERE credit = {_DEFICIT} GROUP BY 1, 2, 3
+            SELECT member_id, issuer_id, issuer_terms AS terms_version,
+                sum(CASE debit WHEN {_DEFICIT} THEN points ELSE -points END) AS points
+            FROM posting WHERE {_DEFICIT} IN (debit, credit) GROUP BY 1, 2, 3
         ) p USING (member_id, issuer_id, terms_version)
-        WHERE coalesce(d.cured, 0) <> coalesce(p.points, 0)
+        WHERE coalesce(d.points, 0) <> coalesce(p.points, 0)
+        UNION ALL
+        SELECT format('deficit of member %s, issuer %s terms %s', d.member_id, d.issuer_id, d.terms_version),
+            format('opened by entry %s, which made none of it', d.entry_id)
+        FROM deficit d LEFT JOIN posting p ON p.member_id = d.member_id AND p.entry_id = d.entry_id
+            AND p.debit = {_DEFICIT} AND p.issuer_id = d.issuer_id AND p.issuer_terms = d.terms_version
+        WHERE p.entry_id IS NULL
         UNION ALL
         SELECT format('account of member %s', member_id),
-            format('owes %s, its open deficits are %s', coalesce(a.deficit, 0), coalesce(d.open, 0))
+            format('owes %s, its deficits are %s', coalesce(a.deficit, 0), coalesce(d.points, 0))
         FROM (SELECT member_id, deficit FROM account WHERE unit = {int(Unit.POINTS)}) a
-        FULL JOIN (SELECT member_id, sum(points - cured) AS open FROM deficit GROUP BY 1) d USING (member_id)
-        WHERE coalesce(a.deficit, 0) <> coalesce(d.open, 0)
+        FULL JOIN (SELECT member_id, sum(points) AS points FROM deficit GROUP BY 1) d USING (member_id)
+        WHERE coalesce(a.deficit, 0) <> coalesce(d.points, 0)
     """,
 )
 

@@ -8,6 +8,7 @@ from network.model import WITH_ACTIVITY, AccountKind, EntryKind
 
 _ACCEPTED, _HELD = int(AccountKind.ACCEPTED), int(AccountKind.HELD)
 _TRANSIT, _TRANSFER = int(AccountKind.TRANSIT), int(EntryKind.TRANSFER)
+_JOIN = int(EntryKind.POOL_JOIN)
 _PAIRS = f"{int(EntryKind.GIFT)}, {int(EntryKind.MERGE)}, {int(EntryKind.UNMERGE)}"
 """Kinds that always have a transfer of their counterpart, even where nothing moves."""
 _OWN_BYTES = 11
@@ -47,9 +48,11 @@ _PARENTS = Check(
             OR t.member_id = e.member_id OR t.amount_minor <> 0
             OR num_nonnulls(t.currency, t.outlet_code, t.reverses, t.hold_id) > 0)
         UNION ALL
-        SELECT format('entry %s of member %s', entry_id, member_id),
-            format('has entry %s as its parent, and is no transfer', parent_id)
-        FROM entry WHERE kind <> {_TRANSFER} AND parent_id IS NOT NULL
+        SELECT format('entry %s of member %s', e.entry_id, e.member_id),
+            format('has entry %s as its parent, and is no transfer or joins by no invitation', e.parent_id)
+        FROM entry e WHERE e.kind <> {_TRANSFER} AND e.parent_id IS NOT NULL AND NOT (e.kind = {_JOIN}
+            AND EXISTS (SELECT FROM invitation v WHERE v.member_id = e.counterpart_id
+                AND v.entry_id = e.parent_id AND v.joined_by = e.entry_id))
         UNION ALL
         SELECT format('entry %s of member %s', e.entry_id, e.member_id),
             format('member %s has no transfer of it', e.counterpart_id)

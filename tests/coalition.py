@@ -17,8 +17,10 @@ from network.model import (
     Decision,
     Enrol,
     Entry,
+    EntryKind,
     Hold,
     HoldState,
+    InvitationState,
     LineState,
     RecordedEntry,
     Redeem,
@@ -192,6 +194,14 @@ def recorded_entries(decided: Sequence[Decision]) -> dict[UUID, RecordedEntry]:
             lines=tuple(
                 LineState(measure, number in returned_lines)
                 for number, measure in enumerate(one.lines, start=1)
+            ),
+            invitation=None
+            if one.invites_to is None
+            else InvitationState(
+                one.invites_to,
+                used=any(
+                    d.entry.kind is EntryKind.POOL_JOIN and d.entry.parent_id == entry_id for d in decided
+                ),
             ),
         )
     return recorded

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, text
 from api.openapi import read_docs
 from api.problems import ProblemError
 from api.routes.reads import json_response
-from api.service import service_of
+from api.service import partner_of, service_of
 from network import ids
 from network.batch import end_over_holds
 from network.model import NEVER, WITH_ACTIVITY
@@ -52,13 +52,16 @@ _OVER = text(
     " OR member_id IN (SELECT member_id FROM account WHERE pool_id = :pool AND unit = 1))"
 )
 _PENDING = text(
-    "SELECT entry_id, points - released - cancelled AS points FROM pending"
-    f" WHERE member_id IN {_OWN} AND released + cancelled < points ORDER BY entry_id"
+    "SELECT CASE e.partner_id WHEN :asker THEN n.entry_id END AS entry_id,"
+    " n.points - n.released - n.cancelled AS points FROM pending n"
+    " JOIN entry e ON e.member_id = n.member_id AND e.entry_id = n.entry_id"
+    f" WHERE n.member_id IN {_OWN} AND n.released + n.cancelled < n.points ORDER BY n.entry_id"
 )
 _DEFICITS = text(
-    "SELECT d.entry_id, p.code, sum(d.points - d.cured)::bigint AS points"
+    "SELECT CASE e.partner_id WHEN :asker THEN d.entry_id END AS entry_id, p.code, d.points"
     " FROM deficit d JOIN partner p ON p.partner_id = d.issuer_id"
-    " WHERE d.member_id = :member AND d.cured < d.points GROUP BY 1, 2 ORDER BY 1, 2"
+    " JOIN entry e ON e.member_id = d.member_id AND e.entry_id = d.entry_id"
+    " WHERE d.member_id = :member AND d.points > 0 ORDER BY d.entry_id, 2, d.terms_version"
 )
 
 
@@ -78,16 +81,22 @@ class PendingBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PendingEventBody(msgspec.Struct, frozen=True, kw_only=True):
-    """Points of an accrual that can be spent when its partner says that the event has come."""
+    """Points of an accrual that can be spent when its partner says that the event has come.
 
-    entry: str
+    The entry is named where it is yours.
+    """
+
+    entry: str | None
     points: int
 
 
 class DeficitBody(msgspec.Struct, frozen=True, kw_only=True):
-    """Points that the member owes to an issuer since an entry; what it earns next pays them."""
+    """Points that the member owes to an issuer since an entry; what it earns next pays them.
 
-    entry: str
+    The entry is named where it is yours.
+    """
+
+    entry: str | None
     issuer: str
     points: int
 
@@ -128,15 +137,16 @@ def balance(member: str, request: Request) -> Response:
     # Before a connection is taken: reading the rules may take one too.
     service = service_of(request)
     rules = service.rules()
-    over, found = _look(service.database, public_id, rules)
+    asker = partner_of(request)
+    over, found = _look(service.database, public_id, rules, asker)
     if over:
         # What they held can be spent again: whoever spends next would find it so.
         end_over_holds(service.database, over, rules)
-        _, found = _look(service.database, public_id, rules)
+        _, found = _look(service.database, public_id, rules, asker)
     return json_response(found)
 
 
-def _look(database: Engine, public_id: UUID, rules: Rules) -> tuple[list[int], BalanceBody]:
+def _look(database: Engine, public_id: UUID, rules: Rules, asker: int) -> tuple[list[int], BalanceBody]:
     """Whose holds are over, of the member and its pool; and its balance as long as they stand.
 
     Raises:
@@ -155,11 +165,18 @@ def _look(database: Engine, public_id: UUID, rules: Rules) -> tuple[list[int], B
             return [], BalanceBody(member=shown, points=0, as_of=now, merged_into=stays)
         wanted = {"member": member_id, "pool": account.pool_id, "now": now}
         over = list(connection.execute(_OVER, wanted).scalars())
-        return over, _read(connection, public_id, account, now, rules.local_date(now))
+        return over, _read(connection, public_id, account, now, rules.local_date(now), asker)
 
 
-def _read(connection: Connection, public_id: UUID, account: Any, now: datetime, today: date) -> BalanceBody:
-    wanted = {"member": ids.member_of(public_id), "today": today, "with_activity": WITH_ACTIVITY}
+def _read(
+    connection: Connection, public_id: UUID, account: Any, now: datetime, today: date, asker: int
+) -> BalanceBody:
+    wanted = {
+        "member": ids.member_of(public_id),
+        "today": today,
+        "with_activity": WITH_ACTIVITY,
+        "asker": asker,
+    }
     lots = connection.execute(_LOTS, wanted).all()
     spendable = [lot for lot in lots if lot.spendable_on == today]
     return BalanceBody(
@@ -181,17 +198,22 @@ def _read(connection: Connection, public_id: UUID, account: Any, now: datetime, 
             if lot.spendable_on > today
         ],
         pending_events=[
-            PendingEventBody(entry=ids.show("ent", row.entry_id), points=row.points)
+            PendingEventBody(entry=_own(row.entry_id), points=row.points)
             for row in connection.execute(_PENDING, wanted)
         ],
         held=connection.execute(_HELD, wanted).scalar_one(),
         deficits=[
-            DeficitBody(entry=ids.show("ent", row.entry_id), issuer=row.code, points=row.points)
+            DeficitBody(entry=_own(row.entry_id), issuer=row.code, points=row.points)
             for row in connection.execute(_DEFICITS, wanted)
         ],
         pool=None if account.pool_id is None else _pool(connection, account.pool_id, today),
         tier=account.tier or None,
     )
+
+
+def _own(entry_id: UUID | None) -> str | None:
+    """The id of an entry of the asker's; another's would let it take back what it has no receipt of."""
+    return None if entry_id is None else ids.show("ent", entry_id)
 
 
 def _pool(connection: Connection, pool_id: UUID, today: date) -> PoolBody:

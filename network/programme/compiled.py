@@ -61,6 +61,7 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     grace_days: int
     expiry: Mapping[str, ExpiryRule] = {}
     clawback: Clawback = "refuse"
+    most_owed: int = 10_000
     tiers: frozenset[str] = frozenset()
     four_eyes_above: int = 1_000
 
@@ -111,6 +112,7 @@ def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[st
         expiry={tier: _expiry(rule) for tier, rule in spec.expiry.tier.items()},
         grace_days=spec.expiry.grace_days,
         clawback=spec.returns.clawback,
+        most_owed=spec.returns.most_owed,
         tiers=frozenset(spec.tiers),
         four_eyes_above=spec.adjustments.four_eyes_above,
     )

@@ -72,10 +72,12 @@ class ReturnsSpec(_Strict):
     """What a returned sale takes back where its points were spent.
 
     `refuse`: nothing, the return is refused; `within_balance`: what is left of its issuer's points;
-    `deficit`: that, and the rest is owed: the member's next credits pay it.
+    `deficit`: that, and the rest is owed: the member's next credits pay it. Nobody comes to owe more than
+    `most_owed` points; what exceeds them is its issuer's loss.
     """
 
     clawback: Literal["refuse", "within_balance", "deficit"] = "refuse"
+    most_owed: Annotated[int, Field(ge=0, le=1_000_000_000)] = 10_000
 
 
 class AdjustmentsSpec(_Strict):

@@ -1,11 +1,11 @@
 """A light load generator: requests made and signed beforehand, kept-alive connections, every answer checked.
 
-Plain asyncio streams of bytes: a general client costs more than the service it would measure.
+Plain asyncio protocols of bytes: a general client costs more than the service it would measure.
 """
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import msgspec
@@ -13,6 +13,13 @@ import msgspec
 
 class Incomplete(Exception):
     """Requests were left without an answer: what was measured is not what was asked."""
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """A whole request, and the one that its answer leads to (a capture needs the id of its hold)."""
+
+    request: bytes
+    then: Callable[[bytes], bytes] | None = None
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,11 +54,12 @@ class _Connection(asyncio.Protocol):
         self._run = run
         self._buffer = b""
         self._sent_at = 0.0
+        self._then: Callable[[bytes], bytes] | None = None
         self._transport: asyncio.WriteTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's is one without saying so
-        self._next()
+        self._next(b"")
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -63,18 +71,23 @@ class _Connection(asyncio.Protocol):
             return
         self._buffer = rest[length:]
         self._run.answered(head, rest[:length], time.perf_counter() - self._sent_at)
-        self._next()
+        self._next(rest[:length])
 
     def connection_lost(self, error: Exception | None) -> None:
         self._run.closed()
 
-    def _next(self) -> None:
+    def _next(self, answer: bytes) -> None:
         if self._transport is None:
             return
-        request = self._run.take()
-        if request is None:
-            self._transport.close()
-            return
+        then, self._then = self._then, None
+        if then is not None:
+            request = then(answer)
+        else:
+            ask = self._run.take()
+            if ask is None:
+                self._transport.close()
+                return
+            request, self._then = ask.request, ask.then
         self._sent_at = time.perf_counter()
         self._transport.write(request)
 
@@ -82,15 +95,15 @@ class _Connection(asyncio.Protocol):
 class _Run:
     """One load: the requests that are left, and what came back."""
 
-    def __init__(self, requests: Sequence[bytes], connections: int) -> None:
-        self._requests = iter(requests)
+    def __init__(self, asks: Sequence[Ask], connections: int) -> None:
+        self._asks = iter(asks)
         self._open = connections
         self.done = asyncio.get_running_loop().create_future()
         self.latencies: list[float] = []
         self.wrong: list[bytes] = []
 
-    def take(self) -> bytes | None:
-        return next(self._requests, None)
+    def take(self) -> Ask | None:
+        return next(self._asks, None)
 
     def answered(self, head: bytes, body: bytes, seconds: float) -> None:
         self.latencies.append(seconds)
@@ -103,20 +116,21 @@ class _Run:
             self.done.set_result(None)
 
 
-async def run_load(host: str, port: int, requests: Sequence[bytes], connections: int) -> Load:
+async def run_load(host: str, port: int, asks: Sequence[Ask], connections: int) -> Load:
     """Send all requests over so many connections, each waiting for its answer; at most five minutes.
 
     Raises:
         Incomplete: connections were closed with requests not answered.
     """
     loop = asyncio.get_running_loop()
-    run = _Run(requests, connections)
+    run = _Run(asks, connections)
     started = time.perf_counter()
     for _ in range(connections):
         await loop.create_connection(lambda: _Connection(run), host, port)
     await asyncio.wait_for(run.done, 300)
-    if len(run.latencies) != len(requests):
-        raise Incomplete(f"{len(run.latencies)} of {len(requests)} requests were answered")
+    expected = len(asks) + sum(ask.then is not None for ask in asks)
+    if len(run.latencies) != expected:
+        raise Incomplete(f"{len(run.latencies)} of {expected} requests were answered")
     return Load(
         answered=len(run.latencies),
         wrong=run.wrong,

@@ -110,10 +110,14 @@ class Book:
             if not isinstance(value, UnsetType)
         }
         account = msgspec.structs.replace(self.accounts[number], **changed)
-        owed: dict[UUID, Deficit] = {one.entry_id: one for one in (*account.deficits, *decision.deficits)}
-        for part in decision.cured:
-            left = owed[part.entry_id].points - part.points
-            owed[part.entry_id] = msgspec.structs.replace(owed[part.entry_id], points=left)
+        owed: dict[tuple[int, int], Deficit] = {}
+        for one, sign in [
+            *((deficit, 1) for deficit in (*account.deficits, *decision.deficits)),
+            *((deficit, -1) for deficit in decision.cured),
+        ]:
+            owes = (one.issuer_id, one.terms_version)
+            before = owed.get(owes, msgspec.structs.replace(one, points=0))
+            owed[owes] = msgspec.structs.replace(before, points=before.points + sign * one.points)
         deficits = tuple(one for one in owed.values() if one.points)
         self.accounts[number] = msgspec.structs.replace(account, deficits=deficits)
 

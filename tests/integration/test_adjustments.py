@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from network import adjustments
 from network.batch import execute
@@ -67,13 +67,35 @@ def points_of(database: Engine) -> list[int]:
 
 
 def test_up_to_the_limit_one_person_is_enough(database: Engine, live: Rules, card: int) -> None:
-    """100 points either way are carried out as they are prepared, and who did stands with them."""
-    for points in (100, -60):
+    """100 points in all, given and taken, are carried out at once, and who did stands with them."""
+    for points in (70, -30):
         standing = prepared(database, live, card, points)
         assert standing.entry_id is not None
         assert (standing.adjustment.decided_by, standing.adjustment.approved) == ("anna", True)
-    assert points_of(database) == [-60, 100]
+    assert points_of(database) == [-30, 70]
     assert run(database, live, sale(card, 1_00, "s")).balance_after == 41
+
+
+def test_many_small_ones_are_a_large_one(database: Engine, live: Rules, card: int) -> None:
+    """What one decided alone for a member in thirty days counts together; above it another must approve."""
+    prepared(database, live, card, 60)
+    prepared(database, live, card, 40)
+    waiting = prepared(database, live, card, 1).adjustment
+    assert (waiting.approved, waiting.four_eyes_above) == (None, 0)
+    with pytest.raises(FourEyesNeeded):
+        adjustments.decide(database, live, waiting.adjustment_id, by="anna", approve=True)
+    assert prepared(database, live, card, 100, by="bert").entry_id is not None
+    with database.begin() as connection:
+        set_clock(connection, START + timedelta(days=30))
+    assert prepared(database, live, card, 100).entry_id is not None
+
+
+def test_what_was_decided_stays_decided(database: Engine, live: Rules, card: int) -> None:
+    """The application itself cannot turn a rejection into an approval."""
+    waiting = prepared(database, live, card, 101).adjustment
+    adjustments.decide(database, live, waiting.adjustment_id, by="bert", approve=False)
+    with database.begin() as connection, pytest.raises(DBAPIError, match="adjustment"):
+        connection.execute(text("UPDATE adjustment SET approved = true"))
 
 
 @pytest.mark.parametrize("points", [101, -101])
@@ -264,8 +286,8 @@ def test_points_are_funded_and_taken_back_at_the_named_issuer(
     """An adjustment is the issuer's own: given at its terms, taken from its points and from no other's."""
     prepared(database, live, card, 80, issuer="bank")
     run(database, live, sale(card, 30_00, "s", partner_id=GROCER))
-    assert prepared(database, live, card, -31, issuer="grocer").refusal == "insufficient_points"
-    prepared(database, live, card, -30, issuer="grocer")
+    assert prepared(database, live, card, -31, issuer="grocer", by="bert").refusal == "insufficient_points"
+    prepared(database, live, card, -30, issuer="grocer", by="cora")
     with database.connect() as connection:
         lots = connection.execute(
             text("SELECT issuer_id, remaining, expires_on FROM lot WHERE remaining > 0")

@@ -1,14 +1,17 @@
 """Gifts, pools, merges, deficits and events on the real database: what is stored, and what races do to it."""
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from random import Random
 
+import msgspec
 import pytest
 from sqlalchemy import Engine, text
 
+from network import batch
 from network.batch import end_over_holds, execute
 from network.model import AccountKind, Command, Entry, EntryKind, Rejected, Reply
 from network.rules import Rules
@@ -35,6 +38,7 @@ from tests.coalition import (
     take,
     undo,
 )
+from tests.integration.test_concurrency import wait_until_it_waits
 
 
 @pytest.fixture
@@ -306,6 +310,127 @@ def test_points_die_with_the_activity_of_their_account(database: Engine, live: R
     assert lapse_expired(database, START.date().replace(month=9, day=1), 1).points == 5
     assert balances(database) == [(0, 0), (5, 0), (0, 0)]
     assert_whole(database)
+
+
+def test_many_who_join_at_once_are_no_more_than_a_pool_holds(database: Engine, live: Rules) -> None:
+    """Twelve invited members join at once: eight are in the pool, the others are told that it is full."""
+    host, *guests = cards(database, live, 13)
+    asked = [run(database, live, invite(host, guest, f"i{guest}")) for guest in guests]
+    replies: list[Reply] = []
+    at_once(lambda n: replies.extend(execute(database, [join(guests[n], asked[n], f"j{n}")], live)), 12)
+    refused = [reply.outcome.reason for reply in replies if isinstance(reply.outcome, Rejected)]
+    assert refused == ["pool_full"] * 5
+    assert_whole(database)
+
+
+def test_who_joins_while_another_spends_is_drawn_or_is_not(database: Engine, live: Rules) -> None:
+    """A member joins a pool while its host waits to spend: under the locks the host sees who is in it."""
+    host, mate, late = cards(database, live, 3)
+    run(database, live, join(mate, run(database, live, invite(host, mate, "i1")), "j1"))
+    run(database, live, sale(late, 30_00, "s"))
+    asked = run(database, live, invite(host, late, "i2"))
+    done: list[Reply] = []
+    spends = threading.Thread(target=lambda: done.extend(execute(database, [burn(host, 30, "b")], live)))
+    with database.begin() as first:
+        batch._transact(first, set(), batch._runs([join(late, asked, "j2")])[0], live)
+        spends.start()
+        wait_until_it_waits(database, spends)
+    spends.join(60)
+    assert isinstance(done[0].outcome, Entry)
+    assert_whole(database)
+
+
+def test_an_invitation_is_good_for_one_pool_and_once(database: Engine, live: Rules) -> None:
+    """Who has joined by it and left does not come back by it, nor into a pool that its inviter moved to."""
+    host, guest, other = cards(database, live, 3)
+    asked = run(database, live, invite(host, guest, "i"))
+    again = run(database, live, invite(host, guest, "i again"))
+    run(database, live, join(guest, asked, "j"))
+    run(database, live, leave(guest, "l"))
+    assert refusal(database, live, join(guest, asked, "j2")) == "invitation_lapsed"
+    run(database, live, leave(host, "l2"))
+    run(database, live, join(host, run(database, live, invite(other, host, "i2")), "j3"))
+    assert refusal(database, live, join(guest, again, "j4")) == "invitation_lapsed"
+    assert_whole(database)
+
+
+def test_an_old_merge_does_not_undo_a_new_one(database: Engine, live: Rules) -> None:
+    """A merge is undone by its own id alone, and moves nothing that came by another."""
+    staying, merged = cards(database, live, 2)
+    run(database, live, sale(merged, 10_00, "s"))
+    first = run(database, live, merge(staying, merged, "m1"))
+    run(database, live, unmerge(first, "u1"))
+    second = run(database, live, merge(staying, merged, "m2", partner_id=PETROL))
+    assert refusal(database, live, unmerge(first, "u2")) == "already_unmerged"
+    run(database, live, unmerge(second, "u3"))
+    assert balances(database) == [(0, 0), (10, 0)]
+    assert_whole(database)
+
+
+def test_a_reward_that_waits_for_an_unmerge_is_of_whose_the_card_is(database: Engine, live: Rules) -> None:
+    """The card changes its account while the command waits: it spends what is in the new one."""
+    staying, merged = cards(database, live, 2)
+    run(database, live, sale(merged, 40_00, "s"))
+    run(database, live, sale(staying, 60_00, "s2", partner_id=PETROL))
+    joined = run(database, live, merge(staying, merged, "m"))
+    done: list[Reply] = []
+    spends = threading.Thread(target=lambda: done.extend(execute(database, [burn(merged, 40, "b")], live)))
+    with database.begin() as first:
+        batch._transact(first, {1, 2}, batch._runs([unmerge(joined, "u")])[0], live)
+        spends.start()
+        wait_until_it_waits(database, spends)
+    spends.join(60)
+    assert isinstance(done[0].outcome, Entry)
+    assert balances(database) == [(60, 0), (0, 0)]
+    assert_whole(database)
+
+
+def test_a_debt_is_one_however_often_it_grows(database: Engine, live: Rules) -> None:
+    """A thousand returns of a point each are one debt, paid by the next credits in two lines; and limited."""
+    [debtor] = cards(database, live, 1)
+    bought = run(database, live, sale(debtor, 20_000_00, "bought"))
+    run(database, live, burn(debtor, 20_000, "spent"))
+    execute(database, [undo(bought, f"r{n}", amount_minor=1_00) for n in range(1_000)], live)
+    paid = execute(database, [sale(debtor, 5_00, "more", partner_id=PETROL)], live)[0]
+    assert len(paid.postings) == 3
+    assert balances(database) == [(0, 995)]
+    run(database, live, undo(bought, "all of it"))
+    assert balances(database) == [(0, 10_000)]
+    assert_whole(database)
+
+
+def test_what_is_owed_does_not_stay_behind_in_an_unmerge(database: Engine, live: Rules) -> None:
+    """Merge and unmerge leave every debt with whose it was."""
+    straw, debtor = cards(database, live, 2)
+    bought = run(database, live, sale(debtor, 50_00, "bought"))
+    run(database, live, burn(debtor, 50, "spent"))
+    run(database, live, undo(bought, "returned"))
+    joined = run(database, live, merge(straw, debtor, "m"))
+    assert balances(database) == [(0, 50), (0, 0)]
+    run(database, live, sale(straw, 20_00, "s", partner_id=PETROL))
+    run(database, live, unmerge(joined, "u"))
+    assert balances(database) == [(0, 0), (0, 30)]
+    assert_whole(database)
+
+
+def test_a_hundred_holds_are_enough(database: Engine, live: Rules) -> None:
+    """One more is refused, also in one batch; when one has ended there is room again."""
+    [card] = cards(database, live, 1)
+    run(database, live, sale(card, 200_00, "s"))
+    replies = execute(database, [reserve(card, 1, f"h{n}") for n in range(101)], live)
+    assert [r.outcome.reason for r in replies if isinstance(r.outcome, Rejected)] == ["too_many_holds"]
+    assert refusal(database, live, reserve(card, 1, "more")) == "too_many_holds"
+    run(database, live, release(entry_of(replies[0]), "v"))
+    assert run(database, live, reserve(card, 1, "again")).points == -1
+
+
+def test_a_sale_judged_by_rules_that_are_not_read_yet_waits(database: Engine, live: Rules) -> None:
+    """Its return is refused for now, is not remembered, and is taken when the rules are there."""
+    [card] = cards(database, live, 1)
+    bought = run(database, live, sale(card, 10_00, "s"))
+    older = msgspec.structs.replace(live, programmes={})
+    assert refusal(database, older, undo(bought, "r")) == "programme_not_read"
+    assert run(database, live, undo(bought, "r")).points == -10
 
 
 def test_a_donation_reaches_the_cause(database: Engine, live: Rules) -> None:

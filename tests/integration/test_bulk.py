@@ -71,5 +71,5 @@ def test_rows_that_go_missing_are_an_error(database: Engine) -> None:
     columns = ("member_id", "unit", "balance")
     statement = insert_from_arrays(tables.account, columns, "ON CONFLICT DO NOTHING")
     arrays = {"member_id": [1, 1], "unit": [1, 1], "balance": [0, 0]}
-    with database.begin() as connection, pytest.raises(InvariantBroken, match="account: 1 of 2 rows"):
+    with database.begin() as connection, pytest.raises(InvariantBroken, match="account: 1 rows, expected 2"):
         insert_rows(connection, statement, arrays)

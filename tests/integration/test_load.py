@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.benchmarks.load import Incomplete, Load, request_bytes, run_load
+from tests.benchmarks.load import Ask, Incomplete, Load, request_bytes, run_load
 
 ANSWER = b'HTTP/1.1 201 Created\r\nContent-Length: 12\r\n\r\n{"points":1}'
 
@@ -26,7 +26,7 @@ async def loaded(answers: int, requests: int) -> Load:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        return await run_load("127.0.0.1", port, [request_bytes("/x", "h", {}, b"")] * requests, 4)
+        return await run_load("127.0.0.1", port, [Ask(request_bytes("/x", "h", {}, b""))] * requests, 4)
 
 
 def test_every_request_is_answered() -> None:

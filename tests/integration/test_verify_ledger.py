@@ -112,7 +112,10 @@ SQL: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "more points back than were spent": (
         f"UPDATE posting SET points = 1, credit = 4 WHERE entry_id = {entry('donated')}",
-        ("reversed_within", "entry_equals_postings", "lots_equal_replay", "points_accounted_for"),
+        (
+            *("reversed_within", "entry_equals_postings", "lots_equal_replay", "points_accounted_for"),
+            *("origins_kept", "owners_kept"),
+        ),
     ),
     "a capture not noted": (
         f"UPDATE hold SET captured = captured - 1 WHERE entry_id = {entry('held')}",
@@ -122,7 +125,10 @@ SQL: dict[str, tuple[str, tuple[str, ...]]] = {
         f"UPDATE hold SET captured = captured - 1, returned = returned + 1 WHERE entry_id = {entry('held')}",
         ("holds_equal_postings",),
     ),
-    "a hold forgotten": (f"DELETE FROM hold WHERE entry_id = {entry('held')}", ("holds_equal_postings",)),
+    "a hold forgotten": (
+        f"DELETE FROM hold WHERE entry_id = {entry('held')}",
+        ("holds_equal_postings", "origins_kept"),
+    ),
     "released twice": (
         f"UPDATE pending SET released = released + 1 WHERE entry_id = {entry('stay')}",
         ("pending_equal_postings",),
@@ -137,14 +143,14 @@ SQL: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "a deficit remitted": (
         f"""
-            UPDATE deficit SET points = 60, cured = 60 WHERE entry_id = {entry("owed")};
+            UPDATE deficit SET points = 0 WHERE entry_id = {entry("owed")};
             UPDATE account SET deficit = 0 WHERE member_id = 5
         """,
         ("deficits_equal_postings", "points_accounted_for"),
     ),
     "a cure not noted": (
         f"""
-            UPDATE deficit SET cured = cured - 10 WHERE entry_id = {entry("owed")};
+            UPDATE deficit SET points = points + 10 WHERE entry_id = {entry("owed")};
             UPDATE account SET deficit = deficit + 10 WHERE member_id = 5
         """,
         ("deficits_equal_postings", "points_accounted_for"),
@@ -156,6 +162,33 @@ SQL: dict[str, tuple[str, tuple[str, ...]]] = {
     "a deficit of another issuer": (
         f"UPDATE deficit SET issuer_id = 14 WHERE entry_id = {entry('owed')}",
         ("deficits_equal_postings", "points_accounted_for"),
+    ),
+    "a deficit of an entry that made none": (
+        f"UPDATE deficit SET entry_id = {entry('bought')} WHERE entry_id = {entry('owed')}",
+        ("deficits_equal_postings",),
+    ),
+    "held points come back as another issuer's": (
+        f"UPDATE posting SET issuer_id = 13 WHERE entry_id = {entry('voided')} AND line = 1",
+        ("origins_kept", "lots_equal_replay", "points_accounted_for"),
+    ),
+    "a mate's points come back to the holder": (
+        f"UPDATE posting SET contributor_id = 3 WHERE entry_id = {entry('reward back')} AND line = 1",
+        ("owners_kept", "transfers_mirror_lines"),
+    ),
+    "a debt paid by nobody": (
+        f"DELETE FROM posting WHERE entry_id = {entry('cured')} AND credit = 3",
+        ("cures_paid", "points_accounted_for", "lots_equal_replay", "entry_equals_postings"),
+    ),
+    "a pool joined by no invitation into it": (
+        f"""
+            UPDATE invitation SET pool_id = {entry("fuel")};
+            UPDATE account SET pool_id = (SELECT pool_id FROM account WHERE member_id = 1) WHERE member_id = 2
+        """,
+        ("pools_agreed",),
+    ),
+    "a merge by another entry": (
+        f"UPDATE account SET merge_id = {entry('mistake')} WHERE merge_id = {entry('merge')}",
+        ("merges_recorded",),
     ),
     "a line that grew": (
         f"UPDATE entry_line SET measure = measure + 1 WHERE entry_id = {entry('basket')} AND line = 1",
@@ -233,7 +266,7 @@ SQL: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "a merge that only one was told of": (
         f"UPDATE entry SET kind = 3, parent_id = NULL WHERE entry_id = {transfer('owing')}",
-        ("transfers_have_parents", "requests_answered"),
+        ("transfers_have_parents", "requests_answered", "cures_paid"),
     ),
     "a line of a transfer moved": (
         f"UPDATE posting SET line = 9 WHERE entry_id = {transfer('shared')}",
@@ -252,7 +285,7 @@ SQL: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "another contributor": (
         f"UPDATE posting SET contributor_id = 4 WHERE entry_id = {entry('shared')} AND contributor_id = 2",
-        ("transfers_mirror_lines",),
+        ("transfers_mirror_lines", "owners_kept"),
     ),
     "a contributor who gave nothing": (
         f"UPDATE posting SET contributor_id = 4 WHERE entry_id = {entry('spent')}",
@@ -286,13 +319,13 @@ SQL: dict[str, tuple[str, tuple[str, ...]]] = {
         ("merged_are_empty", "merges_recorded", "cards_open_accounts"),
     ),
     "a merge that did not last": (
-        "UPDATE account SET merged_into = NULL WHERE member_id = 3",
+        "UPDATE account SET merged_into = NULL, merge_id = NULL WHERE member_id = 3",
         ("merges_recorded", "cards_open_accounts"),
     ),
     "an unmerge that did not last": (
         """
-            UPDATE lot SET remaining = 0 WHERE member_id = 4; UPDATE account SET balance = 0, merged_into = 6
-            WHERE member_id = 4
+            UPDATE lot SET remaining = 0 WHERE member_id = 4; UPDATE account SET balance = 0, merged_into = 6,
+            merge_id = (SELECT entry_id FROM entry WHERE reference = 'mistake') WHERE member_id = 4
         """,
         ("merges_recorded", "cards_open_accounts", "lots_equal_replay", "points_accounted_for"),
     ),

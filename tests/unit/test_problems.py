@@ -8,7 +8,11 @@ import network
 from api.problems import PROBLEMS
 
 ROOM = Path(network.__file__).parent
-_NOT_FOUND = {"entry_unknown", "hold_unknown", "invitation_unknown"}
+_STATUS = {
+    **dict.fromkeys(("entry_unknown", "hold_unknown", "invitation_unknown"), 404),
+    "programme_not_read": 503,
+}
+"""All others are 422."""
 
 
 def refusals() -> Iterator[tuple[str, str]]:
@@ -23,13 +27,13 @@ def refusals() -> Iterator[tuple[str, str]]:
 
 
 def test_every_refusal_has_its_problem() -> None:
-    """No rule can refuse what the API cannot say; what is not there for the partner is 404, the rest 422."""
+    """No rule can refuse what the API cannot say; what is not there for the partner is 404, what passes is 503."""
     found = set(refusals())
     assert len(found) > 20
     missing = {f"{code} in {name}" for code, name in found if code not in PROBLEMS}
     assert missing == set()
     assert {code: PROBLEMS[code][0] for code, _ in found} == {
-        code: 404 if code in _NOT_FOUND else 422 for code, _ in found
+        code: _STATUS.get(code, 422) for code, _ in found
     }
 
 

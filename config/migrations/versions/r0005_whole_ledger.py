@@ -27,10 +27,13 @@ ALTER TABLE account
     ADD COLUMN deficit bigint DEFAULT 0 NOT NULL,
     ADD COLUMN pool_id uuid,
     ADD COLUMN merged_into bigint,
+    ADD COLUMN merge_id uuid,
     ADD COLUMN tier text DEFAULT '' NOT NULL,
     ADD CONSTRAINT account_deficit_not_negative CHECK (deficit >= 0),
     ADD CONSTRAINT account_merged_is_empty CHECK (merged_into IS NULL OR balance + deficit = 0),
-    ADD CONSTRAINT account_merged_is_in_no_pool CHECK (merged_into IS NULL OR pool_id IS NULL);
+    ADD CONSTRAINT account_merged_is_in_no_pool CHECK (merged_into IS NULL OR pool_id IS NULL),
+    ADD CONSTRAINT account_merged_by_an_entry CHECK ((merged_into IS NULL) = (merge_id IS NULL));
+CREATE INDEX hold_open_of ON hold (member_id) WHERE captured + returned < points;
 CREATE INDEX account_pool ON account (pool_id) WHERE pool_id IS NOT NULL;
 CREATE INDEX account_active ON account (active_until) WHERE active_until > '1970-01-01';
 ALTER TABLE entry ADD COLUMN parent_id uuid, ADD COLUMN counterpart_id bigint;
@@ -50,13 +53,20 @@ CREATE TABLE pending (
 
 CREATE TABLE deficit (
     member_id bigint NOT NULL,
-    entry_id uuid NOT NULL,
     issuer_id integer NOT NULL,
     terms_version integer NOT NULL,
+    entry_id uuid NOT NULL,
     points bigint NOT NULL,
-    cured bigint NOT NULL,
-    PRIMARY KEY (member_id, entry_id, issuer_id, terms_version),
-    CONSTRAINT deficit_within CHECK (points > 0 AND cured BETWEEN 0 AND points)
+    PRIMARY KEY (member_id, issuer_id, terms_version),
+    CONSTRAINT deficit_not_negative CHECK (points >= 0)
+);
+
+CREATE TABLE invitation (
+    member_id bigint NOT NULL,
+    entry_id uuid NOT NULL,
+    pool_id uuid NOT NULL,
+    joined_by uuid,
+    PRIMARY KEY (member_id, entry_id)
 );
 
 CREATE TABLE entry_line (
@@ -93,12 +103,18 @@ CREATE TABLE adjustment (
     )
 );
 """
+_DECIDED = """
+CREATE TRIGGER adjustment_decided_for_good BEFORE UPDATE OR DELETE ON adjustment
+    FOR EACH ROW WHEN (OLD.decided_by IS NOT NULL) EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER adjustment_never_empties BEFORE TRUNCATE ON adjustment EXECUTE FUNCTION refuse_change();
+"""
 _CHANGES = {
-    "account": "UPDATE (active_until, deficit, pool_id, merged_into, tier)",
+    "account": "UPDATE (active_until, deficit, pool_id, merged_into, merge_id, tier)",
     "adjustment": "UPDATE (decided_by, decided_at, approved)",
     "card": "UPDATE (member_id)",
-    "deficit": "UPDATE (cured)",
+    "deficit": "UPDATE (entry_id, points)",
     "entry_line": "UPDATE (returned_by)",
+    "invitation": "UPDATE (joined_by)",
     "pending": "UPDATE (released, cancelled)",
 }
 
@@ -106,7 +122,7 @@ _CHANGES = {
 def upgrade() -> None:
     """Widen what is there, make the new tables, and grant the application what it must change in them."""
     connection = op.get_bind()
-    for script in (_COLUMNS, _TABLES):
+    for script in (_COLUMNS, _TABLES, _DECIDED):
         # Without a parameter list: only so does the driver send several statements at once.
         connection.exec_driver_sql(script, execution_options={"no_parameters": True})
     schema = str(connection.scalar(text("SELECT current_schema()")))
