@@ -166,6 +166,10 @@ class LedgerMachine(RuleBasedStateMachine):
             self.send([Wish((which + 11 * who) % KINDS, who, who, 211 * who, 5 * who, 79)])
             return
         for asks in SCENES[which](self.book, who):
+            if isinstance(asks, timedelta):
+                with _Step(self) as ledger:
+                    self._set_clock(ledger, self.book.now + asks)
+                continue
             for ask in asks:
                 self.number += 1
                 named = f"{self.number:032x}"

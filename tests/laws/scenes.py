@@ -1,24 +1,27 @@
 """Short scenes that chance would hardly ever play: a few batches each that make sense together.
 
-A scene yields batches of asks without references, and sees what became of one before it makes the next.
+A scene yields batches of asks without references, or time that passes, and sees what became of one before it
+makes the next.
 Whatever they meet in the model's state, each reply is judged as any other.
 """
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from tests.laws.book import Ask, Book
 from tests.laws.world import CURRENCY, OPERATOR, OUTLET
 
-Scene = Iterator[list[Ask]]
+Scene = Iterator[list[Ask] | timedelta]
 
 
-def _ask(book: Book, kind: str, partner: int = 11, **fields: object) -> Ask:
+def _ask(book: Book, kind: str, partner: int = 11, **fields: Any) -> Ask:
     return {"kind": kind, "partner_id": partner, "occurred_at": book.now, **fields}
 
 
-def _at_till(book: Book, kind: str, card: int, amount: int, **fields: object) -> Ask:
-    till = {"outlet_code": OUTLET, "currency": CURRENCY, "card_number": card, "amount_minor": amount}
+def _at_till(book: Book, kind: str, card: int, amount: int, **fields: Any) -> Ask:
+    till: dict[str, Any] = {"outlet_code": OUTLET, "currency": CURRENCY, "card_number": card, "amount_minor": amount}
     return _ask(book, kind, **till, **fields)
 
 
@@ -35,13 +38,21 @@ def _cards(book: Book, who: int) -> list[int]:
 
 
 def holds_once_too_often(book: Book, who: int) -> Scene:
-    """The operator gives points, and there are as many holds of one as may be, and one more."""
+    """The operator gives points, and there are as many holds of one as may be, and one more.
+
+    There is room again once one is voided, in the same batch even, and once their time is over.
+    """
     card = _cards(book, who)[0]
     member = book.cards[card]
     still = sum(held.member == member and bool(held.parts) for held in book.holds.values())
     many = book.world.most_open_holds + 1 - still
     given = _ask(book, "adjust", OPERATOR, card_number=card, issuer_id=11, points=many)
-    yield [given, *(_at_till(book, "hold", card, 3, points=1, minutes=30) for _ in range(many))]
+    one = _at_till(book, "hold", card, 3, points=1, minutes=30)
+    yield [given, *(dict(one) for _ in range(many))]
+    void = _ask(book, "void", hold_id=_latest(book, "HOLD", member))
+    yield [void, one, dict(one)] if who % 2 else timedelta(minutes=30)
+    later = _at_till(book, "hold", card, 3, points=1, minutes=30)
+    yield [later]
 
 
 def both_owe(book: Book, who: int) -> Scene:
@@ -54,7 +65,7 @@ def both_owe(book: Book, who: int) -> Scene:
         _ask(book, "gift", card_number=card, to_card_number=three, points=max(1, book.spendable([member])))
         for card, member in zip((one, two), members, strict=True)
     ]
-    part = {"amount_minor": 500, "points": None, "lines": ()}
+    part: dict[str, Any] = {"amount_minor": 500, "points": None, "lines": ()}
     yield [_ask(book, "reverse", entry_id=sale, **part) for sale in sales]
     merge = _ask(book, "merge", card_number=one, merged_card_number=two)
     yield [merge]

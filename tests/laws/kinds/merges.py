@@ -83,7 +83,7 @@ def unmerge(book: Book, ask: Ask) -> Effect:
             if line[1] == "DEFICIT" and line[4:6] in book.owed[member]:
                 book.saw("deficit moved by UNMERGE")
                 points = min(line[3], book.owed[member][line[4:6]].points)
-                _debt_moves(writing, member, other, *line[4:6], points)
+                _debt_moves(writing, member, other, line[4], line[5], points)
         book.accounts[other].merged_into = None
         book.accounts[other].merged_by = None
         book.cards.update({card: other for card, issued_to in book.issued.items() if issued_to == other})
