@@ -54,6 +54,11 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        "stale read: a card from before a merge",
+        "network/batch.py",
+        (("    if moved or not needed", "    if not needed"),),
+    ),
+    Mutant(
         "a sign: what is left adds what was taken",
         "network/draft.py",
         (("after += change", "after -= change"),),
