@@ -28,6 +28,7 @@ AT_ONCE = (
     "tests/integration/test_between_members.py::test_a_pool_is_drawn_by_all_its_members_at_once",
     "tests/integration/test_between_members.py::test_joining_races_with_spending",
     "tests/integration/test_between_members.py::test_a_sale_that_meets_a_merge_reaches_who_stays",
+    "tests/integration/test_between_members.py::test_who_joins_while_another_spends_is_drawn_or_is_not",
 )
 """The tests of check `concurrency`."""
 TIME_LIMIT = 240

@@ -21,7 +21,12 @@ def _ask(book: Book, kind: str, partner: int = 11, **fields: Any) -> Ask:
 
 
 def _at_till(book: Book, kind: str, card: int, amount: int, **fields: Any) -> Ask:
-    till: dict[str, Any] = {"outlet_code": OUTLET, "currency": CURRENCY, "card_number": card, "amount_minor": amount}
+    till: dict[str, Any] = {
+        "outlet_code": OUTLET,
+        "currency": CURRENCY,
+        "card_number": card,
+        "amount_minor": amount,
+    }
     return _ask(book, kind, **till, **fields)
 
 
