@@ -235,10 +235,6 @@ MUTANTS = (
         "network/pool.py",
         (
             (
-                "pool_id = recorded.entry, recorded.invitation.pool_id",
-                "_ = recorded.entry, recorded.invitation.pool_id",
-            ),
-            (
                 "    if folded.member(invitation.member_id).pool_id != pool_id:\n",
                 "    pool_id = folded.member(invitation.member_id).pool_id\n    if pool_id is None:\n",
             ),
