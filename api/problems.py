@@ -76,7 +76,10 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     "cause_not_active": (422, "The cause is not active in the network"),
     "already_in_pool": (422, "The member is in that pool already, or in another that it must leave first"),
     "invitation_unknown": (404, "No such invitation of this member"),
-    "invitation_lapsed": (422, "The invitation is older than 14 days, or who invited has left the pool"),
+    "invitation_lapsed": (
+        422,
+        "The invitation is used, older than 14 days, or into a pool that its inviter left",
+    ),
     "pool_full": (422, "Eight members are in the pool, and more there cannot be"),
     "not_in_pool": (422, "The member is in no pool"),
     "account_in_pool": (422, "The member that is to be merged is in a pool; it must leave that one first"),

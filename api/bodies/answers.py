@@ -19,7 +19,7 @@ class EntryBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `pending`: what it set aside until an event, or (-) let go.
     `cured`: points that the member owed before it: what it credited has paid them, or a merge took them over.
     `owed`: points that it could not take back, or took over, and that the member owes after it.
-    `parent`: the entry of another member that a transfer belongs to.
+    `parent`: the entry of another member that a transfer belongs to. `invitation`: what a member joined by.
     `accrual`: whose pending points a release let go.
     """
 
@@ -38,6 +38,7 @@ class EntryBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     hold: str | None = None
     accrual: str | None = None
     parent: str | None = None
+    invitation: str | None = None
     pooled: int = 0
     pending: int = 0
     cured: int = 0
@@ -66,7 +67,7 @@ def show_entry(entry: Entry, postings: Sequence[Posting] = (), enrolled: Minted 
         reverses=ids.show("ent", entry.reverses) if entry.reverses else None,
         hold=None if is_release else aside,
         accrual=aside if is_release else None,
-        parent=ids.show("ent", entry.parent_id) if entry.parent_id else None,
+        **_belongs(entry),
         pooled=moved.pooled,
         pending=moved.pending,
         cured=moved.cured,
@@ -74,6 +75,14 @@ def show_entry(entry: Entry, postings: Sequence[Posting] = (), enrolled: Minted 
         member=ids.show("mbr", enrolled.public_id) if enrolled and enrolled.public_id else None,
         card=str(enrolled.card_number) if enrolled else None,
     )
+
+
+def _belongs(entry: Entry) -> dict[str, str]:
+    """What an entry's parent is to it."""
+    if entry.parent_id is None:
+        return {}
+    name = "invitation" if entry.kind is EntryKind.POOL_JOIN else "parent"
+    return {name: ids.show("ent", entry.parent_id)}
 
 
 def show_reply(reply: Reply) -> EntryBody | str:

@@ -213,7 +213,7 @@ def test_a_pool_is_joined_by_consent_and_spent_by_each(desk: Desks) -> None:
     petrol.burn(bob["card"], 31, "insufficient_points")
     grocer.post("/v1/pool-joins", "invitation_unknown", card=eve["card"], invitation=asked["id"])
     grocer.post("/v1/pool-joins", card=bob["card"], invitation=asked["id"])
-    grocer.post("/v1/pool-joins", "already_in_pool", card=bob["card"], invitation=asked["id"])
+    grocer.post("/v1/pool-joins", "invitation_lapsed", card=bob["card"], invitation=asked["id"])
     assert grocer.balance(ann)["pool"] == grocer.balance(bob)["pool"] == {"members": 2, "points": 80}
     assert (grocer.balance(bob)["points"], grocer.balance(eve)["pool"]) == (30, None)
     spent = petrol.burn(bob["card"], 70)

@@ -8,7 +8,7 @@ from typing import Any
 ACCEPTED = 201
 _SHOWN = (
     *("id", "kind", "reference", "points", "balance", "amount_minor", "business_date"),
-    *("reverses", "hold", "accrual", "parent", "pooled", "pending", "cured", "owed"),
+    *("reverses", "hold", "accrual", "invitation", "pooled", "pending", "cured", "owed"),
 )
 """Fields of an answer that the ledger's row must equal."""
 _ALWAYS_TWO = frozenset({"gift", "merge", "unmerge"})

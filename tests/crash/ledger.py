@@ -50,6 +50,7 @@ def read_rows(connection: Connection) -> list[Row]:
                 ("accrual" if row.kind == EntryKind.RELEASE else "hold"): (
                     ids.show("ent", row.hold_id) if row.hold_id else None
                 ),
+                "invitation": ids.show("ent", row.parent_id) if row.parent_id else None,
                 "pooled": row.pooled or None,
                 "pending": row.pending or None,
                 "cured": row.cured or None,

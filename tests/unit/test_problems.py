@@ -27,7 +27,7 @@ def refusals() -> Iterator[tuple[str, str]]:
 
 
 def test_every_refusal_has_its_problem() -> None:
-    """No rule can refuse what the API cannot say; what is not there for the partner is 404, what passes is 503."""
+    """No rule can refuse what the API cannot say; what is not there is 404, what time cures is 503."""
     found = set(refusals())
     assert len(found) > 20
     missing = {f"{code} in {name}" for code, name in found if code not in PROBLEMS}
