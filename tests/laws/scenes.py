@@ -36,10 +36,10 @@ def _latest(book: Book, kind: str, member: int) -> UUID:
     return next(named, UUID(int=1 << 45 | member))
 
 
-def _cards(book: Book, who: int) -> list[int]:
-    """A card of each of three members who are not merged; of fewer, where there are no three."""
+def _cards(book: Book, who: int, many: int = 3) -> list[int]:
+    """A card of each of some members who are not merged; some twice, where there are not so many."""
     own = list({member: card for card, member in book.cards.items()}.values())
-    return [own[(who + place) % len(own)] for place in range(3)]
+    return [own[(who + place) % len(own)] for place in range(many)]
 
 
 def holds_once_too_often(book: Book, who: int) -> Scene:
@@ -102,6 +102,20 @@ def inviter_goes(book: Book, who: int) -> Scene:
     yield [join]
 
 
+def pool_overflows(book: Book, who: int) -> Scene:
+    """Nine consent to be in the pool of a tenth."""
+    yield [_ask(book, "enrol") for _ in range(10 - len(set(book.cards.values())))]
+    host, *others = _cards(book, who, 10)
+    yield [_ask(book, "leave", card_number=card) for card in (host, *others)]
+    yield [_ask(book, "invite", card_number=host, to_card_number=card) for card in others]
+    invited = {e["counterpart_id"]: i for i, e in book.entries.items() if i in book.invited}
+    yield [
+        _ask(book, "join", card_number=card, invitation_id=invited[book.cards[card]])
+        for card in others
+        if book.cards[card] in invited
+    ]
+
+
 SCENES: tuple[Callable[[Book, int], Scene], ...] = (
     holds_once_too_often,
     both_owe,
@@ -109,5 +123,6 @@ SCENES: tuple[Callable[[Book, int], Scene], ...] = (
     both_owe,
     inviter_goes,
     inviter_goes,
+    pool_overflows,
 )
-"""The first is long, and so comes most seldom."""
+"""Those that are long come most seldom."""
