@@ -19,6 +19,7 @@ from network.service import close_window, lapse_expired, set_clock
 from network.verify import CHECKS, faults
 from settlement import verify as nights
 from settlement.service import clear
+from tests.between import merge
 from tests.coalition import (
     BANK,
     GROCER,
@@ -310,4 +311,23 @@ def test_a_hold_is_read_after_its_account_is_locked(database: Engine) -> None:
         wait_until_it_waits(database, second)
     second.join()
     assert [reply.outcome for reply in done] == [Rejected("more_than_held")]
+    assert_whole(database)
+
+
+def test_a_card_is_read_again_after_the_merge_that_was_waited_for(database: Engine) -> None:
+    """Who waited with the cards of both sees that they are one: both sales are of who stays."""
+    live = set_up(database)
+    staying, merged = new_card(database, live, "stays"), new_card(database, live, "goes")
+    run(database, live, sale(merged, 2_00, "before"))
+    done: list[Reply] = []
+    both = [sale(merged, 3_00, "old card"), sale(staying, 4_00, "own card")]
+    second = threading.Thread(target=lambda: done.extend(execute(database, both, live)))
+    with database.begin() as first:
+        carry_out(first, merge(staying, merged, "m"), live)
+        second.start()
+        wait_until_it_waits(database, second)
+    second.join()
+    entries = [reply.outcome for reply in done if isinstance(reply.outcome, Entry)]
+    assert len({entry.member_id for entry in entries}) == 1
+    assert [entry.balance_after for entry in entries] == [5, 9]
     assert_whole(database)

@@ -135,7 +135,7 @@ def count_issuers(entries: Sequence[Recorded], standing: dict[str, Any]) -> None
     for (_, issuer, version, *_), points in standing["lots"].items():
         outstanding[issuer, version] += points
     owed: dict[tuple[int, int], int] = defaultdict(int)
-    for (_, _, issuer, version), points in standing["owed"].items():
+    for (_, issuer, version), (_, points) in standing["owed"].items():
         owed[issuer, version] += points
     for owner, accounts in books.items():
         there = (sum(accounts.values()), accounts["MEMBER"], -accounts["DEFICIT"])

@@ -4,30 +4,28 @@ It shares no code with the ledger it judges. It is told an entry's id by the rep
 each kind of command does is in `kinds`, how an entry is written in `writing`.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from tests.laws.world import Scheme, World
+from tests.laws.records import Account, Debt, Held, Invited, Item, LotKey, Part, Sold, Spent
+from tests.laws.world import World
 
 Ask = dict[str, Any]
 """A command as plain values: `kind`, and the fields it has."""
 Answer = dict[str, Any]
 """An entry's fields by name, or {"refused": reason}."""
-LotKey = tuple[int, int, date, date]
-"""Issuer, terms version, spendable on, expires on."""
 Drawn = tuple[int, LotKey, int]
 """Whose, which lot, how many points."""
 Name = UUID | tuple[int, str]
 """How an entry is called: by its id, or, if nobody asked for it, by its member and reference."""
 
 MEMBER_BITS = 40
-ALWAYS = date(1970, 1, 1)
-"""`spendable_on` of points that never were pending; `active_until` of who never did anything."""
 NEVER = date(9999, 12, 31)
 """Expiry of points that never lapse."""
 WITH_ACTIVITY = date(9999, 12, 30)
@@ -44,75 +42,6 @@ PASSING = {
 
 class Refused(Exception):
     """The command is refused; the text is the reason."""
-
-
-@dataclass
-class Part:
-    """Points that left a lot of `owner` and may come back."""
-
-    lot: LotKey
-    points: int
-    owner: int
-    acceptor: int | None
-    acceptor_terms: int | None
-    window: int
-
-
-@dataclass
-class Held:
-    """A hold: what it still holds, in the order drawn. Captures take from the front, returns from the end."""
-
-    member: int
-    partner: int
-    currency: str
-    outlet: str
-    points: int
-    lapses_at: datetime
-    parts: list[Part] = field(default_factory=list)
-    captured: int = 0
-    returned: int = 0
-
-
-@dataclass
-class Spent:
-    """A redemption, capture or donation: what has not come back of it, in the order drawn."""
-
-    points: int
-    amount: int
-    parts: list[Part]
-    back: int = 0
-
-
-@dataclass
-class Sold:
-    """A sale: its lot and window, how much of it has not been returned, what of its points is pending."""
-
-    lot: LotKey
-    window: int
-    scheme: Scheme
-    day: date
-    left: int
-    waiting: int = 0
-    released: int = 0
-    cancelled: int = 0
-
-
-@dataclass
-class Account:
-    """What a member has beside points."""
-
-    pool: UUID | None = None
-    merged_into: int | None = None
-    tier: str = ""
-    active_until: date = ALWAYS
-
-
-@dataclass
-class Item:
-    """A line of a sale or reward: its measure, and the reversal that returned it."""
-
-    measure: int
-    returned_by: UUID | None = None
 
 
 Effect = Callable[[UUID], Answer]
@@ -146,15 +75,17 @@ class Book:
         self.blocked: set[int] = set()
         self.accounts: dict[int, Account] = {}
         self.lots: dict[int, dict[LotKey, int]] = {}
-        self.owed: dict[int, dict[tuple[UUID, int, int], int]] = {}
+        self.owed: dict[int, dict[tuple[int, int], Debt]] = {}
         self.entries: dict[UUID, Answer] = {}
         self.unasked: dict[tuple[int, str], Answer] = {}
         self.sold: dict[UUID, Sold] = {}
         self.spent: dict[UUID, Spent] = {}
         self.holds: dict[UUID, Held] = {}
         self.items: dict[UUID, list[Item]] = {}
+        self.invited: dict[UUID, Invited] = {}
         self.moves: dict[Name, list[tuple[Any, ...]]] = {}
         self.requests: dict[tuple[int, str], tuple[Ask, Answer]] = {}
+        self.ways: Counter[str] = Counter()
 
     # ---- days ----
 
@@ -199,6 +130,11 @@ class Book:
         """Take the id of a new entry, do what the entry does, and know the answer."""
         if prediction.effect is not None:
             prediction.answer.update(prediction.effect(entry_id))
+
+    def saw(self, way: str, *, when: bool = True) -> None:
+        """Count something that a long run must have seen."""
+        if when:
+            self.ways[way] += 1
 
     def enrol(self, member: int) -> None:
         """An empty account."""
@@ -270,6 +206,10 @@ class Book:
         """What members can spend today, all together."""
         return sum(n for m in set(members) for lot, n in self.alive(m).items() if lot[2] <= self.today)
 
+    def debts(self, member: int) -> list[tuple[UUID, int, int]]:
+        """What a member owes, the oldest first: who opened it, issuer and terms."""
+        return sorted((debt.opened_by, *key) for key, debt in self.owed[member].items())
+
     def owner(self, member: int) -> int:
         """Whose a member's points are: its own, or who it was merged into."""
         return self.accounts[member].merged_into or member
@@ -335,7 +275,7 @@ class Book:
     # ---- how everything stands ----
 
     def standing(self) -> dict[str, dict[Any, Any]]:
-        """Lots, sums of lots, holds, what is pending and owed, accounts, cards, and lines of entries."""
+        """Lots, sums of lots, holds, what is pending, owed and offered, accounts, cards, lines of entries."""
         return {
             "lots": {(m, *lot): n for m, lots in self.lots.items() for lot, n in lots.items() if n},
             "balances": {member: sum(lots.values()) for member, lots in self.lots.items()},
@@ -345,9 +285,14 @@ class Book:
                 for i, s in self.sold.items()
                 if s.waiting + s.released + s.cancelled
             },
-            "owed": {(m, *key): n for m, owed in self.owed.items() for key, n in owed.items() if n},
+            "owed": {
+                (m, *key): (debt.opened_by, debt.points)
+                for m, owed in self.owed.items()
+                for key, debt in owed.items()
+            },
+            "invitations": {i: (one.inviter, one.pool, one.joined_by) for i, one in self.invited.items()},
             "accounts": {
-                member: (one.pool, one.merged_into, one.tier, one.active_until)
+                member: (one.pool, one.merged_into, one.merged_by, one.tier, one.active_until)
                 for member, one in self.accounts.items()
             },
             "cards": {card: (member, self.issued[card]) for card, member in self.cards.items()},

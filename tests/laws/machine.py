@@ -17,6 +17,7 @@ from network.model import Command, Reply
 from tests.laws.auditor import Auditor, Recorded, compare_entries, count_issuers
 from tests.laws.book import Ask, Book, month_end
 from tests.laws.kinds import BY_TIME, JUDGES
+from tests.laws.scenes import SCENES
 from tests.laws.wishes import ENROL, JOIN, KINDS, WISHES, Wish, ask_for
 from tests.laws.words import command_of
 from tests.laws.world import HORIZON, START, Dated, Expiry, World, partners, scheme
@@ -28,6 +29,7 @@ EXPIRIES = tuple(
     for one in (("months", 0), ("activity", 0), ("months", 0), ("activity", 1), ("months", 1), ("never",))
 )
 SILVER = tuple(Expiry(*one) for one in (("activity", 0), ("months", 2), ("activity", 1), ("never",)))
+MOST_OWED = (1_000, 40, 10_000, 5)
 CHECKPOINT = 24
 """Steps between two checkpoints."""
 
@@ -95,6 +97,7 @@ class LedgerMachine(RuleBasedStateMachine):
         silver=st.sampled_from(SILVER),
         grace_days=st.sampled_from((0, 1, 30)),
         clawback=st.sampled_from(("deficit", "refuse", "deficit", "within_balance")),
+        most_owed=st.sampled_from(MOST_OWED),
         pooled=st.sampled_from((0, 3, 0, 2, 0, 8)),
     )
     def begin(
@@ -105,11 +108,18 @@ class LedgerMachine(RuleBasedStateMachine):
         silver: Expiry,
         grace_days: int,
         clawback: str,
+        most_owed: int,
         pooled: int,
     ) -> None:
         """A network with five members, some of them in one pool; or more members, and the pool full."""
         live = scheme(
-            1, expiry=expiry, silver=silver, grace_days=grace_days, clawback=clawback, generous=False
+            1,
+            expiry=expiry,
+            silver=silver,
+            grace_days=grace_days,
+            clawback=clawback,
+            most_owed=most_owed,
+            generous=False,
         )
         self.book = Book(World(zone, cut_off, [live], partners()), START, {**JUDGES, **BY_TIME})
         self.ledger = self.ledger_on(self.book)
@@ -148,6 +158,23 @@ class LedgerMachine(RuleBasedStateMachine):
     def same(self, wish: Wish, sizes: list[int]) -> None:
         """The same kind of command to the same thing, several times in one batch: returns, captures."""
         self.send([wish._replace(size=size) for size in sizes])
+
+    @rule(which=st.integers(0, 39), who=st.integers(0, 11))
+    def scene(self, which: int, who: int) -> None:
+        """One command, mostly; now and then some that make sense together."""
+        if which >= len(SCENES) or not self.book.cards:
+            self.send([Wish((which + 11 * who) % KINDS, who, who, 211 * who, 5 * who, 79)])
+            return
+        for asks in SCENES[which](self.book, who):
+            if isinstance(asks, timedelta):
+                with _Step(self) as ledger:
+                    self._set_clock(ledger, self.book.now + asks)
+                continue
+            for ask in asks:
+                self.number += 1
+                named = f"{self.number:032x}"
+                ask["reference"] = f"adjustment {named}" if ask["kind"] == "adjust" else named
+            self.give([dict(ask) for ask in asks])
 
     def send(self, wishes: Sequence[Wish]) -> None:
         """Ask what the wishes mean now."""
@@ -301,6 +328,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 silver=SILVER[much % len(SILVER)],
                 grace_days=much,
                 clawback=("deficit", "refuse", "within_balance")[much % 3],
+                most_owed=MOST_OWED[much % len(MOST_OWED)],
                 generous=much < 5,
             )
             schemes.append(live)
@@ -330,6 +358,7 @@ class LedgerMachine(RuleBasedStateMachine):
         finally:
             self.ledger.dispose()
             self.tally["runs"] += 1
+            self.tally.update({f"event {way}": times for way, times in self.book.ways.items()})
 
     def checkpoint(self, ledger: Ledger) -> None:
         """Every entry and posting as the model has it, the books of every issuer, and `verify`."""

@@ -30,15 +30,15 @@ MUTANTS = (
         "network/store.py",
         (('" ORDER BY member_id FOR UPDATE"', '" ORDER BY member_id"'),),
     ),
-    Mutant("lock left out: window", "network/store.py", (("    connection.execute(_SHARE_WINDOW)\n", ""),)),
+    Mutant("lock left out: window", "network/store.py", (("        pipeline.ask(_SHARE_WINDOW)\n", ""),)),
     Mutant(
         "stale read: balances before the lock",
         "network/store.py",
         (
-            ("    connection.execute(_LOCK_ACCOUNTS, wanted)\n", ""),
+            ("        pipeline.ask(_LOCK_ACCOUNTS, wanted)\n", ""),
             (
-                '{**wanted, "now": now}).all()\n',
-                '{**wanted, "now": now}).all()\n    connection.execute(_LOCK_ACCOUNTS, wanted)\n',
+                '{**wanted, "now": now})\n',
+                '{**wanted, "now": now})\n        pipeline.ask(_LOCK_ACCOUNTS, wanted)\n',
             ),
         ),
     ),
@@ -52,6 +52,16 @@ MUTANTS = (
             ),
             ("named.union(*due.values()))\n", "named.union(*due.values())) | early\n"),
         ),
+    ),
+    Mutant(
+        "stale read: a card from before a merge",
+        "network/store.py",
+        (("            raise CardsMoved\n", "            pass\n"),),
+    ),
+    Mutant(
+        "stale read: who is in a pool from before the locks",
+        "network/batch.py",
+        (("        needed |= store.load_mates(connection, spenders)\n", "        needed |= set()\n"),),
     ),
     Mutant(
         "a sign: what is left adds what was taken",
@@ -188,6 +198,49 @@ MUTANTS = (
         (("if owner == decision.entry.member_id else transfer", "if owner else transfer"),),
     ),
     Mutant(
+        "what is owed to one issuer is added to what is owed to another",
+        "network/rules.py",
+        (
+            ("key = (one.issuer_id, one.terms_version)", "key = (0, one.terms_version)"),
+            ("key = (part.issuer_id, part.terms_version)", "key = (0, part.terms_version)"),
+        ),
+    ),
+    Mutant(
+        "the ceiling of a debt knows nothing of other debts",
+        "network/reversal.py",
+        (("rules.programme.most_owed - owed", "rules.programme.most_owed"),),
+    ),
+    Mutant(
+        "an unmerge leaves what is owed",
+        "network/transfer.py",
+        (("owed = _still_owed(recorded.postings,", "owed = _still_owed((),"),),
+    ),
+    Mutant(
+        "an old merge's id undoes a new merge",
+        "network/transfer.py",
+        (
+            (
+                "folded.member(merged).merge_id != recorded.entry.entry_id",
+                "folded.member(merged).merged_into != staying",
+            ),
+        ),
+    ),
+    Mutant(
+        "an invitation is good for two",
+        "network/pool.py",
+        (("if recorded.invitation.used or ", "if "),),
+    ),
+    Mutant(
+        "an invitation is into whatever pool its inviter is in",
+        "network/pool.py",
+        (
+            (
+                "    if folded.member(invitation.member_id).pool_id != pool_id:\n",
+                "    pool_id = folded.member(invitation.member_id).pool_id\n    if pool_id is None:\n",
+            ),
+        ),
+    ),
+    Mutant(
         "a merge forgets what is owed",
         "network/transfer.py",
         (("owed = folded.member(merged).deficits", "owed = folded.member(merged).deficits[:0]"),),
@@ -200,7 +253,12 @@ MUTANTS = (
     Mutant(
         "a pool pays with one mate's points alone",
         "network/rules.py",
-        (("*sorted(mates - {member_id})]", "*sorted(mates - {member_id})[:1]]"),),
+        (
+            (
+                "*sorted(self._pools[pool_id] - {member_id})]",
+                "*sorted(self._pools[pool_id] - {member_id})[:1]]",
+            ),
+        ),
     ),
     Mutant("a pool takes a ninth", "network/pool.py", ((">= MOST_MEMBERS", "> MOST_MEMBERS"),)),
     Mutant(

@@ -41,11 +41,11 @@ _STANDING = {
     "holds": (1, "SELECT entry_id, points, captured, returned, lapses_at FROM hold"),
     "pending": (1, "SELECT entry_id, points, released, cancelled FROM pending"),
     "owed": (
-        4,
-        """SELECT member_id, entry_id, issuer_id, terms_version, points - cured
-        FROM deficit WHERE cured < points""",
+        3,
+        "SELECT member_id, issuer_id, terms_version, entry_id, points FROM deficit WHERE points <> 0",
     ),
-    "accounts": (1, "SELECT member_id, pool_id, merged_into, tier, active_until FROM account"),
+    "accounts": (1, "SELECT member_id, pool_id, merged_into, merge_id, tier, active_until FROM account"),
+    "invitations": (1, "SELECT entry_id, member_id, pool_id, joined_by FROM invitation"),
     "cards": (1, "SELECT card_number, member_id, issued_to FROM card"),
     "items": (2, "SELECT entry_id, line, measure, returned_by FROM entry_line"),
 }

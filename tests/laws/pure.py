@@ -22,8 +22,9 @@ from network.model import (
     CardState,
     Command,
     Decision,
-    Deficit,
     Enrol,
+    EntryKind,
+    Hold,
     Join,
     LedgerState,
     Lot,
@@ -35,10 +36,11 @@ from network.model import (
     Rejected,
     Reply,
 )
-from network.rules import Folded, held, lot_change, open_deficits, pending_change, set_aside
+from network.rules import Folded, held, lot_change, pending_change, set_aside
 from network.touch import SPENDING, cards_of, named_by, touched
 from tests.laws.auditor import Recorded
-from tests.laws.book import Book, LotKey
+from tests.laws.book import Book
+from tests.laws.records import LotKey
 from tests.laws.words import entry_of, move_of, rules_of
 
 
@@ -58,6 +60,7 @@ class Pure:
         self._holds: dict[int, list[UUID]] = {}
         self._pending: dict[UUID, list[int]] = {}
         self._items: dict[tuple[UUID, int], tuple[int, UUID | None]] = {}
+        self._invitations: dict[UUID, tuple[int, UUID, UUID | None]] = {}
         self._answered: dict[UUID, tuple[UUID, Reply]] = {}
         self._decided: list[Decision] = []
         self._window = self._swept = self._unsettled = book.window
@@ -141,10 +144,9 @@ class Pure:
         mates = {m for m, one in self._members.items() if one.pool_id in pools}
         asked, drawn = batch._named(commands, cards) | mates, batch._named(drawing, cards) | mates
         named = {one for one in map(named_by, commands) if one is not None}
-        merging = any(isinstance(one, Merge) for one in commands)
         while True:
             folded = self._folded(
-                asked, drawn if self._swept >= self._book.today else asked, named, cards, merging
+                asked, drawn if self._swept >= self._book.today else asked, named, cards, commands
             )
             needed = {m for command in commands for m in touched(folded, command)}
             looked_into = {m for command in drawing for m in touched(folded, command)}
@@ -153,7 +155,12 @@ class Pure:
             asked, drawn = asked | needed, asked | needed
 
     def _folded(
-        self, asked: set[int], drawn: set[int], named: set[UUID], cards: dict[int, CardState], merging: bool
+        self,
+        asked: set[int],
+        drawn: set[int],
+        named: set[UUID],
+        cards: dict[int, CardState],
+        commands: Sequence[Command],
     ) -> Folded:
         members = asked & set(self._members)
         due = {
@@ -170,30 +177,35 @@ class Pure:
                 lapsed_through=self._swept,
             ),
             cards=cards,
-            members={member: self._loaded(member, member in drawn, merging) for member in members},
+            members={member: self._loaded(member, member in drawn, commands) for member in members},
             recorded={one: self._recorded[one] for one in known if one in self._recorded},
             due=due,
         )
         return Folded(state, self._book.today)
 
-    def _loaded(self, member: int, drawn: bool, merging: bool) -> MemberState:
+    def _loaded(self, member: int, drawn: bool, commands: Sequence[Command]) -> MemberState:
         state = self._members[member]
         lots = {lot: points for lot, points in self._lots[member].items() if points}
         matter = drawn or any(lot[2] > self._book.today for lot in lots)
+        merging = any(isinstance(one, Merge) for one in commands)
+        holding = any(isinstance(one, Hold) for one in commands)
         until = {lot: state.active_until if lot[3] == WITH_ACTIVITY else lot[3] for lot in lots}
         return msgspec.structs.replace(
             state,
             balance=sum(lots.values()),
             lots=[Lot(*lot, points, until[lot]) for lot, points in lots.items()] if matter else None,
             has_merged=merging and any(one.merged_into == member for one in self._members.values()),
+            open_holds=sum(map(self._is_open, self._holds.get(member, ()))) if holding else 0,
         )
 
     def _is_due(self, hold_id: UUID) -> bool:
+        hold = self._recorded[hold_id].hold
+        return hold is not None and hold.lapses_at <= self._book.now and self._is_open(hold_id)
+
+    def _is_open(self, hold_id: UUID) -> bool:
         recorded = self._recorded[hold_id]
         hold = recorded.hold
-        if hold is None or hold.lapses_at > self._book.now:
-            return False
-        return hold.captured + hold.returned < held(recorded.postings)
+        return hold is not None and hold.captured + hold.returned < held(recorded.postings)
 
     # ---- save ----
 
@@ -212,29 +224,31 @@ class Pure:
         if decision.lapses_at is not None:
             self._holds.setdefault(entry.member_id, []).append(entry.entry_id)
         self._recorded[entry.entry_id] = RecordedEntry(entry=entry, postings=decision.postings)
-        for changed in (entry.entry_id, entry.reverses, entry.hold_id):
+        for changed in (entry.entry_id, entry.reverses, entry.hold_id, entry.parent_id):
             recorded = None if changed is None else folded.recorded(changed)
             if recorded is not None:
                 self._recorded[recorded.entry.entry_id] = recorded
-        self._save_account(decision)
+        self._save_account(decision, folded)
         self._save_parts(decision)
 
-    def _save_account(self, decision: Decision) -> None:
+    def _save_account(self, decision: Decision, folded: Folded) -> None:
         member = self._members[decision.entry.member_id]
         changes = msgspec.structs.asdict(decision.account).items()
         fields = {name: value for name, value in changes if not isinstance(value, UnsetType)}
-        owed = _summed([*member.deficits, *decision.deficits])
-        self._members[member.member_id] = msgspec.structs.replace(
-            member, **fields, deficits=open_deficits(owed, decision.cured)
-        )
+        owed = folded.owed(member.member_id)
+        self._members[member.member_id] = msgspec.structs.replace(member, **fields, deficits=owed)
         if decision.cards is not None:
             for number, issued_to in self._issued.items():
                 if (issued_to, self._cards[number]) == (decision.cards.issued_to, decision.cards.before):
                     self._cards[number] = decision.cards.after
 
     def _save_parts(self, decision: Decision) -> None:
-        """Pending points, and lines."""
+        """Pending points, lines, and invitations."""
         entry = decision.entry
+        if decision.invites_to is not None:
+            self._invitations[entry.entry_id] = (entry.member_id, decision.invites_to, None)
+        if entry.kind is EntryKind.POOL_JOIN and entry.parent_id is not None:
+            self._invitations[entry.parent_id] = (*self._invitations[entry.parent_id][:2], entry.entry_id)
         if set_aside(decision):
             self._pending[entry.entry_id] = [set_aside(decision), 0, 0]
         released, cancelled = pending_change(decision)
@@ -307,14 +321,15 @@ class Pure:
             "holds": holds,
             "pending": {one: tuple(points) for one, points in self._pending.items()},
             "owed": {
-                (member, one.entry_id, one.issuer_id, one.terms_version): one.points
+                (member, one.issuer_id, one.terms_version): (one.entry_id, one.points)
                 for member, state in self._members.items()
                 for one in state.deficits
             },
             "accounts": {
-                member: (one.pool_id, one.merged_into, one.tier, one.active_until)
+                member: (one.pool_id, one.merged_into, one.merge_id, one.tier, one.active_until)
                 for member, one in self._members.items()
             },
+            "invitations": self._invitations,
             "cards": {card: (member, self._issued[card]) for card, member in self._cards.items()},
             "items": self._items,
         }
@@ -334,15 +349,3 @@ class Pure:
 
     def dispose(self) -> None:
         """Nothing to end."""
-
-
-def _summed(deficits: Iterable[Deficit]) -> list[Deficit]:
-    """Deficits of one entry, issuer and terms are one."""
-    sums: dict[tuple[UUID, int, int], int] = {}
-    for one in deficits:
-        key = (one.entry_id, one.issuer_id, one.terms_version)
-        sums[key] = sums.get(key, 0) + one.points
-    return [
-        Deficit(entry_id=key[0], issuer_id=key[1], terms_version=key[2], points=points)
-        for key, points in sums.items()
-    ]

@@ -85,14 +85,18 @@ def run_machine(
     return machine.tally
 
 
+NEVER_HERE = {"programme_not_read": "the machines' ledgers read the rules at once, and so know every version"}
+"""Refusals that no run can see, and why; tests/unit has a test of each."""
+
+
 def known_reasons() -> set[str]:
-    """Every reason for a refusal that stands in the network's rules."""
+    """Every reason for a refusal that stands in the network's rules and that a run can see."""
     reasons = set()
     for path in Path(network.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Rejected":
                 reasons |= {a.value for a in node.args if isinstance(a, ast.Constant)}
-    return {str(reason) for reason in reasons}
+    return {str(reason) for reason in reasons} - set(NEVER_HERE)
 
 
 def by_word(tally: Counter[str], word: str) -> dict[str, int]:

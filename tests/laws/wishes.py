@@ -11,8 +11,9 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
-from tests.laws.book import Ask, Book, Part, Sold
+from tests.laws.book import Ask, Book
 from tests.laws.odd import ODD
+from tests.laws.records import Part, Sold
 from tests.laws.world import CURRENCY, OPERATOR, OUTLET
 
 
@@ -193,6 +194,8 @@ def _reverse(book: Book, wish: Wish, ask: Ask) -> None:
         ids = [i for i in ids if i in book.spent and _of_several(book, i, book.spent[i].parts)] or ids
     elif wish.size % 4 == 2:
         ids = [i for i in ids if i in book.sold and _is_spent(book, i, book.sold[i])] or ids
+    elif wish.size % 4 == 3:
+        ids = [i for i in ids if i in book.sold and book.owed[book.owner(i.int % 2**40)]] or ids
     if not wish.which % 11 or not ids:
         ids = list(book.entries)
     entry_id = ids[-1 - wish.which % min(len(ids), 9 if wish.which < 48 else 64)]
@@ -278,7 +281,7 @@ def _merge(book: Book, wish: Wish, ask: Ask) -> None:
     _two(book, wish, ask, "merged_card_number")
     apart = [card for card, member in book.cards.items() if not book.pool(member)]
     held = {hold.member for hold in book.holds.values() if hold.parts}
-    bound = [card for card in apart if any(book.owed[book.cards[card]].values()) or book.cards[card] in held]
+    bound = [card for card in apart if book.owed[book.cards[card]] or book.cards[card] in held]
     wanted = bound if wish.size % 3 else apart
     if wanted and wish.size % 7:
         ask["merged_card_number"] = wanted[wish.which % len(wanted)]

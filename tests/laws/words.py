@@ -96,7 +96,7 @@ def programme_source(scheme: Scheme, world: World) -> str:
     for tier, expiry in scheme.tiers.items():
         if expiry is not None:
             lines += [f"[expiry.tier.{tier}]", *_expiry(expiry)]
-    lines += ["[returns]", f'clawback = "{scheme.clawback}"']
+    lines += ["[returns]", f'clawback = "{scheme.clawback}"', f"most_owed = {scheme.most_owed}"]
     return "\n".join(lines)
 
 

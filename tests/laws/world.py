@@ -64,6 +64,7 @@ class Scheme:
     tiers: dict[str, Expiry | None]
     grace_days: int
     clawback: str
+    most_owed: int
 
     def expiry_of(self, tier: str) -> Expiry:
         """The rule for a tier; that for everybody where it has none, or is none of this version's."""
@@ -78,6 +79,7 @@ class World:
     cut_off: time
     schemes: list[Scheme]
     partners: dict[int, Partner] = field(default_factory=dict)
+    most_open_holds: int = 100
 
 
 def partners() -> dict[int, Partner]:
@@ -104,7 +106,14 @@ def partners() -> dict[int, Partner]:
 
 
 def scheme(
-    version: int, *, expiry: Expiry, silver: Expiry, grace_days: int, clawback: str, generous: bool
+    version: int,
+    *,
+    expiry: Expiry,
+    silver: Expiry,
+    grace_days: int,
+    clawback: str,
+    most_owed: int,
+    generous: bool,
 ) -> Scheme:
     """A version of the programme.
 
@@ -128,4 +137,5 @@ def scheme(
         tiers=tiers,
         grace_days=grace_days,
         clawback=clawback,
+        most_owed=most_owed,
     )

@@ -3,7 +3,8 @@
 from typing import Any
 from uuid import UUID
 
-from tests.laws.book import ALWAYS, MEMBER_BITS, NEVER, Answer, Ask, Book, LotKey, Name, Part
+from tests.laws.book import MEMBER_BITS, NEVER, Answer, Ask, Book, Name
+from tests.laws.records import ALWAYS, Debt, LotKey, Part
 
 Line = tuple[Any, ...]
 """Number, debit, credit, points, the lot's four, acceptor and terms, window, reversed window, contributor."""
@@ -107,10 +108,18 @@ class Writing:
         self.lines.setdefault(member, []).append(line)
 
     def owe(self, member: int, issuer: int, terms: int, points: int) -> None:
-        """From now on a member owes points, by this entry or its TRANSFER."""
+        """From now on a member owes points: more of a debt that is open, or one that this entry opens."""
         owed = self.book.owed[member]
-        key = (self.id_of(member), issuer, terms)
-        owed[key] = owed.get(key, 0) + points
+        self.book.saw(f"deficit added to by {self.answer['kind']}", when=(issuer, terms) in owed)
+        debt = owed.setdefault((issuer, terms), Debt(self.id_of(member), 0))
+        debt.points += points
+
+    def pay(self, member: int, issuer: int, terms: int, points: int) -> None:
+        """A member owes fewer points; a debt that is paid is forgotten, and with it its age."""
+        owed = self.book.owed[member]
+        owed[issuer, terms].points -= points
+        if not owed[issuer, terms].points:
+            del owed[issuer, terms]
 
     def id_of(self, member: int) -> Any:
         """What the entry is called at a member: its own id, or its TRANSFER's."""
@@ -154,13 +163,12 @@ class Writing:
 
     def _cure(self, member: int, lines: list[Line]) -> None:
         """What a member owes is paid, oldest first, with what its lines credited, in their order."""
-        owed = self.book.owed[member]
         came = [[line[4:8], line[3]] for line in lines if line[2] == "MEMBER"]
-        for key in sorted(key for key, points in owed.items() if points):
-            _, issuer, terms = key
-            while owed[key] and came:
+        for _, issuer, terms in self.book.debts(member):
+            left = self.book.owed[member][issuer, terms].points
+            while left and came:
                 lot, there = came[0]
-                points = min(there, owed[key])
+                points = min(there, left)
                 now = max(
                     one.version
                     for one in self.book.world.partners[issuer].terms
@@ -169,7 +177,8 @@ class Writing:
                 number = max(line[0] for line in lines)
                 self.write(member, number + 1, "MEMBER", "ACCEPTED", points, lot, issuer, now)
                 self.write(member, number + 2, "ISSUED", "DEFICIT", points, (issuer, terms, ALWAYS, NEVER))
-                owed[key] -= points
+                self.pay(member, issuer, terms, points)
+                left -= points
                 came[0][1] -= points
                 if not came[0][1]:
                     came.pop(0)

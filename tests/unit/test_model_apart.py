@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 LAWS = Path(__file__).parents[1] / "laws"
-MODEL = [*(LAWS / f"{name}.py" for name in ("world", "book", "writing")), *sorted(LAWS.glob("kinds/*.py"))]
+MODEL = [
+    *(LAWS / f"{name}.py" for name in ("world", "records", "book", "writing")),
+    *sorted(LAWS.glob("kinds/*.py")),
+]
 
 
 @pytest.mark.parametrize("path", MODEL, ids=lambda path: path.stem)

@@ -4,8 +4,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
-from tests.laws.book import ALWAYS, NEVER, WITH_ACTIVITY, Answer, Book
+from tests.laws.book import NEVER, WITH_ACTIVITY, Answer, Book
 from tests.laws.kinds import BY_TIME, JUDGES
+from tests.laws.records import ALWAYS, Debt
 from tests.laws.world import OPERATOR, START, Expiry, World, partners, scheme
 
 END = date(2017, 1, 31)
@@ -17,13 +18,16 @@ GROCER = (11, 2, ALWAYS, END)
 class Hand:
     """A model with three members, whose cards are 1, 2 and 3; ids are numbered."""
 
-    def __init__(self, *, clawback: str = "deficit", expiry: Expiry | None = None) -> None:
+    def __init__(
+        self, *, clawback: str = "deficit", most_owed: int = 10_000, expiry: Expiry | None = None
+    ) -> None:
         live = scheme(
             1,
             expiry=expiry or Expiry("months", 0),
             silver=Expiry("activity", 1),
             grace_days=5,
             clawback=clawback,
+            most_owed=most_owed,
             generous=False,
         )
         self.book = Book(World("Etc/UTC", time(0), [live], partners()), START, {**JUDGES, **BY_TIME})
@@ -102,7 +106,39 @@ def test_what_is_owed_is_paid_by_the_next_credit() -> None:
         (2, "MEMBER", "ACCEPTED", 5, 16, 2, ALWAYS, END, 11, 2, 20170111, None, None),
         (3, "ISSUED", "DEFICIT", 5, 11, 2, ALWAYS, NEVER, None, None, 20170111, None, None),
     ]
-    assert set(hand.book.owed[1].values()) == {0}
+    assert hand.book.owed[1] == {}
+
+
+def test_a_second_return_adds_to_what_is_owed_and_the_oldest_debt_is_paid_first() -> None:
+    """Five and then three owed for the grocer's, two for the cause's in between: the grocer's eight go first.
+
+    Once they are paid, the next debt to the grocer is younger than that to the cause.
+    """
+    hand = Hand()
+    groceries, charity = hand.earn(1, 10), hand.earn(1, 2, partner_id=16)
+    hand.pay(1, 12)
+    first = hand.undo(groceries, amount_minor=500)
+    second = hand.undo(charity)
+    hand.undo(groceries, amount_minor=300)
+    grocer, cause = (11, 2), (16, 2)
+    assert hand.book.owed[1] == {grocer: Debt(first["entry_id"], 8), cause: Debt(second["entry_id"], 2)}
+    hand.earn(1, 9, partner_id=16)
+    assert hand.book.owed[1] == {cause: Debt(second["entry_id"], 1)}
+    third = hand.undo(groceries, amount_minor=200)
+    assert hand.book.owed[1][grocer] == Debt(third["entry_id"], 2)
+    hand.earn(1, 1, partner_id=16)
+    assert hand.book.owed[1] == {grocer: Debt(third["entry_id"], 2)}
+
+
+def test_nobody_owes_more_than_the_programme_lets_it() -> None:
+    """Of ten points missing seven are owed, then none of three more; the sale is returned all the same."""
+    hand = Hand(most_owed=7)
+    sale, other = hand.earn(1, 10), hand.earn(1, 3, partner_id=16)
+    hand.pay(1, 13)
+    assert hand.moves(hand.undo(sale)) == [(1, "DEFICIT", "ISSUED", 7, None)]
+    back = hand.undo(other)
+    assert (back["amount_minor"], back["points"], hand.moves(back)) == (300, 0, [])
+    assert hand.undo(other) == {"refused": "entry_already_reversed"}
 
 
 def test_points_are_refused_or_left_where_the_programme_owes_nothing() -> None:
@@ -162,6 +198,65 @@ def test_a_merge_brings_points_and_debts_and_is_undone_as_far_as_they_are_there(
     apart = hand.do("unmerge", 2, entry_id=merged["entry_id"])
     assert (apart["points"], hand.moves(apart)) == (-1, [(1, "MEMBER", "TRANSIT", 1, None)])
     assert (hand.book.cards[1], sum(hand.book.lots[1].values())) == (1, 1)
+
+
+def test_what_is_still_owed_of_a_merge_goes_back_when_it_is_undone() -> None:
+    """One brings three owed, of two who owes six: two pays five, so of the four left one takes back three.
+
+    Merged again, the first merge's id undoes nothing any more.
+    """
+    hand = Hand()
+    sales = {member: hand.earn(member, points) for member, points in ((1, 3), (2, 6))}
+    hand.pay(1, 3)
+    hand.pay(2, 6)
+    own = {member: hand.undo(sale)["entry_id"] for member, sale in sales.items()}
+    pair = {"card_number": 2, "merged_card_number": 1}
+    merged = hand.do("merge", 2, **pair)
+    assert (hand.book.owed[1], hand.book.owed[2]) == ({}, {(11, 2): Debt(own[2], 9)})
+    hand.earn(2, 5)
+    apart = hand.do("unmerge", 2, entry_id=merged["entry_id"])
+    assert hand.moves(apart) == [(1, "ISSUED", "DEFICIT", 3, None)]
+    assert hand.moves(apart, 1) == [(1, "DEFICIT", "ISSUED", 3, None)]
+    transfer = UUID(int=apart["entry_id"].int >> 40 << 40 | 1)
+    assert (hand.book.owed[1], hand.book.owed[2]) == (
+        {(11, 2): Debt(transfer, 3)},
+        {(11, 2): Debt(own[2], 1)},
+    )
+    again = hand.do("merge", 2, **pair)
+    assert hand.do("unmerge", 2, entry_id=merged["entry_id"]) == {"refused": "already_unmerged"}
+    assert hand.do("unmerge", 2, entry_id=again["entry_id"])["counterpart_id"] == 1
+
+
+def test_an_invitation_is_into_one_pool_and_for_one_consent() -> None:
+    """Who has left does not come back by the same one; none holds for a pool that the inviter is in since."""
+    hand = Hand()
+    event = {"card_number": 1, "to_card_number": 2}
+    first, second = hand.do("invite", 1, **event), hand.do("invite", 1, **event)
+    joined = hand.do("join", 2, card_number=2, invitation_id=first["entry_id"])
+    assert (joined["counterpart_id"], joined["parent_id"]) == (1, first["entry_id"])
+    again = {"card_number": 2, "invitation_id": first["entry_id"]}
+    assert hand.do("join", 2, **again) == {"refused": "invitation_lapsed"}
+    hand.do("leave", 2, card_number=2)
+    assert hand.do("join", 2, **again) == {"refused": "invitation_lapsed"}
+    hand.do("leave", 1, card_number=1)
+    hand.do("invite", 1, card_number=1, to_card_number=3)
+    other = {"card_number": 2, "invitation_id": second["entry_id"]}
+    assert hand.do("join", 2, **other) == {"refused": "invitation_lapsed"}
+    hand.do("join", 2, card_number=2, invitation_id=hand.do("invite", 1, **event)["entry_id"])
+    assert hand.book.pool(1) == [1, 2]
+
+
+def test_a_member_has_only_so_many_holds_open() -> None:
+    """Two are open, and there may be two: a third waits until one is closed; a mate's are its own."""
+    hand = Hand()
+    hand.book.world.most_open_holds = 2
+    _pool(hand)
+    hand.earn(1, 10)
+    first, _ = hand.pay(1, 1, kind="hold"), hand.pay(1, 1, kind="hold")
+    assert hand.pay(1, 100, kind="hold") == {"refused": "too_many_holds"}
+    assert hand.pay(2, 1, kind="hold")["points"] == 0
+    hand.do("void", 1, 12, hold_id=first["entry_id"])
+    assert hand.pay(1, 1, kind="hold")["points"] == -1
 
 
 def test_points_that_wait_are_released_or_go_first_when_the_sale_is_returned() -> None:

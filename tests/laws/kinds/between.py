@@ -3,8 +3,9 @@
 from datetime import timedelta
 from uuid import UUID
 
-from tests.laws.book import WITH_ACTIVITY, Answer, Ask, Book, Effect, LotKey, Refused, Spent
+from tests.laws.book import WITH_ACTIVITY, Answer, Ask, Book, Effect, Refused
 from tests.laws.kinds.common import between, in_force, of_card, take_out
+from tests.laws.records import Invited, LotKey, Spent
 from tests.laws.writing import Writing
 
 MOST_IN_POOL = 8
@@ -75,8 +76,8 @@ def invite(book: Book, ask: Ask) -> Effect:
         raise Refused("already_in_pool")
 
     def effect(entry_id: UUID) -> Answer:
-        if not book.pool(member):
-            book.accounts[member].pool = entry_id
+        pool = book.accounts[member].pool = book.accounts[member].pool or entry_id
+        book.invited[entry_id] = Invited(member, pool)
         return Writing(book, entry_id, "POOL_INVITATION", ask, member, counterpart_id=invited).finish()
 
     return effect
@@ -86,27 +87,27 @@ def join(book: Book, ask: Ask) -> Effect:
     """Who was invited consents."""
     between(book, ask)
     member = of_card(book, ask["card_number"])
-    invitation = book.entries.get(ask["invitation_id"])
-    if (
-        invitation is None
-        or invitation["kind"] != "POOL_INVITATION"
-        or invitation["counterpart_id"] != member
-    ):
+    invited = book.invited.get(ask["invitation_id"])
+    if invited is None or book.entries[ask["invitation_id"]]["counterpart_id"] != member:
         raise Refused("invitation_unknown")
-    if book.now - invitation["recorded_at"] > INVITED_FOR:
+    if book.now - book.entries[ask["invitation_id"]]["recorded_at"] > INVITED_FOR:
+        raise Refused("invitation_lapsed")
+    if invited.joined_by is not None:
+        book.saw("join by a used invitation", when=not book.pool(member))
         raise Refused("invitation_lapsed")
     if book.pool(member):
         raise Refused("already_in_pool")
-    inviter = invitation["member_id"]
-    mates = book.pool(inviter)
-    if not mates:
+    if book.accounts[invited.inviter].pool != invited.pool:
+        book.saw("join to an inviter in another pool", when=bool(book.pool(invited.inviter)))
         raise Refused("invitation_lapsed")
-    if len(mates) >= MOST_IN_POOL:
+    if len(book.pool(invited.inviter)) >= MOST_IN_POOL:
         raise Refused("pool_full")
 
     def effect(entry_id: UUID) -> Answer:
-        book.accounts[member].pool = book.accounts[inviter].pool
-        return Writing(book, entry_id, "POOL_JOIN", ask, member, counterpart_id=inviter).finish()
+        book.accounts[member].pool = invited.pool
+        invited.joined_by = entry_id
+        named = {"counterpart_id": invited.inviter, "parent_id": ask["invitation_id"]}
+        return Writing(book, entry_id, "POOL_JOIN", ask, member, **named).finish()
 
     return effect
 

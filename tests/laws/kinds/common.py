@@ -2,7 +2,8 @@
 
 from datetime import date, datetime, timedelta
 
-from tests.laws.book import Ask, Book, Drawn, Part, Refused
+from tests.laws.book import Ask, Book, Drawn, Refused
+from tests.laws.records import Part
 from tests.laws.world import OPERATOR, POOL, Dated, Partner
 from tests.laws.writing import Writing
 

@@ -2,8 +2,9 @@
 
 from uuid import UUID
 
-from tests.laws.book import Answer, Ask, Book, Effect, Held, Name, Part, Refused, Spent
+from tests.laws.book import Answer, Ask, Book, Effect, Name, Refused
 from tests.laws.kinds.common import from_back, from_front, give_back, timely
+from tests.laws.records import Held, Part, Spent
 from tests.laws.writing import Writing
 
 

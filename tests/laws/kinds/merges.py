@@ -2,9 +2,10 @@
 
 from uuid import UUID
 
-from tests.laws.book import ALWAYS, NEVER, Answer, Ask, Book, Effect, Refused
+from tests.laws.book import NEVER, Answer, Ask, Book, Effect, Refused
 from tests.laws.kinds.between import dated
 from tests.laws.kinds.common import between, of_card
+from tests.laws.records import ALWAYS
 from tests.laws.writing import Writing
 
 
@@ -34,21 +35,26 @@ def merge(book: Book, ask: Ask) -> Effect:
         for lot, points in sorted(book.lots[merged].items()):
             if points:
                 writing.across(merged, lot, member, dated(book, merged, lot), points)
-        owed = book.owed[merged]
-        for key in sorted(key for key, points in owed.items() if points):
-            _, issuer, terms = key
-            lot = (issuer, terms, ALWAYS, NEVER)
-            writing.line += 1
-            writing.write(member, writing.line, "DEFICIT", "ISSUED", owed[key], lot)
-            writing.write(merged, writing.line, "ISSUED", "DEFICIT", owed[key], lot)
-            writing.owe(member, issuer, terms, owed.pop(key))
+        for _, issuer, terms in book.debts(merged):
+            _debt_moves(writing, merged, member, issuer, terms, book.owed[merged][issuer, terms].points)
         book.accounts[merged].merged_into = member
+        book.accounts[merged].merged_by = entry_id
         for card, whose in book.cards.items():
             if whose == merged:
                 book.cards[card] = member
         return writing.finish()
 
     return effect
+
+
+def _debt_moves(writing: Writing, old: int, new: int, issuer: int, terms: int, points: int) -> None:
+    """One no longer owes points; the other does. One of the two is the entry's member."""
+    lot = (issuer, terms, ALWAYS, NEVER)
+    writing.line += 1
+    writing.write(old, writing.line, "ISSUED", "DEFICIT", points, lot)
+    writing.write(new, writing.line, "DEFICIT", "ISSUED", points, lot)
+    writing.pay(old, issuer, terms, points)
+    writing.owe(new, issuer, terms, points)
 
 
 def unmerge(book: Book, ask: Ask) -> Effect:
@@ -60,21 +66,27 @@ def unmerge(book: Book, ask: Ask) -> Effect:
     if original["kind"] != "MERGE":
         raise Refused("not_a_merge")
     member, other = original["member_id"], original["counterpart_id"]
-    if book.accounts[other].merged_into != member:
+    if book.accounts[other].merged_by != ask["entry_id"]:
+        book.saw("unmerge by an older merge", when=book.accounts[other].merged_into == member)
         raise Refused("already_unmerged")
 
     def effect(entry_id: UUID) -> Answer:
         writing = Writing(book, entry_id, "UNMERGE", ask, member, counterpart_id=other)
         writing.lines[other] = []
-        for line in book.moves[ask["entry_id"]]:
+        came = book.moves[ask["entry_id"]]
+        for line in came:
             lot = line[4:8]
             points = min(line[3], book.lots[member].get(lot, 0)) if line[2] == "MEMBER" else 0
             if points:
                 writing.across(member, lot, other, lot, points)
+        for line in came:
+            if line[1] == "DEFICIT" and line[4:6] in book.owed[member]:
+                book.saw("deficit moved by UNMERGE")
+                points = min(line[3], book.owed[member][line[4:6]].points)
+                _debt_moves(writing, member, other, line[4], line[5], points)
         book.accounts[other].merged_into = None
-        for card, issued_to in book.issued.items():
-            if issued_to == other:
-                book.cards[card] = other
+        book.accounts[other].merged_by = None
+        book.cards.update({card: other for card, issued_to in book.issued.items() if issued_to == other})
         return writing.finish()
 
     return effect

@@ -2,8 +2,9 @@
 
 from uuid import UUID
 
-from tests.laws.book import ALWAYS, Answer, Ask, Book, Effect, Refused
+from tests.laws.book import Answer, Ask, Book, Effect, Refused
 from tests.laws.kinds.common import MOST_POINTS, in_force, of_card, taking_part, timely
+from tests.laws.records import ALWAYS
 from tests.laws.writing import Writing
 
 

@@ -2,9 +2,10 @@
 
 from uuid import UUID
 
-from tests.laws.book import Answer, Ask, Book, Effect, Item, Part, Refused, Sold, Spent
+from tests.laws.book import Answer, Ask, Book, Effect, Refused
 from tests.laws.kinds.common import from_back, give_back, in_force, taking_part, timely
 from tests.laws.kinds.tills import earned
+from tests.laws.records import Item, Part, Sold, Spent
 from tests.laws.world import OPERATOR, POOL, Partner
 from tests.laws.writing import Writing
 
@@ -98,9 +99,11 @@ def _sale_returned(book: Book, ask: Ask, original: Answer, sold: Sold) -> Effect
     waiting = min(wanted, sold.waiting)
     takes = book.take_from(owner, sold.lot[0], wanted - waiting, first=sold.lot)
     missing = wanted - waiting - sum(points for _, points in takes)
-    clawback = book.world.schemes[-1].clawback
-    if missing and clawback == "refuse":
+    live = book.world.schemes[-1]
+    if missing and live.clawback == "refuse":
         raise Refused("points_already_spent")
+    room = max(0, live.most_owed - sum(debt.points for debt in book.owed[owner].values()))
+    owing = min(missing, room) if live.clawback == "deficit" else 0
 
     def effect(entry_id: UUID) -> Answer:
         writing = _of_return(book, entry_id, ask, original, amount, lines)
@@ -111,11 +114,13 @@ def _sale_returned(book: Book, ask: Ask, original: Answer, sold: Sold) -> Effect
             writing.move("PENDING", "ISSUED", waiting, sold.lot, undone=sold.window)
         for lot, points in takes:
             writing.move("MEMBER", "ISSUED", points, lot, of=owner, undone=sold.window)
-        if missing and clawback == "deficit":
+        if live.clawback == "deficit" and owing < missing:
+            book.saw("deficit cut by its ceiling" if owing else "no deficit above the ceiling")
+        if owing:
             undone = sold.window if owner == member else None
             place = writing.line + 1
-            writing.write(owner, place, "DEFICIT", "ISSUED", missing, sold.lot, undone=undone)
-            writing.owe(owner, sold.lot[0], sold.lot[1], missing)
+            writing.write(owner, place, "DEFICIT", "ISSUED", owing, sold.lot, undone=undone)
+            writing.owe(owner, sold.lot[0], sold.lot[1], owing)
         return writing.finish()
 
     return effect

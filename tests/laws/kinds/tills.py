@@ -3,8 +3,9 @@
 from datetime import date, timedelta
 from uuid import UUID
 
-from tests.laws.book import ALWAYS, Answer, Ask, Book, Effect, Held, Item, LotKey, Refused, Sold, Spent
+from tests.laws.book import Answer, Ask, Book, Effect, Refused
 from tests.laws.kinds.common import MOST_POINTS, in_force, of_card, take_out, taking_part, timely
+from tests.laws.records import ALWAYS, Held, Item, LotKey, Sold, Spent
 from tests.laws.world import CURRENCY, OPERATOR, OUTLET, Earn
 from tests.laws.writing import Writing
 
@@ -124,6 +125,9 @@ def redeem(book: Book, ask: Ask) -> Effect:
 def hold(book: Book, ask: Ask) -> Effect:
     """Points are set aside for some minutes, the pool's with them."""
     version, member = at_till(book, ask)
+    still = [one for one in book.holds.values() if one.member == member and one.parts]
+    if len(still) >= book.world.most_open_holds:
+        raise Refused("too_many_holds")
     affordable(book, ask, member)
 
     def effect(entry_id: UUID) -> Answer:

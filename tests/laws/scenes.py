@@ -1,0 +1,128 @@
+"""Short scenes that chance would hardly ever play: a few batches each that make sense together.
+
+A scene yields batches of asks without references, or time that passes, and sees what became of one before it
+makes the next.
+Whatever they meet in the model's state, each reply is judged as any other.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from tests.laws.book import Ask, Book
+from tests.laws.world import CURRENCY, OPERATOR, OUTLET
+
+Scene = Iterator[list[Ask] | timedelta]
+
+
+def _ask(book: Book, kind: str, partner: int = 11, **fields: Any) -> Ask:
+    return {"kind": kind, "partner_id": partner, "occurred_at": book.now, **fields}
+
+
+def _at_till(book: Book, kind: str, card: int, amount: int, **fields: Any) -> Ask:
+    till: dict[str, Any] = {
+        "outlet_code": OUTLET,
+        "currency": CURRENCY,
+        "card_number": card,
+        "amount_minor": amount,
+    }
+    return _ask(book, kind, **till, **fields)
+
+
+def _latest(book: Book, kind: str, member: int) -> UUID:
+    """A member's latest entry of a kind; an id of nothing where it has none."""
+    named = (i for i, e in reversed(book.entries.items()) if (e["kind"], e["member_id"]) == (kind, member))
+    return next(named, UUID(int=1 << 45 | member))
+
+
+def _cards(book: Book, who: int, many: int = 3) -> list[int]:
+    """A card of each of some members who are not merged; some twice, where there are not so many."""
+    own = list({member: card for card, member in book.cards.items()}.values())
+    return [own[(who + place) % len(own)] for place in range(many)]
+
+
+def holds_once_too_often(book: Book, who: int) -> Scene:
+    """The operator gives points, and there are as many holds of one as may be, and one more.
+
+    There is room again once one is voided, in the same batch even, and once their time is over.
+    """
+    card = _cards(book, who)[0]
+    member = book.cards[card]
+    still = sum(held.member == member and bool(held.parts) for held in book.holds.values())
+    many = book.world.most_open_holds + 1 - still
+    given = _ask(book, "adjust", OPERATOR, card_number=card, issuer_id=11, points=many)
+    one = _at_till(book, "hold", card, 3, points=1, minutes=30)
+    yield [given, *(dict(one) for _ in range(many))]
+    void = _ask(book, "void", hold_id=_latest(book, "HOLD", member))
+    yield [void, one, dict(one)] if who % 2 else timedelta(minutes=30)
+    later = _at_till(book, "hold", card, 3, points=1, minutes=30)
+    yield [later]
+
+
+def both_owe(book: Book, who: int) -> Scene:
+    """Two owe the same issuer, become one, pay a little, and part; then the old merge undoes no new one."""
+    one, two, three = _cards(book, who)
+    members = [book.cards[card] for card in (one, two)]
+    yield [_at_till(book, "accrue", card, 700 + 100 * who, lines=()) for card in (one, two)]
+    sales = [_latest(book, "ACCRUAL", member) for member in members]
+    yield [
+        _ask(book, "gift", card_number=card, to_card_number=three, points=max(1, book.spendable([member])))
+        for card, member in zip((one, two), members, strict=True)
+    ]
+    part: dict[str, Any] = {"amount_minor": 500, "points": None, "lines": ()}
+    yield [_ask(book, "reverse", entry_id=sale, **part) for sale in sales]
+    merge = _ask(book, "merge", card_number=one, merged_card_number=two)
+    yield [merge]
+    first = _latest(book, "MERGE", members[0])
+    yield [_at_till(book, "accrue", one, 100 * (who % 8), lines=())]
+    unmerge = _ask(book, "unmerge", entry_id=first)
+    yield [unmerge]
+    if who % 2:
+        yield [merge]
+        yield [unmerge]
+        yield [_ask(book, "unmerge", entry_id=_latest(book, "MERGE", members[0]))]
+
+
+def inviter_goes(book: Book, who: int) -> Scene:
+    """Who invited is in another pool, or in none, when the other consents; or the other consents twice."""
+    one, two, three = _cards(book, who)
+    asked = {"card_number": one, "to_card_number": two}
+    yield [_ask(book, "leave", card_number=two)]
+    yield [_ask(book, "invite", **asked)]
+    join = _ask(
+        book, "join", card_number=two, invitation_id=_latest(book, "POOL_INVITATION", book.cards[one])
+    )
+    if who % 3 == 0:
+        yield [join]
+        yield [_ask(book, "leave", card_number=two)]
+    else:
+        yield [_ask(book, "leave", card_number=one)]
+        yield [_ask(book, "invite", card_number=one, to_card_number=three)]
+    yield [join]
+
+
+def pool_overflows(book: Book, who: int) -> Scene:
+    """Nine consent to be in the pool of a tenth."""
+    yield [_ask(book, "enrol") for _ in range(10 - len(set(book.cards.values())))]
+    host, *others = _cards(book, who, 10)
+    yield [_ask(book, "leave", card_number=card) for card in (host, *others)]
+    yield [_ask(book, "invite", card_number=host, to_card_number=card) for card in others]
+    invited = {e["counterpart_id"]: i for i, e in book.entries.items() if i in book.invited}
+    yield [
+        _ask(book, "join", card_number=card, invitation_id=invited[book.cards[card]])
+        for card in others
+        if book.cards[card] in invited
+    ]
+
+
+SCENES: tuple[Callable[[Book, int], Scene], ...] = (
+    holds_once_too_often,
+    both_owe,
+    both_owe,
+    both_owe,
+    inviter_goes,
+    inviter_goes,
+    pool_overflows,
+)
+"""Those that are long come most seldom."""
