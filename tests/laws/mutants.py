@@ -40,6 +40,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--probe", choices=("pure", "database"), help="run one machine in this copy")
     parser.add_argument("--only", default="", help="bugs whose name has this in it")
+    parser.add_argument(
+        "--first", action="store_true", help="of each, no more checks after one has caught it"
+    )
     options = parser.parse_args()
     if options.probe:
         return _probe(options.probe)
@@ -48,7 +51,10 @@ def main() -> int:
         for mutant in MUTANTS:
             if options.only not in mutant.name:
                 continue
-            caught = {check: _caught(mutant, check, run.url) for check in CHECKS}
+            caught: dict[str, str] = {}
+            for check in CHECKS:
+                looked = not options.first or not any(caught.values())
+                caught[check] = _caught(mutant, check, run.url) if looked else ""
             cells = " | ".join(caught[check] or "-" for check in CHECKS)
             print(f"| {mutant.name} | {cells} |", flush=True)
             if not any(caught.values()):
