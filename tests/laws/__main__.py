@@ -98,7 +98,7 @@ def _progress(where: str, steps: int, begun: float, end: float) -> Callable[[Cou
 def _print(what: str, counted: dict[str, int]) -> None:
     print(f"{what}:")
     for name, number in counted.items():
-        print(f"  {name:<32}{number:>9,}")
+        print(f"  {name:<36}{number:>9,}")
 
 
 if __name__ == "__main__":
