@@ -47,8 +47,11 @@ _LIST = text(
 _APPROVED = text(
     f"SELECT {_COLUMNS} FROM adjustment WHERE approved AND decided_at >= :since ORDER BY decided_at"
 )
+# Two who prepare at once for one member take turns: what the first decides alone counts for the second.
+_LOCK = text("SELECT FROM account WHERE member_id = :member_id FOR UPDATE")
 _ALONE = text(
-    "SELECT coalesce(sum(abs(points)), 0)::bigint FROM adjustment WHERE member_id = :member_id"
+    "SELECT coalesce(sum(abs(points)), 0)::bigint FROM adjustment WHERE member_id = ANY("
+    "ARRAY(SELECT issued_to FROM card WHERE member_id = :member_id) || CAST(:member_id AS bigint))"
     " AND prepared_by = :who AND decided_by = :who AND approved AND prepared_at > :since"
 )
 COUNTED = timedelta(days=30)
@@ -142,6 +145,7 @@ def prepare(
     with database.begin() as connection:
         now = network_now(connection)
         member_id = _member_of_card(connection, card_number)
+        connection.execute(_LOCK, {"member_id": member_id})
         alone = connection.execute(
             _ALONE, {"member_id": member_id, "who": who, "since": now - COUNTED}
         ).scalar_one()

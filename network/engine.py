@@ -82,7 +82,7 @@ class GroupCommit:
         self._waiting_commands = 0
         self._changed = threading.Condition()
         self._stopping = False
-        self._waking = False
+        self._waking: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -123,13 +123,13 @@ class GroupCommit:
         caller = _Task(loop, loop.create_future())
         self._queue(_Ticket(commands, caller), wake=False)
         # After all that this turn of the loop has read: they come in one batch, not the first by itself.
-        if not self._waking:
-            self._waking = True
+        if self._waking is not loop:
+            self._waking = loop
             loop.call_soon(self._wake)
         return await caller.future
 
     def _wake(self) -> None:
-        self._waking = False
+        self._waking = None
         with self._changed:
             self._changed.notify()
 

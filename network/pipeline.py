@@ -30,6 +30,8 @@ class Pipeline:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        if not connection.in_transaction():
+            connection.begin()  # as SQLAlchemy's own statements do, so that it knows what to roll back
         driver = connection.connection.driver_connection
         if not isinstance(driver, psycopg.Connection):
             raise TypeError(f"not a connection of psycopg: {driver!r}")
@@ -74,6 +76,8 @@ class Pipeline:
         useless = self._driver.closed or self._driver.pgconn.pipeline_status != PipelineStatus.OFF
         if useless and not self._connection.invalidated:
             self._connection.invalidate(error)
+            # The others were lost with it, most likely: each would fail a batch of its own.
+            self._connection.engine.dispose()
         return DBAPIError.instance(
             None, None, error, psycopg.Error, connection_invalidated=self._connection.invalidated
         )

@@ -1,5 +1,6 @@
 """Adjustments: who may decide them is the database's law, and each is carried out once, whatever breaks."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from network.rules import Rules
 from network.service import load_rules, set_clock
 from partners.model import Participant
 from partners.store import add_participants, add_terms
+from tests.between import merge
 from tests.coalition import (
     BANK,
     GROCER,
@@ -88,6 +90,22 @@ def test_many_small_ones_are_a_large_one(database: Engine, live: Rules, card: in
     with database.begin() as connection:
         set_clock(connection, START + timedelta(days=30))
     assert prepared(database, live, card, 100).entry_id is not None
+
+
+def test_many_small_ones_at_once_are_a_large_one(database: Engine, live: Rules, card: int) -> None:
+    """Four prepare a hundred each at once under one name: one is decided alone, three wait for another."""
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [pool.submit(prepared, database, live, card, 100) for _ in range(4)]
+        standings = [job.result(60) for job in jobs]
+    assert sorted(one.adjustment.approved or False for one in standings) == [False, False, False, True]
+
+
+def test_what_was_given_before_a_merge_counts(database: Engine, live: Rules, card: int) -> None:
+    """Two accounts that become one had one limit each, and have one together."""
+    other = new_card(database, live, "other")
+    prepared(database, live, other, 100)
+    run(database, live, merge(card, other, "m"))
+    assert prepared(database, live, other, 1).adjustment.approved is None
 
 
 def test_what_was_decided_stays_decided(database: Engine, live: Rules, card: int) -> None:

@@ -116,6 +116,20 @@ def pool_overflows(book: Book, who: int) -> Scene:
     ]
 
 
+def returned_twice_at_once(book: Book, who: int) -> Scene:
+    """Two parts of a reward come back in one batch, and then what is left, which counts both."""
+    card = _cards(book, who)[0]
+    yield [_at_till(book, "accrue", card, 2_000, lines=())]
+    yield [_at_till(book, "redeem", card, 7, points=7, lines=())]
+    reward: dict[str, Any] = {
+        "entry_id": _latest(book, "REDEMPTION", book.cards[card]),
+        "amount_minor": None,
+        "lines": (),
+    }
+    yield [_ask(book, "reverse", points=1, **reward), _ask(book, "reverse", points=2, **reward)]
+    yield [_ask(book, "reverse", points=None, **reward)]
+
+
 SCENES: tuple[Callable[[Book, int], Scene], ...] = (
     holds_once_too_often,
     both_owe,
@@ -123,6 +137,8 @@ SCENES: tuple[Callable[[Book, int], Scene], ...] = (
     both_owe,
     inviter_goes,
     inviter_goes,
+    returned_twice_at_once,
+    returned_twice_at_once,
     pool_overflows,
 )
 """Those that are long come most seldom."""

@@ -1,0 +1,83 @@
+"""Statements that travel together: their errors, and what is left of connections after them."""
+
+import pytest
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import IntegrityError
+
+from network.batch import execute
+from network.errors import InvariantBroken, Unavailable
+from network.pipeline import Pipeline
+from tests.coalition import entry_of, new_card, sale, set_up
+from tests.conftest import as_owner
+
+_ONE = text("SELECT :number + 1")
+
+
+def send(connection: Connection, *statements: str) -> None:
+    """Statements in one round trip."""
+    with Pipeline(connection) as pipeline:
+        for statement in statements:
+            pipeline.ask(text(statement))
+
+
+def test_answers_come_in_order_and_in_one_transaction(database: Engine) -> None:
+    """Each statement has its own answer; what the block wrote is there only after the commit."""
+    set_up(database)
+    with database.begin() as connection:
+        with Pipeline(connection) as pipeline:
+            asked = [pipeline.ask(_ONE, {"number": number}) for number in range(3)]
+            assert [cursor.fetchone() for cursor in asked] == [(1,), (2,), (3,)]
+            pipeline.change(text("UPDATE network SET clock = clock"), {}, 1, "clock")
+        assert connection.execute(_ONE, {"number": 7}).scalar_one() == 8
+
+
+def test_other_rows_than_expected_are_an_invariant_broken(database: Engine) -> None:
+    """The block ends with what was changed and what should have been; the connection can be used again."""
+    set_up(database)
+    with database.connect() as connection:
+        with (
+            pytest.raises(InvariantBroken, match="clock: 1 rows, expected 2"),
+            Pipeline(connection) as pipeline,
+        ):
+            pipeline.change(text("UPDATE network SET clock = clock"), {}, 2, "clock")
+        connection.rollback()
+        assert connection.execute(_ONE, {"number": 1}).scalar_one() == 2
+
+
+def test_the_first_error_is_told_and_the_rest_is_not_done(database: Engine) -> None:
+    """A CHECK in the middle is SQLAlchemy's IntegrityError; what follows it was not carried out."""
+    set_up(database)
+    with database.connect() as connection:
+        with pytest.raises(IntegrityError, match="network_is_one"):
+            send(
+                connection,
+                "INSERT INTO network VALUES (2, 'x', 'UTC', '00:00', 'USD', NULL)",
+                "UPDATE network SET clock = NULL",
+            )
+        connection.rollback()
+        assert connection.execute(text("SELECT clock FROM network")).scalar_one() is not None
+
+
+def test_after_a_restart_one_batch_fails_and_not_one_for_each_connection(database: Engine) -> None:
+    """Connections that died together are given up together."""
+    live = set_up(database)
+    card = new_card(database, live)
+    connections = [database.connect() for _ in range(4)]
+    for connection in connections:
+        connection.close()
+    with as_owner(database) as connection:
+        connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        )
+    failed = 0
+    for number in range(5):
+        try:
+            execute(database, [sale(card, 1_00, f"s{number}")], live)
+        except Unavailable:
+            failed += 1
+    assert failed <= 1
+    [reply] = execute(database, [sale(card, 1_00, "last")], live)
+    assert entry_of(reply).points == 1
