@@ -6,7 +6,7 @@ from sqlalchemy import Connection, text
 _SHOWN = 20
 _ASKED = """
     WITH fault (place, detail) AS MATERIALIZED ({})
-    SELECT place, detail, count(*) OVER () AS found FROM fault LIMIT {}
+    SELECT place, detail, count(*) OVER () AS found FROM fault ORDER BY place, detail LIMIT {}
 """
 """However many faults there are, the database counts them, and only those that are shown come here.
 
