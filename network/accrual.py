@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import msgspec
 
-from network.draft import activity, coming_back, draft
+from network.draft import activity, coming_back, draft, draft_at_till
 from network.model import (
     IMMEDIATELY,
     AccountKind,
@@ -56,17 +56,7 @@ def accrue(folded: Folded, command: Accrue, minted: Minted, rules: Rules) -> Dec
         window_id=moment.window_id,
     )
     return Decision(
-        entry=draft(
-            folded,
-            command,
-            minted,
-            rules,
-            EntryKind.ACCRUAL,
-            member_id,
-            amount_minor=command.amount_minor,
-            currency=command.currency,
-            outlet_code=command.outlet_code,
-        ),
+        entry=draft_at_till(folded, command, minted, rules, EntryKind.ACCRUAL, member_id),
         postings=(posting,) if points else (),
         account=activity(folded, rules, member_id),
         lines=command.lines,

@@ -17,13 +17,16 @@ from network.model import (
     UNCHANGED,
     AccountChange,
     AccountKind,
+    Accrue,
     Command,
     Decision,
     Deficit,
     Entry,
     EntryKind,
+    Hold,
     Minted,
     Posting,
+    Redeem,
 )
 from network.rules import Folded, Rules, lot_change, open_deficits
 
@@ -59,6 +62,28 @@ def draft(
         outlet_code=outlet_code,
         occurred_at=command.occurred_at,
         recorded_at=folded.moment.now,
+    )
+
+
+def draft_at_till(
+    folded: Folded,
+    command: Accrue | Redeem | Hold,
+    minted: Minted,
+    rules: Rules,
+    kind: EntryKind,
+    member_id: int,
+) -> Entry:
+    """The same, of what happens at a till: with its amount, currency and outlet."""
+    return draft(
+        folded,
+        command,
+        minted,
+        rules,
+        kind,
+        member_id,
+        amount_minor=command.amount_minor,
+        currency=command.currency,
+        outlet_code=command.outlet_code,
     )
 
 

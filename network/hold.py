@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import msgspec
 
-from network.draft import activity, coming_back, draft, drawn
+from network.draft import activity, coming_back, draft, draft_at_till, drawn
 from network.draw import parts
 from network.errors import InvariantBroken
 from network.model import (
@@ -44,17 +44,7 @@ def hold(folded: Folded, command: Hold, minted: Minted, rules: Rules) -> Decisio
         return Rejected("insufficient_points")
     # ---- valid from here ----
     return Decision(
-        entry=draft(
-            folded,
-            command,
-            minted,
-            rules,
-            EntryKind.HOLD,
-            member_id,
-            amount_minor=command.amount_minor,
-            currency=command.currency,
-            outlet_code=command.outlet_code,
-        ),
+        entry=draft_at_till(folded, command, minted, rules, EntryKind.HOLD, member_id),
         postings=drawn(
             draws,
             member_id,

@@ -1,7 +1,7 @@
 """Points pay for a sale, or go to a cause (pure)."""
 
 from network.accrual import add_up
-from network.draft import activity, draft, drawn
+from network.draft import activity, draft, draft_at_till, drawn
 from network.draw import Draw, draw_lots
 from network.model import AccountKind, Decision, Donate, EntryKind, Hold, Minted, Redeem, Rejected
 from network.rules import Folded, Rules
@@ -25,17 +25,7 @@ def redeem(folded: Folded, command: Redeem, minted: Minted, rules: Rules) -> Dec
         return Rejected("insufficient_points")
     # ---- valid from here ----
     return Decision(
-        entry=draft(
-            folded,
-            command,
-            minted,
-            rules,
-            EntryKind.REDEMPTION,
-            member_id,
-            amount_minor=command.amount_minor,
-            currency=command.currency,
-            outlet_code=command.outlet_code,
-        ),
+        entry=draft_at_till(folded, command, minted, rules, EntryKind.REDEMPTION, member_id),
         postings=drawn(
             draws,
             member_id,

@@ -1,7 +1,5 @@
 """Undoing an entry, in full or in part, in today's window, at the original terms (pure)."""
 
-from collections.abc import Callable
-
 import msgspec
 
 from network.draft import coming_back, draft, drawn, owed_posting, transfer
@@ -76,7 +74,7 @@ def _part(
     left: int,
     given: int | None,
     other: int | None,
-    wrong_measure: Callable[[], Rejected],
+    wrong_measure: Rejected,
 ) -> _Part | Rejected:
     """How much comes back.
 
@@ -89,7 +87,7 @@ def _part(
     if sum(map(bool, (command.lines, command.amount_minor, command.points))) > 1:
         return Rejected("one_measure_only")
     if other is not None:
-        return wrong_measure()
+        return wrong_measure
     if left == 0:
         return Rejected("entry_already_reversed")
     if command.lines:
@@ -124,7 +122,7 @@ def _returned_sale(
         left,
         command.amount_minor,
         command.points,
-        lambda: Rejected("sales_are_reversed_by_amount"),
+        Rejected("sales_are_reversed_by_amount"),
     )
     if isinstance(part, Rejected):
         return part
@@ -218,7 +216,7 @@ def _returned_reward(
         spent - back,
         command.points,
         command.amount_minor,
-        lambda: Rejected("rewards_are_reversed_by_points"),
+        Rejected("rewards_are_reversed_by_points"),
     )
     if isinstance(part, Rejected):
         return part
