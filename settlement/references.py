@@ -38,7 +38,7 @@ def end_to_end_id(
         direction: Asked of the participant, or sent to it.
         attempt: 1, and one more each time that the payment is sent again.
     Raises:
-        ReferenceInvalid: a figure has more digits than its place in the name.
+        ReferenceInvalid: a figure has more digits than its place.
     """
     window, run, who, often = _figures(window_id, revision, participant_id, attempt)
     return f"W{window}-R{run}-P{who}-{_currency(currency)}-{_LETTERS[direction]}-{often}"
@@ -106,7 +106,7 @@ def _with_check_digits(body: str) -> str:
 
 def _refund(number: int) -> str:
     if not 0 < number < _REFUNDS:
-        raise ReferenceInvalid(f"refund {number} has no place in a payment's reference: below {_REFUNDS}")
+        raise ReferenceInvalid(f"refund {number} has no place in a reference: below {_REFUNDS}")
     return f"{number:010}"
 
 
@@ -114,9 +114,7 @@ def _figures(window_id: int, revision: int, participant_id: int, attempt: int) -
     given = {"window": window_id, "revision": revision, "participant": participant_id, "attempt": attempt}
     for name, figure in given.items():
         if not 0 <= figure < _MOST[name]:
-            raise ReferenceInvalid(
-                f"{name} {figure} has no place in a payment's reference: below {_MOST[name]}"
-            )
+            raise ReferenceInvalid(f"{name} {figure} has no place in a reference: below {_MOST[name]}")
     return f"{window_id:08}", f"{revision:02}", f"{participant_id:05}", f"{attempt:02}"
 
 

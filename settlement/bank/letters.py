@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - letters that look like Latin ones are what this table is about
 """Names and texts in the letters that every bank of the SEPA area takes (pure).
 
 A payment with a letter outside this set may be refused by some bank on its way, so letters are turned into

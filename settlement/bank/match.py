@@ -1,4 +1,4 @@
-"""Whose payment a transaction is: by its end-to-end id, else by a structured reference, never by amount (pure).
+"""Whose payment a transaction is: by end-to-end id, else by structured reference, never by amount (pure).
 
 A guess that is wrong pays the wrong one's debt, so what does not name exactly one payment is left to people.
 """
@@ -81,16 +81,16 @@ class _Fold:
         if taken > 0:
             self._book(transaction, payment, sign * taken)
         if moved < rest:
-            missing = amount_text(rest - moved, payment.currency)
-            self._find(
-                transaction, "partial", payment, rest - moved, f"{missing} {payment.currency} are missing"
-            )
+            missing = f"{amount_text(rest - moved, payment.currency)} {payment.currency} are missing"
+            self._find(transaction, "partial", payment, rest - moved, missing)
         if moved > taken:
             self._book(transaction, None, sign * (moved - taken))
-            was = (
-                "it was paid before" if taken == 0 else f"{amount_text(rest, payment.currency)} were expected"
+            due = (
+                f"{amount_text(rest, payment.currency)} {payment.currency} were due"
+                if taken
+                else "nothing was due"
             )
-            self._find(transaction, "surplus", payment, moved - taken, was)
+            self._find(transaction, "surplus", payment, moved - taken, due)
 
     def _came_back(self, transaction: Transaction, payment: Expected) -> None:
         """Money went the other way: what was paid is undone, if it was paid at all."""

@@ -43,7 +43,7 @@ class PaymentGroup(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PaymentFile(msgspec.Struct, frozen=True, kw_only=True):
-    """What one pain.001 file says; `created_at` is the business instant it stands for, not when it was made."""
+    """What one pain.001 file says; `created_at` is the business instant that it stands for."""
 
     message_id: str
     created_at: datetime
@@ -96,8 +96,8 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
 class Expected(msgspec.Struct, frozen=True, kw_only=True):
     """A payment that we wait for on a statement: ours to a participant, or a participant's to us.
 
-    `amount_minor` is what is to move under this id (what another attempt took over is taken off), `done_minor`
-    what statements brought of it so far, returns taken off.
+    `amount_minor` is what is to move under this id (what another attempt took over is taken off),
+    `done_minor` what statements brought of it so far, returns taken off.
     """
 
     kind: Kind

@@ -4,7 +4,8 @@ The same payments give the same bytes: nothing in the file is read from a clock 
 stand in the order of their ids, and amounts have exactly their currency's decimals.
 
 Source: ISO 20022 message definition pain.001.001.09; European Payments Council, SEPA credit transfer
-customer-to-PSP implementation guidelines (charges shared, service level SEPA, names of 70 letters, one structured reference).
+customer-to-PSP implementation guidelines (charges shared, service level SEPA, names of 70 letters, one
+structured reference).
 """
 
 from collections.abc import Sequence
@@ -80,11 +81,11 @@ def _add_group(parent: Element, group: PaymentGroup) -> None:
 def _add_payment(parent: Element, payment: Payment, group: PaymentGroup) -> None:
     if payment.currency != group.currency:
         raise PaymentInvalid(
-            f"{payment.end_to_end_id} is in {payment.currency}, its group {group.group_id} in {group.currency}"
+            f"{payment.end_to_end_id} is in {payment.currency}, its group in {group.currency}"
         )
     if not 0 < payment.amount_minor < MOST_MINOR:
         raise PaymentInvalid(
-            f"{payment.end_to_end_id} is of {payment.amount_minor} minor units: 1 to {MOST_MINOR - 1} can be paid"
+            f"{payment.end_to_end_id} is of {payment.amount_minor} minor units: give 1 to {MOST_MINOR - 1}"
         )
     if read_reference(payment.reference) != payment.reference:
         raise PaymentInvalid(f"{payment.end_to_end_id}: {payment.reference!r} is no creditor reference")
@@ -128,9 +129,7 @@ def _leaf(parent: Element, tag: str, text: str) -> Element:
 def _name(name: str) -> str:
     shown = bank_text(name, LONGEST_NAME)
     if not any(sign.isalnum() for sign in shown):
-        raise PaymentInvalid(
-            f"{name!r} has no letter that a bank takes: give the account's name in Latin ones"
-        )
+        raise PaymentInvalid(f"{name!r} has no letter that a bank takes: give the name in Latin letters")
     return shown
 
 

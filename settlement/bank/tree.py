@@ -42,7 +42,8 @@ def read_tree(data: bytes) -> Element:
     """The root of an XML file in UTF-8.
 
     Raises:
-        StatementRefused: it is too large, in another encoding, not well formed, cut off, or has a document type.
+        StatementRefused: it is too large, in another encoding, not well formed, cut off, or has a document
+            type.
     """
     if len(data) > MOST_BYTES:
         raise StatementRefused(f"the file has {len(data):,} bytes; up to {MOST_BYTES:,} are read")
