@@ -77,7 +77,7 @@ class _Fold:
         """Money went the way it should."""
         moved, sign = abs(transaction.amount_minor), 1 if transaction.amount_minor > 0 else -1
         rest = payment.amount_minor - self._done[payment.end_to_end_id]
-        taken = min(moved, rest)
+        taken = max(0, min(moved, rest))
         if taken > 0:
             self._book(transaction, payment, sign * taken)
         if moved < rest:
@@ -85,11 +85,7 @@ class _Fold:
             self._find(transaction, "partial", payment, rest - moved, missing)
         if moved > taken:
             self._book(transaction, None, sign * (moved - taken))
-            due = (
-                f"{amount_text(rest, payment.currency)} {payment.currency} were due"
-                if taken
-                else "nothing was due"
-            )
+            due = f"only {amount_text(taken, payment.currency)} {payment.currency} were due"
             self._find(transaction, "surplus", payment, moved - taken, due)
 
     def _came_back(self, transaction: Transaction, payment: Expected) -> None:
