@@ -26,7 +26,7 @@ def test_answers_come_in_order_and_in_one_transaction(database: Engine) -> None:
     with database.begin() as connection:
         with Pipeline(connection) as pipeline:
             asked = [pipeline.ask(_ONE, {"number": number}) for number in range(3)]
-            assert [cursor.fetchone() for cursor in asked] == [(1,), (2,), (3,)]
+            assert [answer.first() for answer in asked] == [(1,), (2,), (3,)]
             pipeline.change(text("UPDATE network SET clock = clock"), {}, 1, "clock")
         assert connection.execute(_ONE, {"number": 7}).scalar_one() == 8
 
