@@ -301,8 +301,8 @@ def _load(
         folded = _locked(connection, moment, cards, asked, drawn, rules, named, commands)
     except store.CardsMoved:
         raise _MoreAccounts(set()) from None
-    needed = set().union(*(touched(folded, command) for command in commands))
-    looked_into = set().union(*(touched(folded, command) for command in drawing))
+    needed = touched(folded, commands)
+    looked_into = touched(folded, drawing)
     if any(folded.in_pool(member_id) for member_id in spenders):
         # Who has joined since is not in what was loaded; under these locks nobody joins any more.
         needed |= store.load_mates(connection, spenders)

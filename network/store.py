@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from network import tables
-from network.bulk import expect, insert_from_arrays, integers, texts, uuids
+from network.bulk import insert_from_arrays, integers, texts, uuids
 from network.errors import NotReady
 from network.ids import member_of
 from network.model import (
@@ -57,7 +57,7 @@ _MEMBER_IDS = text("SELECT nextval('member_id_seq') FROM generate_series(1, :cou
 _CLAIM = insert_from_arrays(
     tables.idempotency,
     ("request_key", "content_hash", "entry_id", "recorded_on"),
-    "ORDER BY request_key ON CONFLICT (request_key) DO NOTHING RETURNING request_key",
+    "ORDER BY request_key ON CONFLICT (request_key) DO NOTHING",
 )
 _RECALL = text(
     "SELECT request_key, content_hash, entry_id, refusal FROM idempotency"
@@ -218,15 +218,19 @@ def claim(
     }
     with Pipeline(connection) as pipeline:
         claimed = pipeline.ask(_CLAIM.statement, _CLAIM.bound(arrays))
-        return {key for (key,) in claimed}
+        if claimed.changed == len(keys):
+            return set(keys)
+        minted = set(entry_ids)
+        recorded = pipeline.ask(_RECALL, {"keys": uuids(keys)})
+        return {key for key, _, entry_id, _ in recorded if entry_id in minted}
 
 
 def recall(connection: Connection, keys: Collection[UUID]) -> dict[UUID, Recalled]:
     """What requests were answered before."""
     if not keys:
         return {}
-    rows = connection.execute(_RECALL, {"keys": uuids(keys)})
-    return {row.request_key: Recalled(row.content_hash, row.entry_id, row.refusal) for row in rows}
+    with Pipeline(connection) as pipeline:
+        return {key: Recalled(*recorded) for key, *recorded in pipeline.ask(_RECALL, {"keys": uuids(keys)})}
 
 
 def load_members(
@@ -388,10 +392,12 @@ def refuse(connection: Connection, refusals: Mapping[UUID, str]) -> None:
     """Remember refusals beside the requests claimed for them."""
     if refusals:
         arrays = {"keys": uuids(refusals), "refusals": texts(refusals.values())}
-        expect(connection.execute(_REFUSE, arrays).rowcount, len(refusals), "refusals remembered")
+        with Pipeline(connection) as pipeline:
+            pipeline.change(_REFUSE, arrays, len(refusals), "refusals remembered")
 
 
 def forget(connection: Connection, keys: Collection[UUID]) -> None:
     """Release requests whose refusal is not final."""
     if keys:
-        expect(connection.execute(_FORGET, {"keys": uuids(keys)}).rowcount, len(keys), "requests released")
+        with Pipeline(connection) as pipeline:
+            pipeline.change(_FORGET, {"keys": uuids(keys)}, len(keys), "requests released")
