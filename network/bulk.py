@@ -94,7 +94,7 @@ def integers(values: Iterable[int | None]) -> str:
     """An array literal of whole numbers, enumerations included."""
     values = list(values)
     try:
-        return "{" + ",".join(map(_integer, values)) + "}"  # type: ignore[arg-type]  # None is what the except is for
+        return "{" + ",".join(map(_integer, values)) + "}"
     except TypeError:
         return _often_the_same(values, _integer)
 

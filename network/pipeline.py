@@ -15,6 +15,7 @@ from uuid import UUID
 import msgspec
 import psycopg
 from psycopg import generators
+from psycopg.abc import PQGen
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 from psycopg.pq import DiagnosticField, ExecStatus, PipelineStatus, TransactionStatus
@@ -163,7 +164,7 @@ class Pipeline:
             connection.send_query_prepared(name, parameters)
             answers.append(answer)
         connection.pipeline_sync()
-        results = self._driver.wait(_received(self._driver, len(answers)))
+        results: list[PGresult] = self._driver.wait(_conversation(self._driver, len(answers)))
         connection.exit_pipeline_mode()
         for result in results:
             if result.status in _FAILED:
@@ -171,9 +172,9 @@ class Pipeline:
                     prepared.clear()  # somebody between us and the server changed connections
                 raise error_from_result(result, encoding=self._driver.info.encoding)
         prepared |= fresh
-        for answer, result in zip(answers, results, strict=True):
-            if answer is not None:
-                answer.receive(result)
+        for asked, result in zip(answers, results, strict=True):
+            if asked is not None:
+                asked.receive(result)
 
     def _wrapped(self, error: psycopg.Error) -> BaseException:
         # A server that ended in the middle may leave a connection that is not closed, and of no more use.
@@ -187,7 +188,7 @@ class Pipeline:
         )
 
 
-def _received(driver: psycopg.Connection[Any], count: int) -> Iterator[Any]:
+def _conversation(driver: psycopg.Connection[Any], count: int) -> PQGen[list[PGresult]]:
     """Send what libpq holds and receive one result a statement; for the driver's `wait`."""
     connection = driver.pgconn
     yield from generators.send(connection)
@@ -201,7 +202,7 @@ def _received(driver: psycopg.Connection[Any], count: int) -> Iterator[Any]:
 @lru_cache(maxsize=256)
 def _sql(statement: TextClause) -> _Sql:
     compiled = statement.compile(dialect=_DIALECT)
-    return _Sql(str(compiled).encode(), tuple(compiled.positiontup or ()))  # type: ignore[attr-defined]
+    return _Sql(str(compiled).encode(), tuple(compiled.positiontup or ()))
 
 
 def _text(value: Any) -> bytes | None:

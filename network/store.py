@@ -268,7 +268,7 @@ def load_members(
         if {number: member_id for number, member_id, _ in owners} != cards:
             raise CardsMoved
         merged = {member_id for (member_id,) in merges}
-        held = dict(holds)
+        held = {member_id: count for member_id, count in holds}  # noqa: C416 - rows, not pairs
     pending = {row.member_id for row in balances if row.pending_until > today}
     active = {row.member_id: row.active_until for row in balances}
     lots: dict[int, list[Lot]] = {member_id: [] for member_id in active if member_id in with_lots}
