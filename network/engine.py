@@ -29,7 +29,7 @@ def carry_out(database: Engine, callers: Sequence[Sequence[Command]], rules: Rul
     """
     commands = [command for asked in callers for command in asked]
     try:
-        replies = iter(execute(database, commands, rules) if commands else ())
+        replies = iter(execute(database, commands, rules))
     except Exception as error:
         if len(callers) == 1 or (isinstance(error, Unavailable) and not isinstance(error, Busy)):
             return [error] * len(callers)

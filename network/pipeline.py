@@ -8,6 +8,7 @@ the socket a batch, half of a small batch's work).
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from itertools import count
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
@@ -39,6 +40,14 @@ class _Sql(msgspec.Struct, frozen=True):
 
     text: bytes
     names: tuple[str, ...]
+
+
+class _Prepared:
+    """What a connection's server has been taught."""
+
+    def __init__(self) -> None:
+        self.names: dict[bytes, bytes] = {}
+        self.numbers = count()
 
 
 class Answer:
@@ -148,33 +157,33 @@ class Pipeline:
 
     def _converse(self, gathered: list[tuple[_Sql, list[bytes | None], Answer]]) -> None:
         connection = self._driver.pgconn
-        prepared: dict[bytes, bytes] = self._connection.info.setdefault(_PREPARED, {})
+        prepared: _Prepared = self._connection.info.setdefault(_PREPARED, _Prepared())
         fresh: dict[bytes, bytes] = {}
-        answers: list[Answer | None] = []
+        sent: list[Answer | bytes | None] = []
         connection.enter_pipeline_mode()
         if connection.transaction_status == TransactionStatus.IDLE:
             connection.send_query_params(b"BEGIN", None)
-            answers.append(None)
+            sent.append(None)
         for sql, parameters, answer in gathered:
-            name = prepared.get(sql.text) or fresh.get(sql.text)
+            name = prepared.names.get(sql.text) or fresh.get(sql.text)
             if name is None:
-                name = fresh[sql.text] = b"tessera_%d" % (len(prepared) + len(fresh))
+                name = fresh[sql.text] = b"tessera_%d" % next(prepared.numbers)
                 connection.send_prepare(name, sql.text)
-                answers.append(None)
+                sent.append(sql.text)
             connection.send_query_prepared(name, parameters)
-            answers.append(answer)
+            sent.append(answer)
         connection.pipeline_sync()
-        results: list[PGresult] = self._driver.wait(_conversation(self._driver, len(answers)))
+        results: list[PGresult] = self._driver.wait(_conversation(self._driver, len(sent)))
         connection.exit_pipeline_mode()
-        for result in results:
+        for what, result in zip(sent, results, strict=True):
             if result.status in _FAILED:
                 if result.error_field(DiagnosticField.SQLSTATE) == _STATEMENT_UNKNOWN:
-                    prepared.clear()  # somebody between us and the server changed connections
+                    prepared.names.clear()  # somebody between us and the server changed connections
                 raise error_from_result(result, encoding=self._driver.info.encoding)
-        prepared |= fresh
-        for asked, result in zip(answers, results, strict=True):
-            if asked is not None:
-                asked.receive(result)
+            if isinstance(what, Answer):
+                what.receive(result)
+            elif what is not None:
+                prepared.names[what] = fresh[what]  # for good: no rollback forgets it
 
     def _wrapped(self, error: psycopg.Error) -> BaseException:
         # A server that ended in the middle may leave a connection that is not closed, and of no more use.
@@ -188,12 +197,12 @@ class Pipeline:
         )
 
 
-def _conversation(driver: psycopg.Connection[Any], count: int) -> PQGen[list[PGresult]]:
+def _conversation(driver: psycopg.Connection[Any], number: int) -> PQGen[list[PGresult]]:
     """Send what libpq holds and receive one result a statement; for the driver's `wait`."""
     connection = driver.pgconn
     yield from generators.send(connection)
     results: list[PGresult] = []
-    for _ in range(count):
+    for _ in range(number):
         results += yield from generators.fetch_many(connection)
     yield from generators.fetch_many(connection)  # the mark of the end, that was sent after them
     return results

@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from threading import Thread
 
@@ -13,7 +14,9 @@ from api.lanes.lane import Hire, Hired
 from api.lanes.serving import serve
 from api.rules_cache import RulesCache
 from config.settings import PROJECT, Settings
-from network.engine import carry_out
+from network.engine import Outcome, carry_out
+from network.errors import NetworkError
+from network.model import Command
 
 MAX_BATCH = {"tills": 512, "files": 2_000}
 """Most commands of one transaction, by lane."""
@@ -34,11 +37,15 @@ class Setup(msgspec.Struct, frozen=True):
 def serve_on(database: Engine, name: str, channel: socket.socket) -> None:
     """Serve a lane on a database, under its live rules, until the door closes the socket."""
     rules = RulesCache(database)
-    serve(
-        channel,
-        lambda callers: carry_out(database, callers, rules()) if callers else [],
-        max_batch=MAX_BATCH[name],
-    )
+
+    def carry_out_live(callers: Sequence[Sequence[Command]]) -> list[Outcome]:
+        try:
+            live = rules()
+        except NetworkError as error:
+            return [error] * len(callers)
+        return carry_out(database, callers, live)
+
+    serve(channel, carry_out_live, max_batch=MAX_BATCH[name])
 
 
 class InThread:
