@@ -100,7 +100,7 @@ def serve() -> None:
 
     from api.app import create_app
     from api.bounded import BoundedProtocol
-    from api.lanes.hiring import in_processes
+    from api.lanes.process import in_processes
     from network.service import make_partitions_ahead
 
     with opened(migrated=True) as (settings, database):

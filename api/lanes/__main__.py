@@ -11,7 +11,8 @@ import sys
 
 import msgspec
 
-from api.lanes.hiring import Setup, serve_on
+from api.lanes.hiring import serve_on
+from api.lanes.process import Setup
 from config.database import make_engine
 
 
