@@ -114,7 +114,7 @@ def serve() -> None:
             create_app(database, authority=authority, now=now),
             host=settings.host,
             port=settings.port,
-            loop="uvloop",
+            loop="api.accepting:make_loop",
             http=BoundedProtocol,
             access_log=False,
             server_header=False,
