@@ -115,7 +115,7 @@ def serve() -> None:
             ),
             host=settings.host,
             port=settings.port,
-            loop="uvloop",
+            loop="api.accepting:make_loop",
             http=BoundedProtocol,
             access_log=False,
             server_header=False,

@@ -18,6 +18,7 @@ from settlement.money import fixed_scale
 
 SCALE = 20
 """Decimals of an amount: prices have 8, shares and basis points 4 each, a basis point is 4 places down."""
+_ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def digest(step: Step, window_id: int, revision: int, **tables: Iterable[msgspec.Struct]) -> bytes:
@@ -50,7 +51,7 @@ def instant_text(at: datetime) -> str:
 
 
 def _text(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return _ENCODER.encode(value)
 
 
 def _plain(row: msgspec.Struct) -> dict[str, object]:

@@ -4,7 +4,8 @@ The database decides, whoever nudges: a run is resumed at the first step that is
 one result, and doing it again changes nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 
 from sqlalchemy import Engine
@@ -20,7 +21,7 @@ from network.service import (
 from settlement import store
 from settlement.clearing import fee_bases, obligations, price, require_currency
 from settlement.errors import NightOutOfOrder
-from settlement.model import NightResult, Output
+from settlement.model import NightResult, Output, Transactions, WindowActivity
 from settlement.money import minor_digits
 from settlement.positions import charges, net_positions, require_balance, terms_in_force
 
@@ -52,8 +53,8 @@ def clear(
             f"{unsettled.business_date} is closed and not settled: clear it before {business_date}"
         )
     close_step(database, business_date, at=at)
-    price_step(database, business_date, at=at, programme_version=programme_version)
-    net_step(database, business_date, at=at)
+    transactions = price_step(database, business_date, at=at, programme_version=programme_version)
+    net_step(database, business_date, at=at, transactions=transactions)
     with database.connect() as connection:
         return store.read_night(connection, window_id)
 
@@ -94,30 +95,51 @@ def close_step(database: Engine, business_date: date, *, at: datetime) -> None:
 
 def price_step(
     database: Engine, business_date: date, *, at: datetime, programme_version: int | None = None
-) -> None:
+) -> list[Transactions] | None:
     """Sum the window's postings and make them obligations; before that, sweep what lapses on the new date.
 
     The sweep commits by itself, in portions, into the window that is open now. It runs under this run's lock,
     so that no second worker can settle this date and close the next one while it is under way.
+
+    Returns:
+        What partners are charged for by the piece, for `net_step`, which else counts it again; None where
+        the step was done before.
     """
     window_id = window_id_of(business_date)
     with database.begin() as connection:
         if store.lock_run(connection, window_id) != "closed":
-            return
+            return None
         version = live_programme_version(connection) if programme_version is None else programme_version
         lapse_expired(database, business_date + timedelta(days=1), version)
-        totals = store.sum_postings(connection, window_id)
-        activity = store.count_entries(connection, window_id)
-        terms = store.load_terms(connection)
-        require_currency(terms.values(), read_network(connection).currency)
-        debts = obligations(price(totals, terms))
-        store.save_obligations(connection, window_id, debts)
+        # The window is closed, so the other connection sees the same; postings are priced meanwhile.
+        with ThreadPoolExecutor(1) as beside:
+            counting = beside.submit(_count_entries, database, window_id)
+            totals = store.sum_postings(connection, window_id)
+            store.save_totals(connection, window_id, totals)
+            terms = store.load_terms(connection)
+            require_currency(terms.values(), read_network(connection).currency)
+            debts = obligations(price(totals, terms))
+            store.save_obligations(connection, window_id, debts)
+            activity, transactions = counting.result()
+        store.save_activity(connection, window_id, activity)
         output = Output(totals=totals, activity=activity, obligations=debts)
         store.finish_step(connection, window_id, "priced", output, at)
+    return transactions
 
 
-def net_step(database: Engine, business_date: date, *, at: datetime) -> None:
-    """Net the obligations with fees, VAT and what the last night carried, and round them to minor units."""
+def _count_entries(database: Engine, window_id: int) -> tuple[list[WindowActivity], list[Transactions]]:
+    with database.connect() as connection:
+        return store.count_entries(connection, window_id)
+
+
+def net_step(
+    database: Engine, business_date: date, *, at: datetime, transactions: Sequence[Transactions] | None = None
+) -> None:
+    """Net the obligations with fees, VAT and what the last night carried, and round them to minor units.
+
+    Args:
+        transactions: As `price_step` counted them; by default they are counted again.
+    """
     window_id = window_id_of(business_date)
     with database.begin() as connection:
         state = store.lock_run(connection, window_id)
@@ -131,7 +153,8 @@ def net_step(database: Engine, business_date: date, *, at: datetime) -> None:
         terms = store.load_terms(connection)
         before = store.load_before(connection, business_date)
         in_force = terms_in_force(terms, business_date)
-        transactions = store.load_transactions(connection, [window_id])[window_id]
+        if transactions is None:
+            transactions = store.load_transactions(connection, [window_id])[window_id]
         bases = fee_bases(priced.totals, price(priced.totals, terms), transactions, terms)
         positions = net_positions(
             store.load_participants(connection),
