@@ -90,3 +90,7 @@ class RecordUnfit(PeopleError):
 
 class SecretUnreadable(PeopleError):
     """A stored secret was sealed under another key, or changed."""
+
+
+class PartnerUnknown(PartnersError):
+    """No partner has that code."""

@@ -1,11 +1,12 @@
 """Four eyes: a maker proposes exactly this content, a checker approves exactly its hash.
 
-What an approval then does is its kind's service's: it calls `decide` and acts in the same transaction, so that
-nothing is approved without being done. The database refuses who approves what is their own.
+What an approval then does is its kind's service's: it calls `decide` and acts in the same transaction, so
+that nothing is approved without being done. Rows that others lock before they keep a record are to be locked
+before `decide`, which does. The database refuses who approves what is their own.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -78,7 +79,7 @@ def propose(
 
 
 def decide(
-    connection: Connection, proposal_id: UUID, *, sha256: bytes, by: str, approve: bool, of: str | None = None
+    connection: Connection, proposal_id: UUID, *, sha256: bytes, by: str, approve: bool, of: Collection[str]
 ) -> Proposal:
     """Approve or reject a proposal; who prepared it may only withdraw it, that is reject it.
 
@@ -88,7 +89,7 @@ def decide(
         sha256: The hash of the content as who decides has seen it.
         by: Who decides.
         approve: Whether it is to be.
-        of: The kind that the caller can do, if it can do only one.
+        of: The kinds that the caller can do.
     Raises:
         ProposalUnknown: there is no such proposal, or it is of another kind.
         ProposalDecided: it was decided before.
@@ -96,7 +97,7 @@ def decide(
         SecondPersonNeeded: who prepared it wants to approve it.
     """
     row = connection.execute(_LOCKED, {"proposal_id": proposal_id}).one_or_none()
-    if row is None or (of is not None and row.kind != of):
+    if row is None or row.kind not in of:
         raise ProposalUnknown(f"there is no such proposal: {proposal_id}")
     if row.decided_by is not None:
         raise ProposalDecided(f"{row.decided_by} {'approved' if row.approved else 'rejected'} it before")

@@ -1,8 +1,8 @@
 """The record of what operators did: append-only, each row chained to the one before by SHA-256.
 
-A row is written in the transaction of the action itself: neither is there without the other. What stands in it
-is canonical JSON of {action, after, at, before, by, seq, subject}, and hash = SHA-256(previous hash ‖ record),
-so that anybody can check it with no more than that. The first row follows 32 zero bytes.
+A row is written in the transaction of the action itself: neither is there without the other. What stands in
+it is canonical JSON of {action, after, at, before, by, seq, subject}, and hash = SHA-256(previous hash ‖
+record), so that anybody can check it with no more than that. The first row follows 32 zero bytes.
 """
 
 import json

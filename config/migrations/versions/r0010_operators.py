@@ -137,7 +137,8 @@ CREATE TRIGGER operator_audit_is_a_chain BEFORE INSERT ON operator_audit
     FOR EACH ROW EXECUTE FUNCTION chain_operator_audit();
 CREATE TRIGGER operator_audit_never_changes BEFORE UPDATE OR DELETE ON operator_audit
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER operator_audit_never_empties BEFORE TRUNCATE ON operator_audit EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER operator_audit_never_empties BEFORE TRUNCATE ON operator_audit
+    EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER operator_audit_head_stays BEFORE DELETE ON operator_audit_head
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER operator_audit_head_never_empties BEFORE TRUNCATE ON operator_audit_head
@@ -155,7 +156,9 @@ REVOKE SELECT ON operator_credential, operator_refresh, sign_in_guard FROM "{rea
 """
 _CHANGES = {
     "operator": "UPDATE (role, status)",
-    "operator_credential": "UPDATE (password_hash, totp_secret, totp_step, enrolment_hash, enrolment_ends_at)",
+    "operator_credential": (
+        "UPDATE (password_hash, totp_secret, totp_step, enrolment_hash, enrolment_ends_at)"
+    ),
     "operator_refresh": "UPDATE (used_at)",
     "operator_session": "UPDATE (ended_at, ended_because)",
     "proposal": "UPDATE (decided_by, decided_at, approved)",
