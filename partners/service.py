@@ -61,7 +61,7 @@ def propose_status(connection: Connection, code: str, kind: str, *, reason: str,
         PartnerUnknown, ProposalOpen: there is none; it is proposed already.
     """
     found, after = partner_of(connection, code), _STATUS[kind]
-    if found.status == after or found.status == "left":
+    if found.status in {after, "left"}:
         raise NotAllowed(f"{code} is {found.status}")
     if not reason.strip():
         raise NotAllowed("give a reason: whoever approves, or audits, reads it")
@@ -80,8 +80,10 @@ def propose_key(connection: Connection, code: str, key: PartnerKey, proof: bytes
         by: Who proposes it.
     Raises:
         KeyNotAccepted: the point is weak, the proof is not one, or the id is taken.
+        NotAllowed: the key names another partner.
     """
-    partner_of(connection, code)
+    if partner_of(connection, code).partner_id != key.partner_id:
+        raise NotAllowed(f"the key is not {code}'s: it names partner {key.partner_id}")
     refused = keys.check_new_key(key) or keys.check_possession(key, proof)
     if refused is not None:
         raise KeyNotAccepted(key.key_id, refused.code, refused.detail)

@@ -25,7 +25,8 @@ _COUNT = text(
     ON CONFLICT (guarded) DO UPDATE SET tried_at = :now,
         failed = CASE WHEN g.tried_at < :forgotten THEN 1 ELSE g.failed + 1 END,
         locked_until = CASE WHEN g.tried_at >= :forgotten AND g.failed + 1 >= :free
-            THEN CAST(:now AS timestamptz) + least(:first * power(2, least(g.failed + 1 - :free, 20)), :longest) * interval '1 second' END
+            THEN CAST(:now AS timestamptz) + interval '1 second'
+                * least(:first * power(2, least(g.failed + 1 - :free, 20)), :longest) END
     WHERE g.locked_until IS NULL OR g.locked_until <= :now
     RETURNING failed
     """

@@ -2,7 +2,7 @@
 
 import re
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 from uuid import UUID
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from partners.errors import NameInvalid
 
 Role = Literal["viewer", "maker", "checker", "admin"]
-ROLES: tuple[Role, ...] = Role.__args__
+ROLES: tuple[Role, ...] = get_args(Role)
 """A viewer looks; a maker also prepares; a checker also decides what another prepared; an admin also keeps
 the operators themselves. Nobody is two of them: who needs two roles needs two people."""
 Status = Literal["enrolling", "active", "disabled"]
