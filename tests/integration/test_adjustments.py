@@ -336,8 +336,8 @@ def test_what_is_decided_is_on_the_record(database: Engine, live: Rules, card: i
     for approve in (True, False):
         waiting = prepared(database, live, card, 500).adjustment
         adjustments.decide(database, live, waiting.adjustment_id, by="Bert", approve=approve)
+    waiting = prepared(database, live, card, 500).adjustment
     with pytest.raises(FourEyesNeeded):
-        waiting = prepared(database, live, card, 500).adjustment
         adjustments.decide(database, live, waiting.adjustment_id, by="anna", approve=True)
     adjustments.set_tier(database, live, card_number=card, tier="gold", by="Anna")
     adjustments.set_tier(database, live, card_number=card, tier="tin", by="anna")
