@@ -22,7 +22,7 @@ from api.cli_people import add_people
 from api.composition import BAD_INPUT, FAILED, now, opened, owned
 from config.database import migrate as migrate_database
 from config.errors import ConfigError, KeyFileError
-from config.roles import reader_role
+from config.roles import application_role, reader_role
 from config.settings import Settings, load_settings
 from network.errors import NetworkError
 from partners.errors import PartnersError
@@ -47,10 +47,6 @@ app.add_typer(adjust_app, name="adjust")
 app.add_typer(tier_app, name="tier")
 add_people(app)
 add_desk(app)
-
-
-SWITCH_SECONDS = 0.0005
-"""How long a thread of the server may keep another waiting: a lane takes many short turns a batch."""
 
 
 class JournalFormat(StrEnum):
@@ -103,6 +99,7 @@ def serve() -> None:
 
     from api.app import create_app
     from api.bounded import BoundedProtocol
+    from api.lanes.process import in_processes
     from config.operator_key import load_or_make_operator_key
     from network.service import make_partitions_ahead
     from partners.people.tokens import OperatorKeys
@@ -110,17 +107,17 @@ def serve() -> None:
     with opened(migrated=True) as (settings, database):
         make_partitions_ahead(database)
         authority = settings.authority or f"{settings.host}:{settings.port}"
-        sys.setswitchinterval(SWITCH_SECONDS)
         uvicorn.run(
             create_app(
                 database,
                 authority=authority,
                 now=now,
                 operator_keys=OperatorKeys.of(load_or_make_operator_key(settings.operator_key_file)),
+                hire=in_processes(database, settings, application_role(settings.database_schema)),
             ),
             host=settings.host,
             port=settings.port,
-            loop="uvloop",
+            loop="api.accepting:make_loop",
             http=BoundedProtocol,
             access_log=False,
             server_header=False,
