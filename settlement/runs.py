@@ -157,6 +157,26 @@ def advance(
         return store.live_run(connection, window_id).state
 
 
+def advance_due(
+    database: Engine, *, at: datetime, objections: Objections = lambda _, __: ()
+) -> dict[date, Step | NotFinal]:
+    """Take every run whose payments are under way as far as it goes, in order of windows.
+
+    Returns:
+        By business date, the state that it is in now, or why it is paid and not final.
+    """
+    with database.connect() as connection:
+        under_way = store.under_way(connection)
+    found: dict[date, Step | NotFinal] = {}
+    for window_id in under_way:
+        on = date_of_window(window_id)
+        try:
+            found[on] = advance(database, on, at=at, objections=objections)
+        except NotFinal as error:
+            found[on] = error
+    return found
+
+
 def reopen(database: Engine, business_date: date, *, reason: str, by: str, at: datetime) -> list[LiveRun]:
     """Abort a netted or approved run and begin its next revision, and so every later one that is netted.
 
