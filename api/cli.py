@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.cli_adjust import adjust_app, tier_app
 from api.cli_desk import add_desk
+from api.cli_night import night_app
 from api.cli_people import add_people
 from api.composition import BAD_INPUT, FAILED, now, opened, owned
 from config.database import migrate as migrate_database
@@ -47,6 +48,7 @@ app.add_typer(adjust_app, name="adjust")
 app.add_typer(tier_app, name="tier")
 add_people(app)
 add_desk(app)
+app.add_typer(night_app, name="night")
 
 
 class JournalFormat(StrEnum):
