@@ -46,7 +46,7 @@ bank_account = Table(
     Column("withdrawn_at", DateTime(timezone=True)),
     CheckConstraint("(decided_by IS NULL) = (decided_at IS NULL)", name="bank_account_decided_whole"),
     CheckConstraint("(decided_by IS NULL) = (approved IS NULL)", name="bank_account_decided_so"),
-    CheckConstraint("lower(decided_by) <> lower(proposed_by)", name="bank_account_four_eyes"),
+    CheckConstraint("NOT approved OR lower(decided_by) <> lower(proposed_by)", name="bank_account_four_eyes"),
     CheckConstraint(
         "(in_use_from IS NOT NULL) = (approved IS NOT NULL AND approved)",
         name="bank_account_used_if_approved",
@@ -153,6 +153,25 @@ bank_transaction = Table(
 )
 """Movements on our accounts as the statements report them; money that came is above zero."""
 
+bank_booking = Table(
+    "bank_booking",
+    metadata,
+    Column("statement_no", BigInteger, nullable=False),
+    Column("entry", Integer, nullable=False),
+    Column("detail", Integer, nullable=False),
+    Column("part", Integer, nullable=False),
+    Column("end_to_end_id", Text),
+    Column("amount_minor", BigInteger, nullable=False),
+    PrimaryKeyConstraint("statement_no", "entry", "detail", "part"),
+    ForeignKeyConstraint(
+        ["statement_no", "entry", "detail"],
+        ["bank_transaction.statement_no", "bank_transaction.entry", "bank_transaction.detail"],
+    ),
+    CheckConstraint("amount_minor <> 0", name="bank_booking_moves"),
+    Index("bank_booking_payment", "end_to_end_id"),
+)
+"""Where each transaction went: its parts sum to it. Without a payment: into suspense."""
+
 bank_exception = Table(
     "bank_exception",
     metadata,
@@ -204,7 +223,8 @@ bank_resolution = Table(
     CheckConstraint("(decided_by IS NULL) = (decided_at IS NULL)", name="bank_resolution_decided_whole"),
     CheckConstraint("(decided_by IS NULL) = (approved IS NULL)", name="bank_resolution_decided_so"),
     CheckConstraint(
-        "way = 'chase' OR lower(decided_by) <> lower(proposed_by)", name="bank_resolution_four_eyes"
+        "NOT approved OR way = 'chase' OR lower(decided_by) <> lower(proposed_by)",
+        name="bank_resolution_four_eyes",
     ),
     CheckConstraint("(way = 'allocate') = (end_to_end_id IS NOT NULL)", name="bank_resolution_allocates"),
     CheckConstraint(

@@ -44,6 +44,7 @@ APPEND_ONLY = (
     "payment_file_line",
     "bank_statement",
     "bank_transaction",
+    "bank_booking",
     "bank_exception",
 )
 PARTITIONED = ("entry", "posting")
