@@ -69,7 +69,9 @@ class _Fold:
             self._unknown(transaction, f"it names more than one payment: {ids}")
             return
         [payment] = named
-        if payment.currency != transaction.currency:
+        if payment.refuses:
+            self._unknown(transaction, f"it names {payment.end_to_end_id}, but {payment.refuses}")
+        elif payment.currency != transaction.currency:
             self._unknown(transaction, f"{payment.end_to_end_id} is in {payment.currency}")
         elif (transaction.amount_minor > 0) == (payment.kind == "in"):
             self._paid(transaction, payment)
@@ -119,7 +121,7 @@ class _Fold:
         due = [(one, rest) for one, rest in due if rest > 0]
         if (
             not due
-            or any(one.currency != transaction.currency for one, _ in due)
+            or any(one.refuses or one.currency != transaction.currency for one, _ in due)
             or transaction.batch_count not in {0, len(due)}
             or -transaction.amount_minor != sum(rest for _, rest in due)
         ):

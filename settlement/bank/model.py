@@ -97,7 +97,8 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     """A payment that we wait for on a statement: ours to a participant, or a participant's to us.
 
     `amount_minor` is what is to move under this id (what another attempt took over is taken off),
-    `done_minor` what statements brought of it so far, returns taken off.
+    `done_minor` what statements brought of it so far, returns taken off. `refuses`: why nothing can be booked on
+    it now (its window is settled, say); what names it is then left to people.
     """
 
     kind: Kind
@@ -108,6 +109,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     reference: str
     group_id: str = ""
     done_minor: int = 0
+    refuses: str = ""
 
     @property
     def rest_minor(self) -> int:
@@ -189,7 +191,7 @@ class AccountVersion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BankException(msgspec.Struct, frozen=True, kw_only=True):
-    """A finding as it is kept; `participant_id` and `kind` are of the payment it is about."""
+    """A finding as it is kept."""
 
     exception_id: int
     statement_no: int
@@ -271,7 +273,7 @@ class WrittenFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StatementRead(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of one statement: nothing where it was read before."""
+    """What came of one statement: nothing where it was read before. `windows`: whose payments it booked."""
 
     statement_id: str
     page: int
@@ -281,3 +283,4 @@ class StatementRead(msgspec.Struct, frozen=True, kw_only=True):
     transactions: int
     matched: int
     exceptions: tuple[BankException, ...] = ()
+    windows: tuple[int, ...] = ()

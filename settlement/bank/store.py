@@ -65,14 +65,19 @@ _NAMED = text(
 )
 _REFUNDS = text(
     "SELECT r.resolution_id, r.amount_minor, r.name, r.iban, r.bic, e.currency, r.decided_at,"
+    " coalesce(i.participant_id, 0) AS participant_id,"
     " coalesce(l.group_id, '') AS group_id, l.end_to_end_id IS NOT NULL AS left_us,"
     " coalesce((SELECT -sum(b.amount_minor) FROM bank_booking b"
     "  WHERE b.end_to_end_id = 'REFUND-' || lpad(r.resolution_id::text, 10, '0')), 0)::bigint AS done_minor"
     " FROM bank_resolution r JOIN bank_exception e USING (exception_id)"
+    " LEFT JOIN instruction i ON i.end_to_end_id = e.end_to_end_id"
     " LEFT JOIN payment_file_line l ON l.end_to_end_id = 'REFUND-' || lpad(r.resolution_id::text, 10, '0')"
     " WHERE r.way = 'refund' AND r.approved ORDER BY r.resolution_id"
 )
 
+_HOLDERS = text(
+    "SELECT end_to_end_id, window_id, participant_id FROM instruction WHERE end_to_end_id = ANY(:ids)"
+)
 _EXCEPTION_COLUMNS = (
     "exception_id, statement_no, entry, detail, problem, end_to_end_id, currency, amount_minor, why, found_at"
 )
@@ -223,9 +228,7 @@ def save_statement(
 ) -> int:
     """Keep a statement with its transactions; returns its number."""
     number: int = connection.execute(_STATEMENT_NO).scalar_one()
-    kept = {
-        name: getattr(statement, name) for name in Statement.__struct_fields__ if name != "transactions"
-    }
+    kept = {name: getattr(statement, name) for name in Statement.__struct_fields__ if name != "transactions"}
     connection.execute(
         insert(tables.bank_statement),
         {
@@ -250,9 +253,7 @@ def save_statement(
     return number
 
 
-def save_bookings(
-    connection: Connection, statement_no: int, bookings: Sequence[tuple[int, Booking]]
-) -> None:
+def save_bookings(connection: Connection, statement_no: int, bookings: Sequence[tuple[int, Booking]]) -> None:
     """Keep where each transaction went; the first of each pair counts a transaction's parts from 1."""
     rows = [
         {
@@ -315,7 +316,7 @@ def load_refunds(connection: Connection) -> list[tuple[Expected, Account, dateti
         (
             Expected(
                 kind="refund",
-                participant_id=HUB_ID,
+                participant_id=row.participant_id,
                 currency=row.currency,
                 amount_minor=row.amount_minor,
                 end_to_end_id=refund_id(row.resolution_id),
@@ -329,6 +330,16 @@ def load_refunds(connection: Connection) -> list[tuple[Expected, Account, dateti
         )
         for row in connection.execute(_REFUNDS)
     ]
+
+
+def load_windows(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
+    """The window of each payment."""
+    return {row.end_to_end_id: row.window_id for row in connection.execute(_HOLDERS, {"ids": list(ids)})}
+
+
+def load_holders(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
+    """The participant of each payment."""
+    return {row.end_to_end_id: row.participant_id for row in connection.execute(_HOLDERS, {"ids": list(ids)})}
 
 
 def load_exceptions(connection: Connection) -> list[BankException]:
