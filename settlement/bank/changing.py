@@ -1,4 +1,4 @@
-"""Bank accounts of participants: proposed by one person, approved by another, used after a cooling-off time."""
+"""Bank accounts of participants: proposed by one, approved by another, used after a cooling-off time."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta

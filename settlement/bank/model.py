@@ -97,8 +97,8 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     """A payment that we wait for on a statement: ours to a participant, or a participant's to us.
 
     `amount_minor` is what is to move under this id (what another attempt took over is taken off),
-    `done_minor` what statements brought of it so far, returns taken off. `refuses`: why nothing can be booked on
-    it now (its window is settled, say); what names it is then left to people.
+    `done_minor` what statements brought of it so far, returns taken off. `refuses`: why nothing can be
+    booked on it now (its window is settled, say); what names it is then left to people.
     """
 
     kind: Kind
@@ -226,8 +226,8 @@ class Resolution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ExceptionState = Literal["open", "proposed", "chased", "resolved", "completed"]
-"""Nobody acted; a second person is to decide; somebody was asked for the rest; a way out was approved for all of
-it; the payment was completed by itself."""
+"""Nobody acted; a second person is to decide; somebody was asked for the rest; a way out was approved for all
+of it; the payment was completed by itself."""
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -250,7 +250,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PayInRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a participant is asked to pay: how much, by when, to which account of ours, with which reference."""
+    """What a participant is asked to pay: how much, by when, where to, with which reference."""
 
     end_to_end_id: str
     reference: str

@@ -1,4 +1,4 @@
-"""Statements of the bank, booked: each transaction once, to its payment or into suspense, with what is wrong."""
+"""Statements of the bank, booked: each transaction once, to its payment or into suspense."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -110,8 +110,8 @@ def _read_one(
         raise StatementRefused(
             f"statement {statement.statement_id} opens with"
             f" {amount_text(statement.opening_minor, statement.currency)} {statement.currency}, but"
-            f" {last.statement_id}, read last, closed with {amount_text(last.closing_minor, statement.currency)}:"
-            " one between them is missing; read it first"
+            f" {last.statement_id}, read last, closed with"
+            f" {amount_text(last.closing_minor, statement.currency)}: one between is missing; read it first"
         )
     number = store.save_statement(connection, statement, digest, file_digest, by=by, at=at)
     expected, windows = _expected(connection, statement.transactions)

@@ -306,7 +306,7 @@ def _carry_out(
 
 
 def _participant(connection: Connection, standing: Standing) -> int:
-    """In whose suspense the money of an exception is: the participant's whose payment it named, or the hub's."""
+    """In whose suspense an exception's money is: the participant's whose payment it named, or the hub's."""
     name = standing.exception.end_to_end_id
     if name is None:
         return HUB_ID

@@ -32,8 +32,8 @@ _ACCOUNT_COLUMNS = (
 _ACCOUNTS = text(f"SELECT {_ACCOUNT_COLUMNS} FROM bank_account ORDER BY account_id")
 _LOCK_ACCOUNT = text(f"SELECT {_ACCOUNT_COLUMNS} FROM bank_account WHERE account_id = :id FOR UPDATE")
 _DECIDE_ACCOUNT = text(
-    "UPDATE bank_account SET decided_by = :by, decided_at = :at, approved = :approved, in_use_from = :in_use_from"
-    " WHERE account_id = :id"
+    "UPDATE bank_account SET decided_by = :by, decided_at = :at, approved = :approved,"
+    " in_use_from = :in_use_from WHERE account_id = :id"
 )
 _WITHDRAW = text("UPDATE bank_account SET withdrawn_by = :by, withdrawn_at = :at WHERE account_id = :id")
 _PARTICIPANTS = text("SELECT partner_id, code, name FROM partner")
@@ -46,8 +46,9 @@ _LINES = text(
     " WHERE l.end_to_end_id = ANY(:ids)"
 )
 _FILES = text(
-    "SELECT f.message_id, f.content, (SELECT count(*) FROM payment_file_line l WHERE l.message_id = f.message_id)"
-    " AS payments FROM payment_file f WHERE f.window_id IS NOT DISTINCT FROM CAST(:window_id AS integer)"
+    "SELECT f.message_id, f.content,"
+    " (SELECT count(*) FROM payment_file_line l WHERE l.message_id = f.message_id) AS payments"
+    " FROM payment_file f WHERE f.window_id IS NOT DISTINCT FROM CAST(:window_id AS integer)"
     " AND f.revision IS NOT DISTINCT FROM CAST(:revision AS integer) ORDER BY f.message_id"
 )
 

@@ -180,7 +180,9 @@ CREATE TABLE bank_resolution (
     CONSTRAINT bank_resolution_amount CHECK (amount_minor > 0),
     CONSTRAINT bank_resolution_decided_whole CHECK ((decided_by IS NULL) = (decided_at IS NULL)),
     CONSTRAINT bank_resolution_decided_so CHECK ((decided_by IS NULL) = (approved IS NULL)),
-    CONSTRAINT bank_resolution_four_eyes CHECK (NOT approved OR way = 'chase' OR lower(decided_by) <> lower(proposed_by)),
+    CONSTRAINT bank_resolution_four_eyes CHECK (
+        NOT approved OR way = 'chase' OR lower(decided_by) <> lower(proposed_by)
+    ),
     CONSTRAINT bank_resolution_allocates CHECK ((way = 'allocate') = (end_to_end_id IS NOT NULL)),
     CONSTRAINT bank_resolution_refunds CHECK ((way = 'refund') = (iban IS NOT NULL AND name IS NOT NULL)),
     CONSTRAINT bank_resolution_argued CHECK (length(btrim(note)) > 0),
