@@ -43,8 +43,8 @@ def standings(connection: Connection, *, only_open: bool = False) -> list[Standi
     """Every exception and how it stands, in order; or only those where something is left to do."""
     exceptions = store.load_exceptions(connection)
     resolutions: dict[int, list[Resolution]] = {}
-    for one in store.load_resolutions(connection):
-        resolutions.setdefault(one.exception_id, []).append(one)
+    for proposed in store.load_resolutions(connection):
+        resolutions.setdefault(proposed.exception_id, []).append(proposed)
     about = _payments(connection, exceptions)
     transactions = store.load_transactions(connection, [one.exception_id for one in exceptions])
     found = []

@@ -277,7 +277,7 @@ def save_exceptions(
     """Keep what somebody must look at."""
     kept = []
     for one in findings:
-        row = {
+        row: dict[str, Any] = {
             "statement_no": statement_no,
             "entry": one.entry,
             "detail": one.detail,
@@ -307,7 +307,7 @@ def load_named(
         "references": [reference for one in transactions for reference in one.references],
         "groups": [one.batch_id for one in transactions if one.batch_id],
     }
-    rows = [dict(row) for row in connection.execute(_NAMED, wanted).mappings()]
+    rows: list[Mapping[str, Any]] = [dict(row) for row in connection.execute(_NAMED, wanted).mappings()]
     return rows, [expected for expected, _, _, _ in load_refunds(connection)]
 
 
