@@ -6,7 +6,7 @@ Commands import what they need when they run, so that `--help` is quick and the 
 import json
 import logging
 import sys
-from datetime import UTC, date, datetime
+from datetime import date
 from enum import StrEnum
 from io import TextIOWrapper
 from pathlib import Path
@@ -17,7 +17,9 @@ from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.cli_adjust import adjust_app, tier_app
-from api.composition import BAD_INPUT, FAILED, opened, owned
+from api.cli_desk import add_desk
+from api.cli_people import add_people
+from api.composition import BAD_INPUT, FAILED, now, opened, owned
 from config.database import migrate as migrate_database
 from config.errors import ConfigError, KeyFileError
 from config.roles import reader_role
@@ -43,6 +45,8 @@ proof_app = typer.Typer(no_args_is_help=True, help="Proofs that entries are unde
 app.add_typer(proof_app, name="proof")
 app.add_typer(adjust_app, name="adjust")
 app.add_typer(tier_app, name="tier")
+add_people(app)
+add_desk(app)
 
 
 SWITCH_SECONDS = 0.0005
@@ -54,11 +58,6 @@ class JournalFormat(StrEnum):
 
     BEANCOUNT = "beancount"
     HLEDGER = "hledger"
-
-
-def now() -> datetime:
-    """Real time; the only clock the commands read."""
-    return datetime.now(UTC)  # noqa: TID251 - a composition root
 
 
 def main() -> None:
@@ -104,14 +103,21 @@ def serve() -> None:
 
     from api.app import create_app
     from api.bounded import BoundedProtocol
+    from config.operator_key import load_or_make_operator_key
     from network.service import make_partitions_ahead
+    from partners.people.tokens import OperatorKeys
 
     with opened(migrated=True) as (settings, database):
         make_partitions_ahead(database)
         authority = settings.authority or f"{settings.host}:{settings.port}"
         sys.setswitchinterval(SWITCH_SECONDS)
         uvicorn.run(
-            create_app(database, authority=authority, now=now),
+            create_app(
+                database,
+                authority=authority,
+                now=now,
+                operator_keys=OperatorKeys.of(load_or_make_operator_key(settings.operator_key_file)),
+            ),
             host=settings.host,
             port=settings.port,
             loop="uvloop",

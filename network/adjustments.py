@@ -44,8 +44,12 @@ _DECIDE = text(
     "UPDATE adjustment SET decided_by = :by, decided_at = :at, approved = :approved"
     " WHERE member_id = :member_id AND adjustment_id = :adjustment_id"
 )
+_FOUND = text(
+    f"SELECT {_COLUMNS} FROM adjustment WHERE member_id = :member_id AND adjustment_id = :adjustment_id"
+)
 _LIST = text(
-    f"SELECT {_COLUMNS} FROM adjustment WHERE decided_by IS NULL OR NOT :undecided ORDER BY adjustment_id"
+    f"SELECT {_COLUMNS} FROM adjustment WHERE (decided_by IS NULL OR NOT :undecided)"
+    " AND adjustment_id > :after ORDER BY adjustment_id LIMIT :limit"
 )
 _TIER = text("SELECT tier FROM account WHERE member_id = :member_id AND unit = 1")
 _APPROVED = text(
@@ -61,6 +65,7 @@ _ALONE = text(
 COUNTED = timedelta(days=30)
 """What one person decides alone for a member counts together for so long: many small ones are a large one."""
 _FOUR_EYES = "adjustment_four_eyes"
+_FIRST = UUID(int=0)
 
 
 class Adjustment(msgspec.Struct, frozen=True, kw_only=True):
@@ -228,10 +233,26 @@ def carry_out_due(database: Engine, rules: Rules) -> list[tuple[Adjustment, Repl
     )
 
 
-def standings(database: Engine, *, undecided: bool = False) -> list[Standing]:
-    """All adjustments as they stand, oldest first; or only those that wait for a decision."""
+def find(connection: Connection, adjustment_id: UUID) -> Adjustment:
+    """One adjustment.
+
+    Raises:
+        AdjustmentUnknown: there is none of that id.
+    """
+    key = {"member_id": ids.member_of(adjustment_id), "adjustment_id": adjustment_id}
+    row = connection.execute(_FOUND, key).mappings().one_or_none()
+    if row is None:
+        raise AdjustmentUnknown(f"there is no adjustment {ids.show('adj', adjustment_id)}")
+    return Adjustment(**row)
+
+
+def standings(
+    database: Engine, *, undecided: bool = False, after: UUID = _FIRST, limit: int | None = None
+) -> list[Standing]:
+    """Adjustments as they stand, oldest first; all after an id, or those of them that wait for a decision."""
+    wanted = {"undecided": undecided, "after": after, "limit": limit}
     with database.connect() as connection:
-        found = [Adjustment(**row) for row in connection.execute(_LIST, {"undecided": undecided}).mappings()]
+        found = [Adjustment(**row) for row in connection.execute(_LIST, wanted).mappings()]
         answered = store.recall(connection, [_key(one) for one in found if one.approved])
     return [_standing(one, answered.get(_key(one))) for one in found]
 

@@ -64,6 +64,10 @@ class NotAllowed(PeopleError):
     """The operator's role, or who it is, does not let it do this."""
 
 
+class NotNow(PeopleError):
+    """What is asked for does not fit how things are."""
+
+
 class ProposalUnknown(PeopleError):
     """There is no such proposal."""
 

@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from partners import keys
-from partners.errors import KeyNotAccepted, KeyNotFound, NotAllowed, PartnerUnknown, ProposalChanged
+from partners.errors import KeyNotAccepted, KeyNotFound, NotNow, PartnerUnknown, ProposalChanged
 from partners.model import Participant, PartnerKey
 from partners.people import approvals
 from partners.people.approvals import content_of, propose
@@ -57,14 +57,14 @@ def propose_status(connection: Connection, code: str, kind: str, *, reason: str,
         reason: Why; who approves it reads it.
         by: Who proposes it.
     Raises:
-        NotAllowed: it is so already, or the partner has left.
+        NotNow: it is so already, the partner has left, or there is no reason.
         PartnerUnknown, ProposalOpen: there is none; it is proposed already.
     """
     found, after = partner_of(connection, code), _STATUS[kind]
     if found.status in {after, "left"}:
-        raise NotAllowed(f"{code} is {found.status}")
+        raise NotNow(f"{code} is {found.status}")
     if not reason.strip():
-        raise NotAllowed("give a reason: whoever approves, or audits, reads it")
+        raise NotNow("give a reason: whoever approves, or audits, reads it")
     content = {"partner": code, "before": found.status, "after": after, "reason": reason.strip()}
     return propose(connection, kind=kind, subject=f"partner:{code}", content=content, by=by)
 
@@ -80,10 +80,10 @@ def propose_key(connection: Connection, code: str, key: PartnerKey, proof: bytes
         by: Who proposes it.
     Raises:
         KeyNotAccepted: the point is weak, the proof is not one, or the id is taken.
-        NotAllowed: the key names another partner.
+        NotNow: the key names another partner.
     """
     if partner_of(connection, code).partner_id != key.partner_id:
-        raise NotAllowed(f"the key is not {code}'s: it names partner {key.partner_id}")
+        raise NotNow(f"the key is not {code}'s: it names partner {key.partner_id}")
     refused = keys.check_new_key(key) or keys.check_possession(key, proof)
     if refused is not None:
         raise KeyNotAccepted(key.key_id, refused.code, refused.detail)

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, text
 
 from partners.errors import (
     NotAllowed,
+    NotNow,
     OperatorKnown,
     OperatorUnknown,
     ProposalChanged,
@@ -138,7 +139,7 @@ def propose_role(connection: Connection, name: str, role: Role, *, by: str) -> P
     """Propose another role for an operator."""
     found = operator_of(connection, name)
     if found.role == role:
-        raise NotAllowed(f"{found.operator_id} is {role} already")
+        raise NotNow(f"{found.operator_id} is {role} already")
     content = {"operator": found.operator_id, "before": found.role, "after": role}
     return propose(connection, kind=ROLE, subject=f"operator:{found.operator_id}", content=content, by=by)
 
@@ -147,7 +148,7 @@ def propose_reset(connection: Connection, name: str, *, by: str) -> tuple[Propos
     """Propose that an operator enrols anew, for a lost password or phone; the first half of the secret."""
     found = operator_of(connection, name)
     if found.status == "disabled":
-        raise NotAllowed(f"{found.operator_id} is disabled: propose to enable it first")
+        raise NotNow(f"{found.operator_id} is disabled: propose to enable it first")
     half = _half()
     content = {"operator": found.operator_id, "half": _digest(half)}
     made = propose(connection, kind=RESET, subject=f"operator:{found.operator_id}", content=content, by=by)
@@ -158,7 +159,7 @@ def propose_enable(connection: Connection, name: str, *, by: str) -> tuple[Propo
     """Propose to let a disabled operator act again, after enrolling anew; the first half of the secret."""
     found = operator_of(connection, name)
     if found.status != "disabled":
-        raise NotAllowed(f"{found.operator_id} is {found.status}, not disabled")
+        raise NotNow(f"{found.operator_id} is {found.status}, not disabled")
     half = _half()
     content = {"operator": found.operator_id, "role": found.role, "half": _digest(half)}
     made = propose(connection, kind=ENABLE, subject=f"operator:{found.operator_id}", content=content, by=by)

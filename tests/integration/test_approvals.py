@@ -12,7 +12,7 @@ from partners import service
 from partners.errors import (
     KeyNotAccepted,
     KeyNotFound,
-    NotAllowed,
+    NotNow,
     PartnerUnknown,
     ProposalChanged,
     ProposalDecided,
@@ -122,9 +122,9 @@ def test_a_partner_is_suspended_and_reactivated_by_two(database: Engine) -> None
     set_up(database)
     with database.begin() as connection:
         made = service.propose_status(connection, "grocer", service.SUSPEND, reason="no deposit", by="max")
-        with pytest.raises(NotAllowed):
+        with pytest.raises(NotNow):
             service.propose_status(connection, "grocer", service.REACTIVATE, reason="why not", by="max")
-        with pytest.raises(NotAllowed, match="reason"):
+        with pytest.raises(NotNow, match="reason"):
             service.propose_status(connection, "petrol", service.SUSPEND, reason=" ", by="max")
         for unknown in ("nobody", "pool", "operator"):
             with pytest.raises(PartnerUnknown):
@@ -163,7 +163,7 @@ def test_a_key_is_registered_by_two_and_revoked_by_one(database: Engine) -> None
     with database.begin() as connection:
         with pytest.raises(KeyNotAccepted):
             service.propose_key(connection, "grocer", key, bytes(64), by="max")
-        with pytest.raises(NotAllowed, match="names partner 11"):
+        with pytest.raises(NotNow, match="names partner 11"):
             service.propose_key(connection, "petrol", key, proof, by="max")
         made = service.propose_key(connection, "grocer", key, proof, by="max")
     with database.begin() as connection:
