@@ -586,7 +586,7 @@ def test_an_account_that_cannot_be_is_not_proposed(
     ],
 )
 def test_the_database_itself_wants_two(database: Engine, change: str, constraint: str) -> None:
-    """Past every service: one person in two spellings, no cooling-off time, or half a decision are refused."""
+    """Past every service: one person in two spellings, no cooling-off time, half a decision are refused."""
     set_up(database, WORKED_TERMS)
     propose(database, B, 1)
     with pytest.raises(IntegrityError, match=f"bank_account_{constraint}"), database.begin() as connection:
