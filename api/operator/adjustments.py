@@ -97,7 +97,7 @@ def list_adjustments(
 ) -> Response:
     """Adjustments, oldest first."""
     desk = desk_of(request)
-    after = UUID(int=0) if cursor is None else UUID(read_cursor(cursor))
+    after = UUID(int=0) if cursor is None else UUID(read_cursor("adjustments", cursor))
     found = adjustments.standings(desk.database, undecided=waiting, after=after, limit=limit + 1)
     codes = _codes(desk)
     more = len(found) > limit
@@ -105,7 +105,7 @@ def list_adjustments(
         AdjustmentPage(
             data=[_show(one, codes) for one in found[:limit]],
             has_more=more,
-            next_cursor=cursor_of(str(found[limit - 1].adjustment.adjustment_id)) if more else None,
+            next_cursor=cursor_of("adjustments", found[limit - 1].adjustment.adjustment_id) if more else None,
         )
     )
 

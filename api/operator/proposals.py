@@ -78,14 +78,16 @@ def list_proposals(
 ) -> Response:
     """Proposals, the newest first."""
     with desk_of(request).database.connect() as connection:
-        before = None if cursor is None else approvals.read(connection, UUID(read_cursor(cursor)))
+        before = (
+            None if cursor is None else approvals.read(connection, UUID(read_cursor("proposals", cursor)))
+        )
         found = approvals.read_page(connection, undecided=waiting, limit=limit + 1, before=before)
     more = len(found) > limit
     return answered(
         ProposalPage(
             data=[show(one) for one in found[:limit]],
             has_more=more,
-            next_cursor=cursor_of(str(found[limit - 1].proposal_id)) if more else None,
+            next_cursor=cursor_of("proposals", found[limit - 1].proposal_id) if more else None,
         )
     )
 
