@@ -231,7 +231,10 @@ def exceptions(
 @bank_app.command("resolve")
 def resolve(
     number: _Number,
-    way: Annotated[str, typer.Argument(help="chase, refund, allocate, instruct_again or charge.")],
+    way: Annotated[
+        str,
+        typer.Argument(help="chase, refund, allocate, instruct_again, deposit, guarantee or charge."),
+    ],
     *,
     note: Annotated[str, typer.Option(help="Why, and what shows it.")],
     amount: Annotated[
@@ -239,6 +242,9 @@ def resolve(
     ] = None,
     payment: Annotated[
         str | None, typer.Option(help="To allocate: the end-to-end id of the payment it was for.")
+    ] = None,
+    partner: Annotated[
+        str | None, typer.Option(help="For a deposit or guarantee: whose it is, by its code.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="To refund: whose account; else the sender's.")] = None,
     iban: Annotated[str | None, typer.Option(help="To refund: its number.")] = None,
@@ -268,6 +274,7 @@ def resolve(
             amount_minor=None if amount is None else _minor(connection, number, amount),
             end_to_end_id=payment,
             account=account,
+            participant_id=None if partner is None else _participant(connection, partner),
         )
     _say_resolution(proposed)
 

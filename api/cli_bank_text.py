@@ -82,6 +82,7 @@ def _moved(moved: Transaction) -> str:
 
 def _way(way: Resolution, currency: str) -> str:
     to = way.end_to_end_id or (f"{way.account.iban}, {way.account.name}" if way.account else "")
+    to = to or (f"participant {way.participant_id}" if way.participant_id is not None else "")
     decided = (
         "waits for a second person"
         if way.decided_by is None

@@ -131,9 +131,9 @@ class ReadStatement(msgspec.Struct, frozen=True, kw_only=True):
 Problem = Literal["partial", "surplus", "unknown", "returned"]
 """What is wrong with a transaction: less than expected, more, nobody's, or money that came back."""
 
-WayOut = Literal["chase", "refund", "allocate", "instruct_again", "charge"]
-"""What can be done: ask for the rest, send it back, say whose it is, pay once more, or take it as the bank's
-own charge or interest, which is the operator's."""
+WayOut = Literal["chase", "refund", "allocate", "instruct_again", "deposit", "guarantee", "charge"]
+"""What can be done: ask for the rest, send it back, say which payment it is, pay once more, keep it as a
+partner's deposit or guarantee, or take it as the bank's own charge or interest, which is the operator's."""
 
 
 class Booking(msgspec.Struct, frozen=True, kw_only=True):
@@ -209,6 +209,7 @@ class Resolution(msgspec.Struct, frozen=True, kw_only=True):
     """A way out that somebody proposed for an exception, and who decided.
 
     `end_to_end_id`: of the payment that the money is allocated to. `account`: where a refund goes.
+    `participant_id`: whose deposit or guarantee it is.
     """
 
     resolution_id: int
@@ -217,6 +218,7 @@ class Resolution(msgspec.Struct, frozen=True, kw_only=True):
     amount_minor: int
     end_to_end_id: str | None = None
     account: Account | None = None
+    participant_id: int | None = None
     note: str
     proposed_by: str
     proposed_at: datetime

@@ -80,6 +80,7 @@ def propose_way_out(
     amount_minor: int | None = None,
     end_to_end_id: str | None = None,
     account: Account | None = None,
+    participant_id: int | None = None,
 ) -> Resolution:
     """Propose what to do about an exception; `chase` moves no money and is done at once.
 
@@ -92,6 +93,7 @@ def propose_way_out(
         amount_minor: How much of it, above zero; all that is left where it is not said.
         end_to_end_id: To allocate: the payment that the money was for.
         account: To refund: where to; else the account that the money came from, or the participant's.
+        participant_id: For a deposit or guarantee: whose it is.
     Raises:
         WayOutClosed: the exception has not this way, or not so much is left; or nobody knows where to.
         ProposalDecided: a proposal waits for a decision.
@@ -110,6 +112,10 @@ def propose_way_out(
         )
     if (way == "allocate") != (end_to_end_id is not None):
         raise WayOutClosed("to allocate, name the payment that the money was for; for other ways, none")
+    if (way in {"deposit", "guarantee"}) != (participant_id is not None):
+        raise WayOutClosed("say whose deposit or guarantee it is; for other ways, nobody's")
+    if participant_id is not None and participant_id not in store.load_names(connection):
+        raise WayOutClosed(f"there is no participant {participant_id}")
     if way == "refund":
         account = _refund_to(connection, standing, account, at)
     elif account is not None:
@@ -121,6 +127,7 @@ def propose_way_out(
         amount_minor=amount,
         end_to_end_id=end_to_end_id,
         account=account,
+        participant_id=participant_id,
         note=note.strip(),
         proposed_by=by,
         proposed_at=at,
@@ -226,8 +233,8 @@ def _check_way(standing: Standing, way: WayOut, note: str) -> None:
     if way not in standing.ways:
         ways = ", ".join(standing.ways) or f"none, it is {standing.state}"
         raise WayOutClosed(f"exception {number} ({standing.exception.problem}) has not the way {way}: {ways}")
-    if way == "refund" and standing.transaction.amount_minor < 0:
-        raise WayOutClosed(f"exception {number} is money that left: there is nothing to send back")
+    if way in {"refund", "deposit", "guarantee"} and standing.transaction.amount_minor < 0:
+        raise WayOutClosed(f"exception {number} is money that left: there is nothing to keep or send back")
     if not note.strip():
         raise WayOutClosed("say why, and what shows it: who approves, or audits, reads it")
 
@@ -286,13 +293,25 @@ def _carry_out(
         connection,
         amount_minor=sign * wanted.amount_minor,
         currency=standing.exception.currency,
-        to="charge" if payment is None else "back",
+        to="charge" if wanted.way == "charge" else "back",
         payment_reference=f"way out {wanted.resolution_id}",
         booked_on=today,
         by=by,
         at=at,
         participant_id=_participant(connection, standing),
     )
+    if wanted.way in {"deposit", "guarantee"}:
+        payments.move_cover(
+            connection,
+            account="deposit" if wanted.way == "deposit" else "guarantee",
+            participant_id=wanted.participant_id or HUB_ID,
+            currency=standing.exception.currency,
+            amount_minor=wanted.amount_minor,
+            reference=f"way out {wanted.resolution_id}",
+            booked_on=today,
+            by=by,
+            at=at,
+        )
     if payment is not None:
         payments.record_payment(
             connection,

@@ -89,8 +89,8 @@ _TRANSACTIONS = text(
     " (SELECT statement_no, entry, detail FROM bank_exception WHERE exception_id = ANY(:ids))"
 )
 _RESOLUTION_COLUMNS = (
-    "resolution_id, exception_id, way, amount_minor, end_to_end_id, name, iban, bic, note, proposed_by,"
-    " proposed_at, decided_by, decided_at, approved"
+    "resolution_id, exception_id, way, amount_minor, end_to_end_id, name, iban, bic, participant_id, note,"
+    " proposed_by, proposed_at, decided_by, decided_at, approved"
 )
 _RESOLUTIONS = text(f"SELECT {_RESOLUTION_COLUMNS} FROM bank_resolution ORDER BY resolution_id")
 _LOCK_RESOLUTION = text(

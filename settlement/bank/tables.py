@@ -210,6 +210,7 @@ bank_resolution = Table(
     Column("name", Text),
     Column("iban", Text),
     Column("bic", Text),
+    Column("participant_id", Integer),
     Column("note", Text, nullable=False),
     Column("proposed_by", Text, nullable=False),
     Column("proposed_at", DateTime(timezone=True), nullable=False),
@@ -217,7 +218,11 @@ bank_resolution = Table(
     Column("decided_at", DateTime(timezone=True)),
     Column("approved", Boolean),
     CheckConstraint(
-        "way IN ('chase', 'refund', 'allocate', 'instruct_again', 'charge')", name="bank_resolution_way_known"
+        "way IN ('chase', 'refund', 'allocate', 'instruct_again', 'deposit', 'guarantee', 'charge')",
+        name="bank_resolution_way_known",
+    ),
+    CheckConstraint(
+        "(way IN ('deposit', 'guarantee')) = (participant_id IS NOT NULL)", name="bank_resolution_covers"
     ),
     CheckConstraint("amount_minor > 0", name="bank_resolution_amount"),
     CheckConstraint("(decided_by IS NULL) = (decided_at IS NULL)", name="bank_resolution_decided_whole"),

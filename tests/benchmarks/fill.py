@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Engine, Table, text
 
-from network.model import NEVER, AccountKind, EntryKind
+from network.model import AccountKind, EntryKind
 from network.service import (
     Network,
     apply_programme,

@@ -361,6 +361,25 @@ def test_money_of_nobody_is_allocated_by_two(night: Night) -> None:
     assert night.stands_at("suspense") == {}
 
 
+def test_a_deposit_that_is_paid_in_is_kept_as_one(night: Night) -> None:
+    """Cover arrives like any money that names no payment; two say whose deposit it is."""
+    night.receive(Decimal("300.00"), text="deposit of D")
+    night.read()
+    [found] = night.open()
+    with pytest.raises(WayOutClosed, match="say whose deposit"):
+        night.propose(found, "deposit")
+    with pytest.raises(WayOutClosed, match="no participant 77"):
+        night.propose(found, "deposit", participant_id=77)
+    night.resolve(found, "deposit", participant_id=D, amount_minor=25000)
+    night.resolve(night.open()[0], "guarantee", participant_id=D)
+    assert night.open() == []
+    assert night.stands_at("deposit", "guarantee", "suspense", "cash") == {
+        ("cash", HUB_ID): Decimal(300),
+        ("deposit", D): Decimal(-250),
+        ("guarantee", D): Decimal(-50),
+    }
+
+
 def test_the_bank_s_own_charge_is_the_operator_s(night: Night) -> None:
     """Money that the bank took is explained by two, and cannot be sent back."""
     night.bank.book(Entry(amount=Decimal("-3.50")))

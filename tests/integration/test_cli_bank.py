@@ -100,7 +100,7 @@ def test_a_night_by_commands(environment: dict[str, str], instructed: PretendBan
     said = bank(environment, "exceptions")
     assert f"1  surplus {name_of(A, 'in')}: EUR 0.01, open" in said
     assert "only 154.32 EUR were due" in said
-    assert "ways: refund, allocate" in said
+    assert "ways: refund, allocate, deposit, guarantee" in said
     said = bank(environment, "resolve", "1", "refund", "--note", "too much", by="anna")
     assert "tessera bank approve 1" in said
     assert "bert is checker" in bank(

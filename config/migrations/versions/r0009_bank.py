@@ -167,6 +167,7 @@ CREATE TABLE bank_resolution (
     name TEXT,
     iban TEXT,
     bic TEXT,
+    participant_id INTEGER,
     note TEXT NOT NULL,
     proposed_by TEXT NOT NULL,
     proposed_at timestamptz NOT NULL,
@@ -175,7 +176,10 @@ CREATE TABLE bank_resolution (
     approved BOOLEAN,
     PRIMARY KEY (resolution_id),
     CONSTRAINT bank_resolution_way_known CHECK (
-        way IN ('chase', 'refund', 'allocate', 'instruct_again', 'charge')
+        way IN ('chase', 'refund', 'allocate', 'instruct_again', 'deposit', 'guarantee', 'charge')
+    ),
+    CONSTRAINT bank_resolution_covers CHECK (
+        (way IN ('deposit', 'guarantee')) = (participant_id IS NOT NULL)
     ),
     CONSTRAINT bank_resolution_amount CHECK (amount_minor > 0),
     CONSTRAINT bank_resolution_decided_whole CHECK ((decided_by IS NULL) = (decided_at IS NULL)),
@@ -213,9 +217,9 @@ CREATE TRIGGER bank_resolution_facts_never_change BEFORE UPDATE ON bank_resoluti
     FOR EACH ROW WHEN (
         OLD.decided_by IS NOT NULL OR
         (OLD.exception_id, OLD.way, OLD.amount_minor, OLD.end_to_end_id, OLD.name, OLD.iban, OLD.bic,
-         OLD.note, OLD.proposed_by, OLD.proposed_at) IS DISTINCT FROM
+         OLD.participant_id, OLD.note, OLD.proposed_by, OLD.proposed_at) IS DISTINCT FROM
         (NEW.exception_id, NEW.way, NEW.amount_minor, NEW.end_to_end_id, NEW.name, NEW.iban, NEW.bic,
-         NEW.note, NEW.proposed_by, NEW.proposed_at)
+         NEW.participant_id, NEW.note, NEW.proposed_by, NEW.proposed_at)
     ) EXECUTE FUNCTION refuse_change();
 """
 _NEVER_CHANGE = (
