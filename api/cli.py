@@ -17,6 +17,7 @@ from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.cli_adjust import adjust_app, tier_app
+from api.cli_bank import bank_app
 from api.cli_desk import add_desk
 from api.cli_night import night_app
 from api.cli_people import add_people
@@ -45,6 +46,7 @@ app.add_typer(export, name="export")
 proof_app = typer.Typer(no_args_is_help=True, help="Proofs that entries are under their windows' seals.")
 app.add_typer(proof_app, name="proof")
 app.add_typer(adjust_app, name="adjust")
+app.add_typer(bank_app, name="bank")
 app.add_typer(tier_app, name="tier")
 add_people(app)
 add_desk(app)
