@@ -25,6 +25,10 @@ class PositionsNotZero(SettlementError):
     """The positions of a night do not sum to zero: money would appear or vanish. Nothing was written."""
 
 
+class DebtBelowZero(SettlementError):
+    """A debt, or what somebody has, was given as less than nothing."""
+
+
 class NotSealed(SettlementError):
     """A proof was asked for before the window was sealed."""
 
