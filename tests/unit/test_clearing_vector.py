@@ -1,5 +1,6 @@
 """Eisenberg-Noe clearing vectors: the published networks, ranks, and networks that have several vectors."""
 
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
@@ -10,7 +11,7 @@ from settlement.errors import DebtBelowZero
 
 
 def totals(
-    debts: list[tuple[int, int, int | Fraction, int]], means: dict[int, int | Fraction]
+    debts: Sequence[tuple[int, int, int | Fraction, int]], means: Mapping[int, int | Fraction]
 ) -> dict[int, Fraction]:
     """What each debtor pays in all."""
     paid: dict[int, Fraction] = {}
@@ -28,7 +29,12 @@ def test_published_network_of_three() -> None:
 def test_published_network_by_shares() -> None:
     """Debts of 1 each, shares [[0,1/2,1/2],[1,0,0],[0,1,0]] and means .2, .1, 0: payments 1, 1, 1/2."""
     half = Fraction(1, 2)
-    debts = [(1, 2, half, 0), (1, 3, half, 0), (2, 1, 1, 0), (3, 2, 1, 0)]
+    debts: list[tuple[int, int, int | Fraction, int]] = [
+        (1, 2, half, 0),
+        (1, 3, half, 0),
+        (2, 1, 1, 0),
+        (3, 2, 1, 0),
+    ]
     means: dict[int, int | Fraction] = {1: Fraction(1, 5), 2: Fraction(1, 10), 3: 0}
     assert totals(debts, means) == {1: 1, 2: 1, 3: half}
 
@@ -39,7 +45,7 @@ def test_of_many_vectors_the_greatest_is_taken() -> None:
 
 
 def test_a_circle_that_loses_to_others_runs_dry() -> None:
-    """The same two, and 1 also owes 9 a little, of the same rank: each round less is left, in the end nothing."""
+    """The same two, and 1 also owes 9 a little, of the same rank: each round less is left."""
     assert totals([(1, 2, 10, 0), (2, 1, 10, 0), (1, 9, 1, 0)], {1: 0, 2: 0}) == {1: 0, 2: 0}
 
 
@@ -54,19 +60,24 @@ def test_a_circle_that_pays_a_higher_rank_goes_down_to_what_comes_in() -> None:
 def test_ranks_are_paid_one_after_another() -> None:
     """7 against 4 of the first rank and 12 of the second: 4, then 1 and 2 of 4 and 8."""
     payments = greatest_clearing([("D", "F", 4, 0), ("D", "A", 4, 1), ("D", "B", 8, 1)], {"D": 7})
-    assert [(one.creditor, one.rank, one.owed, one.paid) for one in payments] == [
+    assert [(one.creditor, one.rank, int(one.owed), int(one.paid)) for one in payments] == [
         ("A", 1, 4, 1),
         ("B", 1, 8, 2),
         ("F", 0, 4, 4),
     ]
     payments = greatest_clearing([("D", "F", 4, 0), ("D", "G", 2, 0), ("D", "A", 4, 1)], {"D": 3})
-    assert [(one.creditor, one.paid) for one in payments] == [("A", 0), ("F", 2), ("G", 1)]
+    assert [(one.creditor, int(one.paid)) for one in payments] == [("A", 0), ("F", 2), ("G", 1)]
+
+
+def test_a_rank_that_gets_nothing_takes_nothing() -> None:
+    """1 cannot even pay its first rank, so 2 gets nothing from it; it is not made to give back."""
+    assert totals([(1, 9, 5, 0), (1, 2, 4, 1), (2, 9, 10, 1)], {1: 1, 2: 5}) == {1: 1, 2: 5}
 
 
 def test_who_has_no_means_given_pays_all() -> None:
     """B pays in full whatever D does; D has what B pays it."""
     payments = greatest_clearing([("D", "B", 10, 0), ("B", "D", 3, 0), ("B", "A", 100, 0)], {"D": 1})
-    assert [(one.debtor, one.creditor, one.paid) for one in payments] == [
+    assert [(one.debtor, one.creditor, int(one.paid)) for one in payments] == [
         ("B", "A", 100),
         ("B", "D", 3),
         ("D", "B", 4),

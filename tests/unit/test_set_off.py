@@ -47,7 +47,7 @@ def test_what_is_in_no_circle_stays() -> None:
 
 
 def test_odd_debts_are_understood() -> None:
-    """A debt to oneself is none, one below zero is owed the other way, doubles are added, nothing is nothing."""
+    """A debt to oneself is none, one below zero is owed the other way, doubles are added."""
     off = set_off(
         [
             *(("A", "A", Decimal(9)), ("A", "B", Decimal(-3)), ("A", "B", Decimal(1))),
