@@ -29,10 +29,17 @@ from partners.people.tokens import OperatorKeys
 
 MAX_BODY_BYTES = 64 << 10
 EVERYBODY: tuple[Role, ...] = ("viewer", "maker", "checker", "admin")
+_TOLD_NOTHING = {"sign_in_refused", "token_refused"}
 _LONGEST_HEADER = 4_096
 _NO_STORE = {"cache-control": "no-store"}
 
+
+class TokenMissing(Exception):
+    """A request carries no access token."""
+
+
 PROBLEM_OF: Mapping[type[Exception], str] = {
+    TokenMissing: "token_missing",
     errors.NameInvalid: "name_invalid",
     errors.PasswordUnfit: "password_unfit",
     errors.SignInRefused: "sign_in_refused",
@@ -109,7 +116,7 @@ def allowed(*roles: Role) -> Any:
         given = request.headers.get("authorization", "")
         scheme, _, token = given.partition(" ")
         if scheme.lower() != "bearer" or not token or len(given) > _LONGEST_HEADER:
-            raise ProblemError("token_missing")
+            raise TokenMissing
         with desk.database.connect() as connection:
             who = authenticate(connection, desk.keys, token.strip(), desk.now())
         if who.role not in roles:
@@ -224,7 +231,7 @@ def add_error_answers(app: FastAPI) -> None:
             headers = {"retry-after": str(error.seconds)}
             return problem_response("too_many_tries", request_id=request_id, headers=headers)
         code = PROBLEM_OF[type(error)]
-        told = "" if code in {"sign_in_refused", "token_refused"} else str(error)
+        told = "" if code in _TOLD_NOTHING else str(error)
         answer = problem_response(code, told, request_id=request_id)
         if answer.status_code == 401:
             answer.headers["www-authenticate"] = "Bearer"
