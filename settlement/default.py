@@ -35,12 +35,13 @@ class Cover(msgspec.Struct, Generic[Party], frozen=True, kw_only=True):
     """What stands behind debtors, minor units not below zero.
 
     `deposits`: each participant's own. `guarantee`: the fund, by who put it in. `carry_minor`: the most that
-    the hub lends until the next night.
+    the hub lends until the next night. `paid`: what debtors have paid of their debts; positions say the rest.
     """
 
     deposits: Mapping[Party, int] = {}
     guarantee: Mapping[Party, int] = {}
     carry_minor: int = 0
+    paid: Mapping[Party, int] = {}
 
 
 class Ladder(msgspec.Struct, Generic[Party], frozen=True, kw_only=True):
@@ -102,7 +103,8 @@ def climb(
     carried = share_out(min(cover.carry_minor, sum(open_minor.values())), open_minor)
     means = {debtor: held[debtor] + lent[debtor] + carried[debtor] for debtor in named}
     payments = greatest_clearing(
-        debts, {debtor: from_minor(amount, digits) for debtor, amount in means.items()}
+        debts,
+        {debtor: from_minor(amount + cover.paid.get(debtor, 0), digits) for debtor, amount in means.items()},
     )
     failing, losses = _losses(finals, payments, means)
     after = {party: final - losses.get(party, 0) for party, final in finals.items()}

@@ -69,5 +69,17 @@ class NotFinal(SettlementError):
     """A run does not add up, so it is not finalised: something is missing, differs, or is unknown."""
 
 
+class NothingMissing(SettlementError):
+    """A participant is said not to pay, and it owes nothing that is not booked: there is no default."""
+
+
+class CannotUnwind(SettlementError):
+    """A run cannot be unwound without a debtor: a part of its debt has been paid or decided."""
+
+
+class ExitRefused(SettlementError):
+    """A partner cannot leave so: its days are not in order, too early, or something of it is still open."""
+
+
 class CalendarUnknown(SettlementError):
     """A currency's calendar is none that the package `holidays` has."""
