@@ -1,7 +1,7 @@
 """Checks of the money ledger: it balances, holds every night once, and agrees with what was instructed."""
 
 from network.verify import Check
-from partners.model import HUB_ID, POOL_ID
+from partners.model import HUB_ID, OPERATOR_ID, POOL_ID
 from settlement.money import minor_unit_sql
 
 _UNIT = minor_unit_sql("currency")
@@ -86,6 +86,27 @@ MONEY_CHECKS = (
                     JOIN settlement_run USING (window_id, revision) WHERE {_NETTED}
                 ) p WHERE window_id = last
             ) d GROUP BY participant_id, currency HAVING sum(amount) <> 0 ORDER BY 1
+        """,
+    ),
+    Check(
+        name="charges_equal_ledger",
+        says="fees, VAT and what the pool owes for points are in the money ledger as positions have them",
+        faults=f"""
+            SELECT format('window %s, participant %s', window_id, participant_id),
+                format('%s %s more in %s than in its position', -sum(amount), currency, account)
+            FROM (
+                SELECT window_id, participant_id, currency, account, amount
+                FROM settlement_run JOIN money_entry USING (window_id, revision)
+                JOIN money_posting USING (entry_no)
+                WHERE {_NETTED} AND kind = 'netted' AND account IN ('fees', 'vat', 'pool')
+                UNION ALL
+                SELECT window_id, participant_id, currency, c.account, c.amount
+                FROM net_position JOIN settlement_run USING (window_id, revision), LATERAL (
+                    VALUES ('fees', fee_minor * {_UNIT}), ('vat', vat_minor * {_UNIT}),
+                        ('pool', CASE participant_id WHEN {POOL_ID} THEN exact - carried_in ELSE 0 END)
+                ) c (account, amount)
+                WHERE {_NETTED} AND participant_id <> {OPERATOR_ID}
+            ) d GROUP BY window_id, participant_id, currency, account HAVING sum(amount) <> 0 ORDER BY 1
         """,
     ),
     Check(

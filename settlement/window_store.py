@@ -22,9 +22,7 @@ _SUM_POSTINGS = text(
     FROM posting WHERE window_id = :window_id GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
     """
 )
-# Of most entries two comparisons tell the day, and a calendar only of the others: those that came late, and
-# those near midnight, where clocks may turn. A capture's day is its hold's. OFFSET 0 keeps the day from being
-# taken apart again, which would make the planner expect as many groups as entries, and sum without workers.
+# Between these instants it is the window's date whatever clocks do at midnight.
 _DAY = text(
     """
     SELECT time_zone, (CAST(:on AS timestamp) AT TIME ZONE time_zone) + interval '2 hours' AS first,
@@ -32,21 +30,34 @@ _DAY = text(
     FROM network
     """
 )
+# One pass. Grouping by a date that is computed would make the planner expect as many groups as entries, and
+# sum without workers; whether it is the window's date it takes for two groups. The other entries (late ones,
+# those near midnight, and captures, whose day is their hold's) are few, and are gathered on the way.
 _COUNT_ENTRIES = text(
     f"""
-    SELECT partner_id, kind, occurred_on, count(*) AS entries, sum(points)::bigint AS points,
-        sum(amount_minor)::bigint AS amount_minor
-    FROM (
-        SELECT partner_id, kind, points, amount_minor,
-            CASE WHEN kind <> {int(EntryKind.CAPTURE)} AND occurred_at >= :first AND occurred_at < :last
-                THEN CAST(:on AS date)
-                ELSE (CASE WHEN kind <> {int(EntryKind.CAPTURE)} THEN occurred_at
-                    ELSE (SELECT h.occurred_at FROM entry h
-                        WHERE h.member_id = e.member_id AND h.entry_id = e.hold_id)
-                    END AT TIME ZONE :time_zone)::date
-                END AS occurred_on
-        FROM entry e WHERE window_id = :window_id OFFSET 0
-    ) e GROUP BY 1, 2, 3
+    WITH counted AS MATERIALIZED (
+        SELECT partner_id, kind, occurred_at >= :first AND occurred_at < :last AS ordinary,
+            count(*) AS entries, sum(points) AS points, sum(amount_minor) AS amount_minor,
+            array_agg(occurred_at) FILTER (WHERE occurred_at < :first OR occurred_at >= :last) AS others,
+            array_agg(member_id) FILTER (WHERE kind = {int(EntryKind.CAPTURE)}) AS members,
+            array_agg(hold_id) FILTER (WHERE kind = {int(EntryKind.CAPTURE)}) AS holds
+        FROM entry WHERE window_id = :window_id GROUP BY 1, 2, 3
+    )
+    SELECT partner_id, kind, NULL AS occurred_on, sum(entries)::bigint AS entries,
+        sum(points)::bigint AS points, sum(amount_minor)::bigint AS amount_minor
+    FROM counted GROUP BY 1, 2
+    UNION ALL
+    SELECT partner_id, kind, CAST(:on AS date), entries, 0, 0
+    FROM counted WHERE ordinary AND kind IN ({int(EntryKind.ACCRUAL)}, {int(EntryKind.REDEMPTION)})
+    UNION ALL
+    SELECT partner_id, kind, (occurred_at AT TIME ZONE :time_zone)::date, count(*), 0, 0
+    FROM counted, unnest(others) occurred_at
+    WHERE kind IN ({int(EntryKind.ACCRUAL)}, {int(EntryKind.REDEMPTION)}) GROUP BY 1, 2, 3
+    UNION ALL
+    SELECT c.partner_id, c.kind, (h.occurred_at AT TIME ZONE :time_zone)::date, count(*), 0, 0
+    FROM counted c, unnest(members, holds) AS capture (member_id, hold_id)
+        JOIN entry h ON h.member_id = capture.member_id AND h.entry_id = capture.hold_id
+    GROUP BY 1, 2, 3
     """
 )
 # A capture is a transaction of the day its hold was made on, whose terms its points have too.
@@ -65,8 +76,6 @@ _TRANSACTIONS = text(
     ) e GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
     """
 )
-_COUNTED = frozenset({EntryKind.ACCRUAL, EntryKind.REDEMPTION, EntryKind.CAPTURE})
-"""Kinds that are transactions, for which partners are charged by the piece."""
 
 
 def sum_postings(connection: Connection, window_id: int) -> list[WindowTotal]:
@@ -82,30 +91,26 @@ def count_entries(connection: Connection, window_id: int) -> tuple[list[WindowAc
     """
     on = date_of_window(window_id)
     day = connection.execute(_DAY, {"on": on}).one()
-    activity: dict[tuple[int, int], tuple[int, int, int]] = {}
+    activity: list[WindowActivity] = []
     counted: dict[tuple[int, date], int] = {}
     for row in connection.execute(_COUNT_ENTRIES, {"window_id": window_id, "on": on, **day._asdict()}):
-        entries, points, amount_minor = activity.get((row.partner_id, row.kind), (0, 0, 0))
-        activity[row.partner_id, row.kind] = (
-            entries + row.entries,
-            points + row.points,
-            amount_minor + row.amount_minor,
-        )
-        if row.kind in _COUNTED and row.occurred_on is not None:
+        if row.occurred_on is None:
+            activity.append(
+                WindowActivity(
+                    partner_id=row.partner_id,
+                    kind=row.kind,
+                    entries=row.entries,
+                    points=row.points,
+                    amount_minor=row.amount_minor,
+                )
+            )
+        else:
             key = (row.partner_id, row.occurred_on)
             counted[key] = counted.get(key, 0) + row.entries
-    return (
-        [
-            WindowActivity(
-                partner_id=partner_id, kind=kind, entries=entries, points=points, amount_minor=amount_minor
-            )
-            for (partner_id, kind), (entries, points, amount_minor) in activity.items()
-        ],
-        [
-            Transactions(partner_id=partner_id, occurred_on=occurred_on, entries=entries)
-            for (partner_id, occurred_on), entries in counted.items()
-        ],
-    )
+    return activity, [
+        Transactions(partner_id=partner_id, occurred_on=occurred_on, entries=entries)
+        for (partner_id, occurred_on), entries in counted.items()
+    ]
 
 
 def load_transactions(connection: Connection, window_ids: Sequence[int]) -> dict[int, list[Transactions]]:
