@@ -130,8 +130,8 @@ class PartnerExit(msgspec.Struct, frozen=True, kw_only=True):
     """How a partner leaves. All days are local dates of the network, the last on which something is so.
 
     It issues until `last_earn_on` and accepts until `last_burn_on`; its points stay good and it pays for them
-    until it has left. With `buy_out` it leaves after `last_burn_on` and pays for what is then outstanding; with
-    `run_off` after `run_off_until`. What its points cost after that the operator pays in its place.
+    until it has left. With `buy_out` it leaves after `last_burn_on` and pays for what is then outstanding;
+    with `run_off` after `run_off_until`. What its points cost after that the operator pays in its place.
     """
 
     partner_id: int

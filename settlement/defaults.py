@@ -1,9 +1,9 @@
 """A debtor whose pay-in is missing: simulated, proposed with the simulation, decided by a second person.
 
 A case is of one run and debtor, between `instructed` and `paid`. Its simulation is kept with its hash, and
-who decides names that hash; where the run has moved on meanwhile, it is not what would happen any more, and is
+who decides names that hash; where the run has moved on meanwhile, it is not what would happen now, and is
 refused. What is approved is booked (settlement.overlay), put on record, and, where the debtor's own deposit
-was not enough, suspends it: it neither issues nor accepts; its open holds may be captured; its members' points
+was not enough, suspends it: it neither issues nor accepts; its open holds may be captured; members' points
 stay good.
 """
 
@@ -50,11 +50,6 @@ _SUSPEND = text(
 )
 _SHARE_WINDOW = text(f"SELECT pg_advisory_xact_lock_shared({WINDOW_LOCK})")
 _OPEN_WINDOW = text("SELECT window_id FROM clearing_window WHERE closed_at IS NULL")
-_CARRIED_IN = text(
-    "SELECT o.participant_id, c.currency, sum(o.amount_minor)::bigint AS minor FROM default_carry k"
-    " JOIN default_case c USING (case_id) JOIN default_overlay o USING (case_id)"
-    " WHERE k.window_id = :window_id AND o.rung = 'carry' GROUP BY 1, 2"
-)
 
 
 class KeptCase(msgspec.Struct, frozen=True, kw_only=True):
@@ -233,15 +228,6 @@ def load_cases(
             )
         )
     return found
-
-
-def carried_in(connection: Connection, window_id: int) -> dict[tuple[int, str], int]:
-    """What debtors owe on from earlier nights' cases into a window, by participant and currency, minor units.
-
-    It is part of what is deferred into that night's positions, below zero there.
-    """
-    rows = connection.execute(_CARRIED_IN, {"window_id": window_id})
-    return {(row.participant_id, row.currency): row.minor for row in rows}
 
 
 def _facts(connection: Connection, run: LiveRun, business_date: date, debtor_id: int, currency: str) -> Facts:
