@@ -5,7 +5,7 @@ Commands import what they need when they run, so that `--help` is quick and the 
 
 import logging
 import sys
-from datetime import UTC, date, datetime
+from datetime import date
 from enum import StrEnum
 from io import TextIOWrapper
 from pathlib import Path
@@ -17,10 +17,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api import cli_net
 from api.cli_adjust import adjust_app, tier_app
-from api.composition import BAD_INPUT, FAILED, opened, owned
+from api.cli_desk import add_desk
+from api.cli_people import add_people
+from api.composition import BAD_INPUT, FAILED, now, opened, owned
 from config.database import migrate as migrate_database
 from config.errors import ConfigError, KeyFileError
-from config.roles import reader_role
+from config.roles import application_role, reader_role
 from config.settings import Settings, load_settings
 from network.errors import NetworkError
 from partners.errors import PartnersError
@@ -44,10 +46,8 @@ app.add_typer(proof_app, name="proof")
 app.add_typer(adjust_app, name="adjust")
 app.add_typer(tier_app, name="tier")
 app.command("net", help=cli_net.HELP, epilog=cli_net.EPILOG)(cli_net.net)
-
-
-SWITCH_SECONDS = 0.0005
-"""How long a thread of the server may keep another waiting: a lane takes many short turns a batch."""
+add_people(app)
+add_desk(app)
 
 
 class JournalFormat(StrEnum):
@@ -55,11 +55,6 @@ class JournalFormat(StrEnum):
 
     BEANCOUNT = "beancount"
     HLEDGER = "hledger"
-
-
-def now() -> datetime:
-    """Real time; the only clock the commands read."""
-    return datetime.now(UTC)  # noqa: TID251 - a composition root
 
 
 def main() -> None:
@@ -105,17 +100,25 @@ def serve() -> None:
 
     from api.app import create_app
     from api.bounded import BoundedProtocol
+    from api.lanes.process import in_processes
+    from config.operator_key import load_or_make_operator_key
     from network.service import make_partitions_ahead
+    from partners.people.tokens import OperatorKeys
 
     with opened(migrated=True) as (settings, database):
         make_partitions_ahead(database)
         authority = settings.authority or f"{settings.host}:{settings.port}"
-        sys.setswitchinterval(SWITCH_SECONDS)
         uvicorn.run(
-            create_app(database, authority=authority, now=now),
+            create_app(
+                database,
+                authority=authority,
+                now=now,
+                operator_keys=OperatorKeys.of(load_or_make_operator_key(settings.operator_key_file)),
+                hire=in_processes(database, settings, application_role(settings.database_schema)),
+            ),
             host=settings.host,
             port=settings.port,
-            loop="uvloop",
+            loop="api.accepting:make_loop",
             http=BoundedProtocol,
             access_log=False,
             server_header=False,

@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Engine, text
 
+from api.identity import keep, keys_of
+from config.settings import Settings
 from partners.people import codes, passwords
 from partners.people.audit import audited, chain_faults
 from partners.people.model import HOST, Role, Tokens
@@ -36,7 +39,7 @@ def _hash() -> str:
     return passwords.hash_password(PASSWORD, operator_id="anybody")
 
 
-def join(database: Engine, name: str, role: Role) -> Person:
+def join(database: Engine, name: str, role: Role, keys: OperatorKeys = KEYS) -> Person:
     """An active operator, on record like any other."""
     secret = codes.make_secret()
     with database.begin() as connection:
@@ -49,7 +52,7 @@ def join(database: Engine, name: str, role: Role) -> Person:
                 "INSERT INTO operator_credential (operator_id, password_hash, totp_secret)"
                 " VALUES (:name, :hash, :secret)"
             ),
-            {"name": name, "hash": _hash(), "secret": codes.seal_secret(secret, KEYS.secrets, name)},
+            {"name": name, "hash": _hash(), "secret": codes.seal_secret(secret, keys.secrets, name)},
         )
         after = {"role": role, "status": "active"}
         audited(connection, by=HOST, action="operator.added", subject=f"operator:{name}", after=after)
@@ -65,6 +68,21 @@ def session(database: Engine, name: str, at: datetime = NOW) -> Tokens:
     """A session without the effort of signing in."""
     with database.begin() as connection:
         return open_session(connection, KEYS, operator_of(connection, name).operator_id, at)
+
+
+def settle_in(database: Engine, home: Path, name: str, role: Role) -> Person:
+    """An operator who is signed in on this machine, for commands under TESSERA_HOME=home."""
+    settings = Settings(home=home)
+    keys = keys_of(settings)
+    person = join(database, name, role, keys)
+    with database.begin() as connection:
+        keep(settings, open_session(connection, keys, name, real_now()))
+    return person
+
+
+def real_now() -> datetime:
+    """Real time, which commands go by."""
+    return datetime.now(UTC)  # noqa: TID251 - the tests' composition root
 
 
 def later(minutes: float) -> datetime:

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from api.bodies import read_body
 from api.bodies.fields import MOST, CardNumber, card_of
+from api.deciding import decide_adjustment
 from api.operator.desk import (
     EVERYBODY,
     Desk,
@@ -96,7 +97,7 @@ def list_adjustments(
 ) -> Response:
     """Adjustments, oldest first."""
     desk = desk_of(request)
-    after = UUID(int=0) if cursor is None else UUID(read_cursor(cursor))
+    after = UUID(int=0) if cursor is None else UUID(read_cursor("adjustments", cursor))
     found = adjustments.standings(desk.database, undecided=waiting, after=after, limit=limit + 1)
     codes = _codes(desk)
     more = len(found) > limit
@@ -104,7 +105,7 @@ def list_adjustments(
         AdjustmentPage(
             data=[_show(one, codes) for one in found[:limit]],
             has_more=more,
-            next_cursor=cursor_of(str(found[limit - 1].adjustment.adjustment_id)) if more else None,
+            next_cursor=cursor_of("adjustments", found[limit - 1].adjustment.adjustment_id) if more else None,
         )
     )
 
@@ -159,14 +160,7 @@ def _decide(adjustment: str, request: Request, *, approved: bool) -> Response:
     adjustment_id = ids.read("adj", adjustment)
     if adjustment_id is None:
         raise ProblemError("adjustment_unknown")
-    if who.role == "maker":
-        with desk.database.connect() as connection:
-            own = adjustments.find(connection, adjustment_id).prepared_by == who.operator_id
-        if not own:
-            raise ProblemError("not_allowed", "a maker withdraws only what it prepared itself")
-    standing = adjustments.decide(
-        desk.database, desk.rules(), adjustment_id, by=who.operator_id, approve=approved
-    )
+    standing = decide_adjustment(desk.database, desk.rules(), adjustment_id, who=who, approve=approved)
     return answered(_show(standing, _codes(desk)))
 
 

@@ -87,7 +87,7 @@ def list_audit(
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
 ) -> Response:
     """What operators did, the newest first."""
-    before = None if cursor is None else int(read_cursor(cursor))
+    before = None if cursor is None else int(read_cursor("audit", cursor))
     with desk_of(request).database.connect() as connection:
         found = audit.read_page(connection, before=before, limit=limit + 1, subject=subject, done_by=by)
     more = len(found) > limit
@@ -107,7 +107,7 @@ def list_audit(
                 for row in found[:limit]
             ],
             has_more=more,
-            next_cursor=cursor_of(str(found[limit - 1].seq)) if more else None,
+            next_cursor=cursor_of("audit", found[limit - 1].seq) if more else None,
         )
     )
 

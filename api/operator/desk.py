@@ -196,12 +196,13 @@ def sha256_of(given: str) -> bytes:
         return b""
 
 
-def cursor_of(position: str) -> str:
-    """Where the next page begins, with a check that it came from us."""
-    return urlsafe_b64encode(_check(position) + position.encode()).decode()
+def cursor_of(pages: str, position: object) -> str:
+    """Where the next page begins, with a check that it came from us and of which pages it is."""
+    held = str(position)
+    return urlsafe_b64encode(_check(pages, held) + held.encode()).decode()
 
 
-def read_cursor(cursor: str) -> str:
+def read_cursor(pages: str, cursor: str) -> str:
     """The position in a cursor.
 
     Raises:
@@ -212,14 +213,14 @@ def read_cursor(cursor: str) -> str:
         position = raw[8:].decode()
     except (NotBase64, ValueError) as error:
         raise ProblemError("cursor_invalid") from error
-    if raw[:8] != _check(position):
+    if raw[:8] != _check(pages, position):
         raise ProblemError("cursor_invalid")
     return position
 
 
-def _check(position: str) -> bytes:
+def _check(pages: str, position: str) -> bytes:
     # No secret: operators may read all that a made-up cursor could reach. It finds slips and tampering.
-    return blake2b(position.encode(), digest_size=8, key=b"operators' pages").digest()
+    return blake2b(position.encode(), digest_size=8, key=f"pages of {pages}".encode()).digest()
 
 
 def add_error_answers(app: FastAPI) -> None:

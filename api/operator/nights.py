@@ -160,7 +160,7 @@ def list_nights(
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
 ) -> Response:
     """Nights, the newest first; the first may be the window that is open."""
-    wanted = {"before": 10**8 if cursor is None else int(read_cursor(cursor)), "limit": limit + 1}
+    wanted = {"before": 10**8 if cursor is None else int(read_cursor("nights", cursor)), "limit": limit + 1}
     with desk_of(request).database.connect() as connection:
         found = connection.execute(_LIST, wanted).all()
     more = len(found) > limit
@@ -178,7 +178,7 @@ def list_nights(
                 for row in found[:limit]
             ],
             has_more=more,
-            next_cursor=cursor_of(str(found[limit - 1].window_id)) if more else None,
+            next_cursor=cursor_of("nights", found[limit - 1].window_id) if more else None,
         )
     )
 

@@ -1,19 +1,17 @@
 """What waits for a second person: to look at, to approve exactly as it is, to reject."""
 
-from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Annotated, TypedDict
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
 from fastapi import Query, Request, Response
 from msgspec import Meta
-from sqlalchemy import Connection
 
 from api.bodies import read_body
+from api.deciding import decide_proposal
 from api.operator.desk import (
     EVERYBODY,
-    Desk,
     Raw,
     answered,
     cursor_of,
@@ -25,10 +23,8 @@ from api.operator.desk import (
     uuid_of,
     who_of,
 )
-from api.problems import ProblemError
-from partners import service as partners
-from partners.people import approvals, operators
-from partners.people.model import Proposal, Role, SignedIn
+from partners.people import approvals
+from partners.people.model import Proposal
 
 router = make_router("Four eyes")
 
@@ -69,32 +65,6 @@ class DecidedBody(msgspec.Struct, frozen=True, kw_only=True):
     second_half: str | None = None
 
 
-Outcome = tuple[Proposal, str | None]
-Decide = Callable[[Connection, Desk, Proposal, "Decision"], Outcome]
-
-
-class Decision(TypedDict):
-    """Who decides what of which hash."""
-
-    sha256: bytes
-    by: str
-    approve: bool
-
-
-def _of_operators(connection: Connection, desk: Desk, found: Proposal, decision: Decision) -> Outcome:
-    return operators.decide(connection, found.proposal_id, **decision, now=desk.now())
-
-
-def _of_partners(connection: Connection, desk: Desk, found: Proposal, decision: Decision) -> Outcome:
-    return partners.decide(connection, found.proposal_id, **decision), None
-
-
-DECIDED_BY: Mapping[str, tuple[Role, Decide]] = {
-    **dict.fromkeys(operators.KINDS, ("admin", _of_operators)),
-    **dict.fromkeys(partners.KINDS, ("checker", _of_partners)),
-}
-"""Who decides a kind of proposal, and what carries it out in the same transaction."""
-
 _DECISION = msgspec.json.Decoder(DecisionBody)
 TYPES = (ProposalBody, ProposalPage, DecisionBody, DecidedBody)
 
@@ -108,14 +78,16 @@ def list_proposals(
 ) -> Response:
     """Proposals, the newest first."""
     with desk_of(request).database.connect() as connection:
-        before = None if cursor is None else approvals.read(connection, UUID(read_cursor(cursor)))
+        before = (
+            None if cursor is None else approvals.read(connection, UUID(read_cursor("proposals", cursor)))
+        )
         found = approvals.read_page(connection, undecided=waiting, limit=limit + 1, before=before)
     more = len(found) > limit
     return answered(
         ProposalPage(
             data=[show(one) for one in found[:limit]],
             has_more=more,
-            next_cursor=cursor_of(str(found[limit - 1].proposal_id)) if more else None,
+            next_cursor=cursor_of("proposals", found[limit - 1].proposal_id) if more else None,
         )
     )
 
@@ -164,16 +136,12 @@ def _decide(proposal: str, request: Request, raw: bytes, *, approved: bool) -> R
     desk, who = desk_of(request), who_of(request)
     said = read_body(raw, _DECISION)
     with desk.database.begin() as connection:
-        found = approvals.read(connection, uuid_of(proposal, "proposal_unknown"))
-        role, carry_out = DECIDED_BY[found.kind]
-        _require(who, role, found, approved=approved)
-        decision = Decision(sha256=sha256_of(said.sha256), by=who.operator_id, approve=approved)
-        decided, half = carry_out(connection, desk, found, decision)
+        decided, half = decide_proposal(
+            connection,
+            uuid_of(proposal, "proposal_unknown"),
+            sha256=sha256_of(said.sha256),
+            who=who,
+            approve=approved,
+            now=desk.now(),
+        )
     return answered(DecidedBody(proposal=show(decided), second_half=half))
-
-
-def _require(who: SignedIn, role: Role, found: Proposal, *, approved: bool) -> None:
-    """Of each kind one role decides; whoever prepared it may withdraw it."""
-    withdrawn = not approved and who.operator_id == found.prepared_by
-    if who.role != role and not withdrawn:
-        raise ProblemError("not_allowed", f"{found.kind} is decided by {role}")
