@@ -71,6 +71,28 @@ MONEY_CHECKS = (
         """,
     ),
     Check(
+        name="deferred_goes_on",
+        says="every night takes in what the night before deferred, and what default cases carried to it",
+        faults=f"""
+            SELECT format('window %s, participant %s', window_id, participant_id),
+                format('deferred in %s %s minor units more than the night before left', more, currency)
+            FROM (
+                SELECT window_id, participant_id, currency, sum(more)::bigint AS more FROM (
+                    SELECT window_id, participant_id, currency, deferred_in_minor
+                        - coalesce(lag(deferred_out_minor) OVER nights, 0) AS more
+                    FROM net_position JOIN settlement_run USING (window_id, revision) WHERE {_NETTED}
+                    WINDOW nights AS (PARTITION BY participant_id, currency ORDER BY window_id)
+                    UNION ALL
+                    SELECT k.window_id, o.participant_id, c.currency, o.amount_minor
+                    FROM default_carry k JOIN default_case c USING (case_id)
+                    JOIN default_overlay o USING (case_id)
+                    JOIN settlement_run r ON r.window_id = k.window_id AND r.{_NETTED}
+                    WHERE o.rung = 'carry'
+                ) d GROUP BY 1, 2, 3
+            ) e WHERE more <> 0 ORDER BY 1
+        """,
+    ),
+    Check(
         name="positions_equal_ledger",
         says="charges, what the pool owes for points, and what is carried are in the ledger as netted",
         faults=f"""
