@@ -20,7 +20,7 @@ from api.cli_adjust import adjust_app, tier_app
 from api.composition import BAD_INPUT, FAILED, opened, owned
 from config.database import migrate as migrate_database
 from config.errors import ConfigError, KeyFileError
-from config.roles import reader_role
+from config.roles import application_role, reader_role
 from config.settings import Settings, load_settings
 from network.errors import NetworkError
 from partners.errors import PartnersError
@@ -43,10 +43,6 @@ proof_app = typer.Typer(no_args_is_help=True, help="Proofs that entries are unde
 app.add_typer(proof_app, name="proof")
 app.add_typer(adjust_app, name="adjust")
 app.add_typer(tier_app, name="tier")
-
-
-SWITCH_SECONDS = 0.0005
-"""How long a thread of the server may keep another waiting: a lane takes many short turns a batch."""
 
 
 class JournalFormat(StrEnum):
@@ -104,14 +100,19 @@ def serve() -> None:
 
     from api.app import create_app
     from api.bounded import BoundedProtocol
+    from api.lanes.process import in_processes
     from network.service import make_partitions_ahead
 
     with opened(migrated=True) as (settings, database):
         make_partitions_ahead(database)
         authority = settings.authority or f"{settings.host}:{settings.port}"
-        sys.setswitchinterval(SWITCH_SECONDS)
         uvicorn.run(
-            create_app(database, authority=authority, now=now),
+            create_app(
+                database,
+                authority=authority,
+                now=now,
+                hire=in_processes(database, settings, application_role(settings.database_schema)),
+            ),
             host=settings.host,
             port=settings.port,
             loop="api.accepting:make_loop",
