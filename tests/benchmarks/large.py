@@ -6,10 +6,9 @@ are measured across one; the small ledger, to compare with, lies beside it. Fill
 
 import argparse
 import json
-import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,12 +38,13 @@ from tests.benchmarks.site import KEY_ID, SCHEMA, Site, now
 
 LAST = Path("build/bench-large.json")
 _CHECKPOINTS: dict[str, str] = {"checkpoint_timeout": "30s"}
+_LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 _BYTES_A_POSTING = 620
 """What a posting takes with its entry, its lot, its idempotency record, and the indexes of all."""
 
 NIGHT_ROWS = (
-    Row("night: close, price and net ÷ a bare GROUP BY of the postings", "night_ratio", goal=1.5, better="less",
-        beside="night_seconds", beside_form=".2f", beside_unit=" s"),
+    Row("night: close, price and net ÷ a bare GROUP BY of the postings", "night_ratio", goal=1.5,
+        better="less", beside="night_seconds", beside_form=".2f", beside_unit=" s"),
     Row("night: the same ÷ bare GROUP BYs of postings and entries", "night_ratio_to_both"),
     Row("night: the seal, s", "seal_seconds", ".1f", goal=60, better="less"),
     Row("night: memory of the process, most, MB", "memory_after_seal_mb", ".0f"),
@@ -113,7 +113,7 @@ def _print(console: Console, report: dict[str, Any]) -> None:
 def _size(one: dict[str, float]) -> str:
     if "groups" in one:
         return f"{one['postings']:,.0f} postings in {one['groups']:,.0f} groups"
-    return f"{one['members']:,.0f} members with {one['postings']:,.0f} postings against {one['small']:,.0f} members"
+    return f"{one['members']:,.0f} members, {one['postings']:,.0f} postings, against {one['small']:,.0f}"
 
 
 def _nights(console: Console, options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -130,8 +130,8 @@ def _nights(console: Console, options: argparse.Namespace) -> list[dict[str, Any
                 one["memory_by_tenth"] = one["memory_after_seal_mb"] / tenth["memory_after_seal_mb"]
                 measured.append(one)
                 console.print(
-                    f"night {number} of {options.rounds}: close, price and net {one['night_seconds']:.2f} s, a bare"
-                    f" GROUP BY {one['bare_seconds']:.2f} s, the seal {one['seal_seconds']:.1f} s"
+                    f"night {number} of {options.rounds}: close, price and net {one['night_seconds']:.2f} s,"
+                    f" a bare GROUP BY {one['bare_seconds']:.2f} s, the seal {one['seal_seconds']:.1f} s"
                 )
     return measured
 
@@ -225,7 +225,7 @@ def _latency(database: Engine, ledger: Ledger, tag: str, options: argparse.Names
         public = key.public_key().public_bytes_raw()
         add_key(
             connection,
-            PartnerKey(key_id=key_id, partner_id=FIRST_PARTNER, public_key=public, not_before=_ago()),
+            PartnerKey(key_id=key_id, partner_id=FIRST_PARTNER, public_key=public, not_before=_LONG_AGO),
         )
     environment = {
         "TESSERA_SCHEMA": SCHEMA,
@@ -265,10 +265,6 @@ def _latency(database: Engine, ledger: Ledger, tag: str, options: argparse.Names
     }
 
 
-def _ago() -> datetime:
-    return datetime(2020, 1, 1, tzinfo=UTC)
-
-
 def _checkpoints(database: Engine) -> int:
     """Checkpoints that the server has completed since it started."""
     with database.connect() as connection:
@@ -276,5 +272,4 @@ def _checkpoints(database: Engine) -> int:
 
 
 if __name__ == "__main__":
-    os.nice(0)
     raise SystemExit(main())
