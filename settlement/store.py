@@ -206,20 +206,20 @@ def finish_step(connection: Connection, window_id: int, step: Step, output: Outp
 
 def sum_postings(connection: Connection, window_id: int) -> list[WindowTotal]:
     """A closed window's postings, summed by what prices them; in no order."""
-    rows = connection.execute(_SUM_POSTINGS, {"window_id": window_id})
-    return [WindowTotal(**row._mapping) for row in rows]
+    rows = connection.execute(_SUM_POSTINGS, {"window_id": window_id}).mappings()
+    return [WindowTotal(**row) for row in rows]
 
 
 def count_entries(connection: Connection, window_id: int) -> tuple[list[WindowActivity], list[Transactions]]:
-    """A closed window's entries by partner and kind, and those that are transactions by the day they occurred.
+    """A closed window's entries by partner and kind, and its transactions by the day they occurred.
 
     One pass over the entries; in no order. The transactions are those that `load_transactions` counts.
     """
     on = date_of_window(window_id)
-    day = connection.execute(_DAY, {"on": on}).one()
+    day = connection.execute(_DAY, {"on": on}).mappings().one()
     activity: list[WindowActivity] = []
     counted: dict[tuple[int, date], int] = {}
-    for row in connection.execute(_COUNT_ENTRIES, {"window_id": window_id, "on": on, **day._mapping}):
+    for row in connection.execute(_COUNT_ENTRIES, {"window_id": window_id, "on": on, **day}):
         if row.occurred_on is None:
             activity.append(
                 WindowActivity(
