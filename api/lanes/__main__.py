@@ -16,7 +16,6 @@ from api.lanes.hiring import serve_on
 from api.lanes.process import Setup
 from config.database import make_engine
 
-
 _PATIENT = 5
 """How much sooner the kernel gives a core to a till's work than to a file's, where both want one."""
 
