@@ -53,6 +53,9 @@ _RUNS_FROM = text(
 _FIRST_UNINSTRUCTED = text(
     "SELECT min(window_id) FROM settlement_run WHERE state IN ('closed', 'priced', 'netted', 'approved')"
 )
+_UNDER_WAY = text(
+    "SELECT window_id FROM settlement_run WHERE state IN ('instructed', 'funded', 'paid') ORDER BY 1"
+)
 _UNBOOKED = text(
     "SELECT r.window_id FROM settlement_run r WHERE r.state NOT IN ('closed', 'priced', 'aborted')"
     " AND NOT EXISTS (SELECT FROM money_entry e WHERE e.kind = 'netted' AND e.window_id = r.window_id"
@@ -193,6 +196,11 @@ def first_uninstructed(connection: Connection) -> int | None:
 def unbooked(connection: Connection) -> list[int]:
     """Windows that are netted, and not in the money ledger."""
     return list(connection.execute(_UNBOOKED).scalars())
+
+
+def under_way(connection: Connection) -> list[int]:
+    """Windows whose payments have left and are not all final, in order."""
+    return list(connection.execute(_UNDER_WAY).scalars())
 
 
 def abort_run(connection: Connection, run: LiveRun) -> None:

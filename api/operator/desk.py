@@ -63,9 +63,6 @@ PROBLEM_OF: Mapping[type[Exception], str] = {
     network_errors.AdjustmentDecided: "proposal_decided",
     network_errors.FourEyesNeeded: "second_person_needed",
     settlement_errors.FourEyesNeeded: "second_person_needed",
-    settlement_errors.NightOutOfOrder: "not_now",
-    settlement_errors.RunNotReady: "not_now",
-    settlement_errors.PaymentRefused: "not_now",
     bank_errors.AccountInvalid: "bank_account_invalid",
     bank_errors.PaymentInvalid: "bank_account_invalid",
     bank_errors.StatementRefused: "statement_refused",
@@ -73,6 +70,11 @@ PROBLEM_OF: Mapping[type[Exception], str] = {
     bank_errors.WayOutClosed: "way_out_closed",
     bank_errors.ProposalUnknown: "proposal_unknown",
     bank_errors.ProposalDecided: "proposal_decided",
+    settlement_errors.ApprovalStale: "proposal_changed",
+    settlement_errors.RunNotReady: "run_not_ready",
+    settlement_errors.NightOutOfOrder: "run_not_ready",
+    settlement_errors.NotFinal: "not_final",
+    settlement_errors.PaymentRefused: "payment_refused",
 }
 """Which problem an error of the rooms below is, where it is the caller's."""
 

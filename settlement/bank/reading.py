@@ -59,9 +59,7 @@ def read_file(connection: Connection, data: bytes, *, by: str) -> list[Statement
     for statement in statements:
         _check_account(statement, ours)
     _lock_runs(connection, [one for statement in statements for one in statement.transactions])
-    results = []
-    for statement in statements:
-        results.append(_read_one(connection, statement, digest, by=by, at=at))
+    results = [_read_one(connection, statement, digest, by=by, at=at) for statement in statements]
     audited(
         connection,
         by=by,
