@@ -1,11 +1,11 @@
-"""The bank: where participants are paid, files that leave, statements that come, and exceptions to both."""
+"""The bank over HTTP: accounts by two, pay-ins, pay-out files, statements, exceptions and their ways out."""
 
-from base64 import b64encode
-from datetime import date
-from typing import Annotated, Any
+from datetime import date, datetime
+from hashlib import sha256
+from typing import Annotated, Literal
 
 import msgspec
-from fastapi import Depends, Query, Request, Response
+from fastapi import Depends, Path, Query, Request, Response
 from msgspec import Meta
 from sqlalchemy import Connection
 
@@ -13,276 +13,381 @@ from api.bodies import read_body
 from api.operator.desk import EVERYBODY, Raw, answered, desk_of, guarded, make_router, taking, who_of
 from api.operator.nights import window_of
 from api.problems import ProblemError
-from network.service import date_of_window, network_now
-from partners.model import HUB_ID
-from partners.service import participants
-from settlement import runs
 from settlement.bank import changing, paying, reading, resolving, store
-from settlement.bank.model import (
-    Account,
-    AccountState,
-    AccountVersion,
-    PayInRequest,
-    Resolution,
-    Standing,
-    StatementRead,
-    WayOut,
-    WrittenFile,
-)
+from settlement.bank.finishing import advance_windows
+from settlement.bank.model import Account, Resolution, Standing, WayOut, WrittenFile
 from settlement.bank.tree import MOST_BYTES
-from settlement.errors import NotFinal
 
 router = make_router("Bank")
 
-Participant = Annotated[
-    str, Meta(min_length=1, max_length=64, description="A code; `hub` is the account all payments pass.")
-]
 Text = Annotated[str, Meta(min_length=1, max_length=1_000)]
+Code = Annotated[str, Meta(min_length=1, max_length=64)]
+Number = Annotated[int, Path(ge=1, le=2**53)]
+Currency = Annotated[str, Meta(pattern="^[A-Z]{3}(?!\\n)$")]
 
 
 class NewAccountBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where a participant is to be paid, and what shows that it wants that."""
+    """Where a participant is to be paid; `partner` is its code, `hub` the account that all payments pass."""
 
-    participant: Participant
-    currency: Annotated[str, Meta(pattern="^[A-Z]{3}(?!\\n)$")]
-    name: Annotated[str, Meta(min_length=1, max_length=140)]
-    iban: Annotated[str, Meta(min_length=5, max_length=42)]
-    bic: Annotated[str, Meta(min_length=8, max_length=11)] | None = None
+    partner: Code
+    currency: Currency
+    name: Code
+    iban: Code
+    bic: Code | None = None
     evidence: Text
 
 
 class AccountBody(msgspec.Struct, frozen=True, kw_only=True):
-    """An account as it was proposed, and how it stands."""
+    """An account that was proposed; it is used from `in_use_from` on, if it is not stopped before."""
 
-    state: AccountState
-    version: AccountVersion
+    id: int
+    partner: str
+    currency: str
+    name: str
+    iban: str
+    bic: str | None
+    state: str
+    proposed_by: str
+    proposed_at: datetime
+    decided_by: str | None
+    decided_at: datetime | None
+    in_use_from: datetime | None
 
 
 class AccountsBody(msgspec.Struct, frozen=True, kw_only=True):
-    """All accounts that were ever proposed."""
+    """Every account that was ever proposed."""
 
     data: list[AccountBody]
 
 
-class PayInsBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What participants are asked to pay in for a night."""
+class PayInBody(msgspec.Struct, frozen=True, kw_only=True):
+    """What a participant is to pay in: `rest_minor` of `amount_minor` is missing."""
 
-    data: list[PayInRequest]
+    partner: str
+    currency: str
+    amount_minor: int
+    rest_minor: int
+    due_on: date
+    iban: str
+    account_name: str
+    reference: str
+    end_to_end_id: str
+
+
+class PayInsBody(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be paid in for a night."""
+
+    business_date: date
+    data: list[PayInBody]
 
 
 class FileBody(msgspec.Struct, frozen=True, kw_only=True):
-    """A pain.001 file, base64; asked for again it is the same, byte for byte."""
+    """A pay-out file; fetch it at /operator/bank/files/{message_id}."""
 
     message_id: str
     payments: int
     is_new: bool
-    content: str
+    sha256: str
 
 
 class FilesBody(msgspec.Struct, frozen=True, kw_only=True):
-    """Files for the bank."""
+    """Pay-out files."""
 
     data: list[FileBody]
 
 
-class StatementsBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of each statement of the file, and how far the nights are that it paid."""
+class ReadBody(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of one statement; nothing is booked of one that was read before."""
 
-    data: list[StatementRead]
+    statement_id: str
+    iban: str
+    currency: str
+    read_before: bool
+    transactions: int
+    matched: int
+    exceptions: list[int]
+
+
+class StatementsBody(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a file, and how far its nights are now."""
+
+    data: list[ReadBody]
     nights: dict[str, str]
 
 
+class WayOutBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A way out that was proposed for an exception."""
+
+    id: int
+    way: str
+    amount_minor: int
+    payment: str | None
+    iban: str | None
+    note: str
+    proposed_by: str
+    decided_by: str | None
+    approved: bool | None
+
+
+class ExceptionBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Something on a statement that is not as expected; `left_minor` is still to be decided on."""
+
+    id: int
+    problem: str
+    payment: str | None
+    currency: str
+    amount_minor: int
+    left_minor: int
+    state: str
+    why: str
+    ways: list[str]
+    statement_id: str
+    booked_on: date
+    moved_minor: int
+    other_name: str
+    other_iban: str
+    text: str
+    ways_out: list[WayOutBody]
+
+
 class ExceptionsBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What on statements was not as expected, and the ways out of each."""
+    """Exceptions, in order."""
 
-    data: list[Standing]
+    data: list[ExceptionBody]
 
 
-class WayOutBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A way out: of all that is left, or of a part."""
+class NewWayOutBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to do: `payment` to allocate to, name and IBAN to refund to, `partner` whose cover it is."""
 
-    way: WayOut
+    way: Literal["chase", "refund", "allocate", "instruct_again", "deposit", "guarantee", "charge"]
     note: Text
-    amount_minor: Annotated[int, Meta(ge=1)] | None = None
-    end_to_end_id: Annotated[str, Meta(min_length=1, max_length=35)] | None = None
-    account: Account | None = None
-    participant: Participant | None = None
+    amount_minor: Annotated[int, Meta(ge=1, le=10**15)] | None = None
+    payment: Code | None = None
+    name: Code | None = None
+    iban: Code | None = None
+    bic: Code | None = None
+    partner: Code | None = None
 
 
-class ResolutionBody(msgspec.Struct, frozen=True, kw_only=True):
-    """A way out that was proposed, and who decided; `nights`: how far those are that it moved."""
-
-    resolution: Resolution
-    nights: dict[str, str] = {}
-
-
-_ACCOUNT = msgspec.json.Decoder(NewAccountBody)
-_WAY = msgspec.json.Decoder(WayOutBody)
-_Statement = Annotated[bytes, Depends(taking(MOST_BYTES, ("application/xml", "text/xml")))]
+_NEW_ACCOUNT = msgspec.json.Decoder(NewAccountBody)
+_NEW_WAY_OUT = msgspec.json.Decoder(NewWayOutBody)
 TYPES = (
-    NewAccountBody,
-    AccountBody,
-    AccountsBody,
-    PayInsBody,
-    FileBody,
-    FilesBody,
-    StatementsBody,
-    ExceptionsBody,
-    WayOutBody,
-    ResolutionBody,
+    *(NewAccountBody, AccountBody, AccountsBody, PayInBody, PayInsBody, FileBody, FilesBody, ReadBody),
+    *(StatementsBody, WayOutBody, ExceptionBody, ExceptionsBody, NewWayOutBody),
 )
+_File = Annotated[bytes, Depends(taking(MOST_BYTES, ("application/xml", "text/xml")))]
 
 
 @router.get("/bank/accounts", **guarded(*EVERYBODY, answer=AccountsBody))
 def list_accounts(request: Request) -> Response:
-    """Where everybody is paid: in use, cooling off, waiting, and those of the past."""
+    """Where participants are paid: in use, cooling off, waiting, and those of the past."""
     with desk_of(request).database.connect() as connection:
-        found = changing.list_accounts(connection)
-    return answered(AccountsBody(data=[AccountBody(state=state, version=one) for one, state in found]))
+        return answered(AccountsBody(data=_accounts(connection)))
 
 
 @router.post("/bank/accounts", **guarded("maker", answer=AccountBody, body=NewAccountBody))
 def propose_account(request: Request, raw: Raw) -> Response:
-    """Propose an account; another must approve it, and it is used after three days."""
-    said = read_body(raw, _ACCOUNT)
+    """Propose where a participant is to be paid; another must approve it."""
+    body = read_body(raw, _NEW_ACCOUNT)
     with desk_of(request).database.begin() as connection:
-        made = changing.propose_account(
+        found = changing.propose_account(
             connection,
-            participant_id=_participant(connection, said.participant),
-            currency=said.currency,
-            account=Account(name=said.name, iban=said.iban, bic=said.bic),
-            evidence=said.evidence,
+            participant_id=_participant(connection, body.partner),
+            currency=body.currency,
+            account=Account(name=body.name, iban=body.iban, bic=body.bic),
+            evidence=body.evidence,
             by=who_of(request).operator_id,
         )
-        return answered(_account(connection, made))
+        return answered(_account(connection, found.account_id))
 
 
-@router.post("/bank/accounts/{number}/approve", **guarded("checker", answer=AccountBody))
-def approve_account(number: int, request: Request) -> Response:
+@router.post("/bank/accounts/{account}/approve", **guarded("checker", answer=AccountBody))
+def approve_account(account: Number, request: Request) -> Response:
     """Approve an account that another has proposed; its cooling-off time begins."""
-    return _decide_account(number, request, approve=True)
+    return _decide_account(account, request, approve=True)
 
 
-@router.post("/bank/accounts/{number}/reject", **guarded("maker", "checker", answer=AccountBody))
-def reject_account(number: int, request: Request) -> Response:
-    """Reject a proposed account."""
-    return _decide_account(number, request, approve=False)
+@router.post("/bank/accounts/{account}/reject", **guarded("maker", "checker", answer=AccountBody))
+def reject_account(account: Number, request: Request) -> Response:
+    """Reject a proposed account; who has proposed it may do so too."""
+    return _decide_account(account, request, approve=False)
 
 
-@router.post("/bank/accounts/{number}/withdraw", **guarded("maker", "checker", answer=AccountBody))
-def withdraw_account(number: int, request: Request) -> Response:
+@router.post("/bank/accounts/{account}/withdraw", **guarded("maker", "checker", answer=AccountBody))
+def withdraw_account(account: Number, request: Request) -> Response:
     """Stop an approved account before it is used; one person is enough."""
     with desk_of(request).database.begin() as connection:
-        made = changing.withdraw_account(connection, number, by=who_of(request).operator_id)
-        return answered(_account(connection, made))
+        changing.withdraw_account(connection, account, by=who_of(request).operator_id)
+        return answered(_account(connection, account))
 
 
 @router.get("/nights/{business_date}/pay-ins", **guarded(*EVERYBODY, answer=PayInsBody))
 def pay_ins(business_date: date, request: Request) -> Response:
-    """Who is to pay how much, by when, where to, with which reference."""
+    """What participants are to pay in for a night, to which account, with which reference."""
     with desk_of(request).database.connect() as connection:
-        window_id = window_of(connection, business_date).window_id
-        return answered(PayInsBody(data=paying.pay_in_requests(connection, window_id)))
+        window = window_of(connection, business_date)
+        names = store.load_names(connection)
+        data = [
+            PayInBody(
+                partner=names[one.participant_id][0],
+                currency=one.currency,
+                amount_minor=one.amount_minor,
+                rest_minor=one.rest_minor,
+                due_on=one.due_on,
+                iban=one.to.iban,
+                account_name=one.to.name,
+                reference=one.reference,
+                end_to_end_id=one.end_to_end_id,
+            )
+            for one in paying.pay_in_requests(connection, window.window_id)
+        ]
+    return answered(PayInsBody(business_date=business_date, data=data))
 
 
 @router.post("/nights/{business_date}/pay-outs", **guarded("maker", answer=FilesBody))
 def pay_outs(business_date: date, request: Request) -> Response:
-    """A night's pay-outs as files for the bank; asked again, the same files."""
+    """Write a night's pay-outs into files; asking again finds the same files."""
     with desk_of(request).database.begin() as connection:
-        window_id = window_of(connection, business_date).window_id
-        files = paying.pay_out_files(connection, window_id, by=who_of(request).operator_id)
+        window = window_of(connection, business_date)
+        files = paying.pay_out_files(connection, window.window_id, by=who_of(request).operator_id)
     return answered(FilesBody(data=[_file(one) for one in files]))
 
 
 @router.post("/bank/refunds", **guarded("maker", answer=FilesBody))
 def refunds(request: Request) -> Response:
-    """The refunds that were approved, as files for the bank; asked again, the same files."""
+    """Write refunds that were approved into a file; those of before are found again."""
     with desk_of(request).database.begin() as connection:
         files = paying.refund_files(connection, by=who_of(request).operator_id)
     return answered(FilesBody(data=[_file(one) for one in files]))
 
 
+@router.get("/bank/files/{message}", **guarded("maker", "checker", answer=bytes))
+def one_file(message: str, request: Request) -> Response:
+    """A pay-out file, pain.001.001.09, to the byte."""
+    with desk_of(request).database.connect() as connection:
+        content = store.load_content(connection, message)
+    if content is None:
+        raise ProblemError("bank_file_unknown")
+    return Response(content, media_type="application/xml", headers={"cache-control": "no-store"})
+
+
 @router.post("/bank/statements", **guarded("maker", answer=StatementsBody, takes="application/xml"))
-def read_statements(request: Request, raw: _Statement) -> Response:
-    """Read a camt.053 file: what it books is booked, what it does not explain becomes an exception."""
-    with desk_of(request).database.begin() as connection:
-        found = reading.read_file(connection, raw, by=who_of(request).operator_id)
-    windows = sorted({window_id for one in found for window_id in one.windows})
-    return answered(StatementsBody(data=found, nights=_advanced(request, windows)))
+def read_statements(request: Request, data: _File) -> Response:
+    """Read a camt.053.001.08 file: all of it is booked, or nothing; what was read before is booked once."""
+    desk = desk_of(request)
+    with desk.database.begin() as connection:
+        results = reading.read_file(connection, data, by=who_of(request).operator_id)
+    advanced = advance_windows(desk.database, [one for result in results for one in result.windows])
+    return answered(
+        StatementsBody(
+            data=[
+                ReadBody(
+                    statement_id=one.statement_id,
+                    iban=one.iban,
+                    currency=one.currency,
+                    read_before=one.read_before,
+                    transactions=one.transactions,
+                    matched=one.matched,
+                    exceptions=[found.exception_id for found in one.exceptions],
+                )
+                for one in results
+            ],
+            nights={str(one.business_date): one.objection or one.state for one in advanced},
+        )
+    )
 
 
 @router.get("/bank/exceptions", **guarded(*EVERYBODY, answer=ExceptionsBody))
-def exceptions(
-    request: Request,
-    waiting: Annotated[bool, Query(description="Only those that are open.")] = False,  # noqa: FBT002
-) -> Response:
-    """What on statements was not as expected, how each stands, and its ways out."""
+def exceptions(request: Request, *, only_open: Annotated[bool, Query(alias="open")] = True) -> Response:
+    """What on the statements is not as expected; `open=false`: those that are resolved too."""
     with desk_of(request).database.connect() as connection:
-        return answered(ExceptionsBody(data=resolving.standings(connection, only_open=waiting)))
+        found = resolving.standings(connection, only_open=only_open)
+    return answered(ExceptionsBody(data=[_exception(one) for one in found]))
 
 
 @router.post(
-    "/bank/exceptions/{number}/resolutions", **guarded("maker", answer=ResolutionBody, body=WayOutBody)
+    "/bank/exceptions/{exception}/ways-out", **guarded("maker", answer=WayOutBody, body=NewWayOutBody)
 )
-def propose_way_out(number: int, request: Request, raw: Raw) -> Response:
-    """Propose a way out of an exception; all but chase move money, and another must approve them."""
-    said = read_body(raw, _WAY)
+def propose_way_out(exception: Number, request: Request, raw: Raw) -> Response:
+    """Propose a way out. All but chase move money: another must approve them."""
+    body = read_body(raw, _NEW_WAY_OUT)
+    if (body.name is None) is not (body.iban is None):
+        raise ProblemError("way_out_closed", "give both, name and IBAN, or neither")
+    way: WayOut = body.way
+    account = Account(name=body.name, iban=body.iban, bic=body.bic) if body.name and body.iban else None
     with desk_of(request).database.begin() as connection:
-        made = resolving.propose_way_out(
+        found = resolving.propose_way_out(
             connection,
-            number,
-            said.way,
-            note=said.note,
+            exception,
+            way,
+            note=body.note,
             by=who_of(request).operator_id,
-            amount_minor=said.amount_minor,
-            end_to_end_id=said.end_to_end_id,
-            account=said.account,
-            participant_id=(None if said.participant is None else _participant(connection, said.participant)),
+            amount_minor=body.amount_minor,
+            end_to_end_id=body.payment,
+            account=account,
+            participant_id=None if body.partner is None else _participant(connection, body.partner),
         )
-    return answered(ResolutionBody(resolution=made))
+    return answered(_way_out(found))
 
 
-@router.post("/bank/resolutions/{number}/approve", **guarded("checker", answer=ResolutionBody))
-def approve_way_out(number: int, request: Request) -> Response:
+@router.post("/bank/ways-out/{way_out}/approve", **guarded("checker", answer=WayOutBody))
+def approve_way_out(way_out: Number, request: Request) -> Response:
     """Approve a way out that another has proposed; it is carried out at once."""
-    return _decide_way_out(number, request, approve=True)
+    return _decide_way_out(way_out, request, approve=True)
 
 
-@router.post("/bank/resolutions/{number}/reject", **guarded("maker", "checker", answer=ResolutionBody))
-def reject_way_out(number: int, request: Request) -> Response:
-    """Reject a proposed way out."""
-    return _decide_way_out(number, request, approve=False)
+@router.post("/bank/ways-out/{way_out}/reject", **guarded("maker", "checker", answer=WayOutBody))
+def reject_way_out(way_out: Number, request: Request) -> Response:
+    """Reject a proposed way out; who has proposed it may do so too."""
+    return _decide_way_out(way_out, request, approve=False)
 
 
-def _decide_account(number: int, request: Request, *, approve: bool) -> Response:
+def _decide_account(account: Number, request: Request, *, approve: bool) -> Response:
     with desk_of(request).database.begin() as connection:
-        made = changing.decide_account(connection, number, by=who_of(request).operator_id, approve=approve)
-        return answered(_account(connection, made))
+        changing.decide_account(connection, account, by=who_of(request).operator_id, approve=approve)
+        return answered(_account(connection, account))
 
 
-def _decide_way_out(number: int, request: Request, *, approve: bool) -> Response:
-    with desk_of(request).database.begin() as connection:
-        made = resolving.decide_way_out(connection, number, by=who_of(request).operator_id, approve=approve)
-        windows = store.load_windows(connection, [made.end_to_end_id or ""])
-    return answered(ResolutionBody(resolution=made, nights=_advanced(request, sorted(set(windows.values())))))
+def _decide_way_out(way_out: Number, request: Request, *, approve: bool) -> Response:
+    desk = desk_of(request)
+    with desk.database.begin() as connection:
+        who = who_of(request).operator_id
+        found = resolving.decide_way_out(connection, way_out, by=who, approve=approve)
+        windows = store.load_windows(connection, [found.end_to_end_id or ""])
+    advance_windows(desk.database, windows.values())
+    return answered(_way_out(found))
 
 
-def _advanced(request: Request, windows: list[int]) -> dict[str, str]:
-    """Take nights as far as what is booked allows, and say where each is."""
-    database, nights = desk_of(request).database, {}
-    with database.connect() as connection:
-        at = network_now(connection)
-    for on in map(date_of_window, windows):
-        try:
-            nights[str(on)] = str(runs.advance(database, on, at=at, objections=resolving.objections))
-        except NotFinal:
-            nights[str(on)] = "paid"
-    return nights
+def _participant(connection: Connection, code: str) -> int:
+    for participant_id, (known, _) in store.load_names(connection).items():
+        if known == code:
+            return participant_id
+    raise ProblemError("partner_not_found")
 
 
-def _account(connection: Connection, made: AccountVersion) -> AccountBody:
-    states: dict[int, Any] = {one.account_id: state for one, state in changing.list_accounts(connection)}
-    return AccountBody(state=states[made.account_id], version=made)
+def _accounts(connection: Connection) -> list[AccountBody]:
+    names = store.load_names(connection)
+    return [
+        AccountBody(
+            id=one.account_id,
+            partner=names[one.participant_id][0],
+            currency=one.currency,
+            name=one.account.name,
+            iban=one.account.iban,
+            bic=one.account.bic,
+            state=state,
+            proposed_by=one.proposed_by,
+            proposed_at=one.proposed_at,
+            decided_by=one.decided_by,
+            decided_at=one.decided_at,
+            in_use_from=one.in_use_from,
+        )
+        for one, state in changing.list_accounts(connection)
+    ]
+
+
+def _account(connection: Connection, account_id: int) -> AccountBody:
+    return next(one for one in _accounts(connection) if one.id == account_id)
 
 
 def _file(one: WrittenFile) -> FileBody:
@@ -290,19 +395,40 @@ def _file(one: WrittenFile) -> FileBody:
         message_id=one.message_id,
         payments=one.payments,
         is_new=one.is_new,
-        content=b64encode(one.content).decode(),
+        sha256=sha256(one.content).hexdigest(),
     )
 
 
-def _participant(connection: Connection, code: str) -> int:
-    """The number of a participant, or of the hub's account.
+def _exception(one: Standing) -> ExceptionBody:
+    return ExceptionBody(
+        id=one.exception.exception_id,
+        problem=one.exception.problem,
+        payment=one.exception.end_to_end_id,
+        currency=one.exception.currency,
+        amount_minor=one.exception.amount_minor,
+        left_minor=one.left_minor,
+        state=one.state,
+        why=one.exception.why,
+        ways=list(one.ways),
+        statement_id=one.statement_id,
+        booked_on=one.transaction.booked_on,
+        moved_minor=one.transaction.amount_minor,
+        other_name=one.transaction.other_name,
+        other_iban=one.transaction.other_iban,
+        text=one.transaction.text,
+        ways_out=[_way_out(way) for way in one.resolutions],
+    )
 
-    Raises:
-        ProblemError: partner_not_found.
-    """
-    if code == "hub":
-        return HUB_ID
-    for one in participants(connection):
-        if one.code == code:
-            return one.partner_id
-    raise ProblemError("partner_not_found")
+
+def _way_out(one: Resolution) -> WayOutBody:
+    return WayOutBody(
+        id=one.resolution_id,
+        way=one.way,
+        amount_minor=one.amount_minor,
+        payment=one.end_to_end_id,
+        iban=one.account.iban if one.account else None,
+        note=one.note,
+        proposed_by=one.proposed_by,
+        decided_by=one.decided_by,
+        approved=one.approved,
+    )

@@ -44,6 +44,20 @@ MAY = {
     "GET /nights/{business_date}": ALL,
     "GET /nights/{business_date}/positions": ALL,
     "GET /nights/{business_date}/obligations": ALL,
+    "GET /nights/{business_date}/pay-ins": ALL,
+    "POST /nights/{business_date}/pay-outs": "maker",
+    "GET /bank/accounts": ALL,
+    "POST /bank/accounts": "maker",
+    "POST /bank/accounts/{account}/approve": "checker",
+    "POST /bank/accounts/{account}/reject": "maker checker",
+    "POST /bank/accounts/{account}/withdraw": "maker checker",
+    "GET /bank/exceptions": ALL,
+    "POST /bank/exceptions/{exception}/ways-out": "maker",
+    "GET /bank/files/{message}": "maker checker",
+    "POST /bank/refunds": "maker",
+    "POST /bank/statements": "maker",
+    "POST /bank/ways-out/{way_out}/approve": "checker",
+    "POST /bank/ways-out/{way_out}/reject": "maker checker",
     "GET /nights/{business_date}/approvals": ALL,
     "GET /nights/{business_date}/instructions": ALL,
     "POST /nights/{business_date}/propose": "maker",
@@ -85,6 +99,7 @@ _FILLED = {
     "business_date": "2001-01-01",
     "number": "7",
     "case": "00000000-0000-0000-0000-000000000007",
+    **dict.fromkeys(("account", "exception", "way_out", "message"), "7"),
 }
 
 
