@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api import cli_net
 from api.cli_adjust import adjust_app, tier_app
+from api.cli_default import default_app, exit_app
 from api.cli_desk import add_desk
 from api.cli_people import add_people
 from api.composition import BAD_INPUT, FAILED, now, opened, owned
@@ -45,6 +46,8 @@ proof_app = typer.Typer(no_args_is_help=True, help="Proofs that entries are unde
 app.add_typer(proof_app, name="proof")
 app.add_typer(adjust_app, name="adjust")
 app.add_typer(tier_app, name="tier")
+app.add_typer(default_app, name="default")
+app.add_typer(exit_app, name="exit")
 app.command("net", help=cli_net.HELP, epilog=cli_net.EPILOG)(cli_net.net)
 add_people(app)
 add_desk(app)
