@@ -128,6 +128,9 @@ OPERATOR_PROBLEMS: Mapping[str, tuple[int, str]] = {
     "partner_not_found": (404, "No partner has that code"),
     "key_not_found": (404, "No key of that id is registered"),
     "key_not_accepted": (422, "The key cannot be registered"),
+    "run_not_ready": (409, "The night is not as far as this needs, or further"),
+    "not_final": (409, "The night does not add up, or something speaks against finalising it"),
+    "payment_refused": (422, "The payment cannot be booked so"),
     "night_unknown": (404, "No window is of that business date"),
 }
 """Problems that operators alone meet, beside those of everybody."""
