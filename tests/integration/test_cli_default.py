@@ -5,9 +5,8 @@ import re
 from pathlib import Path
 
 import pytest
-from click.testing import Result
 from sqlalchemy import Engine, text
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from api.cli import app
 from tests.factories import D
@@ -19,8 +18,8 @@ from tests.people import faults_of, settle_in
 def environment(database: Engine, database_url: str, tmp_path: Path) -> dict[str, str]:
     """The worked night, instructed; Max is a maker and Cora a checker, both signed in here."""
     worked(database)
-    for name, role in (("max", "maker"), ("cora", "checker")):
-        settle_in(database, tmp_path, name, role)
+    settle_in(database, tmp_path, "max", "maker")
+    settle_in(database, tmp_path, "cora", "checker")
     return {"TESSERA_DATABASE_URL": database_url, "TESSERA_HOME": str(tmp_path), "COLUMNS": "120"}
 
 
