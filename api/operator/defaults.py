@@ -1,12 +1,12 @@
-"""A debtor that does not pay, and a partner that leaves: simulated, proposed, decided by another."""
+"""Debtors that do not pay, and partners that leave: looked at, proposed, decided by another."""
 
 from datetime import date
-from typing import Annotated
-from uuid import UUID
+from typing import Annotated, Literal
 
 import msgspec
 from fastapi import Query, Request, Response
 from msgspec import Meta
+from sqlalchemy import Connection
 
 from api.bodies import read_body
 from api.operator.desk import (
@@ -20,48 +20,59 @@ from api.operator.desk import (
     uuid_of,
     who_of,
 )
+from api.operator.nights import window_of
 from api.operator.people import ProposedBody
-from api.operator.proposals import DecisionBody, show
-from network.service import network_now
+from api.operator.proposals import show
+from network.service import network_now, read_network
+from partners.people.canonical import canonical
 from partners.service import partner_of
 from settlement import defaults, exits
-from settlement.default_case import Simulation, Way
 from settlement.defaults import KeptCase
-from settlement.exit_statement import ExitStatement, statement
-from settlement.exits import Mode
+from settlement.exit_statement import statement
 
 router = make_router("Defaults and exits")
 
-Code = Annotated[str, Meta(min_length=1, max_length=64, description="A partner's code.")]
-Currency = Annotated[str, Meta(pattern="^[A-Z]{3}(?!\\n)$")]
-Text = Annotated[str, Meta(min_length=1, max_length=1_000)]
-Minor = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+_Minor = Annotated[int, Meta(ge=0, le=10**15)]
+_Currency = Annotated[str, Meta(pattern="^[A-Z]{3}(?!\\n)$")]
+_Reason = Annotated[str, Meta(min_length=1, max_length=1_000)]
 
 
-class SimulateBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who does not pay what, and what is to be tried: the ladder, or unwinding as the last resort."""
+class CaseAskedBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is to be done about a debtor of a night.
 
-    debtor: Code
-    currency: Currency
-    way: Way = "ladder"
-    carry_minor: Minor = 0
+    `currency` is the network's where none is named. `carry_minor`: the most that the hub lends until the next
+    night, minor units.
+    """
+
+    debtor: str
+    reason: _Reason
+    currency: _Currency | None = None
+    way: Literal["ladder", "unwind"] = "ladder"
+    carry_minor: _Minor = 0
 
 
-class NewCaseBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The same, to be done, and why."""
+class CaseDecisionBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The hash of the simulation that you have looked at."""
 
-    debtor: Code
-    currency: Currency
-    way: Way = "ladder"
-    carry_minor: Minor = 0
-    reason: Text
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}(?!\\n)$")]
+
+
+class SimulationBody(msgspec.Struct, frozen=True, kw_only=True):
+    """What a case would do now; nothing was written. `simulation` is the text that a proposal hashes."""
+
+    simulation: msgspec.Raw
 
 
 class CaseBody(msgspec.Struct, frozen=True, kw_only=True):
-    """A case: what it would do, under which hash it is decided, and who decided."""
+    """A case; `sha256` is of `simulation`, and is what is approved. `approved` is null while it waits."""
 
     id: str
-    simulation: Simulation
+    window_id: int
+    revision: int
+    debtor_id: int
+    currency: str
+    missing_minor: int
+    simulation: msgspec.Raw
     sha256: str
     reason: str
     proposed_by: str
@@ -70,77 +81,90 @@ class CaseBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CasesBody(msgspec.Struct, frozen=True, kw_only=True):
-    """Cases in the order in which they were proposed."""
+    """Cases in the order they were proposed."""
 
     data: list[CaseBody]
 
 
-class DecidedCaseBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a decision: payments that it adds, and whether it suspended the debtor."""
+class CaseDecidedBody(msgspec.Struct, frozen=True, kw_only=True):
+    """What a decision did: payments that it added, and whether it suspended the debtor."""
 
     case: CaseBody
     added: list[str]
     suspended: bool
 
 
-class ExitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The days on which a partner leaves, and why."""
+class ExitAskedBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The days on which a partner leaves; `agreed`: both sides agreed on less time than the contract has."""
 
     notice_on: date
     last_earn_on: date
     last_burn_on: date
     run_off_until: date
-    mode: Mode
-    reason: Text
+    mode: Literal["run_off", "buy_out"]
+    reason: _Reason
     agreed: bool = False
 
 
-_SIMULATE = msgspec.json.Decoder(SimulateBody)
-_CASE = msgspec.json.Decoder(NewCaseBody)
-_DECISION = msgspec.json.Decoder(DecisionBody)
-_EXIT = msgspec.json.Decoder(ExitBody)
+class ExitBody(msgspec.Struct, frozen=True, kw_only=True):
+    """How an exit stands; with nothing in its `open` it is the final statement."""
+
+    statement: msgspec.Raw
+
+
+_ASKED = msgspec.json.Decoder(CaseAskedBody)
+_DECISION = msgspec.json.Decoder(CaseDecisionBody)
+_EXIT = msgspec.json.Decoder(ExitAskedBody)
 TYPES = (
-    SimulateBody,
-    NewCaseBody,
+    CaseAskedBody,
+    CaseDecisionBody,
+    SimulationBody,
     CaseBody,
     CasesBody,
-    DecidedCaseBody,
+    CaseDecidedBody,
+    ExitAskedBody,
     ExitBody,
-    Simulation,
-    ExitStatement,
 )
 
 
-@router.post(
-    "/nights/{business_date}/defaults/simulate",
-    **guarded(*EVERYBODY, answer=Simulation, body=SimulateBody),
-)
-def simulate(business_date: date, request: Request, raw: Raw) -> Response:
-    """What a case would do now; nothing is written."""
-    said = read_body(raw, _SIMULATE)
+@router.get("/nights/{business_date}/default", **guarded(*EVERYBODY, answer=SimulationBody))
+def simulate(
+    business_date: date,
+    request: Request,
+    *,
+    debtor: str = "",
+    currency: str | None = None,
+    way: Literal["ladder", "unwind"] = "ladder",
+    carry_minor: Annotated[int, Query(ge=0, le=10**15)] = 0,
+) -> Response:
+    """What would be done about a debtor; nothing is written."""
     with desk_of(request).database.connect() as connection:
+        window_of(connection, business_date)
         found = defaults.simulate(
             connection,
             business_date,
-            partner_of(connection, said.debtor).partner_id,
-            currency=said.currency,
-            way=said.way,
-            carry_minor=said.carry_minor,
+            partner_of(connection, debtor).partner_id,
+            currency=_currency(connection, currency),
+            way=way,
+            carry_minor=carry_minor,
         )
-    return answered(found)
+    return answered(SimulationBody(simulation=msgspec.Raw(canonical(found).encode())))
 
 
-@router.post("/nights/{business_date}/defaults", **guarded("maker", answer=CaseBody, body=NewCaseBody))
+@router.post("/nights/{business_date}/default", **guarded("maker", answer=CaseBody, body=CaseAskedBody))
 def propose(business_date: date, request: Request, raw: Raw) -> Response:
-    """Propose what is to be done about a debtor, with what it would do."""
-    database, said = desk_of(request).database, read_body(raw, _CASE)
-    with database.connect() as connection:
-        debtor_id, at = partner_of(connection, said.debtor).partner_id, network_now(connection)
+    """Propose what is to be done about a debtor, with its simulation."""
+    said = read_body(raw, _ASKED)
+    desk = desk_of(request)
+    with desk.database.connect() as connection:
+        window_of(connection, business_date)
+        debtor_id = partner_of(connection, said.debtor).partner_id
+        currency, at = _currency(connection, said.currency), network_now(connection)
     kept = defaults.propose(
-        database,
+        desk.database,
         business_date,
         debtor_id,
-        currency=said.currency,
+        currency=currency,
         way=said.way,
         carry_minor=said.carry_minor,
         reason=said.reason,
@@ -151,29 +175,34 @@ def propose(business_date: date, request: Request, raw: Raw) -> Response:
 
 
 @router.get("/defaults", **guarded(*EVERYBODY, answer=CasesBody))
-def list_cases(
-    request: Request,
-    waiting: Annotated[bool, Query(description="Only those that wait for a decision.")] = False,  # noqa: FBT002
-) -> Response:
-    """Cases, in the order in which they were proposed."""
+def cases(request: Request, *, waiting: bool = False) -> Response:
+    """All cases, or those that wait for a second person."""
     with desk_of(request).database.connect() as connection:
         found = defaults.load_cases(connection, undecided=waiting)
-    return answered(CasesBody(data=[_case(one) for one in found]))
+    return answered(CasesBody(data=[_case(kept) for kept in found]))
 
 
-@router.post("/defaults/{case}/approve", **guarded("checker", answer=DecidedCaseBody, body=DecisionBody))
+@router.post("/defaults/{case}/approve", **guarded("checker", answer=CaseDecidedBody, body=CaseDecisionBody))
 def approve(case: str, request: Request, raw: Raw) -> Response:
-    """Approve exactly what was simulated; all of it is booked at once."""
-    return _decide(uuid_of(case, "proposal_unknown"), request, raw, approved=True)
+    """Approve exactly what was simulated; all its effects are booked at once."""
+    return _decide(case, request, raw, approved=True)
 
 
-@router.post("/defaults/{case}/reject", **guarded("checker", answer=DecidedCaseBody, body=DecisionBody))
-def reject(case: str, request: Request, raw: Raw) -> Response:
-    """Reject a case."""
-    return _decide(uuid_of(case, "proposal_unknown"), request, raw, approved=False)
+@router.post("/defaults/{case}/refuse", **guarded("checker", answer=CaseDecidedBody, body=CaseDecisionBody))
+def refuse(case: str, request: Request, raw: Raw) -> Response:
+    """Refuse it; the debtor may be proposed again."""
+    return _decide(case, request, raw, approved=False)
 
 
-@router.post("/partners/{code}/exit", **guarded("maker", answer=ProposedBody, body=ExitBody))
+@router.get("/partners/{code}/exit", **guarded(*EVERYBODY, answer=ExitBody))
+def show_exit(code: str, request: Request) -> Response:
+    """How a partner's exit stands."""
+    with desk_of(request).database.connect() as connection:
+        found = statement(connection, code)
+    return answered(ExitBody(statement=msgspec.Raw(canonical(found).encode())))
+
+
+@router.post("/partners/{code}/exit", **guarded("maker", answer=ProposedBody, body=ExitAskedBody))
 def propose_exit(code: str, request: Request, raw: Raw) -> Response:
     """Propose the days on which a partner leaves."""
     said = read_body(raw, _EXIT)
@@ -187,57 +216,64 @@ def propose_exit(code: str, request: Request, raw: Raw) -> Response:
             run_off_until=said.run_off_until,
             mode=said.mode,
             reason=said.reason,
-            agreed=said.agreed,
             by=who_of(request).operator_id,
+            agreed=said.agreed,
         )
     return answered(ProposedBody(proposal=show(made)))
 
 
-@router.get("/partners/{code}/exit", **guarded(*EVERYBODY, answer=ExitStatement))
-def exit_statement(code: str, request: Request) -> Response:
-    """How an exit stands, and what is still to be done before the partner has left."""
-    with desk_of(request).database.connect() as connection:
-        return answered(statement(connection, code))
-
-
 @router.post("/partners/{code}/buy-out", **guarded("maker", answer=ProposedBody))
 def propose_buy_out(code: str, request: Request) -> Response:
-    """Propose that a partner pays for its outstanding points, and the operator stands in for it."""
+    """Propose that it pays for its outstanding points, and that the operator stands in for it."""
     with desk_of(request).database.begin() as connection:
         made = exits.propose_buy_out(connection, code, by=who_of(request).operator_id)
     return answered(ProposedBody(proposal=show(made)))
 
 
-@router.post("/partners/{code}/leave", **guarded("maker", answer=ExitStatement))
+@router.post("/partners/{code}/leave", **guarded("maker", answer=ExitBody))
 def leave(code: str, request: Request) -> Response:
-    """Say that a partner has left, once nothing of it is open; the answer is its final statement."""
+    """Say that a partner has left, once nothing of it is open; answers its final statement."""
     with desk_of(request).database.begin() as connection:
-        return answered(exits.leave(connection, code, by=who_of(request).operator_id))
+        found = exits.leave(connection, code, by=who_of(request).operator_id)
+    return answered(ExitBody(statement=msgspec.Raw(canonical(found).encode())))
 
 
-def _decide(case_id: UUID, request: Request, raw: bytes, *, approved: bool) -> Response:
-    database, said = desk_of(request).database, read_body(raw, _DECISION)
-    with database.connect() as connection:
+def _decide(case: str, request: Request, raw: bytes, *, approved: bool) -> Response:
+    said = read_body(raw, _DECISION)
+    desk = desk_of(request)
+    with desk.database.connect() as connection:
         at = network_now(connection)
-    decided = defaults.decide(
-        database,
-        case_id,
+    done = defaults.decide(
+        desk.database,
+        uuid_of(case, "case_unknown"),
         sha256=sha256_of(said.sha256),
         approve=approved,
         by=who_of(request).operator_id,
         at=at,
     )
-    added = [one.end_to_end_id for one in decided.added]
-    return answered(DecidedCaseBody(case=_case(decided.kept), added=added, suspended=decided.suspended))
+    body = CaseDecidedBody(
+        case=_case(done.kept), added=[one.end_to_end_id for one in done.added], suspended=done.suspended
+    )
+    return answered(body)
+
+
+def _currency(connection: Connection, given: str | None) -> str:
+    return given or read_network(connection).currency
 
 
 def _case(kept: KeptCase) -> CaseBody:
+    case = kept.case
     return CaseBody(
-        id=str(kept.case.case_id),
-        simulation=kept.simulation,
+        id=str(case.case_id),
+        window_id=case.window_id,
+        revision=case.revision,
+        debtor_id=case.debtor_id,
+        currency=case.currency,
+        missing_minor=case.missing_minor,
+        simulation=msgspec.Raw(kept.body.encode()),
         sha256=kept.sha256.hex(),
-        reason=kept.case.reason,
-        proposed_by=kept.case.proposed_by,
-        decided_by=kept.case.decided_by,
-        approved=kept.case.approved,
+        reason=case.reason,
+        proposed_by=case.proposed_by,
+        decided_by=case.decided_by,
+        approved=case.approved,
     )

@@ -75,9 +75,6 @@ PROBLEM_OF: Mapping[type[Exception], str] = {
     settlement_errors.NightOutOfOrder: "run_not_ready",
     settlement_errors.NotFinal: "not_final",
     settlement_errors.PaymentRefused: "payment_refused",
-    settlement_errors.NothingMissing: "not_now",
-    settlement_errors.CannotUnwind: "not_now",
-    settlement_errors.ExitRefused: "not_now",
     bank_errors.AccountInvalid: "account_invalid",
     bank_errors.PaymentInvalid: "account_invalid",
     bank_errors.StatementRefused: "statement_refused",
@@ -85,6 +82,10 @@ PROBLEM_OF: Mapping[type[Exception], str] = {
     bank_errors.ProposalUnknown: "proposal_unknown",
     bank_errors.NotPayable: "run_not_ready",
     bank_errors.WayOutClosed: "proposal_changed",
+    settlement_errors.NothingMissing: "nothing_missing",
+    settlement_errors.CannotUnwind: "cannot_unwind",
+    settlement_errors.CaseUnknown: "case_unknown",
+    settlement_errors.ExitRefused: "exit_refused",
 }
 """Which problem an error of the rooms below is, where it is the caller's."""
 
