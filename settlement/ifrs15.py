@@ -51,8 +51,8 @@ class Movement(msgspec.Struct, frozen=True, kw_only=True):
     """A line of the roll-forward: closing = opening + allocated - recognised - catch_up - lapsed.
 
     All in minor units. `recognised`: for points redeemed. `catch_up`: revenue of earlier periods made right
-    by a new estimate; below zero where it had been too much. `lapsed`: what was left of points that have
-    all ended.
+    by a new estimate; below zero where it had been too much. `lapsed`: what was left of points of which no
+    redemption is expected any more, most of them lapsed.
     """
 
     opening: int = 0
@@ -86,8 +86,8 @@ def roll_forward(periods: Iterable[CohortPeriod]) -> list[Movement]:
     """The liability of one cohort over its periods, in order.
 
     A new estimate changes what was recognised before (catch_up), then the period's points are recognised by
-    it. Where nothing is outstanding any more, redemptions are recognised by the estimate that was, and what
-    is left is what the lapsed points had (`lapsed`).
+    it. Where no redemption is expected any more, the period's are recognised by the estimate that was, and
+    what is left has `lapsed`.
 
     Raises:
         EstimateImpossible: more points ended than were issued, or more are expected than are outstanding.
@@ -107,11 +107,14 @@ def roll_forward(periods: Iterable[CohortPeriod]) -> list[Movement]:
                 f"{outstanding}, of which {period.expected_later} are expected"
             )
         new_rate = Fraction(redeemed + period.expected_later, issued) if issued else Fraction(0)
-        # At the end of a cohort redemptions go by the estimate that was; the first has none but its own.
-        used = rate if not outstanding and rate else new_rate
-        restated = _earned(allocated_before, redeemed_before, issued_before, used)
-        earned = _earned(allocated, redeemed, issued, used)
-        total = earned if outstanding else allocated
+        if period.expected_later:
+            restated = _earned(allocated_before, redeemed_before, issued_before, new_rate)
+            earned = total = _earned(allocated, redeemed, issued, new_rate)
+        else:
+            restated, total = recognised, allocated
+            # of a cohort that had ended before, what still comes is revenue at once
+            over = recognised and not opening
+            earned = total if over else _earned(allocated, redeemed, issued, rate or new_rate)
         lines.append(
             Movement(
                 opening=opening,

@@ -27,8 +27,9 @@ part is the chance (hazards that keep their proportion). As long as none lapsed,
 **Errors.** `independent` is Greenwood's, carried to the sum by the delta method: right if points were
 redeemed one by one, each for itself. They are not: a member spends hundreds at once. `clustered` leaves out
 one group of members after another and sees how the sum changes (a jackknife over groups; every member is in
-one): that is the error to read. Both are of the curve; that what is out will behave as what ended did is
-assumed.
+one). Both are of the curve, and take what is out to behave as what ended did. Whether it does is seen from
+outside (`forecasts`): each month's redemptions beside those that the curve known before would have had. What
+these missed by is the largest error where rewards come and go with campaigns and seasons, and is added.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -113,16 +114,154 @@ class Curve(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
-    """Points out, those of them expected to be redeemed, and the standard errors of that, in points.
+    """Points out, those of them expected to be redeemed, and standard errors of that, in points.
 
-    `unseen`: points that were counted as redeemed only because nothing like it was observed so far.
+    `unseen`: points that count as redeemed only because nothing like it was observed so far. `replicates`:
+    what would be expected without one group of members after another; sums of estimates have those sums'
+    spread.
     """
 
     outstanding: int
     expected: Decimal
     independent: Decimal
-    clustered: Decimal
     unseen: Decimal
+    replicates: tuple[Decimal, ...]
+
+    @property
+    def clustered(self) -> Decimal:
+        """The standard error, members being independent of one another and their points not."""
+        return spread(self.replicates)
+
+
+class History(msgspec.Struct, frozen=True, kw_only=True):
+    """What was learnt: the curve, and the curve without one group of members after another."""
+
+    curve: Curve
+    without: Sequence[Curve]
+
+
+def learn(
+    flows: Sequence[Flow],
+    out_by_group: Mapping[int, Mapping[int, int]],
+    groups: Sequence[int] | None = None,
+) -> History:
+    """Learn from what happened to points.
+
+    Args:
+        flows: The history: that of the points to be judged, or, where it is short, the network's.
+        out_by_group: Points of the history that are still out, by group of members and days left after today.
+        groups: The groups to leave out, in order; by default those that the history has.
+    """
+    sums: dict[tuple[int, Cause], int] = {}
+    by_group: dict[int, list[Flow]] = {}
+    for flow in flows:
+        sums[flow.left, flow.cause] = sums.get((flow.left, flow.cause), 0) + flow.points
+        by_group.setdefault(flow.group, []).append(flow)
+    total: dict[int, int] = {}
+    for out in out_by_group.values():
+        for left, points in out.items():
+            total[left] = total.get(left, 0) + points
+    without = []
+    for group in sorted(by_group) if groups is None else groups:
+        rest = dict(sums)
+        for flow in by_group.get(group, []):
+            rest[flow.left, flow.cause] -= flow.points
+        gone = out_by_group.get(group, {})
+        without.append(
+            fit(
+                [Flow(left, cause, points) for (left, cause), points in rest.items()],
+                {left: points - gone.get(left, 0) for left, points in total.items()},
+            )
+        )
+    return History(curve=fit(flows, total), without=without)
+
+
+def judge(history: History, out: Mapping[int, int]) -> Estimate:
+    """How many of some points that are out will be redeemed, and how sure that is.
+
+    Args:
+        history: What was learnt.
+        out: The points to judge, by days left to them after today.
+    """
+    return Estimate(
+        outstanding=sum(out.values()),
+        expected=_expected(history.curve, out),
+        independent=_greenwood(history.curve, out),
+        unseen=_weighted(history.curve.unseen, out),
+        replicates=tuple(_expected(curve, out) for curve in history.without),
+    )
+
+
+@_estimating
+def spread(replicates: Sequence[Decimal]) -> Decimal:
+    """The standard error that replicates of a jackknife show; zero where there are not two."""
+    if len(replicates) < 2:
+        return ZERO
+    mean = sum(replicates, ZERO) / len(replicates)
+    squares = sum(((one - mean) ** 2 for one in replicates), ZERO)
+    return (squares * (len(replicates) - 1) / len(replicates)).sqrt()
+
+
+class Period(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened in a period, and the points out at its end by days left after it."""
+
+    flows: Sequence[Flow]
+    out: Mapping[int, int]
+
+
+class Forecast(msgspec.Struct, frozen=True):
+    """One period's redemptions beside those that the curve known before it would have had, in points."""
+
+    redeemed: int
+    expected: Decimal
+
+
+def forecasts(periods: Sequence[Period], horizon: int = 3) -> list[Forecast | None]:
+    """For each period and those after it, what was expected of them before; None where too little was seen.
+
+    Only days of the clock that had been observed by then are compared. Points at risk are those that came
+    to be, so the forecast is of behaviour, not of sales.
+
+    Args:
+        periods: In order, without gaps.
+        horizon: How many periods one forecast is of: about as many as points live.
+    """
+    known: list[Flow] = []
+    out: Mapping[int, int] = {}
+    curves, lived = [], []
+    for period in periods:
+        curves.append(fit(known, out))
+        entering = [Flow(left - 1, "issued", points) for left, points in out.items() if left > 0]
+        lived.append(fit([*entering, *period.flows], period.out).days)
+        known.extend(period.flows)
+        out = period.out
+    return [
+        _forecast(curve, [day for days in lived[place : place + horizon] for day in days])
+        for place, curve in enumerate(curves)
+        if place + horizon <= len(lived)
+    ]
+
+
+def _forecast(curve: Curve, days: Sequence[Day]) -> Forecast | None:
+    seen = [day for day in days if day.left < len(curve.days) and curve.days[day.left].at_risk]
+    expected = _expected_of(seen, curve)
+    return Forecast(sum(day.redeemed for day in seen), expected) if expected else None
+
+
+@_estimating
+def missed_by(found: Iterable[Forecast | None]) -> Decimal:
+    """What forecasts missed by, as a part of what they expected; zero where there are none.
+
+    The root of the squared misses over the squared forecasts, so that those of much count for more.
+    """
+    made = [one for one in found if one is not None]
+    missed = sum(((one.redeemed - one.expected) ** 2 for one in made), ZERO)
+    return (missed / sum((one.expected**2 for one in made), ZERO)).sqrt() if made else ZERO
+
+
+@_estimating
+def _expected_of(days: Sequence[Day], curve: Curve) -> Decimal:
+    return sum((day.at_risk * _hazards(curve.days[day.left])[0] for day in days), ZERO)
 
 
 @_estimating
@@ -150,30 +289,6 @@ def fit(flows: Iterable[Flow], out: Mapping[int, int]) -> Curve:
         chances=chances,
         blind=blind,
         open_ended=Decimal(ended[0]) / sum(ended) if ended[0] > 0 else _ONE,
-    )
-
-
-def estimate(
-    flows: Sequence[Flow], out: Mapping[int, int], out_by_group: Mapping[int, Mapping[int, int]]
-) -> Estimate:
-    """How many of the points that are out will be redeemed, and how sure that is.
-
-    Args:
-        flows: The history to learn from: these points' own, or, where it is short, the network's.
-        out: The points to judge, by days left to them after today.
-        out_by_group: Points of the history that are out, by group of members and days left.
-    """
-    total: dict[int, int] = {}
-    for group in out_by_group.values():
-        for left, points in group.items():
-            total[left] = total.get(left, 0) + points
-    curve = fit(flows, total)
-    return Estimate(
-        outstanding=sum(out.values()),
-        expected=_expected(curve, out),
-        independent=_greenwood(curve, out),
-        clustered=_jackknife(flows, out, out_by_group, total),
-        unseen=_weighted(curve.unseen, out),
     )
 
 
@@ -235,33 +350,3 @@ def _greenwood(curve: Curve, out: Mapping[int, int]) -> Decimal:
             variance += reach**2 * spread / day.at_risk
         reach *= 1 - redemption - back
     return variance.sqrt()
-
-
-@_estimating
-def _jackknife(
-    flows: Sequence[Flow],
-    out: Mapping[int, int],
-    out_by_group: Mapping[int, Mapping[int, int]],
-    total: Mapping[int, int],
-) -> Decimal:
-    """The standard error of the expected points, members being independent of one another and points not."""
-    by_group: dict[int, list[Flow]] = {}
-    for flow in flows:
-        by_group.setdefault(flow.group, []).append(flow)
-    if len(by_group) < 2:
-        return ZERO
-    sums: dict[tuple[int, Cause], int] = {}
-    for flow in flows:
-        sums[flow.left, flow.cause] = sums.get((flow.left, flow.cause), 0) + flow.points
-    found = []
-    for group, own in by_group.items():
-        rest = dict(sums)
-        for flow in own:
-            rest[flow.left, flow.cause] -= flow.points
-        still_out = {
-            left: points - out_by_group.get(group, {}).get(left, 0) for left, points in total.items()
-        }
-        curve = fit([Flow(left, cause, points) for (left, cause), points in rest.items()], still_out)
-        found.append(_expected(curve, out))
-    mean = sum(found, ZERO) / len(found)
-    return (sum(((one - mean) ** 2 for one in found), ZERO) * (len(found) - 1) / len(found)).sqrt()

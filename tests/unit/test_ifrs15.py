@@ -47,12 +47,23 @@ def test_example_52() -> None:
 def test_a_cohort_that_ends_leaves_nothing() -> None:
     """Half was expected and a quarter redeemed; when the rest lapses, what is left becomes revenue."""
     lines = roll_forward(
-        [period(issued=1_000, allocated=500, later=500), period(redeemed=250, later=250), period(lapsed=750)]
+        [
+            period(issued=1_000, allocated=500, later=500),
+            period(redeemed=250, later=250),
+            period(lapsed=750),
+            period(),
+        ]
     )
     assert lines == [
         Movement(allocated=500, closing=500),
         Movement(opening=500, recognised=250, closing=250),
         Movement(opening=250, lapsed=250),
+        Movement(),
+    ]
+    assert roll_forward([period(issued=7, allocated=7, later=7), period(lapsed=7), period()]) == [
+        Movement(allocated=7, closing=7),
+        Movement(opening=7, lapsed=7),
+        Movement(),
     ]
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from settlement.survival import OPEN_ENDED, Curve, Estimate, Flow, estimate, fit
+from settlement.survival import OPEN_ENDED, Curve, Estimate, Flow, fit, judge, learn
 
 # Weeks of remission under 6-MP, the best known example of Kaplan and Meier: (weeks, whether it ended then).
 REMISSION = [
@@ -37,12 +37,12 @@ def test_kaplan_meier_and_greenwood_as_published(weeks: int, survival: str, erro
     still_out: dict[int, int] = {}
     for ended, redeemed in REMISSION:
         if ended > weeks:
-            flows.append(Flow(-1, "lapsed", 1))
+            flows.append(Flow(0, "lapsed", 1))
         elif redeemed:
             flows.append(Flow(weeks - ended, "redeemed", 1))
         else:
             still_out[weeks - ended] = still_out.get(weeks - ended, 0) + 1
-    found = estimate(flows, {weeks + 1: 1}, {0: still_out})
+    found = judge(learn(flows, {0: still_out}), {weeks + 1: 1})
     assert close(1 - found.expected, survival)
     assert close(found.independent, error)
     assert found.unseen == 0
@@ -55,7 +55,7 @@ def test_two_causes_compete() -> None:
         Flow(1, "redeemed", 4),
         Flow(1, "taken_back", 1),
         Flow(0, "redeemed", 2),
-        Flow(-1, "lapsed", 3),
+        Flow(0, "lapsed", 3),
     ]
     curve = fit(flows, {})
     assert [curve.chance(left) for left in (0, 1, 2)] == [0, Decimal("0.4"), Decimal("0.6")]
@@ -69,7 +69,7 @@ def test_points_enter_when_they_are_issued() -> None:
         Flow(1, "issued", 20),
         Flow(1, "redeemed", 5),
         Flow(0, "redeemed", 0),
-        Flow(-1, "lapsed", 20),
+        Flow(0, "lapsed", 20),
     ]
     curve = fit(flows, {})
     assert [(day.at_risk, day.redeemed) for day in curve.days] == [(20, 0), (25, 5), (10, 5)]
@@ -86,13 +86,13 @@ def test_what_is_out_is_at_risk_until_today() -> None:
 def test_what_was_never_observed_counts_as_redeemed() -> None:
     """No lot has come to its last day yet: all that is out may be redeemed, and the estimate says so."""
     flows = [Flow(5, "issued", 100), Flow(4, "redeemed", 10)]
-    found = estimate(flows, {3: 90}, {0: {3: 90}})
+    found = judge(learn(flows, {0: {3: 90}}), {3: 90})
     assert found == Estimate(
         outstanding=90,
         expected=Decimal(90),
         independent=Decimal(0),
-        clustered=Decimal(0),
         unseen=Decimal(90),
+        replicates=(Decimal(90),),
     )
     assert fit([], {}).chance(17) == 1
 
@@ -106,7 +106,7 @@ def test_points_without_expiry() -> None:
     ]
     assert fit(flows, {OPEN_ENDED: 900}).chance(OPEN_ENDED) == Decimal("0.75")
     assert fit(flows[:1], {OPEN_ENDED: 1_000}).chance(OPEN_ENDED) == 1
-    found = estimate(flows, {OPEN_ENDED: 900}, {0: {OPEN_ENDED: 900}})
+    found = judge(learn(flows, {0: {OPEN_ENDED: 900}}), {OPEN_ENDED: 900})
     assert (found.outstanding, found.expected) == (900, Decimal(675))
 
 
@@ -120,10 +120,10 @@ def test_points_that_move_together_say_less() -> None:
         for group in range(10)
         for flow in (
             Flow(0, "issued", 100, group),
-            Flow(0, "redeemed", 100, group) if group < 4 else Flow(-1, "lapsed", 100, group),
+            Flow(0, "redeemed", 100, group) if group < 4 else Flow(0, "lapsed", 100, group),
         )
     ]
-    found = estimate(flows, {1: 1_000}, {})
+    found = judge(learn(flows, {}), {1: 1_000})
     assert found.expected == 400
     assert close(found.independent, "15.4919")
     assert close(found.clustered, "163.2993")
@@ -132,9 +132,9 @@ def test_points_that_move_together_say_less() -> None:
 def test_expected_points_are_of_those_that_are_out() -> None:
     """Neither below zero nor more than there are, also where a ledger's figures are odd."""
     odd = [Flow(3, "redeemed", 50), Flow(0, "lapsed", 5)]
-    found = estimate(odd, {4: 10}, {})
+    found = judge(learn(odd, {}), {4: 10})
     assert found.expected == 10
-    assert estimate(odd, {}, {}).expected == 0
+    assert judge(learn(odd, {}), {}).expected == 0
 
 
 @st.composite
@@ -150,7 +150,7 @@ def cohorts(draw: st.DrawFn) -> tuple[list[Flow], int, int]:
             left_over -= points
             redeemed += points if cause == "redeemed" else 0
             flows.append(Flow(left, cause, points))
-    return [*flows, Flow(-1, "lapsed", left_over)], issued, redeemed
+    return [*flows, Flow(0, "lapsed", left_over)], issued, redeemed
 
 
 def _start(curve: Curve) -> Decimal:
