@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from hashlib import sha256
+from uuid import UUID
 
 import msgspec
 
@@ -54,7 +55,14 @@ def _text(value: object) -> str:
 
 
 def _plain(row: msgspec.Struct) -> dict[str, object]:
-    return {name: _value(getattr(row, name)) for name in row.__struct_fields__}
+    """A row's fields; one that holds its default is left out: rows from before it was there stay equal."""
+    cls = type(row)
+    defaults = (msgspec.NODEFAULT,) * (len(cls.__struct_fields__) - len(cls.__struct_defaults__))
+    return {
+        name: _value(value)
+        for name, default in zip(cls.__struct_fields__, (*defaults, *cls.__struct_defaults__), strict=True)
+        if (value := getattr(row, name)) != default
+    }
 
 
 def _value(value: object) -> object:
@@ -64,4 +72,6 @@ def _value(value: object) -> object:
         return instant_text(value)
     if isinstance(value, date):
         return value.isoformat()
-    return value
+    if isinstance(value, UUID):
+        return str(value)
+    return value.hex() if isinstance(value, bytes) else value

@@ -35,3 +35,7 @@ class NothingToProve(SettlementError):
 
 class SealBroken(SettlementError):
     """What is in the database is not what was sealed: no proof is given on it."""
+
+
+class ReferenceInvalid(SettlementError):
+    """A payment cannot be named: one of its figures is too large, or its currency is none."""

@@ -109,10 +109,11 @@ def price_step(
         totals = store.sum_postings(connection, window_id)
         activity = store.count_entries(connection, window_id)
         terms = store.load_terms(connection)
-        require_currency(terms.values(), read_network(connection).currency)
+        currency = read_network(connection).currency
+        require_currency(terms.values(), currency)
         debts = obligations(price(totals, terms))
         store.save_obligations(connection, window_id, debts)
-        output = Output(totals=totals, activity=activity, obligations=debts)
+        output = Output(currency=currency, totals=totals, activity=activity, obligations=debts)
         store.finish_step(connection, window_id, "priced", output, at)
 
 

@@ -12,9 +12,9 @@ from sqlalchemy import Connection, Table, select, text
 
 from network.bulk import insert_from_arrays, insert_rows
 from network.model import EntryKind
-from network.service import window_id_of
+from network.service import read_network, window_id_of
 from network.tables import clearing_window
-from partners.model import Terms
+from partners import store as partners_store
 from settlement import tables
 from settlement.canonical import digest
 from settlement.clearing import TermsByVersion
@@ -193,6 +193,7 @@ def count_entries(connection: Connection, window_id: int) -> list[WindowActivity
 
 def load_outputs(connection: Connection, window_ids: Sequence[int]) -> dict[int, Output]:
     """All that the nights of some windows put out so far, each table sorted by its key."""
+    currency = read_network(connection).currency
     windows = _load(connection, clearing_window, ClosedWindow, window_ids)
     totals = _load(connection, tables.window_total, WindowTotal, window_ids)
     activity = _load(connection, tables.window_activity, WindowActivity, window_ids)
@@ -200,11 +201,13 @@ def load_outputs(connection: Connection, window_ids: Sequence[int]) -> dict[int,
     positions = _load(connection, tables.net_position, Position, window_ids)
     return {
         window_id: Output(
+            currency=currency,
             window=windows[window_id],
             totals=totals[window_id],
             activity=activity[window_id],
             obligations=sorted(
-                obligations[window_id], key=lambda debt: (debt.flow, debt.debtor_id, debt.creditor_id)
+                obligations[window_id],
+                key=lambda debt: (debt.flow, debt.debtor_id, debt.creditor_id, debt.currency, debt.category),
             ),
             positions=sorted(positions[window_id], key=lambda position: position.participant_id),
         )
@@ -235,9 +238,11 @@ def load_hashes(connection: Connection) -> dict[int, dict[Step, bytes]]:
 
 def load_terms(connection: Connection) -> TermsByVersion:
     """Every version of every contract."""
-    names = ", ".join(Terms.__struct_fields__)
-    rows = connection.execute(text(f"SELECT {names} FROM contract_terms"))  # our own field names
-    return {(row.partner_id, row.terms_version): Terms(**row._asdict()) for row in rows}
+    return {
+        (version.partner_id, version.terms_version): version
+        for versions in partners_store.load_terms(connection).values()
+        for version in versions
+    }
 
 
 def load_participants(connection: Connection) -> list[int]:

@@ -34,6 +34,12 @@ APPEND_ONLY = (
     "obligation",
     "net_position",
     "settlement_step",
+    "fx_conversion",
+    "instruction",
+    "instruction_payment",
+    "money_entry",
+    "money_posting",
+    "money_adjustment",
 )
 PARTITIONED = ("entry", "posting")
 
@@ -116,10 +122,30 @@ def test_only_named_columns_change_in_the_other_tables(database: Engine) -> None
             "UPDATE adjustment SET decided_at",
             "UPDATE adjustment SET approved",
         ],
+        "calendar_exception": [
+            "UPDATE calendar_exception SET is_open",
+            "UPDATE calendar_exception SET reason",
+            "UPDATE calendar_exception SET added_by",
+            "DELETE FROM calendar_exception",
+        ],
         "card": ["UPDATE card SET member_id", "UPDATE card SET status"],
         "clearing_window": [
             "UPDATE clearing_window SET closed_at",
             "UPDATE clearing_window SET lapsed_through",
+        ],
+        "contract_draft": [
+            "UPDATE contract_draft SET decided_by",
+            "UPDATE contract_draft SET decided_at",
+            "UPDATE contract_draft SET activated",
+        ],
+        "currency_calendar": [
+            "UPDATE currency_calendar SET calendar",
+            "UPDATE currency_calendar SET value_days",
+        ],
+        "default_case": [
+            "UPDATE default_case SET decided_by",
+            "UPDATE default_case SET decided_at",
+            "UPDATE default_case SET approved",
         ],
         "deficit": ["UPDATE deficit SET entry_id", "UPDATE deficit SET points"],
         "entry_line": ["UPDATE entry_line SET returned_by"],
@@ -135,6 +161,12 @@ def test_only_named_columns_change_in_the_other_tables(database: Engine) -> None
         "reversed_points": [
             "UPDATE reversed_points SET points",
             "UPDATE reversed_points SET amount_minor",
+        ],
+        "run_approval": [
+            "UPDATE run_approval SET decided_by",
+            "UPDATE run_approval SET decided_at",
+            "UPDATE run_approval SET approved",
+            "UPDATE run_approval SET reason",
         ],
         "settlement_run": ["UPDATE settlement_run SET state"],
     }
