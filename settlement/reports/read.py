@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, TextClause, text
 
 from network.model import AccountKind, EntryKind
 from partners.model import Participant
-from settlement.model import Obligation, Position
+from settlement.model import NETTED_STATES, Obligation, Position
 from settlement.money import from_minor, minor_digits
 from settlement.reports.errors import NothingToReport
 
@@ -81,7 +81,7 @@ _DONATION = int(EntryKind.DONATION)
 
 
 class Night(msgspec.Struct, frozen=True, kw_only=True):
-    """A cleared window: which one, of which network, in which currency; and its seal, where it has one."""
+    """A cleared window: which one, of which network and its currency; and its seal, where it has one."""
 
     window_id: int
     business_date: date
@@ -96,8 +96,13 @@ class Night(msgspec.Struct, frozen=True, kw_only=True):
     key_id: str | None
 
     def major(self, minor: int) -> Decimal:
-        """Minor units of the night's currency as an exact amount."""
-        return from_minor(minor, minor_digits(self.currency))
+        """Minor units of the network's currency as an exact amount."""
+        return major(minor, self.currency)
+
+
+def major(minor: int, currency: str) -> Decimal:
+    """Minor units of a currency as an exact amount."""
+    return from_minor(minor, minor_digits(currency))
 
 
 _NIGHT = text(
@@ -106,22 +111,23 @@ _NIGHT = text(
         n.currency, s.tree_size AS sealed_postings, s.root, s.key_id
     FROM clearing_window w JOIN settlement_run r USING (window_id) LEFT JOIN window_seal s USING (window_id),
         network n
-    WHERE w.window_id = :window_id AND w.closed_at IS NOT NULL ORDER BY r.revision DESC LIMIT 1
+    WHERE w.window_id = :window_id AND w.closed_at IS NOT NULL AND r.state <> 'aborted'
     """
 )
+_CATEGORIES = text("SELECT category, name FROM redemption_category")
 _PARTICIPANTS = text("SELECT partner_id, code, name, kind, status FROM partner ORDER BY partner_id")
 _POSITIONS = text(
     """
     SELECT participant_id, currency, credits, debits, fee_minor, vat_minor, fee_base, vat_base, carried_in,
-        exact, final_minor, carried_out
-    FROM net_position WHERE window_id = :window_id AND revision = :revision ORDER BY participant_id
+        exact, final_minor, carried_out, converted, deferred_in_minor, deferred_out_minor
+    FROM net_position WHERE window_id = :window_id AND revision = :revision ORDER BY participant_id, currency
     """
 )
 _OBLIGATIONS = text(
     """
-    SELECT flow, debtor_id, creditor_id, points, amount FROM obligation
+    SELECT flow, debtor_id, creditor_id, points, amount, currency, category FROM obligation
     WHERE window_id = :window_id AND revision = :revision
-    ORDER BY debtor_id, creditor_id, flow COLLATE "C"
+    ORDER BY debtor_id, creditor_id, flow COLLATE "C", currency, category
     """
 )
 _TOTALS = text(
@@ -162,7 +168,7 @@ _ACTIVITY = text(
 
 
 def read_night(connection: Connection, window_id: int) -> Night:
-    """A settled window, by its latest run.
+    """A settled window, by its run that lives; those that were aborted have no part in any report.
 
     Raises:
         NothingToReport: the window is not closed, or its night is under way: it has no positions yet.
@@ -170,7 +176,7 @@ def read_night(connection: Connection, window_id: int) -> Night:
     row = connection.execute(_NIGHT, {"window_id": window_id}).one_or_none()
     if row is None:
         raise NothingToReport(f"window {window_id} has not been cleared: run `tessera clear` first")
-    if row.state != "netted":
+    if row.state not in NETTED_STATES:
         raise NothingToReport(
             f"window {window_id} is {row.state} and not netted: run `tessera clear` to finish its night"
         )
@@ -182,8 +188,13 @@ def read_participants(connection: Connection) -> dict[int, Participant]:
     return {row.partner_id: Participant(**row._asdict()) for row in connection.execute(_PARTICIPANTS)}
 
 
+def read_categories(connection: Connection) -> dict[int, str]:
+    """Names of redemption categories; 0, for none, is not among them."""
+    return {row.category: row.name for row in connection.execute(_CATEGORIES)}
+
+
 def read_positions(connection: Connection, night: Night) -> list[Position]:
-    """Net positions of a night, by participant id."""
+    """Net positions of a night, by participant id and currency."""
     return [Position(**row._asdict()) for row in connection.execute(_POSITIONS, _run(night))]
 
 

@@ -13,7 +13,7 @@ from settlement.model import Obligation, Position
 from settlement.money import ZERO, exactly
 from settlement.reports import read
 from settlement.reports.errors import FiguresDisagree
-from settlement.reports.read import ACCEPTED, Night, as_frame
+from settlement.reports.read import ACCEPTED, Night, as_frame, major
 from settlement.reports.show import PAGES, csv_bytes, write_whole
 
 ACTIVITY, ISSUER, ACCEPTOR = "at your tills", "points you issued", "points you accepted"
@@ -22,7 +22,7 @@ SECTIONS = (ACTIVITY, ISSUER, ACCEPTOR, OBLIGATIONS, POSITION)
 
 
 class Line(msgspec.Struct, frozen=True):
-    """A line of a statement. `amount` is in major units: + to the participant, - from it."""
+    """A line of a statement. `amount` is in major units of `currency`: + to the participant, - from it."""
 
     section: str
     line: str
@@ -31,16 +31,17 @@ class Line(msgspec.Struct, frozen=True):
     entries: int | None
     points: int | None
     amount: Decimal | None
+    currency: str
 
 
 class Statement(msgspec.Struct, frozen=True, kw_only=True):
-    """One participant's night: its lines in order, and what it comes to."""
+    """One participant's night: its lines in order, and what it comes to, by currency, in major units."""
 
     participant_id: int
     code: str
     name: str
     lines: Sequence[Line]
-    final_minor: int
+    nets: Sequence[tuple[str, Decimal]]
 
     @property
     def file_name(self) -> str:
@@ -73,16 +74,14 @@ def write_statements(connection: Connection, window_id: int, directory: Path) ->
     files = []
     for statement in read_statements(connection, night):
         rows = [
-            (night.business_date, statement.code, *msgspec.structs.astuple(line), night.currency)
-            for line in statement.lines
+            (night.business_date, statement.code, *msgspec.structs.astuple(line)) for line in statement.lines
         ]
-        content = csv_bytes(("business_date", "participant", *_COLUMNS, "currency"), rows)
+        content = csv_bytes(("business_date", "participant", *_COLUMNS), rows)
         files.append(write_whole(folder / f"{statement.file_name}.csv", content))
         sections = {
             section: [line for line in statement.lines if line.section == section] for section in SECTIONS
         }
-        net = night.major(statement.final_minor)
-        html = page.render(night=night, statement=statement, sections=sections, net=net)
+        html = page.render(night=night, statement=statement, sections=sections)
         files.append(write_whole(folder / f"{statement.file_name}.html", html.encode()))
     return files
 
@@ -97,23 +96,32 @@ def read_statements(connection: Connection, night: Night) -> list[Statement]:
         [
             _activity(read.read_activity(connection, night), night),
             *_points(read.read_totals(connection, night), codes),
-            *_obligations(as_frame(read.read_obligations(connection, night), Obligation), codes),
-            _positions(positions, night),
+            *_obligations(
+                as_frame(read.read_obligations(connection, night), Obligation),
+                codes,
+                read.read_categories(connection),
+            ),
+            _positions(positions),
         ],
         ignore_index=True,
     )
     of_participant: dict[int, list[Line]] = {position.participant_id: [] for position in positions}
     for participant_id, *columns in zip(*(lines[name] for name in _ROW), strict=True):
+        columns[-1] = columns[-1] or night.currency
         of_participant[participant_id].append(Line(*columns))
     return [
         Statement(
-            participant_id=position.participant_id,
-            code=codes[position.participant_id],
-            name=participants[position.participant_id].name,
-            lines=of_participant[position.participant_id],
-            final_minor=position.final_minor,
+            participant_id=participant_id,
+            code=codes[participant_id],
+            name=participants[participant_id].name,
+            lines=of_participant[participant_id],
+            nets=[
+                (one.currency, major(one.final_minor, one.currency))
+                for one in positions
+                if one.participant_id == participant_id
+            ],
         )
-        for position in positions
+        for participant_id in of_participant
     ]
 
 
@@ -166,14 +174,20 @@ def _codes(ids: "pd.Series[int]", codes: Mapping[int, str]) -> list[str | None]:
     return [codes.get(one) for one in ids]
 
 
-def _obligations(obligations: pd.DataFrame, codes: Mapping[int, str]) -> list[pd.DataFrame]:
+def _obligations(
+    obligations: pd.DataFrame, codes: Mapping[int, str], categories: Mapping[int, str]
+) -> list[pd.DataFrame]:
     """Each gross debt twice: to the creditor's good, and at the debtor's cost."""
+    flows = [
+        f"{flow}: {categories.get(category, category)}" if category else flow
+        for flow, category in zip(obligations["flow"], obligations["category"], strict=True)
+    ]
     return [
         _lines(
             obligations,
             participant_id=obligations[mine],
             section=OBLIGATIONS,
-            line=obligations["flow"],
+            line=flows,
             counterparty=_codes(obligations[other], codes),
             amount=obligations["amount"] * sign,
         )
@@ -181,18 +195,23 @@ def _obligations(obligations: pd.DataFrame, codes: Mapping[int, str]) -> list[pd
     ]
 
 
-def _positions(positions: Sequence[Position], night: Night) -> pd.DataFrame:
+def _positions(positions: Sequence[Position]) -> pd.DataFrame:
     """How each participant's net comes about, from what is carried in to what is carried out."""
-    rows: list[tuple[int, str, str, Decimal]] = []
+    rows: list[tuple[int, str, str, Decimal, str]] = []
     for position in positions:
         parts = {
             "carried in from the night before": position.carried_in,
             "obligations, to receive": position.credits,
             "obligations, to pay": -position.debits,
-            "fees": -night.major(position.fee_minor),
-            "VAT on fees": -night.major(position.vat_minor),
+            **(
+                {"exchanged into or out of another currency": position.converted}
+                if position.converted
+                else {}
+            ),
+            "fees": -major(position.fee_minor, position.currency),
+            "VAT on fees": -major(position.vat_minor, position.currency),
         }
-        net = night.major(position.final_minor)
+        net = major(position.final_minor, position.currency)
         if sum(parts.values(), ZERO) != position.exact or position.exact - net != position.carried_out:
             raise FiguresDisagree(
                 f"net position of participant {position.participant_id}: {parts} do not come to "
@@ -203,5 +222,17 @@ def _positions(positions: Sequence[Position], night: Night) -> pd.DataFrame:
             "carried out to the next night (rounding)": -position.carried_out,
             "net tonight": net,
         }
-        rows.extend((position.participant_id, POSITION, line, amount) for line, amount in parts.items())
-    return _lines(pd.DataFrame(rows, columns=["participant_id", "section", "line", "amount"], dtype=object))
+        if position.deferred_in_minor or position.deferred_out_minor:
+            parts |= {
+                "not paid by earlier nights, too little": major(
+                    position.deferred_in_minor, position.currency
+                ),
+                "left to a later night, too little": -major(position.deferred_out_minor, position.currency),
+                "paid for tonight": major(position.payment_minor, position.currency),
+            }
+        rows.extend(
+            (position.participant_id, POSITION, line, amount, position.currency)
+            for line, amount in parts.items()
+        )
+    columns = ["participant_id", "section", "line", "amount", "currency"]
+    return _lines(pd.DataFrame(rows, columns=columns, dtype=object))
