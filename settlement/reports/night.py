@@ -71,8 +71,8 @@ def write_operator_report(connection: Connection, window_id: int, directory: Pat
     """
     night = read.read_night(connection, window_id)
     participants = read.read_participants(connection)
-    positions = read.read_positions(connection, night)
-    obligations = read.read_obligations(connection, night)
+    positions = read.read_positions(connection, night.span)
+    obligations = read.read_obligations(connection, night.span)
     page = PAGES.get_template("night.html.j2").render(
         night=night,
         participants=participants,
@@ -91,7 +91,7 @@ def write_operator_report(connection: Connection, window_id: int, directory: Pat
 
 def read_deficits(connection: Connection, night: Night) -> list[Deficits]:
     """What members owe each issuer after a night, where they owe or paid anything."""
-    totals = read.read_totals(connection, night)
+    totals = read.read_totals(connection, night.span)
     moved = totals.groupby(["movement", "issuer_id"])["points"].sum().to_dict()
     found = [
         Deficits(
@@ -127,7 +127,8 @@ def find_exceptions(
         if debt.amount < 0:
             yield Attention(
                 f"{codes[debt.debtor_id]} to {codes[debt.creditor_id]}",
-                f"{debt.flow} of {money(debt.amount)} {debt.currency}: reversals outweigh, so the money flows back",
+                f"{debt.flow} of {money(debt.amount)} {debt.currency}: reversals outweigh,"
+                " so the money flows back",
             )
     parameters = {"window_id": night.window_id, "business_date": night.business_date}
     for row in connection.execute(_REVERSED, parameters):

@@ -13,7 +13,7 @@ from settlement.model import Obligation, Position
 from settlement.money import ZERO, exactly
 from settlement.reports import read
 from settlement.reports.errors import FiguresDisagree
-from settlement.reports.read import ACCEPTED, Night, as_frame, major
+from settlement.reports.read import ACCEPTED, Span, as_frame, major
 from settlement.reports.show import PAGES, csv_bytes, write_whole
 
 ACTIVITY, ISSUER, ACCEPTOR = "at your tills", "points you issued", "points you accepted"
@@ -72,7 +72,7 @@ def write_statements(connection: Connection, window_id: int, directory: Path) ->
     folder.mkdir(parents=True, exist_ok=True)
     page = PAGES.get_template("statement.html.j2")
     files = []
-    for statement in read_statements(connection, night):
+    for statement in read_statements(connection, night.span):
         rows = [
             (night.business_date, statement.code, *msgspec.structs.astuple(line)) for line in statement.lines
         ]
@@ -87,17 +87,17 @@ def write_statements(connection: Connection, window_id: int, directory: Path) ->
 
 
 @exactly
-def read_statements(connection: Connection, night: Night) -> list[Statement]:
-    """The statements of a night, by participant id; operator and pool have theirs too."""
+def read_statements(connection: Connection, span: Span) -> list[Statement]:
+    """The statements of a night or several, by participant id; operator and pool have theirs too."""
     participants = read.read_participants(connection)
-    positions = read.read_positions(connection, night)
+    positions = read.read_positions(connection, span)
     codes = {one.partner_id: one.code for one in participants.values()}
     lines = pd.concat(
         [
-            _activity(read.read_activity(connection, night), night),
-            *_points(read.read_totals(connection, night), codes),
+            _activity(read.read_activity(connection, span), span.currency),
+            *_points(read.read_totals(connection, span), codes),
             *_obligations(
-                as_frame(read.read_obligations(connection, night), Obligation),
+                as_frame(read.read_obligations(connection, span), Obligation),
                 codes,
                 read.read_categories(connection),
             ),
@@ -107,7 +107,7 @@ def read_statements(connection: Connection, night: Night) -> list[Statement]:
     )
     of_participant: dict[int, list[Line]] = {position.participant_id: [] for position in positions}
     for participant_id, *columns in zip(*(lines[name] for name in _ROW), strict=True):
-        columns[-1] = columns[-1] or night.currency
+        columns[-1] = columns[-1] or span.currency
         of_participant[participant_id].append(Line(*columns))
     return [
         Statement(
@@ -131,14 +131,14 @@ def _lines(rows: pd.DataFrame, **columns: object) -> pd.DataFrame:
     return pd.DataFrame({**named, **columns}, index=rows.index, dtype=object)
 
 
-def _activity(activity: pd.DataFrame, night: Night) -> pd.DataFrame:
+def _activity(activity: pd.DataFrame, currency: str) -> pd.DataFrame:
     """What happened at the participant's own tills; sales are told, not owed."""
     return _lines(
         activity,
         participant_id=activity["partner_id"],
         section=ACTIVITY,
         line=activity["event"],
-        amount=activity["amount_minor"].map(night.major),
+        amount=[major(minor, currency) for minor in activity["amount_minor"]],
     )
 
 

@@ -264,7 +264,7 @@ def test_the_operator_sees_positions_and_exceptions(two_nights: Engine, tmp_path
         page = write_operator_report(connection, window_id_of(SECOND), tmp_path).read_text()
     lines = re.findall(r"<li[^>]*>([^<]+)</li>", page)
     assert lines == [
-        "Grocer to pool: issue of \N{MINUS SIGN}0.43: reversals outweigh, so the money flows back",
+        "Grocer to pool: issue of \N{MINUS SIGN}0.43 USD: reversals outweigh, so the money flows back",
         "Window 20170501: 1 postings of 50 points were reversed after it closed",
         "Grocer: 1 entries reported for earlier days, the earliest of 2017-05-01",
     ]
