@@ -162,7 +162,7 @@ _SPAN = text(
 )
 _CATEGORIES = text("SELECT category, name FROM redemption_category")
 _PARTICIPANTS = text("SELECT partner_id, code, name, kind, status FROM partner ORDER BY partner_id")
-_RUNS = f"(SELECT window_id, revision FROM settlement_run WHERE state IN ({_NETTED}))"
+RUNS = f"(SELECT window_id, revision FROM settlement_run WHERE state IN ({_NETTED}))"
 """Runs that live and are netted: at most one of each window."""
 _POSITIONS = text(
     f"""
@@ -174,7 +174,7 @@ _POSITIONS = text(
         (array_agg(carried_out ORDER BY window_id DESC))[1] AS carried_out, sum(converted) AS converted,
         (array_agg(deferred_in_minor ORDER BY window_id))[1] AS deferred_in_minor,
         (array_agg(deferred_out_minor ORDER BY window_id DESC))[1] AS deferred_out_minor
-    FROM net_position JOIN {_RUNS} r USING (window_id, revision) WHERE window_id {_WITHIN}
+    FROM net_position JOIN {RUNS} r USING (window_id, revision) WHERE window_id {_WITHIN}
     GROUP BY 1, 2 ORDER BY 1, 2
     """
 )
@@ -182,7 +182,7 @@ _OBLIGATIONS = text(
     f"""
     SELECT flow, debtor_id, creditor_id, sum(points)::bigint AS points, sum(amount) AS amount, currency,
         category
-    FROM obligation JOIN {_RUNS} r USING (window_id, revision) WHERE window_id {_WITHIN}
+    FROM obligation JOIN {RUNS} r USING (window_id, revision) WHERE window_id {_WITHIN}
     GROUP BY flow, debtor_id, creditor_id, currency, category
     ORDER BY debtor_id, creditor_id, flow COLLATE "C", currency, category
     """

@@ -46,7 +46,12 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def file_name(self) -> str:
         """The code, or where that is more than letters, digits and hyphens, the number."""
-        return self.code if _FILE_NAME.fullmatch(self.code) else f"participant-{self.participant_id}"
+        return file_name_of(self.code, self.participant_id)
+
+
+def file_name_of(code: str, participant_id: int) -> str:
+    """The code, or where that is more than letters, digits and hyphens, the number."""
+    return code if _FILE_NAME.fullmatch(code) else f"participant-{participant_id}"
 
 
 _FILE_NAME = re.compile("[a-z0-9][a-z0-9-]*")
