@@ -17,6 +17,7 @@ from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.cli_adjust import adjust_app, tier_app
+from api.cli_report import reconcile, report_app
 from api.composition import BAD_INPUT, FAILED, opened, owned
 from config.database import migrate as migrate_database
 from config.errors import ConfigError, KeyFileError
@@ -43,6 +44,8 @@ proof_app = typer.Typer(no_args_is_help=True, help="Proofs that entries are unde
 app.add_typer(proof_app, name="proof")
 app.add_typer(adjust_app, name="adjust")
 app.add_typer(tier_app, name="tier")
+app.add_typer(report_app, name="report")
+app.command("reconcile")(reconcile)
 
 
 SWITCH_SECONDS = 0.0005

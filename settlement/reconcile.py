@@ -1,12 +1,12 @@
 """Hold a partner's own list of its transactions against ours, line by line (pure).
 
-Both are CSV with a header. Lines meet by `reference`, the partner's own; what else both lists have of `entry`,
-`points`, `amount` and `currency` is compared, and a cell that is empty says nothing.
+Both are CSV with a header. Lines meet by `reference`, the partner's own; what else both lists have of
+`entry`, `points`, `amount` and `currency` is compared, and a cell that is empty says nothing.
 """
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Literal
 
@@ -67,7 +67,7 @@ class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
     compared: Sequence[str]
     ours: Side
     theirs: Side
-    differences: Sequence[Difference]
+    differences: list[Difference]
 
 
 def read(content: bytes, where: str) -> list[Item] | Faults:
@@ -92,18 +92,20 @@ def read(content: bytes, where: str) -> list[Item] | Faults:
         for column in header:
             if column in {"reference", *COMPARED} and header.count(column) > 1:
                 return Faults(where, [f"line 1: there are two columns {column!r}"])
-        return _read_rows(rows, header, where)
+        return _read_rows(((rows.line_num, row) for row in rows), header, where)
     except csv.Error as error:
         return Faults(where, [f"line {rows.line_num}: {error}"])
 
 
-def _read_rows(rows: "csv._reader", header: Sequence[str], where: str) -> list[Item] | Faults:
+def _read_rows(
+    rows: Iterator[tuple[int, list[str]]], header: Sequence[str], where: str
+) -> list[Item] | Faults:
     items: list[Item] = []
     faults: list[str] = []
-    for row in rows:
+    for line, row in rows:
         if not row:
             continue
-        item = _item(dict(zip(header, row, strict=False)), rows.line_num, cells=(len(row), len(header)))
+        item = _item(dict(zip(header, row, strict=False)), line, cells=(len(row), len(header)))
         if isinstance(item, Item):
             items.append(item)
         elif len(faults) < MOST_FAULTS:

@@ -43,6 +43,8 @@ from settlement.money import ZERO
 
 GROUPS = 32
 """Groups of members for the clustered error."""
+ENOUGH_REDEMPTIONS = 200
+"""Redemptions of an issuer's points from which on they are judged by their own history."""
 OPEN_ENDED = -1
 """Days left of points that have no date of expiry."""
 _ESTIMATE = Context(prec=34)

@@ -37,8 +37,8 @@ _NIGHTS = text(
     f"""
     SELECT w.business_date, p.currency, p.credits, p.debits, p.converted, p.fee_minor, p.vat_minor,
         p.carried_in, p.final_minor, p.carried_out, s.root, s.key_id
-    FROM net_position p JOIN {read.RUNS} r USING (window_id, revision) JOIN clearing_window w USING (window_id)
-    LEFT JOIN window_seal s USING (window_id)
+    FROM net_position p JOIN {read.RUNS} r USING (window_id, revision)
+    JOIN clearing_window w USING (window_id) LEFT JOIN window_seal s USING (window_id)
     WHERE p.participant_id = :partner AND window_id BETWEEN :first_window AND :last_window
     ORDER BY 1, 2
     """
@@ -115,9 +115,9 @@ class NightLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Invoice(msgspec.Struct, frozen=True, kw_only=True):
-    """Fees and VAT of a calendar month as a document: an invoice, or a credit note where they are below zero.
+    """Fees and VAT of a calendar month as a document: an invoice, or a credit note where below zero.
 
-    The number follows from month, participant and currency: one a month, the same however often it is written.
+    The number follows from month, participant and currency: one a month, the same whenever it is written.
     """
 
     number: str
@@ -195,8 +195,8 @@ def write_account(
         connection: Read from only.
         span: The nights.
         code: Whose statement.
-        directory: Gets `<code>-<label>.html`, `.csv`, `.xlsx`; with postings `-postings.csv` and, where nights
-            are sealed, `-proofs.ndjson`: the proofs of the participant's own entries, one a line.
+        directory: Gets `<code>-<label>.html`, `.csv`, `.xlsx`; with postings `-postings.csv` and, where
+            nights are sealed, `-proofs.ndjson`: the proofs of the participant's own entries, one a line.
         label: 2017-05, say.
         formats: Of FORMATS.
         postings: Down to each posting.
@@ -378,11 +378,38 @@ def _xlsx(account: Account) -> bytes:
     )
 
 
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """Postings of one movement with one counterparty, and what they come to."""
+
+    movement: str
+    counterparty: str | None
+    rows: Sequence[Row]
+    points: int
+    amount: Decimal
+    currency: str
+
+
 @exactly
+def _groups(rows: Sequence[Row]) -> list[Group]:
+    groups: dict[tuple[str, str | None], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.posted.movement, row.counterparty), []).append(row)
+    return [
+        Group(
+            movement=movement,
+            counterparty=counterparty,
+            rows=of_group,
+            points=sum(row.posted.points for row in of_group),
+            amount=sum((row.posted.amount for row in of_group), ZERO),
+            currency=of_group[0].posted.currency,
+        )
+        for (movement, counterparty), of_group in groups.items()
+    ]
+
+
 def _page(account: Account) -> bytes:
-    groups: dict[tuple[str, str], list[Row]] = {}
-    for row in account.rows:
-        groups.setdefault((row.posted.movement, row.counterparty or ""), []).append(row)
+    # floats are for drawing alone: how long a night's bar is
+    largest = max((abs(night.net) for night in account.nights), default=ZERO)
     page = PAGES.get_template("account.html.j2").render(
         account=account,
         span=account.span,
@@ -391,18 +418,11 @@ def _page(account: Account) -> bytes:
             section: [line for line in account.statement.lines if line.section == section]
             for section in SECTIONS
         },
-        groups=[
-            {
-                "movement": movement,
-                "counterparty": counterparty,
-                "rows": rows,
-                "points": sum(row.posted.points for row in rows),
-                "amount": sum((row.posted.amount for row in rows), ZERO),
-                "currency": rows[0].posted.currency,
-            }
-            for (movement, counterparty), rows in groups.items()
+        nights=[
+            (night, night.cells, f"{100 * float(abs(night.net)) / float(largest or 1):.1f}")
+            for night in account.nights
         ],
+        groups=_groups(account.rows),
         shown=len(account.rows) <= MOST_ON_PAGE,
-        largest=max((abs(night.net) for night in account.nights), default=ZERO),
     )
     return page.encode()

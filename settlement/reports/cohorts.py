@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from network.model import WITH_ACTIVITY, AccountKind, EntryKind
-from settlement.reports.liability import CAUSE, FROM_OUT, IN_OUT, days_left
+from settlement.reports.flows import CAUSE, FROM_OUT, IN_OUT, days_left
 from settlement.survival import OPEN_ENDED, Cause, Flow, Period
 
 _COHORTS = text(

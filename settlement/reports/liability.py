@@ -7,37 +7,35 @@ holds the part s. Three statements, each one scan that groups in the database.
 from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
-from network.model import WITH_ACTIVITY, AccountKind
 from partners.model import Participant
-from settlement.model import OUTSTANDING
 from settlement.money import ZERO, exactly
+from settlement.reports.cohorts import Cohorts, read_cohorts
 from settlement.reports.errors import NothingToReport
+from settlement.reports.flows import CAUSE, FROM_OUT, IN_OUT, days_left
 from settlement.reports.read import read_participants
-from settlement.survival import GROUPS, OPEN_ENDED, Cause, Estimate, Flow, History, judge, learn, spread
+from settlement.survival import (
+    ENOUGH_REDEMPTIONS,
+    GROUPS,
+    OPEN_ENDED,
+    Cause,
+    Estimate,
+    Flow,
+    Forecast,
+    History,
+    forecasts,
+    judge,
+    learn,
+    missed_by,
+    spread,
+)
 
-ENOUGH_REDEMPTIONS = 200
-"""Redemptions of an issuer's points from which on they are judged by their own history."""
 AGES = ((0, "today"), (30, "30 days"), (60, "60 days"), (90, "90 days"), (180, "180 days"), (365, "a year"))
 """The bounds of ageing: days to the expiry, both ends of a band included."""
-
-_OUT = ", ".join(str(int(kind)) for kind in OUTSTANDING)
-IN_OUT, FROM_OUT = f"(p.credit IN ({_OUT}))", f"(p.debit IN ({_OUT}))"
-CAUSE = f"""CASE WHEN {IN_OUT} THEN 'issued' WHEN p.credit = {int(AccountKind.ACCEPTED)} THEN 'redeemed'
-    WHEN p.credit = {int(AccountKind.LAPSED)} THEN 'lapsed' ELSE 'taken_back' END"""
-"""What a posting between points that are out and others is; what comes back from a return is out again."""
-
-
-def days_left(on: str) -> str:
-    """Days that points have left, seen from a date; what has no date of expiry is OPEN_ENDED."""
-    return (
-        f"CASE WHEN p.expires_on >= DATE '{WITH_ACTIVITY}' THEN {OPEN_ENDED}"
-        f" ELSE greatest(p.expires_on - {on}, 0) END"
-    )
-
 
 _AS_OF = text(
     """
@@ -119,6 +117,11 @@ class Summed(msgspec.Struct, frozen=True, kw_only=True):
     error: Decimal
     unseen: Decimal
 
+    @property
+    def released(self) -> Decimal:
+        """What is not expected to be redeemed: breakage, in money."""
+        return self.plain - self.expected
+
 
 class Outstanding(msgspec.Struct, frozen=True, kw_only=True):
     """All points that are out at the end of a business date (of the open one: now).
@@ -135,6 +138,13 @@ class Outstanding(msgspec.Struct, frozen=True, kw_only=True):
     liabilities: Sequence[Liability]
     left: Mapping[_Key, int]
     histories: Mapping[int | None, History]
+    cohorts: Cohorts
+    forecasts: Mapping[date, Forecast]
+
+    @property
+    def missed(self) -> Decimal:
+        """What forecasts of earlier months missed by, as a part of what they expected."""
+        return missed_by(self.forecasts.values())
 
     @property
     def currencies(self) -> list[str]:
@@ -181,15 +191,14 @@ def read_outstanding(connection: Connection, on: date | None = None) -> Outstand
     Raises:
         NothingToReport: there is no window up to that date.
     """
-    head = connection.execute(_AS_OF, {"on": on}).one_or_none()
-    if head is None:
-        raise NothingToReport(f"there is no window up to {on}: nothing was ever issued")
+    head = _head(connection, on)
     wanted = {"on": head.business_date}
     flows, redemptions = _read_flows(connection, wanted)
     out, by_group = _read_out(connection, wanted)
     groups = sorted({flow.group for of_issuer in flows.values() for flow in of_issuer})
     histories = _learn(flows, by_group, redemptions, groups)
     terms = {(row.partner_id, row.terms_version): row for row in connection.execute(_TERMS)}
+    cohorts = read_cohorts(connection, head.business_date)
     liabilities = [
         Liability(
             issuer_id=issuer_id,
@@ -211,7 +220,30 @@ def read_outstanding(connection: Connection, on: date | None = None) -> Outstand
         liabilities=liabilities,
         left=_by_issuer(out),
         histories=histories,
+        cohorts=cohorts,
+        forecasts={
+            month: made
+            for month, made in zip(cohorts.months, forecasts(cohorts.periods()), strict=False)
+            if made is not None
+        },
     )
+
+
+def as_of(connection: Connection, on: date | None) -> date:
+    """The last business date that has a window, up to a date; the open one by default.
+
+    Raises:
+        NothingToReport: there is none.
+    """
+    day: date = _head(connection, on).business_date
+    return day
+
+
+def _head(connection: Connection, on: date | None) -> Row[Any]:
+    head = connection.execute(_AS_OF, {"on": on}).one_or_none()
+    if head is None:
+        raise NothingToReport(f"there is no window up to {on}: nothing was ever issued")
+    return head
 
 
 def _read_flows(

@@ -24,8 +24,9 @@ _POSTINGS = text(
         p.issuer_id, p.issuer_terms, p.acceptor_id, p.acceptor_terms, p.category, e.kind, e.partner_id,
         e.reference, e.outlet_code, e.occurred_at, e.amount_minor, e.currency
     FROM posting p JOIN clearing_window w USING (window_id)
-    JOIN entry e ON e.member_id = p.member_id AND e.entry_id = p.entry_id
+    JOIN entry e ON e.member_id = p.member_id AND e.entry_id = p.entry_id AND e.window_id = p.window_id
     WHERE p.window_id BETWEEN :first_window AND :last_window
+        AND e.window_id BETWEEN :first_window AND :last_window
         AND (p.issuer_id = :partner OR p.acceptor_id = :partner)
     ORDER BY p.window_id, p.member_id, p.entry_id, p.line
     """
@@ -180,5 +181,6 @@ def _require_same(posted: Mapping[_Debt, Decimal], owed: Mapping[_Debt, Decimal]
             flow, other, currency = key
             raise FiguresDisagree(
                 f"{flow} between participants {partner_id} and {other}: postings come to"
-                f" {posted.get(key, ZERO)} {currency}, and obligations to {owed.get(key, ZERO)}: run tessera verify"
+                f" {posted.get(key, ZERO)} {currency}, and obligations to {owed.get(key, ZERO)}:"
+                " run tessera verify"
             )

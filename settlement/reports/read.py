@@ -251,6 +251,8 @@ def read_participants(connection: Connection) -> dict[int, Participant]:
 
 def readable(text: str) -> str:
     """A text as it looks: what would be unseen, or turn what stands beside it, is shown as a mark."""
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(UNREADABLE if category(one) in {"Cc", "Cf", "Co", "Cs"} else one for one in text)
 
 

@@ -24,9 +24,8 @@ from settlement.ifrs15 import (
 )
 from settlement.money import exactly, from_minor, minor_digits
 from settlement.reports.cohorts import Cohort, Cohorts, Moved, left_after, merged
-from settlement.reports.liability import ENOUGH_REDEMPTIONS
 from settlement.reports.read import read_participants
-from settlement.survival import Curve, Flow, fit
+from settlement.survival import ENOUGH_REDEMPTIONS, Curve, Flow, fit
 
 _TERMS = text("SELECT partner_id, terms_version, currency, issue_price FROM contract_terms")
 
