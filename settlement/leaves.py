@@ -126,8 +126,7 @@ def _query(version: int, condition: str) -> str:
     columns = ", ".join(f'{column} AS "{name}"' for name, (column, _) in FIELDS[version].items())
     return (
         f"SELECT {_leaf_sql(version)} FROM (SELECT {columns} FROM posting p"
-        # the window of both, or a plan may read every entry there ever was for one window's
-        " JOIN entry e ON (e.member_id, e.entry_id, e.window_id) = (p.member_id, p.entry_id, p.window_id)"
+        " JOIN entry e ON (e.member_id, e.entry_id) = (p.member_id, p.entry_id)"
         f" WHERE p.window_id = :window_id {condition}"
         " ORDER BY p.member_id, p.entry_id, p.line OFFSET 0) AS leaf"
     )

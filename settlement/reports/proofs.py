@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from network import ids
 from settlement.errors import SealBroken
@@ -12,6 +12,11 @@ from settlement.merkle import leaf_hash, levels_of, path_up, root_of
 from settlement.proof import FORMATS, Leaf, PostingProof, Proof, seal_body
 from settlement.seal import Seal
 from settlement.sealing import load_keys, load_seals
+
+
+FEW_POSTINGS = 50_000
+"""A window of up to so many is joined to its entries one by one: a hash would read every entry there is."""
+_PLAN = text("SELECT set_config('enable_hashjoin', :hash, true), set_config('enable_mergejoin', :hash, true)")
 
 
 class Sealed(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +39,7 @@ def seal_places(
     seals = load_seals(connection, [window_id])
     if not seals:
         return None
+    connection.execute(_PLAN, {"hash": "off" if seals[0].tree_size <= FEW_POSTINGS else "on"})
     keys = frozenset(wanted)
     roots: list[bytes] = []
     found: dict[Key, tuple[int, int, bytes, bytes, list[bytes]]] = {}
@@ -44,6 +50,7 @@ def seal_places(
         levels = levels_of(hashes) if places else []
         for place, key in places:
             found[key] = (number, place, hashes[place], leaves[place], path_up(levels, place))
+    connection.execute(_PLAN, {"hash": "on"})
     if root_of(roots) != seals[0].root:
         raise SealBroken(f"window {window_id}: its postings are not what was sealed: run tessera verify")
     tree = levels_of(roots)
