@@ -13,7 +13,6 @@ from settlement.proof import FORMATS, Leaf, PostingProof, Proof, seal_body
 from settlement.seal import Seal
 from settlement.sealing import load_keys, load_seals
 
-
 FEW_POSTINGS = 50_000
 """A window of up to so many is joined to its entries one by one: a hash would read every entry there is."""
 _PLAN = text("SELECT set_config('enable_hashjoin', :hash, true), set_config('enable_mergejoin', :hash, true)")

@@ -78,7 +78,7 @@ EVENTS = {
 """Entry kinds as statements call them."""
 
 
-_NETTED = ", ".join(f"'{state}'" for state in NETTED_STATES)
+NETTED = ", ".join(f"'{state}'" for state in NETTED_STATES)
 _ACCEPTED, _DEFICIT = int(AccountKind.ACCEPTED), int(AccountKind.DEFICIT)
 _DONATION = int(EntryKind.DONATION)
 
@@ -156,13 +156,13 @@ _SPAN = text(
         max(w.business_date) AS last, count(*) AS nights, max(w.closed_at) AS closed_at, n.name AS network,
         n.currency
     FROM clearing_window w JOIN settlement_run r USING (window_id), network n
-    WHERE r.state IN ({_NETTED}) AND w.business_date BETWEEN :first AND :last
+    WHERE r.state IN ({NETTED}) AND w.business_date BETWEEN :first AND :last
     GROUP BY n.name, n.currency
     """
 )
 _CATEGORIES = text("SELECT category, name FROM redemption_category")
 _PARTICIPANTS = text("SELECT partner_id, code, name, kind, status FROM partner ORDER BY partner_id")
-RUNS = f"(SELECT window_id, revision FROM settlement_run WHERE state IN ({_NETTED}))"
+RUNS = f"(SELECT window_id, revision FROM settlement_run WHERE state IN ({NETTED}))"
 """Runs that live and are netted: at most one of each window."""
 _POSITIONS = text(
     f"""
