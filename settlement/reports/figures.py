@@ -29,8 +29,8 @@ _BY_DATE = text(
 )
 _DEBTS = text(
     f"""
-    SELECT date_trunc('month', w.business_date)::date AS month, o.flow, o.debtor_id, o.creditor_id, o.currency,
-        o.category, sum(o.points)::bigint AS points, sum(o.amount) AS amount
+    SELECT date_trunc('month', w.business_date)::date AS month, o.flow, o.debtor_id, o.creditor_id,
+        o.currency, o.category, sum(o.points)::bigint AS points, sum(o.amount) AS amount
     FROM obligation o JOIN {read.RUNS} r USING (window_id, revision)
     JOIN clearing_window w ON w.window_id = o.window_id
     WHERE w.business_date BETWEEN :first AND :on GROUP BY 1, 2, 3, 4, 5, 6
@@ -97,8 +97,8 @@ class Breakage(msgspec.Struct, frozen=True, kw_only=True):
 class Exposure(msgspec.Struct, frozen=True, kw_only=True):
     """What a partner may come to owe, against its cap, in major units.
 
-    `unpaid`: of netted nights whose payments are not booked, above zero where it owes. `points`: those that are
-    out, at the highest live rate, for the part that is not funded at issue.
+    `unpaid`: of netted nights whose payments are not booked, above zero where it owes. `points`: those that
+    are out, at the highest live rate, for the part that is not funded at issue.
     """
 
     partner_id: int
@@ -198,7 +198,7 @@ def read_figures(connection: Connection, span: Span, outstanding: Outstanding) -
             for month, own in sorted(by_month.items())
         ],
         breakage=_breakage(outstanding, span),
-        lapses=[(party, currency, *both) for (party, currency), both in sorted(lapses.items())],
+        lapses=[(party, currency, both[0], both[1]) for (party, currency), both in sorted(lapses.items())],
         exposures=_exposures(connection, span.last, outstanding),
     )
 

@@ -1,4 +1,4 @@
-"""Pictures of what is out, as SVG: what it costs, when it ends, how much will be redeemed, what netting saves.
+"""Pictures of what is out, as SVG: what it costs, when it ends, how much is redeemed, what netting saves.
 
 Drawn from exact figures; floats are for drawing alone.
 """

@@ -1,4 +1,4 @@
-"""The operator's report as of a business date: one page that needs nothing else, and a workbook of its figures."""
+"""The operator's report as of a business date: one page that needs nothing else, and a workbook."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -149,7 +149,7 @@ def _pictures(report: Report) -> dict[str, Picture]:
         "chances": Picture(
             title="How likely a point is redeemed",
             source=embed(pictures.chances(outstanding)),
-            says="Of points with so many days left, the part that will be redeemed, as those before them were."
+            says="Of points with so many days left, the part that will be redeemed if they go as others did."
             f" {_unseen(total.unseen)}",
         ),
         "ages": Picture(
@@ -160,8 +160,8 @@ def _pictures(report: Report) -> dict[str, Picture]:
         "deferred": Picture(
             title="Deferred revenue (IFRS 15)",
             source=embed(pictures.deferred(line, [f"{month:%Y-%m}" for month in report.lines.months])),
-            says="Above zero what sales allocated to points, below it what became revenue, and the liability at"
-            " each month's end.",
+            says="Above zero what sales allocated to points, below it what became revenue, and the"
+            " liability at each month's end.",
         ),
     }
 
@@ -174,6 +174,7 @@ def _unseen(points: Decimal) -> str:
 
 def _page(report: Report) -> bytes:
     currency = report.period.currency
+    bands = _bands(report.outstanding)
     return (
         PAGES.get_template("operator.html.j2")
         .render(
@@ -183,8 +184,12 @@ def _page(report: Report) -> bytes:
             outstanding=report.outstanding,
             total=report.outstanding.total(currency),
             pictures=_pictures(report),
-            bands=_bands(report.outstanding),
-            band_names=pictures.BANDS,
+            bands=bands,
+            band_names=[
+                (place, name)
+                for place, name in enumerate(pictures.BANDS)
+                if any(row[place] for _, row in bands)
+            ],
             line=report.lines.total(currency),
             months=[f"{month:%Y-%m}" for month in report.lines.months],
             movements=MOVEMENTS,
@@ -226,10 +231,10 @@ def _positions(report: Report) -> Sheet:
         )
         for one in figures.to_date
     ]
-    for currency in dict.fromkeys(one.currency for one in figures.to_date):
-        rows.append(
-            ("all", currency, *(read.major(figures.total(currency, name), currency) for name in names))
-        )
+    rows += [
+        ("all", currency, *(read.major(figures.total(currency, name), currency) for name in names))
+        for currency in dict.fromkeys(one.currency for one in figures.to_date)
+    ]
     return Sheet("Positions", columns, rows, frozenset(range(len(figures.to_date), len(rows))))
 
 
