@@ -120,13 +120,13 @@ def _item(row: Mapping[str, str], line: int, *, cells: tuple[int, int]) -> Item 
     reference = _plain(row["reference"])
     if not reference:
         return f"line {line}: the reference is empty"
-    try:
-        points = _number(row.get("points", ""))
-        amount = _number(row.get("amount", ""))
-    except InvalidOperation:
-        return (
-            f"line {line}: points {row.get('points')!r} or amount {row.get('amount')!r} is no number: 1234.50"
-        )
+    numbers: dict[str, Decimal | None] = {}
+    for name in ("points", "amount"):
+        try:
+            numbers[name] = _number(row.get(name, ""))
+        except InvalidOperation:
+            return f"line {line}: {name} {row[name]!r} is no number: write 1234.50"
+    points, amount = numbers["points"], numbers["amount"]
     if points is not None and points != points.to_integral_value():
         return f"line {line}: {points} points are not whole"
     return Item(
@@ -142,7 +142,7 @@ def _item(row: Mapping[str, str], line: int, *, cells: tuple[int, int]) -> Item 
 def _plain(cell: str) -> str:
     """A text without the apostrophe that keeps a spreadsheet from running it."""
     cell = cell.strip()
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_RISKY) else cell
+    return cell[1:] if cell.startswith("'") and cell.lstrip("'").startswith(_RISKY) else cell
 
 
 def _number(cell: str) -> Decimal | None:

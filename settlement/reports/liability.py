@@ -301,7 +301,7 @@ def _by_issuer(out: Mapping[_Key, Mapping[int, int]]) -> dict[_Key, int]:
     for (issuer_id, _), days in out.items():
         for number, points in days.items():
             left[issuer_id, number] = left.get((issuer_id, number), 0) + points
-    return left
+    return {key: points for key, points in left.items() if points}
 
 
 def ageing(outstanding: Outstanding) -> dict[tuple[int, str], int]:

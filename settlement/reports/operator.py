@@ -63,7 +63,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_operator_pages(connection: Connection, on: date | None, directory: Path) -> list[Path]:
-    """Write `operator-<date>.html` and `.xlsx`: month and year to date as of the last netted night.
+    """Write `_operator-<date>.html` and `.xlsx`: month and year to date as of the last netted night.
 
     Args:
         connection: Read from only, as one snapshot.
@@ -74,7 +74,7 @@ def write_operator_pages(connection: Connection, on: date | None, directory: Pat
     """
     report = read_report(connection, on)
     directory.mkdir(parents=True, exist_ok=True)
-    base = f"operator-{report.span.last}"
+    base = f"_operator-{report.span.last}"  # no participant's code begins so
     return [
         write_whole(directory / f"{base}.html", _page(report)),
         write_whole(directory / f"{base}.xlsx", _workbook(report)),

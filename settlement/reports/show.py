@@ -58,7 +58,8 @@ def safe_cell(value: object) -> str:
     if isinstance(value, int):
         return str(value)
     text = str(value)
-    return f"'{text}" if text.startswith(RISKY) else text
+    # one that has apostrophes already gets one more, so that who takes one off has the text again
+    return f"'{text}" if text.lstrip("'").startswith(RISKY) else text
 
 
 def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
