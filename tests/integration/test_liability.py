@@ -1,4 +1,4 @@
-"""Liability and deferred revenue of a ledger that can be counted by hand: a lot that ends, and one after it."""
+"""Liability and deferred revenue of a ledger counted by hand: a lot that ends, and one after it."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
