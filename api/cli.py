@@ -21,7 +21,7 @@ from api.cli_report import reconcile, report_app
 from api.composition import BAD_INPUT, FAILED, opened, owned
 from config.database import migrate as migrate_database
 from config.errors import ConfigError, KeyFileError
-from config.roles import reader_role
+from config.roles import application_role, reader_role
 from config.settings import Settings, load_settings
 from network.errors import NetworkError
 from partners.errors import PartnersError
@@ -46,10 +46,6 @@ app.add_typer(adjust_app, name="adjust")
 app.add_typer(tier_app, name="tier")
 app.add_typer(report_app, name="report")
 app.command("reconcile")(reconcile)
-
-
-SWITCH_SECONDS = 0.0005
-"""How long a thread of the server may keep another waiting: a lane takes many short turns a batch."""
 
 
 class JournalFormat(StrEnum):
@@ -107,17 +103,22 @@ def serve() -> None:
 
     from api.app import create_app
     from api.bounded import BoundedProtocol
+    from api.lanes.process import in_processes
     from network.service import make_partitions_ahead
 
     with opened(migrated=True) as (settings, database):
         make_partitions_ahead(database)
         authority = settings.authority or f"{settings.host}:{settings.port}"
-        sys.setswitchinterval(SWITCH_SECONDS)
         uvicorn.run(
-            create_app(database, authority=authority, now=now),
+            create_app(
+                database,
+                authority=authority,
+                now=now,
+                hire=in_processes(database, settings, application_role(settings.database_schema)),
+            ),
             host=settings.host,
             port=settings.port,
-            loop="uvloop",
+            loop="api.accepting:make_loop",
             http=BoundedProtocol,
             access_log=False,
             server_header=False,

@@ -8,7 +8,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.responses import Response
 
-from network.errors import NetworkError
+from network.errors import NetworkError, NotReady, Overloaded, Unavailable
 
 log = logging.getLogger("tessera.api")
 
@@ -146,18 +146,32 @@ def problem(
     )
 
 
-def answer_failure(error: Exception, request_id: str) -> Response:
-    """The answer to what a request ended with; what is nobody's fault but ours goes on.
+def failure(error: Exception, request_id: str) -> Problem:
+    """The problem that stands for what a request ended with; what is nobody's fault but ours goes on.
 
     Raises:
         Exception: the error itself, where no problem stands for it.
     """
-    if isinstance(error, ProblemError):
-        return problem_response(error.code, error.detail, errors=error.errors, request_id=request_id)
-    if isinstance(error, OperationalError | PoolTimeout | NetworkError):
-        log.error("request %s: the ledger did not answer", request_id, exc_info=error)
-        return problem_response("unavailable", request_id=request_id)
+    match error:
+        case ProblemError():
+            return problem(error.code, error.detail, errors=error.errors, request_id=request_id)
+        case Overloaded():
+            return problem("overloaded", str(error), request_id=request_id)
+        case Unavailable() | NotReady():
+            return problem("unavailable", str(error), request_id=request_id)
+        case OperationalError() | PoolTimeout() | NetworkError():
+            log.error("request %s: the ledger did not answer", request_id, exc_info=error)
+            return problem("unavailable", request_id=request_id)
     raise error
+
+
+def answer_failure(error: Exception, request_id: str) -> Response:
+    """The answer to what a request ended with.
+
+    Raises:
+        Exception: the error itself, where no problem stands for it.
+    """
+    return _response(failure(error, request_id))
 
 
 def problem_response(
@@ -169,7 +183,10 @@ def problem_response(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """The answer that carries a problem."""
-    said = problem(code, detail, errors=errors, request_id=request_id)
+    return _response(problem(code, detail, errors=errors, request_id=request_id), headers)
+
+
+def _response(said: Problem, headers: Mapping[str, str] | None = None) -> Response:
     extra = {"retry-after": "1"} if said.status == 503 else {}
     return Response(
         msgspec.json.encode(said),

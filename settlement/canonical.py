@@ -6,7 +6,7 @@ how a number came about.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from hashlib import sha256
@@ -14,11 +14,12 @@ from uuid import UUID
 
 import msgspec
 
-from settlement.model import Step
+from settlement.model import STEPS, Step
 from settlement.money import fixed_scale
 
 SCALE = 20
 """Decimals of an amount: prices have 8, shares and basis points 4 each, a basis point is 4 places down."""
+_ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def digest(step: Step, window_id: int, revision: int, **tables: Iterable[msgspec.Struct]) -> bytes:
@@ -36,6 +37,12 @@ def canonical(step: Step, window_id: int, revision: int, **tables: Iterable[msgs
     return f'{{"run":{head},"tables":{{{",".join(parts)}}}}}'.encode()
 
 
+def bound(window_id: int, revision: int, hashes: Mapping[Step, bytes]) -> bytes:
+    """What an approval binds: SHA-256 over the hashes of a run's steps up to `netted`."""
+    steps = {step: hashes[step].hex() for step in STEPS[: STEPS.index("netted") + 1]}
+    return sha256(canonical_json({"window_id": window_id, "revision": revision, "steps": steps})).digest()
+
+
 def canonical_json(value: object) -> bytes:
     """One JSON value as the bytes that are hashed or signed, UTF-8.
 
@@ -51,7 +58,7 @@ def instant_text(at: datetime) -> str:
 
 
 def _text(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return _ENCODER.encode(value)
 
 
 def _plain(row: msgspec.Struct) -> dict[str, object]:

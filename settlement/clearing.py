@@ -27,6 +27,7 @@ from partners.terms import terms_on
 from settlement.errors import CurrencyMixed, FlowUnknown, TermsMissing
 from settlement.model import FeeBasis, Flow, Obligation, PricedLine, Transactions, WindowTotal
 from settlement.money import ZERO, exactly
+from settlement.money_model import Adjustment
 
 TermsByVersion = Mapping[tuple[int, int], Terms]
 """Contract terms by (partner_id, terms_version)."""
@@ -45,6 +46,14 @@ def price(totals: Iterable[WindowTotal], terms: TermsByVersion) -> tuple[PricedL
     for total in totals:
         lines.extend(_price_total(total, terms))
     return tuple(lines)
+
+
+def adjusted(adjustments: Iterable[Adjustment]) -> tuple[PricedLine, ...]:
+    """The money flows of a window's adjustments: debts that no posting makes."""
+    return tuple(
+        PricedLine("adjustment", one.debtor_id, one.creditor_id, 0, one.amount, None, one.currency)
+        for one in adjustments
+    )
 
 
 @exactly
@@ -76,6 +85,7 @@ def fee_bases(
     lines: Iterable[PricedLine],
     transactions: Iterable[Transactions],
     terms: TermsByVersion,
+    adjustments: Iterable[Adjustment] = (),
 ) -> dict[tuple[int, int], FeeBasis]:
     """What each contract version is charged fees on, by (partner_id, terms_version).
 
@@ -90,6 +100,7 @@ def fee_bases(
         lines: What `price` made of them.
         transactions: By partner and the day they occurred.
         terms: Every version of every contract.
+        adjustments: Of the window; each adds to the credits that it names.
     Raises:
         TermsMissing: a partner had transactions and has no terms.
     """
@@ -105,6 +116,10 @@ def fee_bases(
         if line.creditor_terms is not None:
             key = (line.creditor_id, line.creditor_terms)
             credited[key] = credited.get(key, ZERO) + line.amount
+    for one in adjustments:
+        if one.credited_id is not None and one.credited_terms is not None:
+            key = (one.credited_id, one.credited_terms)
+            credited[key] = credited.get(key, ZERO) + one.credited_amount
     versions = versions_by_partner(terms)
     for row in transactions:
         key = (row.partner_id, _in_force(versions, row.partner_id, row.occurred_on).terms_version)

@@ -39,3 +39,31 @@ class SealBroken(SettlementError):
 
 class ReferenceInvalid(SettlementError):
     """A payment cannot be named: one of its figures is too large, or its currency is none."""
+
+
+class LedgerUnbalanced(SettlementError):
+    """The lines of a money entry do not sum to zero in each currency: nothing was booked."""
+
+
+class RunNotReady(SettlementError):
+    """A run is not in the state that a step begins from."""
+
+
+class FourEyesNeeded(SettlementError):
+    """Who proposed something was also to decide it: another person must."""
+
+
+class ApprovalStale(SettlementError):
+    """What is to be approved is no longer what was looked at: look at it again."""
+
+
+class PaymentRefused(SettlementError):
+    """A payment cannot be booked so: the instruction is not known, or the reference was used for another."""
+
+
+class NotFinal(SettlementError):
+    """A run does not add up, so it is not finalised: something is missing, differs, or is unknown."""
+
+
+class CalendarUnknown(SettlementError):
+    """A currency's calendar is none that the package `holidays` has."""

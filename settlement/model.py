@@ -11,7 +11,15 @@ from typing import Literal
 import msgspec
 
 from network.model import AccountKind
-from settlement.money_model import Adjustment, FxConversion
+from settlement.money_model import (
+    Adjustment,
+    Approved,
+    Booked,
+    DefaultOverlay,
+    Final,
+    FxConversion,
+    Instruction,
+)
 
 OUTSTANDING = (AccountKind.MEMBER, AccountKind.HELD, AccountKind.PENDING, AccountKind.TRANSIT)
 """Accounts whose points are out: issued, neither redeemed nor lapsed. For these the pool holds its share."""
@@ -195,6 +203,11 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
     positions: Sequence[Position] = ()
     adjustments: Sequence[Adjustment] = ()
     conversions: Sequence[FxConversion] = ()
+    approvals: Sequence[Approved] = ()
+    instructions: Sequence[Instruction] = ()
+    booked: Sequence[Booked] = ()
+    overlays: Sequence[DefaultOverlay] = ()
+    finals: Sequence[Final] = ()
 
     def of(self, step: Step) -> Mapping[str, Sequence[msgspec.Struct]]:
         """The tables of one step: what its hash is of."""
@@ -210,7 +223,12 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
         if step == "netted":
             positions = {"positions": self.positions}
             return {**positions, "conversions": self.conversions} if self.conversions else positions
-        raise ValueError(f"what {step} puts out is not kept here")
+        if step == "approved":
+            return {"approvals": self.approvals}
+        if step == "instructed":
+            return {"instructions": self.instructions}
+        booked = {"booked": self.booked, **({"overlays": self.overlays} if self.overlays else {})}
+        return {**booked, "finals": self.finals} if step == "settled" else booked
 
 
 class NightResult(msgspec.Struct, frozen=True, kw_only=True):

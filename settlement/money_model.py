@@ -98,6 +98,14 @@ class RunApproval(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class Approved(msgspec.Struct, frozen=True, kw_only=True):
+    """What the step `approved` puts out: the hash that was bound, and the two people."""
+
+    sha256: bytes
+    proposed_by: str
+    decided_by: str
+
+
 class Instruction(msgspec.Struct, frozen=True, kw_only=True):
     """A payment that discharges a position: into the hub's account, or out of it."""
 
@@ -120,6 +128,28 @@ class InstructionPayment(msgspec.Struct, frozen=True, kw_only=True):
     end_to_end_id: str
     amount_minor: int
     booked_on: date
+
+
+class Booked(msgspec.Struct, frozen=True, kw_only=True):
+    """How far an instruction is: what is due on it, overlays taken off, and what the bank booked."""
+
+    end_to_end_id: str
+    participant_id: int
+    currency: str
+    direction: Direction
+    due_minor: int
+    booked_minor: int
+
+
+class Final(msgspec.Struct, frozen=True, kw_only=True):
+    """A run's money in one currency: in + deferred_out = out + deferred_in + covered by overlays."""
+
+    currency: str
+    paid_in_minor: int
+    paid_out_minor: int
+    deferred_in_minor: int
+    deferred_out_minor: int
+    covered_minor: int
 
 
 class Adjustment(msgspec.Struct, frozen=True, kw_only=True):

@@ -311,7 +311,7 @@ def test_a_night_goes_on_at_the_first_step_not_done(
     for engine in (database, second_database):
         set_up(engine, WORKED_TERMS)
         post(engine, worked_night())
-    steps: list[Callable[[], None]] = [
+    steps: list[Callable[[], object]] = [
         lambda: close_step(database, FIRST, at=OVER),
         lambda: price_step(database, FIRST, at=OVER, programme_version=PROGRAMME),
         lambda: net_step(database, FIRST, at=OVER),
