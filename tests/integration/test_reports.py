@@ -518,7 +518,7 @@ def test_fees_that_are_given_back_are_the_operators_too(database: Engine, tmp_pa
     assert (period.fees_minor, period.vat_minor) == (-90, -18)
     below = Figure().subplots()
     below.bar([1, 2], [5, -100])
-    pictures._from_zero(below)
+    pictures.from_zero(below)
     assert below.get_ylim()[0] < -100
 
 
