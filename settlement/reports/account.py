@@ -23,7 +23,7 @@ from settlement.reports.postings import Sums, read_lines
 from settlement.reports.proofs import Sealed, proofs_of, seal_places
 from settlement.reports.read import Span, major
 from settlement.reports.show import PAGES, csv_bytes, write_whole
-from settlement.reports.statements import SECTIONS, Line, Statement, read_statements
+from settlement.reports.statements import SECTIONS, Line, Statement, as_sheet, read_statements
 from settlement.reports.workbook import Cell, Column, Sheet, workbook
 from settlement.seal import Seal
 
@@ -42,16 +42,6 @@ _NIGHTS = text(
     WHERE p.participant_id = :partner AND window_id BETWEEN :first_window AND :last_window
     ORDER BY 1, 2
     """
-)
-_LINE_COLUMNS = (
-    Column("Section", width=20),
-    Column("Line", width=38),
-    Column("With", width=16),
-    Column("Terms", "count", 8),
-    Column("Entries", "count", 10),
-    Column("Points", "count", 12),
-    Column("Amount", "exact", 18),
-    Column("Currency", width=9),
 )
 _NIGHT_COLUMNS = (
     Column("Business date", "date", 13),
@@ -339,12 +329,6 @@ def _instant(cell: Cell) -> Cell:
 
 @exactly
 def _xlsx(account: Account) -> bytes:
-    lines: list[tuple[Cell, ...]] = [msgspec.structs.astuple(line) for line in account.statement.lines]
-    bold = {
-        place
-        for place, line in enumerate(account.statement.lines)
-        if line.line in ("exact position", "net tonight", "paid for tonight")
-    }
     nights = [night.cells for night in account.nights]
     totals: list[tuple[Cell, ...]] = []
     for currency in dict.fromkeys(night.currency for night in account.nights):
@@ -363,7 +347,7 @@ def _xlsx(account: Account) -> bytes:
             )
         )
     sheets = [
-        Sheet("Statement", _LINE_COLUMNS, lines, frozenset(bold)),
+        as_sheet(account.statement),
         Sheet(
             "Nights",
             _NIGHT_COLUMNS,

@@ -15,6 +15,7 @@ from settlement.reports import read
 from settlement.reports.errors import FiguresDisagree
 from settlement.reports.read import ACCEPTED, Span, as_frame, major
 from settlement.reports.show import PAGES, csv_bytes, write_whole
+from settlement.reports.workbook import Column, Sheet, workbook
 
 ACTIVITY, ISSUER, ACCEPTOR = "at your tills", "points you issued", "points you accepted"
 OBLIGATIONS, POSITION = "obligations", "position"
@@ -54,18 +55,39 @@ def file_name_of(code: str, participant_id: int) -> str:
     return code if _FILE_NAME.fullmatch(code) else f"participant-{participant_id}"
 
 
+_LINE_COLUMNS = (
+    Column("Section", width=20),
+    Column("Line", width=38),
+    Column("With", width=16),
+    Column("Terms", "count", 8),
+    Column("Entries", "count", 10),
+    Column("Points", "count", 12),
+    Column("Amount", "exact", 18),
+    Column("Currency", width=9),
+)
+_SUMS = ("exact position", "net tonight", "paid for tonight")
 _FILE_NAME = re.compile("[a-z0-9][a-z0-9-]*")
 _COLUMNS = Line.__struct_fields__
 _ROW = ("participant_id", *_COLUMNS)
 
 
-def write_statements(connection: Connection, window_id: int, directory: Path) -> list[Path]:
+def as_sheet(statement: Statement) -> Sheet:
+    """A statement's lines as a sheet."""
+    lines = [msgspec.structs.astuple(line) for line in statement.lines]
+    sums = frozenset(place for place, line in enumerate(statement.lines) if line.line in _SUMS)
+    return Sheet("Statement", _LINE_COLUMNS, lines, sums)
+
+
+def write_statements(
+    connection: Connection, window_id: int, directory: Path, *, workbooks: bool = False
+) -> list[Path]:
     """Write each participant's statement of a cleared window; the same window gives the same bytes.
 
     Args:
         connection: Read from only.
         window_id: A window that has been cleared.
         directory: Gets a folder named after the business date, in it `<code>.csv` and `<code>.html`.
+        workbooks: Write `<code>.xlsx` as well: four times the time.
     Returns:
         The files written.
     Raises:
@@ -88,6 +110,10 @@ def write_statements(connection: Connection, window_id: int, directory: Path) ->
         }
         html = page.render(night=night, statement=statement, sections=sections)
         files.append(write_whole(folder / f"{statement.file_name}.html", html.encode()))
+        if workbooks:
+            title = f"Statement of {statement.name}, {night.business_date}"
+            content = workbook(title, night.closed_at, [as_sheet(statement)])
+            files.append(write_whole(folder / f"{statement.file_name}.xlsx", content))
     return files
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import openpyxl
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from matplotlib.figure import Figure
@@ -221,6 +222,11 @@ def test_the_same_night_gives_the_same_bytes(two_nights: Engine, tmp_path: Path)
     again = statements(two_nights, FIRST, tmp_path / "two")
     assert once == again
     assert len(once) == 8
+    with two_nights.connect() as connection:
+        more = write_statements(connection, window_id_of(FIRST), tmp_path / "one", workbooks=True)
+    assert len(more) == 12
+    sheet = openpyxl.load_workbook(tmp_path / "one" / "2017-05-01" / "participant-12.xlsx")["Statement"]
+    assert [cell.value for cell in sheet[sheet.max_row]][1::5] == ["net tonight", 0.81]
     pages = []
     for folder in ("one", "two"):
         with two_nights.connect() as connection:
