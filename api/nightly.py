@@ -13,7 +13,8 @@ from settlement.reports import NIGHT_REPORT, write_operator_report, write_statem
 log = logging.getLogger(__name__)
 
 _SETTLED = text(
-    "SELECT window_id FROM settlement_run WHERE state = 'netted' ORDER BY window_id DESC LIMIT :nights"
+    "SELECT window_id FROM settlement_run WHERE state NOT IN ('closed', 'priced', 'aborted')"
+    " ORDER BY window_id DESC LIMIT :nights"
 )
 _LOOKED_BACK = 400
 """Nights whose files are looked for; older ones are made by asking (`tessera clear --date`)."""

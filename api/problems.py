@@ -8,7 +8,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.responses import Response
 
-from network.errors import NetworkError
+from network.errors import NetworkError, NotReady, Overloaded, Unavailable
 
 log = logging.getLogger("tessera.api")
 
@@ -45,6 +45,8 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     "no_contract_terms": (422, "No terms of the contract are in force on that day"),
     "currency_not_contracted": (422, "The contract is in another currency"),
     "partner_not_active": (422, "The partner is not active in the network"),
+    "partner_issues_no_more": (422, "The partner leaves the network: its last day to give points is over"),
+    "partner_accepts_no_more": (422, "The partner leaves the network: its last day to take points is over"),
     "partner_unknown": (422, "The partner is not set up yet; try again with the same reference"),
     "too_many_points": (422, "One entry moves no more than a million million points"),
     "occurred_in_future": (422, "That is more than 10 minutes ahead of the network's time"),
@@ -126,6 +128,9 @@ OPERATOR_PROBLEMS: Mapping[str, tuple[int, str]] = {
     "partner_not_found": (404, "No partner has that code"),
     "key_not_found": (404, "No key of that id is registered"),
     "key_not_accepted": (422, "The key cannot be registered"),
+    "run_not_ready": (409, "The night is not as far as this needs, or further"),
+    "not_final": (409, "The night does not add up, or something speaks against finalising it"),
+    "payment_refused": (422, "The payment cannot be booked so"),
     "night_unknown": (404, "No window is of that business date"),
 }
 """Problems that operators alone meet, beside those of everybody."""
@@ -177,18 +182,32 @@ def problem(
     )
 
 
-def answer_failure(error: Exception, request_id: str) -> Response:
-    """The answer to what a request ended with; what is nobody's fault but ours goes on.
+def failure(error: Exception, request_id: str) -> Problem:
+    """The problem that stands for what a request ended with; what is nobody's fault but ours goes on.
 
     Raises:
         Exception: the error itself, where no problem stands for it.
     """
-    if isinstance(error, ProblemError):
-        return problem_response(error.code, error.detail, errors=error.errors, request_id=request_id)
-    if isinstance(error, OperationalError | PoolTimeout | NetworkError):
-        log.error("request %s: the ledger did not answer", request_id, exc_info=error)
-        return problem_response("unavailable", request_id=request_id)
+    match error:
+        case ProblemError():
+            return problem(error.code, error.detail, errors=error.errors, request_id=request_id)
+        case Overloaded():
+            return problem("overloaded", str(error), request_id=request_id)
+        case Unavailable() | NotReady():
+            return problem("unavailable", str(error), request_id=request_id)
+        case OperationalError() | PoolTimeout() | NetworkError():
+            log.error("request %s: the ledger did not answer", request_id, exc_info=error)
+            return problem("unavailable", request_id=request_id)
     raise error
+
+
+def answer_failure(error: Exception, request_id: str) -> Response:
+    """The answer to what a request ended with.
+
+    Raises:
+        Exception: the error itself, where no problem stands for it.
+    """
+    return _response(failure(error, request_id))
 
 
 def problem_response(
@@ -200,7 +219,10 @@ def problem_response(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """The answer that carries a problem."""
-    said = problem(code, detail, errors=errors, request_id=request_id)
+    return _response(problem(code, detail, errors=errors, request_id=request_id), headers)
+
+
+def _response(said: Problem, headers: Mapping[str, str] | None = None) -> Response:
     extra = {"retry-after": "1"} if said.status == 503 else {}
     return Response(
         msgspec.json.encode(said),

@@ -280,7 +280,7 @@ _KINDS: dict[str, Literal["pay_in", "pay_out"]] = {"in": "pay_in", "out": "pay_o
 
 
 def _booked(connection: Connection, run: LiveRun) -> list[Booked]:
-    positions = store.load_outputs(connection, [run.window_id])[run.window_id].positions
+    positions = store.load_positions(connection, run.window_id)
     return payment_store.load_booked(connection, run, positions)
 
 

@@ -26,6 +26,7 @@ from partners import errors
 from partners.people.model import Role, SignedIn
 from partners.people.sessions import authenticate
 from partners.people.tokens import OperatorKeys
+from settlement import errors as settlement_errors
 
 MAX_BODY_BYTES = 64 << 10
 EVERYBODY: tuple[Role, ...] = ("viewer", "maker", "checker", "admin")
@@ -60,6 +61,12 @@ PROBLEM_OF: Mapping[type[Exception], str] = {
     network_errors.AdjustmentInvalid: "adjustment_invalid",
     network_errors.AdjustmentDecided: "proposal_decided",
     network_errors.FourEyesNeeded: "second_person_needed",
+    settlement_errors.FourEyesNeeded: "second_person_needed",
+    settlement_errors.ApprovalStale: "proposal_changed",
+    settlement_errors.RunNotReady: "run_not_ready",
+    settlement_errors.NightOutOfOrder: "run_not_ready",
+    settlement_errors.NotFinal: "not_final",
+    settlement_errors.PaymentRefused: "payment_refused",
 }
 """Which problem an error of the rooms below is, where it is the caller's."""
 

@@ -35,8 +35,8 @@ _FILLED = "tessera_bench_night"
 _COPY = "tessera_bench_night_copy"
 _SECONDS = 1_800
 _BARE = text(
-    "SELECT debit, credit, issuer_id, issuer_terms, acceptor_id, acceptor_terms, category, reversed_window_id,"
-    " sum(points), count(*) FROM posting WHERE window_id = :window_id GROUP BY 1, 2, 3, 4, 5, 6, 7, 8"
+    "SELECT debit, credit, issuer_id, issuer_terms, acceptor_id, acceptor_terms, category,"
+    " reversed_window_id, sum(points), count(*) FROM posting WHERE window_id = :window_id GROUP BY 1, 2, 3, 4, 5, 6, 7, 8"
 )
 
 
