@@ -6,19 +6,28 @@ statement carries them, as arrays through `unnest`.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ARRAY, Connection, Table, bindparam, column, func, select, update
 
 from partners import keys
 from partners.errors import KeyNotAccepted, KeyNotFound
 from partners.keys import KeyRefused
-from partners.model import Directory, Participant, PartnerKey, Terms
-from partners.tables import contract_terms, outlet, partner, partner_key
+from partners.model import Directory, Participant, PartnerExit, PartnerKey, Terms
+from partners.tables import (
+    contract_category,
+    contract_terms,
+    contract_vat,
+    outlet,
+    partner,
+    partner_exit,
+    partner_key,
+)
 from partners.terms import require_superseding
 
 
 def load_directory(connection: Connection) -> Directory:
-    """All participants, outlets and terms, as one snapshot (three statements)."""
+    """All participants, outlets, terms and exits, as one snapshot (six statements)."""
     participants = {
         row.partner_id: Participant(
             partner_id=row.partner_id, code=row.code, name=row.name, kind=row.kind, status=row.status
@@ -29,20 +38,58 @@ def load_directory(connection: Connection) -> Directory:
         (row.partner_id, row.outlet_code)
         for row in connection.execute(select(outlet.c.partner_id, outlet.c.outlet_code))
     )
-    return Directory(participants=participants, outlets=outlets, terms=_load_terms(connection))
+    return Directory(
+        participants=participants,
+        outlets=outlets,
+        terms=load_terms(connection),
+        exits=load_exits(connection),
+    )
 
 
-def _load_terms(connection: Connection) -> dict[int, list[Terms]]:
-    names = Terms.__struct_fields__
+def load_exits(connection: Connection) -> dict[int, PartnerExit]:
+    """Who leaves the network, or has left, by partner."""
+    columns = (partner_exit.c[name] for name in PartnerExit.__struct_fields__)
+    return {
+        row.partner_id: PartnerExit(**row._asdict())
+        for row in connection.execute(select(*columns).order_by(partner_exit.c.partner_id))
+    }
+
+
+_OF_CHILDREN = ("category_rates", "vat_codes")
+"""Terms that have tables of their own."""
+
+
+def load_terms(connection: Connection) -> dict[int, list[Terms]]:
+    """Every version of every contract, by partner, in order of their days (three statements)."""
+    names = [name for name in Terms.__struct_fields__ if name not in _OF_CHILDREN]
     rows = connection.execute(
         select(*(contract_terms.c[name] for name in names)).order_by(
             contract_terms.c.partner_id, contract_terms.c.effective_on
         )
     )
+    rates = _children(connection, contract_category, "category", "reimbursement_rate")
+    codes = _children(connection, contract_vat, "flow", "vat_code")
     terms: dict[int, list[Terms]] = {}
     for row in rows:
-        terms.setdefault(row.partner_id, []).append(Terms(**dict(zip(names, row, strict=True))))
+        key = (row.partner_id, row.terms_version)
+        version = Terms(
+            **dict(zip(names, row, strict=True)),
+            category_rates=tuple(rates.get(key, ())),
+            vat_codes=tuple(codes.get(key, ())),
+        )
+        terms.setdefault(row.partner_id, []).append(version)
     return terms
+
+
+def _children(
+    connection: Connection, table: Table, name: str, value: str
+) -> dict[tuple[int, int], list[tuple[Any, Any]]]:
+    """Pairs of a table that belongs to contract versions, by version, sorted."""
+    found: dict[tuple[int, int], list[tuple[Any, Any]]] = {}
+    columns = (table.c.partner_id, table.c.terms_version, table.c[name], table.c[value])
+    for partner_id, version, *pair in connection.execute(select(*columns).order_by(*columns[:3])):
+        found.setdefault((partner_id, version), []).append((pair[0], pair[1]))
+    return found
 
 
 def load_keys(connection: Connection) -> dict[str, PartnerKey]:
@@ -86,14 +133,29 @@ def add_terms(connection: Connection, terms: Sequence[Terms], *, prepared_by: st
         TermsNotAccepted: a version does not supersede those before it.
         sqlalchemy.exc.IntegrityError: the two people are one, or a figure is out of its range.
     """
-    known = _load_terms(connection)
+    known = load_terms(connection)
     for partner_id in sorted({version.partner_id for version in terms}):
         require_superseding(
             known.get(partner_id, []),
             sorted((t for t in terms if t.partner_id == partner_id), key=lambda t: t.terms_version),
         )
     people = {"prepared_by": prepared_by, "activated_by": activated_by}
-    _insert(connection, contract_terms, [{**_fields(version), **people} for version in terms])
+    rows = [{**_fields(version), **people} for version in terms]
+    for row in rows:
+        for name in _OF_CHILDREN:
+            del row[name]
+    _insert(connection, contract_terms, rows)
+    for table, names, pairs in (
+        (contract_category, ("category", "reimbursement_rate"), "category_rates"),
+        (contract_vat, ("flow", "vat_code"), "vat_codes"),
+    ):
+        columns = ("partner_id", "terms_version", *names)
+        children = [
+            dict(zip(columns, (version.partner_id, version.terms_version, *pair), strict=True))
+            for version in terms
+            for pair in getattr(version, pairs)
+        ]
+        _insert(connection, table, children)
 
 
 def add_key(connection: Connection, key: PartnerKey) -> None:

@@ -5,20 +5,24 @@ points at them with a foreign key (measured: five such keys cut inserts to a thi
 """
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
     Date,
     DateTime,
     ForeignKey,
+    ForeignKeyConstraint,
     Integer,
     LargeBinary,
     MetaData,
     Numeric,
     PrimaryKeyConstraint,
+    SmallInteger,
     Table,
     Text,
     UniqueConstraint,
+    Uuid,
 )
 
 metadata = MetaData()
@@ -31,7 +35,7 @@ partner = Table(
     Column("name", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("status", Text, nullable=False, server_default="active"),
-    CheckConstraint("kind IN ('partner', 'operator', 'pool')", name="partner_kind_known"),
+    CheckConstraint("kind IN ('partner', 'operator', 'pool', 'fx')", name="partner_kind_known"),
     CheckConstraint("status IN ('active', 'suspended', 'left')", name="partner_status_known"),
 )
 """Every participant of clearing; the operator (1) and the pool (2) are participants like any partner."""
@@ -78,6 +82,21 @@ contract_terms = Table(
     Column("returned_elsewhere", Boolean, nullable=False, server_default="false"),
     Column("takes_returns", Boolean, nullable=False, server_default="false"),
     Column("accepts_donations", Boolean, nullable=False, server_default="false"),
+    Column("breakage_operator_share", Numeric(5, 4), nullable=False, server_default="0"),
+    Column("monthly_minimum", Numeric(18, 4), nullable=False, server_default="0"),
+    Column("deposit", Numeric(18, 4), nullable=False, server_default="0"),
+    Column("guarantee", Numeric(18, 4), nullable=False, server_default="0"),
+    Column("net_debit_cap", Numeric(18, 4)),
+    Column("at_cap", Text, nullable=False, server_default="refuse"),
+    Column("cap_warning_bps", Integer, nullable=False, server_default="8000"),
+    Column("cap_alarm_bps", Integer, nullable=False, server_default="9500"),
+    Column("fx_source", Text, nullable=False, server_default=""),
+    Column("dispute_days", Integer, nullable=False, server_default="30"),
+    Column("minimum_payment_minor", BigInteger, nullable=False, server_default="0"),
+    Column("notice_days", Integer, nullable=False, server_default="90"),
+    Column("run_off_days", Integer, nullable=False, server_default="365"),
+    Column("suspended_cost_to", Text, nullable=False, server_default="issuer"),
+    Column("late_days", Integer, nullable=False, server_default="30"),
     PrimaryKeyConstraint("partner_id", "terms_version"),
     UniqueConstraint("partner_id", "effective_on", name="contract_terms_one_a_day"),
     CheckConstraint("terms_version > 0", name="contract_terms_version_positive"),
@@ -87,7 +106,131 @@ contract_terms = Table(
         "fee_per_issued_point >= 0 AND fee_per_transaction >= 0 AND fee_bps_of_credits >= 0 AND vat_bps >= 0",
         name="contract_terms_fees",
     ),
-    CheckConstraint("breakage_to IN ('operator', 'issuer')", name="contract_terms_breakage"),
+    CheckConstraint("breakage_to IN ('operator', 'issuer', 'acceptors')", name="contract_terms_breakage"),
     CheckConstraint("prepared_by <> activated_by", name="contract_terms_four_eyes"),
+    CheckConstraint("breakage_operator_share BETWEEN 0 AND 1", name="contract_terms_breakage_share"),
+    CheckConstraint(
+        "monthly_minimum >= 0 AND deposit >= 0 AND guarantee >= 0 AND net_debit_cap >= 0"
+        " AND minimum_payment_minor >= 0",
+        name="contract_terms_limits",
+    ),
+    CheckConstraint("at_cap IN ('refuse', 'flag')", name="contract_terms_at_cap"),
+    CheckConstraint("cap_warning_bps BETWEEN 0 AND cap_alarm_bps", name="contract_terms_warnings"),
+    CheckConstraint(
+        "dispute_days >= 0 AND notice_days >= 0 AND run_off_days >= 0 AND late_days >= 0",
+        name="contract_terms_days",
+    ),
+    CheckConstraint("suspended_cost_to IN ('issuer', 'operator')", name="contract_terms_suspended"),
 )
 """Dated terms: never edited, only superseded (a trigger refuses updates and deletes)."""
+
+contract_category = Table(
+    "contract_category",
+    metadata,
+    Column("partner_id", Integer, nullable=False),
+    Column("terms_version", Integer, nullable=False),
+    Column("category", SmallInteger, ForeignKey("redemption_category.category"), nullable=False),
+    Column("reimbursement_rate", Numeric(18, 8), nullable=False),
+    PrimaryKeyConstraint("partner_id", "terms_version", "category"),
+    ForeignKeyConstraint(
+        ["partner_id", "terms_version"], ["contract_terms.partner_id", "contract_terms.terms_version"]
+    ),
+    CheckConstraint("reimbursement_rate >= 0", name="contract_category_rate"),
+)
+"""Rates of a version for categories of redemption; as immutable as the version."""
+
+contract_vat = Table(
+    "contract_vat",
+    metadata,
+    Column("partner_id", Integer, nullable=False),
+    Column("terms_version", Integer, nullable=False),
+    Column("flow", Text, nullable=False),
+    Column("vat_code", Text, nullable=False),
+    PrimaryKeyConstraint("partner_id", "terms_version", "flow"),
+    ForeignKeyConstraint(
+        ["partner_id", "terms_version"], ["contract_terms.partner_id", "contract_terms.terms_version"]
+    ),
+    CheckConstraint("flow IN ('fee', 'issue', 'redemption', 'margin', 'lapse')", name="contract_vat_flow"),
+)
+"""VAT codes of a version, by flow; as immutable as the version."""
+
+contract_draft = Table(
+    "contract_draft",
+    metadata,
+    Column("draft_id", Uuid, primary_key=True),
+    Column("partner_id", Integer, ForeignKey("partner.partner_id"), nullable=False),
+    Column("terms_version", Integer, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    Column("prepared_by", Text, nullable=False),
+    Column("prepared_at", DateTime(timezone=True), nullable=False),
+    Column("decided_by", Text),
+    Column("decided_at", DateTime(timezone=True)),
+    Column("activated", Boolean),
+    CheckConstraint("(decided_by IS NULL) = (decided_at IS NULL)", name="contract_draft_decided_whole"),
+    CheckConstraint("(decided_by IS NULL) = (activated IS NULL)", name="contract_draft_decided_so"),
+    CheckConstraint("activated IS NOT TRUE OR decided_by <> prepared_by", name="contract_draft_four_eyes"),
+    CheckConstraint("octet_length(sha256) = 32", name="contract_draft_hash"),
+)
+"""Versions that were prepared: `body` is the whole version. Who prepared one may withdraw it alone."""
+
+redemption_category = Table(
+    "redemption_category",
+    metadata,
+    Column("category", SmallInteger, primary_key=True, autoincrement=False),
+    Column("code", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    CheckConstraint("category > 0", name="redemption_category_positive"),
+)
+"""Kinds of redemption that contracts may price apart; 0 on a posting is none of them."""
+
+vat_rate = Table(
+    "vat_rate",
+    metadata,
+    Column("vat_code", Text, nullable=False),
+    Column("effective_on", Date, nullable=False),
+    Column("rate_bps", Integer, nullable=False),
+    Column("prepared_by", Text, nullable=False),
+    Column("activated_by", Text, nullable=False),
+    PrimaryKeyConstraint("vat_code", "effective_on"),
+    CheckConstraint("rate_bps BETWEEN 0 AND 10000", name="vat_rate_range"),
+    CheckConstraint("prepared_by <> activated_by", name="vat_rate_four_eyes"),
+)
+
+fx_rate = Table(
+    "fx_rate",
+    metadata,
+    Column("source", Text, nullable=False),
+    Column("base", Text, nullable=False),
+    Column("quote", Text, nullable=False),
+    Column("fixed_on", Date, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("rate", Numeric(24, 10), nullable=False),
+    Column("prepared_by", Text, nullable=False),
+    Column("activated_by", Text, nullable=False),
+    PrimaryKeyConstraint("source", "base", "quote", "fixed_on", "revision"),
+    CheckConstraint("rate > 0 AND base <> quote AND revision > 0", name="fx_rate_sane"),
+    CheckConstraint("prepared_by <> activated_by", name="fx_rate_four_eyes"),
+)
+"""Fixings: one unit of `base` is `rate` units of `quote`; one that was wrong is followed by a revision."""
+
+partner_exit = Table(
+    "partner_exit",
+    metadata,
+    Column("partner_id", Integer, ForeignKey("partner.partner_id"), nullable=False),
+    Column("notice_on", Date, nullable=False),
+    Column("last_earn_on", Date, nullable=False),
+    Column("last_burn_on", Date, nullable=False),
+    Column("run_off_until", Date, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("prepared_by", Text, nullable=False),
+    Column("approved_by", Text, nullable=False),
+    PrimaryKeyConstraint("partner_id"),
+    CheckConstraint(
+        "notice_on <= last_earn_on AND last_earn_on <= last_burn_on AND last_burn_on <= run_off_until",
+        name="partner_exit_order",
+    ),
+    CheckConstraint("mode IN ('run_off', 'buy_out')", name="partner_exit_mode"),
+    CheckConstraint("prepared_by <> approved_by", name="partner_exit_four_eyes"),
+)
+"""A partner that leaves: when it stops to issue, to accept, and until when its points run off."""

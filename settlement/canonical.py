@@ -6,14 +6,15 @@ how a number came about.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from hashlib import sha256
+from uuid import UUID
 
 import msgspec
 
-from settlement.model import Step
+from settlement.model import STEPS, Step
 from settlement.money import fixed_scale
 
 SCALE = 20
@@ -36,6 +37,12 @@ def canonical(step: Step, window_id: int, revision: int, **tables: Iterable[msgs
     return f'{{"run":{head},"tables":{{{",".join(parts)}}}}}'.encode()
 
 
+def bound(window_id: int, revision: int, hashes: Mapping[Step, bytes]) -> bytes:
+    """What an approval binds: SHA-256 over the hashes of a run's steps up to `netted`."""
+    steps = {step: hashes[step].hex() for step in STEPS[: STEPS.index("netted") + 1]}
+    return sha256(canonical_json({"window_id": window_id, "revision": revision, "steps": steps})).digest()
+
+
 def canonical_json(value: object) -> bytes:
     """One JSON value as the bytes that are hashed or signed, UTF-8.
 
@@ -55,7 +62,14 @@ def _text(value: object) -> str:
 
 
 def _plain(row: msgspec.Struct) -> dict[str, object]:
-    return {name: _value(getattr(row, name)) for name in row.__struct_fields__}
+    """A row's fields; one that holds its default is left out: rows from before it was there stay equal."""
+    cls = type(row)
+    defaults = (msgspec.NODEFAULT,) * (len(cls.__struct_fields__) - len(cls.__struct_defaults__))
+    return {
+        name: _value(value)
+        for name, default in zip(cls.__struct_fields__, (*defaults, *cls.__struct_defaults__), strict=True)
+        if (value := getattr(row, name)) != default
+    }
 
 
 def _value(value: object) -> object:
@@ -65,4 +79,6 @@ def _value(value: object) -> object:
         return instant_text(value)
     if isinstance(value, date):
         return value.isoformat()
-    return value
+    if isinstance(value, UUID):
+        return str(value)
+    return value.hex() if isinstance(value, bytes) else value

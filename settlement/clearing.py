@@ -27,9 +27,12 @@ from partners.terms import terms_on
 from settlement.errors import CurrencyMixed, FlowUnknown, TermsMissing
 from settlement.model import FeeBasis, Flow, Obligation, PricedLine, Transactions, WindowTotal
 from settlement.money import ZERO, exactly
+from settlement.money_model import Adjustment
 
 TermsByVersion = Mapping[tuple[int, int], Terms]
 """Contract terms by (partner_id, terms_version)."""
+_Debt = tuple[Flow, int, int, str, int]
+"""Flow, debtor, creditor, currency, category."""
 
 
 def price(totals: Iterable[WindowTotal], terms: TermsByVersion) -> tuple[PricedLine, ...]:
@@ -45,17 +48,33 @@ def price(totals: Iterable[WindowTotal], terms: TermsByVersion) -> tuple[PricedL
     return tuple(lines)
 
 
+def adjusted(adjustments: Iterable[Adjustment]) -> tuple[PricedLine, ...]:
+    """The money flows of a window's adjustments: debts that no posting makes."""
+    return tuple(
+        PricedLine("adjustment", one.debtor_id, one.creditor_id, 0, one.amount, None, one.currency)
+        for one in adjustments
+    )
+
+
 @exactly
 def obligations(lines: Iterable[PricedLine]) -> tuple[Obligation, ...]:
-    """Gross debts: lines summed by flow, debtor and creditor, sorted by them. Debts of nothing stay."""
-    points: dict[tuple[Flow, int, int], int] = {}
-    amounts: dict[tuple[Flow, int, int], Decimal] = {}
+    """Gross debts: lines summed by flow, parties, currency and category; sorted. Debts of nothing stay."""
+    points: dict[_Debt, int] = {}
+    amounts: dict[_Debt, Decimal] = {}
     for line in lines:
-        key = (line.flow, line.debtor_id, line.creditor_id)
+        key = (line.flow, line.debtor_id, line.creditor_id, line.currency, line.category)
         points[key] = points.get(key, 0) + line.points
         amounts[key] = amounts.get(key, ZERO) + line.amount
     return tuple(
-        Obligation(flow=key[0], debtor_id=key[1], creditor_id=key[2], points=points[key], amount=amounts[key])
+        Obligation(
+            flow=key[0],
+            debtor_id=key[1],
+            creditor_id=key[2],
+            points=points[key],
+            amount=amounts[key],
+            currency=key[3],
+            category=key[4],
+        )
         for key in sorted(points)
     )
 
@@ -66,6 +85,7 @@ def fee_bases(
     lines: Iterable[PricedLine],
     transactions: Iterable[Transactions],
     terms: TermsByVersion,
+    adjustments: Iterable[Adjustment] = (),
 ) -> dict[tuple[int, int], FeeBasis]:
     """What each contract version is charged fees on, by (partner_id, terms_version).
 
@@ -80,6 +100,7 @@ def fee_bases(
         lines: What `price` made of them.
         transactions: By partner and the day they occurred.
         terms: Every version of every contract.
+        adjustments: Of the window; each adds to the credits that it names.
     Raises:
         TermsMissing: a partner had transactions and has no terms.
     """
@@ -95,6 +116,10 @@ def fee_bases(
         if line.creditor_terms is not None:
             key = (line.creditor_id, line.creditor_terms)
             credited[key] = credited.get(key, ZERO) + line.amount
+    for one in adjustments:
+        if one.credited_id is not None and one.credited_terms is not None:
+            key = (one.credited_id, one.credited_terms)
+            credited[key] = credited.get(key, ZERO) + one.credited_amount
     versions = versions_by_partner(terms)
     for row in transactions:
         key = (row.partner_id, _in_force(versions, row.partner_id, row.occurred_on).terms_version)
@@ -143,7 +168,7 @@ def _price_total(total: WindowTotal, terms: TermsByVersion) -> list[PricedLine]:
 def _issue(total: WindowTotal, points: int, issuer: Terms, terms: TermsByVersion) -> Sequence[PricedLine]:
     del terms
     amount = points * issuer.issue_price * issuer.funding_share
-    return [PricedLine("issue", total.issuer_id, POOL_ID, points, amount)]
+    return [PricedLine("issue", total.issuer_id, POOL_ID, points, amount, None, issuer.currency)]
 
 
 def _redemption(
@@ -156,11 +181,14 @@ def _redemption(
     version = None if total.acceptor_id == total.issuer_id else acceptor.terms_version
     direct = points * rate * (1 - share)
     margin = (issuer.issue_price - rate) * share
+    currency = acceptor.currency
     payer, receiver = (POOL_ID, OPERATOR_ID) if margin >= 0 else (OPERATOR_ID, POOL_ID)
     return [
-        PricedLine("redemption", total.issuer_id, total.acceptor_id, points, direct, version),
-        PricedLine("redemption", POOL_ID, total.acceptor_id, points, points * rate * share, version),
-        PricedLine("margin", payer, receiver, points, points * abs(margin)),
+        PricedLine("redemption", total.issuer_id, total.acceptor_id, points, direct, version, currency),
+        PricedLine(
+            "redemption", POOL_ID, total.acceptor_id, points, points * rate * share, version, currency
+        ),
+        PricedLine("margin", payer, receiver, points, points * abs(margin), None, currency),
     ]
 
 
@@ -168,7 +196,7 @@ def _lapse(total: WindowTotal, points: int, issuer: Terms, terms: TermsByVersion
     del terms
     recipient = total.issuer_id if issuer.breakage_to == "issuer" else OPERATOR_ID
     amount = points * issuer.issue_price * issuer.funding_share
-    return [PricedLine("lapse", POOL_ID, recipient, points, amount)]
+    return [PricedLine("lapse", POOL_ID, recipient, points, amount, None, issuer.currency)]
 
 
 def _terms(terms: TermsByVersion, partner_id: int, version: int) -> Terms:

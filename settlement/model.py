@@ -11,17 +11,33 @@ from typing import Literal
 import msgspec
 
 from network.model import AccountKind
+from settlement.money_model import (
+    Adjustment,
+    Approved,
+    Booked,
+    DefaultOverlay,
+    Final,
+    FxConversion,
+    Instruction,
+)
 
 OUTSTANDING = (AccountKind.MEMBER, AccountKind.HELD, AccountKind.PENDING, AccountKind.TRANSIT)
 """Accounts whose points are out: issued, neither redeemed nor lapsed. For these the pool holds its share."""
 
-Flow = Literal["issue", "redemption", "margin", "lapse"]
+Flow = Literal["issue", "redemption", "margin", "lapse", "vat", "adjustment"]
 """Why money moves: points issued into the pool, points accepted (owed by the issuer, the pool, or both), the
-pool's margin between issue price and reimbursement rate, points that lapsed."""
+pool's margin between issue price and reimbursement rate, points that lapsed, VAT on one of these where a
+contract names a code, debts that no posting makes."""
 
-Step = Literal["closed", "priced", "netted"]
-STEPS: tuple[Step, ...] = ("closed", "priced", "netted")
-"""The steps of a night, in order; each is one transaction."""
+Step = Literal["closed", "priced", "netted", "approved", "instructed", "funded", "paid", "settled"]
+STEPS: tuple[Step, ...] = (
+    *("closed", "priced", "netted", "approved", "instructed", "funded", "paid", "settled"),
+)
+"""The steps of a night, in order; each is one transaction. The worker does the first three by itself."""
+
+RunState = Step | Literal["aborted"]
+NETTED_STATES: tuple[Step, ...] = STEPS[2:]
+"""States of a run whose positions are there."""
 
 
 class WindowTotal(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,13 +94,15 @@ class PricedLine(msgspec.Struct, frozen=True):
     points: int
     amount: Decimal
     creditor_terms: int | None = None
+    currency: str = ""
+    category: int = 0
 
 
 class Obligation(msgspec.Struct, frozen=True, kw_only=True):
     """A gross debt of one participant to another; negative where reversals outweigh.
 
     Debtor and creditor are one where a partner accepts points that it funds itself: it is on the statement
-    and nets to nothing.
+    and nets to nothing. `category` is of redemptions alone.
     """
 
     flow: Flow
@@ -92,6 +110,8 @@ class Obligation(msgspec.Struct, frozen=True, kw_only=True):
     creditor_id: int
     points: int
     amount: Decimal
+    currency: str = ""
+    category: int = 0
 
 
 class FeeBasis(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,7 +148,8 @@ class Rounded(msgspec.Struct, frozen=True):
 class Position(msgspec.Struct, frozen=True, kw_only=True):
     """A participant against the hub for one night: it receives (+) or pays (-) `final_minor`.
 
-    exact = carried_in + credits - debits - (fee_minor + vat_minor) in major units = final + carried_out.
+    exact = carried_in + credits - debits + converted - (fee_minor + vat_minor) in major units
+    = final + carried_out. What is paid is `payment_minor`.
     `credits` and `debits` are what others owe it and it owes others, self-dealing left out. The operator
     receives fees and VAT: its fee_minor and vat_minor are minus the sum of everybody's, so that every column
     sums to zero over the participants (credits to debits). `fee_base` and `vat_base` are the unrounded fee
@@ -147,6 +168,14 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     exact: Decimal
     final_minor: int
     carried_out: Decimal
+    converted: Decimal = Decimal(0)
+    deferred_in_minor: int = 0
+    deferred_out_minor: int = 0
+
+    @property
+    def payment_minor(self) -> int:
+        """What is paid for it (below zero: to the hub); what is too little to pay is deferred."""
+        return self.deferred_in_minor + self.final_minor - self.deferred_out_minor
 
 
 class ClosedWindow(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,21 +189,46 @@ class ClosedWindow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Output(msgspec.Struct, frozen=True, kw_only=True):
-    """What the steps of a night put out, table by table; empty where a step is not done."""
+    """What the steps of a night put out, table by table; empty where a step is not done.
 
+    `currency` is the network's. Hashes leave it out of obligations, and leave out tables and fields that a
+    network does without, so that a night of one currency keeps the bytes it always had.
+    """
+
+    currency: str = ""
     window: Sequence[ClosedWindow] = ()
     totals: Sequence[WindowTotal] = ()
     activity: Sequence[WindowActivity] = ()
     obligations: Sequence[Obligation] = ()
     positions: Sequence[Position] = ()
+    adjustments: Sequence[Adjustment] = ()
+    conversions: Sequence[FxConversion] = ()
+    approvals: Sequence[Approved] = ()
+    instructions: Sequence[Instruction] = ()
+    booked: Sequence[Booked] = ()
+    overlays: Sequence[DefaultOverlay] = ()
+    finals: Sequence[Final] = ()
 
     def of(self, step: Step) -> Mapping[str, Sequence[msgspec.Struct]]:
         """The tables of one step: what its hash is of."""
         if step == "closed":
             return {"window": self.window}
         if step == "priced":
-            return {"totals": self.totals, "activity": self.activity, "obligations": self.obligations}
-        return {"positions": self.positions}
+            foreign = [
+                msgspec.structs.replace(debt, currency="") if debt.currency == self.currency else debt
+                for debt in self.obligations
+            ]
+            tables = {"totals": self.totals, "activity": self.activity, "obligations": foreign}
+            return {**tables, "adjustments": self.adjustments} if self.adjustments else tables
+        if step == "netted":
+            positions = {"positions": self.positions}
+            return {**positions, "conversions": self.conversions} if self.conversions else positions
+        if step == "approved":
+            return {"approvals": self.approvals}
+        if step == "instructed":
+            return {"instructions": self.instructions}
+        booked = {"booked": self.booked, **({"overlays": self.overlays} if self.overlays else {})}
+        return {**booked, "finals": self.finals} if step == "settled" else booked
 
 
 class NightResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -44,6 +44,14 @@ def minor_digits(currency: str) -> int:
     return _MINOR_DIGITS.get(currency, 2)
 
 
+def minor_unit_sql(column: str) -> str:
+    """One minor unit in major ones as SQL, of the currency that a column holds."""
+    cases = " ".join(
+        f"WHEN '{currency}' THEN 1e-{digits}" for currency, digits in sorted(_MINOR_DIGITS.items())
+    )
+    return f"(CASE {column} {cases} ELSE 0.01 END)"
+
+
 def exactly(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """Run a function in the exact context.
 

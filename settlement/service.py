@@ -1,29 +1,42 @@
-"""The night: closed → priced → netted. Each step is one transaction that commits its output with its hash.
+"""The night as far as nobody is asked: closed → priced → netted. What follows is in `settlement.runs`.
 
-The database decides, whoever nudges: a run is resumed at the first step that is not done, two workers make
-one result, and doing it again changes nothing.
+Each step is one transaction that commits its output with its hash. The database decides, whoever nudges: a
+run is resumed at the first step not done, two workers make one result, doing it again changes nothing.
 """
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from network.service import (
     close_window,
     closes_at,
+    date_of_window,
     lapse_expired,
     live_programme_version,
     read_network,
     window_id_of,
 )
-from settlement import store
-from settlement.clearing import fee_bases, obligations, price, require_currency
+from settlement import ledger, ledger_store, standing, store, window_store
+from settlement.adjustments import load_adjustments
+from settlement.clearing import adjusted, fee_bases, obligations, price, require_currency
 from settlement.errors import NightOutOfOrder
-from settlement.model import NightResult, Output, Transactions, WindowActivity
+from settlement.model import (
+    NETTED_STATES,
+    NightResult,
+    Obligation,
+    Output,
+    Position,
+    Transactions,
+    WindowActivity,
+)
 from settlement.money import minor_digits
 from settlement.positions import charges, net_positions, require_balance, terms_in_force
+
+WORKER = "worker"
+"""Who does what nobody is asked for."""
 
 
 def clear(
@@ -99,7 +112,8 @@ def price_step(
     """Sum the window's postings and make them obligations; before that, sweep what lapses on the new date.
 
     The sweep commits by itself, in portions, into the window that is open now. It runs under this run's lock,
-    so that no second worker can settle this date and close the next one while it is under way.
+    so that no second worker can settle this date and close the next one while it is under way. A later
+    revision finds sweep and sums done: postings never change.
 
     Returns:
         What partners are charged for by the piece, for `net_step`, which else counts it again; None where
@@ -107,45 +121,53 @@ def price_step(
     """
     window_id = window_id_of(business_date)
     with database.begin() as connection:
-        if store.lock_run(connection, window_id) != "closed":
+        run = store.lock_run(connection, window_id)
+        if run.state != "closed":
             return None
         version = live_programme_version(connection) if programme_version is None else programme_version
         lapse_expired(database, business_date + timedelta(days=1), version)
+        currency = read_network(connection).currency
+        summed = store.load_outputs(connection, [window_id])[window_id] if run.revision > 1 else None
         # The window is closed, so the other connection sees the same; postings are priced meanwhile.
         with ThreadPoolExecutor(1) as beside:
             counting = beside.submit(_count_entries, database, window_id)
-            totals = store.sum_postings(connection, window_id)
-            store.save_totals(connection, window_id, totals)
+            totals = window_store.sum_postings(connection, window_id) if summed is None else summed.totals
             terms = store.load_terms(connection)
-            require_currency(terms.values(), read_network(connection).currency)
-            debts = obligations(price(totals, terms))
-            store.save_obligations(connection, window_id, debts)
+            require_currency(terms.values(), currency)
+            adjustments = load_adjustments(connection, [window_id])[window_id]
+            flows = standing.stood_in(price(totals, terms), window_id, standing.load_stand_ins(connection))
+            debts = obligations([*flows, *adjusted(adjustments)])
+            store.save_obligations(connection, run, debts)
             activity, transactions = counting.result()
-        store.save_activity(connection, window_id, activity)
-        output = Output(totals=totals, activity=activity, obligations=debts)
-        store.finish_step(connection, window_id, "priced", output, at)
+        if summed is None:
+            store.save_totals(connection, window_id, totals)
+            store.save_activity(connection, window_id, activity)
+        output = Output(
+            currency=currency, totals=totals, activity=activity, obligations=debts, adjustments=adjustments
+        )
+        store.finish_step(connection, run, "priced", output, at)
     return transactions
 
 
 def _count_entries(database: Engine, window_id: int) -> tuple[list[WindowActivity], list[Transactions]]:
     with database.connect() as connection:
-        return store.count_entries(connection, window_id)
+        return window_store.count_entries(connection, window_id)
 
 
 def net_step(
     database: Engine, business_date: date, *, at: datetime, transactions: Sequence[Transactions] | None = None
 ) -> None:
-    """Net the obligations with fees, VAT and what the last night carried, and round them to minor units.
+    """Net the obligations with fees, VAT and what the last night carried, round them, and book what is owed.
 
     Args:
         transactions: As `price_step` counted them; by default they are counted again.
     """
     window_id = window_id_of(business_date)
     with database.begin() as connection:
-        state = store.lock_run(connection, window_id)
-        if state == "netted":
+        run = store.lock_run(connection, window_id)
+        if run.state in NETTED_STATES:
             return
-        if state != "priced":
+        if run.state != "priced":
             raise NightOutOfOrder(f"window {window_id} is not priced: price it before it is netted")
         currency = read_network(connection).currency
         digits = minor_digits(currency)
@@ -154,8 +176,9 @@ def net_step(
         before = store.load_before(connection, business_date)
         in_force = terms_in_force(terms, business_date)
         if transactions is None:
-            transactions = store.load_transactions(connection, [window_id])[window_id]
-        bases = fee_bases(priced.totals, price(priced.totals, terms), transactions, terms)
+            transactions = window_store.load_transactions(connection, [window_id])[window_id]
+        lines = price(priced.totals, terms)
+        bases = fee_bases(priced.totals, lines, transactions, terms, priced.adjustments)
         positions = net_positions(
             store.load_participants(connection),
             priced.obligations,
@@ -165,5 +188,32 @@ def net_step(
             digits=digits,
         )
         require_balance(window_id, positions)
-        store.save_positions(connection, window_id, positions)
-        store.finish_step(connection, window_id, "netted", Output(positions=positions), at)
+        positions = standing.owing_on(positions, standing.load_carried(connection, [window_id])[window_id])
+        store.save_positions(connection, run, positions)
+        _book_netted(connection, run, positions, priced.obligations, at)
+        store.finish_step(connection, run, "netted", Output(positions=positions), at)
+
+
+def book_netted_nights(database: Engine, *, at: datetime) -> int:
+    """Book the nights that were netted before there was a money ledger; returns how many were missing."""
+    with database.connect() as connection:
+        missing = store.unbooked(connection)
+    for window_id in missing:
+        with database.begin() as connection:
+            run = store.lock_run(connection, window_id)
+            output = store.load_outputs(connection, [window_id])[window_id]
+            _book_netted(connection, run, output.positions, output.obligations, at)
+    return len(missing)
+
+
+def _book_netted(
+    connection: Connection,
+    run: store.LiveRun,
+    positions: Sequence[Position],
+    debts: Sequence[Obligation],
+    at: datetime,
+) -> None:
+    on = date_of_window(run.window_id)
+    ledger_store.book(
+        connection, ledger.netted(run.window_id, run.revision, on, positions, debts), by=WORKER, at=at
+    )

@@ -5,21 +5,22 @@ Every function takes a connection and never commits: a step of the night is one 
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, Table, select, text
 
 from network.bulk import insert_from_arrays, insert_rows
-from network.model import EntryKind
-from network.service import date_of_window, window_id_of
+from network.service import read_network, window_id_of
 from network.tables import clearing_window
-from partners.model import Terms
+from partners import store as partners_store
 from settlement import tables
+from settlement.adjustments import load_adjustments
 from settlement.canonical import digest
 from settlement.clearing import TermsByVersion
 from settlement.errors import NightOutOfOrder
 from settlement.model import (
+    NETTED_STATES,
     Before,
     Charge,
     ClosedWindow,
@@ -28,23 +29,46 @@ from settlement.model import (
     Output,
     Position,
     Step,
-    Transactions,
     WindowActivity,
     WindowTotal,
 )
 from settlement.money import minor_digits
+from settlement.money_model import FxConversion
 from settlement.netting import bilateral_nets, gross, multilateral_positions, payments, to_be_paid
 
-REVISION = 1
-"""A window is settled once; a later revision would be a run that was aborted and done again."""
+UNFINISHED = "('closed', 'priced')"
+"""SQL: states of a run whose positions are not there yet."""
 
 _WAIT = text("SET LOCAL lock_timeout = '15min'")
 _LOCK_RUN = text(
-    "SELECT state FROM settlement_run WHERE window_id = :window_id AND revision = :revision FOR UPDATE"
+    "SELECT revision, state FROM settlement_run"
+    " WHERE window_id = :window_id AND state <> 'aborted' FOR UPDATE"
+)
+_LIVE_RUN = text(
+    "SELECT revision, state FROM settlement_run WHERE window_id = :window_id AND state <> 'aborted'"
+)
+_RUNS_FROM = text(
+    "SELECT window_id FROM settlement_run WHERE window_id >= :window_id AND state <> 'aborted' ORDER BY 1"
+)
+_FIRST_UNINSTRUCTED = text(
+    "SELECT min(window_id) FROM settlement_run WHERE state IN ('closed', 'priced', 'netted', 'approved')"
+)
+_UNDER_WAY = text(
+    "SELECT window_id FROM settlement_run WHERE state IN ('instructed', 'funded', 'paid') ORDER BY 1"
+)
+_UNBOOKED = text(
+    "SELECT r.window_id FROM settlement_run r WHERE r.state NOT IN ('closed', 'priced', 'aborted')"
+    " AND NOT EXISTS (SELECT FROM money_entry e WHERE e.kind = 'netted' AND e.window_id = r.window_id"
+    " AND e.revision = r.revision) ORDER BY 1"
 )
 _BEGIN_RUN = text(
-    "INSERT INTO settlement_run (window_id, revision, state) VALUES (:window_id, :revision, 'closed')"
-    " ON CONFLICT DO NOTHING"
+    "INSERT INTO settlement_run (window_id, revision, state)"
+    " SELECT :window_id, coalesce(max(revision), 0) + 1, 'closed' FROM settlement_run"
+    " WHERE window_id = :window_id HAVING coalesce(bool_and(state = 'aborted'), true)"
+    " ON CONFLICT DO NOTHING RETURNING revision"
+)
+_ABORT_RUN = text(
+    "UPDATE settlement_run SET state = 'aborted' WHERE window_id = :window_id AND revision = :revision"
 )
 _FINISH_STEP = text(
     "WITH moved AS (UPDATE settlement_run SET state = :step"
@@ -53,81 +77,19 @@ _FINISH_STEP = text(
     " VALUES (:window_id, :revision, :step, :sha256, :done_at)"
 )
 _HASHES = text(
-    "SELECT window_id, step, sha256 FROM settlement_step WHERE revision = :revision ORDER BY window_id"
+    "SELECT s.window_id, s.step, s.sha256 FROM settlement_step s JOIN settlement_run r"
+    " USING (window_id, revision) WHERE r.state <> 'aborted'"
+    " AND (CAST(:window_ids AS integer[]) IS NULL OR s.window_id = ANY(:window_ids)) ORDER BY s.window_id"
 )
 _FIRST_UNSETTLED = text(
     "SELECT w.business_date, w.closed_at FROM clearing_window w"
-    " LEFT JOIN settlement_run r ON r.window_id = w.window_id AND r.revision = :revision"
-    " WHERE r.state IS DISTINCT FROM 'netted' ORDER BY w.window_id LIMIT 1"
+    " LEFT JOIN settlement_run r ON r.window_id = w.window_id AND r.state <> 'aborted'"
+    f" WHERE r.state IS NULL OR r.state IN {UNFINISHED} ORDER BY w.window_id LIMIT 1"
 )
 _STATE = text(
     "SELECT r.state FROM clearing_window w"
-    " JOIN settlement_run r ON r.window_id = w.window_id AND r.revision = :revision"
+    " JOIN settlement_run r ON r.window_id = w.window_id AND r.state <> 'aborted'"
     " WHERE w.business_date = :on"
-)
-# No bound on entry_id, though partitions go by it: ids carry the database's clock, opened_at and closed_at
-# come from whoever closed, and a clock that was set back must not cost a posting. The index on window_id
-# answers for each partition that has none. A SELECT, because PostgreSQL sums for no INSERT in parallel.
-_SUM_POSTINGS = text(
-    """
-    SELECT debit, credit, issuer_id, issuer_terms, acceptor_id, acceptor_terms, category,
-        reversed_window_id, sum(points)::bigint AS points, count(*) AS postings
-    FROM posting WHERE window_id = :window_id GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
-    """
-)
-# Between these instants it is the window's date whatever clocks do at midnight.
-_DAY = text(
-    """
-    SELECT time_zone, (CAST(:on AS timestamp) AT TIME ZONE time_zone) + interval '2 hours' AS first,
-        (CAST(:on AS timestamp) + interval '1 day') AT TIME ZONE time_zone - interval '2 hours' AS last
-    FROM network
-    """
-)
-# One pass. Grouping by a date that is computed would make the planner expect as many groups as entries, and
-# sum without workers; whether it is the window's date it takes for two groups. The other entries (late ones,
-# those near midnight, and captures, whose day is their hold's) are few, and are gathered on the way.
-_COUNT_ENTRIES = text(
-    f"""
-    WITH counted AS MATERIALIZED (
-        SELECT partner_id, kind, occurred_at >= :first AND occurred_at < :last AS ordinary,
-            count(*) AS entries, sum(points) AS points, sum(amount_minor) AS amount_minor,
-            array_agg(occurred_at) FILTER (WHERE occurred_at < :first OR occurred_at >= :last) AS others,
-            array_agg(member_id) FILTER (WHERE kind = {int(EntryKind.CAPTURE)}) AS members,
-            array_agg(hold_id) FILTER (WHERE kind = {int(EntryKind.CAPTURE)}) AS holds
-        FROM entry WHERE window_id = :window_id GROUP BY 1, 2, 3
-    )
-    SELECT partner_id, kind, NULL AS occurred_on, sum(entries)::bigint AS entries,
-        sum(points)::bigint AS points, sum(amount_minor)::bigint AS amount_minor
-    FROM counted GROUP BY 1, 2
-    UNION ALL
-    SELECT partner_id, kind, CAST(:on AS date), entries, 0, 0
-    FROM counted WHERE ordinary AND kind IN ({int(EntryKind.ACCRUAL)}, {int(EntryKind.REDEMPTION)})
-    UNION ALL
-    SELECT partner_id, kind, (occurred_at AT TIME ZONE :time_zone)::date, count(*), 0, 0
-    FROM counted, unnest(others) occurred_at
-    WHERE kind IN ({int(EntryKind.ACCRUAL)}, {int(EntryKind.REDEMPTION)}) GROUP BY 1, 2, 3
-    UNION ALL
-    SELECT c.partner_id, c.kind, (h.occurred_at AT TIME ZONE :time_zone)::date, count(*), 0, 0
-    FROM counted c, unnest(members, holds) AS capture (member_id, hold_id)
-        JOIN entry h ON h.member_id = capture.member_id AND h.entry_id = capture.hold_id
-    GROUP BY 1, 2, 3
-    """
-)
-# A capture is a transaction of the day its hold was made on, whose terms its points have too.
-_TRANSACTIONS = text(
-    f"""
-    SELECT window_id, partner_id, (occurred_at AT TIME ZONE n.time_zone)::date AS occurred_on,
-        count(*) AS entries
-    FROM network n, (
-        SELECT window_id, partner_id, occurred_at FROM entry
-        WHERE window_id = ANY(:window_ids)
-            AND kind IN ({int(EntryKind.ACCRUAL)}, {int(EntryKind.REDEMPTION)})
-        UNION ALL
-        SELECT e.window_id, e.partner_id, h.occurred_at
-        FROM entry e JOIN entry h ON h.member_id = e.member_id AND h.entry_id = e.hold_id
-        WHERE e.window_id = ANY(:window_ids) AND e.kind = {int(EntryKind.CAPTURE)}
-    ) e GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
-    """
 )
 _BEFORE = text(
     """
@@ -137,16 +99,17 @@ _BEFORE = text(
         coalesce(sum(fee_minor) FILTER (WHERE window_id >= :month), 0)::bigint AS fee_minor,
         coalesce(sum(vat_minor) FILTER (WHERE window_id >= :month), 0)::bigint AS vat_minor,
         coalesce(sum(carried_out) FILTER (WHERE window_id = last), 0) AS carried_out
-    FROM net_position,
+    FROM net_position JOIN settlement_run USING (window_id, revision),
         (SELECT max(window_id) AS last FROM clearing_window WHERE window_id < :window_id) w
-    WHERE revision = :revision AND window_id >= least(:month, last) AND window_id < :window_id
+    WHERE state <> 'aborted' AND window_id >= least(:month, last) AND window_id < :window_id
     GROUP BY participant_id
     """
 )
 _NIGHT = text(
-    "SELECT w.business_date, n.currency, s.step, s.sha256 FROM network n, clearing_window w"
-    " JOIN settlement_step s ON s.window_id = w.window_id AND s.revision = :revision"
-    " WHERE w.window_id = :window_id"
+    "SELECT w.business_date, n.currency, s.revision, s.step, s.sha256"
+    " FROM network n, clearing_window w JOIN settlement_run r USING (window_id)"
+    " JOIN settlement_step s USING (window_id, revision)"
+    " WHERE window_id = :window_id AND r.state <> 'aborted'"
 )
 
 _Row = TypeVar("_Row", bound=msgspec.Struct)
@@ -159,28 +122,40 @@ class Unsettled(msgspec.Struct, frozen=True):
     closed_at: datetime | None
 
 
+class LiveRun(msgspec.Struct, frozen=True):
+    """The run of a window that lives: its revision, and the last step of it that is done."""
+
+    window_id: int
+    revision: int
+    state: Step
+
+
 def first_unsettled(connection: Connection) -> Unsettled | None:
-    """The business date to settle next; None before the network's first window."""
-    row = connection.execute(_FIRST_UNSETTLED, {"revision": REVISION}).one_or_none()
+    """The business date to net next; None before the network's first window."""
+    row = connection.execute(_FIRST_UNSETTLED).one_or_none()
     return None if row is None else Unsettled(*row)
 
 
 def is_settled(connection: Connection, business_date: date) -> bool:
-    """Whether a date's night is done."""
-    state = connection.execute(_STATE, {"on": business_date, "revision": REVISION}).scalar_one_or_none()
-    return state == "netted"
+    """Whether a date's positions are there: the worker's part of its night is done."""
+    state = connection.execute(_STATE, {"on": business_date}).scalar_one_or_none()
+    return state in NETTED_STATES
 
 
 def begin_run(connection: Connection, window_id: int, at: datetime) -> None:
-    """Begin the run of a window that has been closed in this transaction or before; once."""
-    begun = connection.execute(_BEGIN_RUN, {"window_id": window_id, "revision": REVISION}).rowcount
-    if begun:
+    """Begin the run of a window that has been closed in this transaction or before; once.
+
+    Where the last run was aborted, that is the next revision.
+    """
+    revision = connection.execute(_BEGIN_RUN, {"window_id": window_id}).scalar_one_or_none()
+    if revision is not None:
         window = _load(connection, clearing_window, ClosedWindow, [window_id])[window_id]
-        finish_step(connection, window_id, "closed", Output(window=window), at)
+        run = LiveRun(window_id, revision, "closed")
+        finish_step(connection, run, "closed", Output(window=window), at)
 
 
-def lock_run(connection: Connection, window_id: int) -> Step:
-    """The last step of a run that is done; the run is locked until the transaction ends.
+def lock_run(connection: Connection, window_id: int) -> LiveRun:
+    """The run of a window that lives; it is locked until the transaction ends.
 
     Whoever comes second waits for the first, however long its night takes, and then finds the step done.
 
@@ -188,114 +163,112 @@ def lock_run(connection: Connection, window_id: int) -> Step:
         NightOutOfOrder: the run was not begun.
     """
     connection.execute(_WAIT)
-    run = {"window_id": window_id, "revision": REVISION}
-    state = connection.execute(_LOCK_RUN, run).scalar_one_or_none()
-    if state is None:
-        raise NightOutOfOrder(f"window {window_id} is not closed: close it before it is priced or netted")
-    return cast("Step", state)
+    for _ in range(2):  # who waited for a run that was then aborted looks again for its successor
+        row = connection.execute(_LOCK_RUN, {"window_id": window_id}).one_or_none()
+        if row is not None:
+            return LiveRun(window_id, row.revision, row.state)
+    raise NightOutOfOrder(f"window {window_id} is not closed: close it before it is priced or netted")
 
 
-def finish_step(connection: Connection, window_id: int, step: Step, output: Output, at: datetime) -> None:
-    """Note that a step is done, with the hash of what it put out."""
-    sha256 = digest(step, window_id, REVISION, **output.of(step))
-    connection.execute(
-        _FINISH_STEP,
-        {"window_id": window_id, "revision": REVISION, "step": step, "sha256": sha256, "done_at": at},
-    )
+def live_run(connection: Connection, window_id: int) -> LiveRun:
+    """The run of a window that lives, as it is now, without a lock.
 
-
-def sum_postings(connection: Connection, window_id: int) -> list[WindowTotal]:
-    """A closed window's postings, summed by what prices them; in no order."""
-    rows = connection.execute(_SUM_POSTINGS, {"window_id": window_id}).mappings()
-    return [WindowTotal(**row) for row in rows]
-
-
-def count_entries(connection: Connection, window_id: int) -> tuple[list[WindowActivity], list[Transactions]]:
-    """A closed window's entries by partner and kind, and its transactions by the day they occurred.
-
-    One pass over the entries; in no order. The transactions are those that `load_transactions` counts.
+    Raises:
+        NightOutOfOrder: the run was not begun.
     """
-    on = date_of_window(window_id)
-    day = connection.execute(_DAY, {"on": on}).mappings().one()
-    activity: list[WindowActivity] = []
-    counted: dict[tuple[int, date], int] = {}
-    for row in connection.execute(_COUNT_ENTRIES, {"window_id": window_id, "on": on, **day}):
-        if row.occurred_on is None:
-            activity.append(
-                WindowActivity(
-                    partner_id=row.partner_id,
-                    kind=row.kind,
-                    entries=row.entries,
-                    points=row.points,
-                    amount_minor=row.amount_minor,
-                )
-            )
-        else:
-            key = (row.partner_id, row.occurred_on)
-            counted[key] = counted.get(key, 0) + row.entries
-    return activity, [
-        Transactions(partner_id=partner_id, occurred_on=occurred_on, entries=entries)
-        for (partner_id, occurred_on), entries in counted.items()
-    ]
+    row = connection.execute(_LIVE_RUN, {"window_id": window_id}).one_or_none()
+    if row is None:
+        raise NightOutOfOrder(f"window {window_id} is not closed: it has no run")
+    return LiveRun(window_id, row.revision, row.state)
 
 
-def save_totals(connection: Connection, window_id: int, totals: Sequence[WindowTotal]) -> None:
-    """Keep the sums of a window's postings."""
-    _save(connection, tables.window_total, window_id, totals)
+def runs_from(connection: Connection, window_id: int) -> list[int]:
+    """Windows from one on that have a run, in order."""
+    return list(connection.execute(_RUNS_FROM, {"window_id": window_id}).scalars())
 
 
-def save_activity(connection: Connection, window_id: int, activity: Sequence[WindowActivity]) -> None:
-    """Keep the counts of a window's entries."""
-    _save(connection, tables.window_activity, window_id, activity)
+def first_uninstructed(connection: Connection) -> int | None:
+    """The first window whose payments have not left; None where no run waits for that."""
+    found: int | None = connection.execute(_FIRST_UNINSTRUCTED).scalar_one_or_none()
+    return found
+
+
+def unbooked(connection: Connection) -> list[int]:
+    """Windows that are netted, and not in the money ledger."""
+    return list(connection.execute(_UNBOOKED).scalars())
+
+
+def under_way(connection: Connection) -> list[int]:
+    """Windows whose payments have left and are not all final, in order."""
+    return list(connection.execute(_UNDER_WAY).scalars())
+
+
+def abort_run(connection: Connection, run: LiveRun) -> None:
+    """Give a run up; the caller holds its lock, and begins the next."""
+    connection.execute(_ABORT_RUN, {"window_id": run.window_id, "revision": run.revision})
+
+
+def finish_step(connection: Connection, run: LiveRun, step: Step, output: Output, at: datetime) -> None:
+    """Note that a step is done, with the hash of what it put out."""
+    sha256 = digest(step, run.window_id, run.revision, **output.of(step))
+    done = {"window_id": run.window_id, "revision": run.revision, "step": step}
+    connection.execute(_FINISH_STEP, {**done, "sha256": sha256, "done_at": at})
 
 
 def load_outputs(connection: Connection, window_ids: Sequence[int]) -> dict[int, Output]:
     """All that the nights of some windows put out so far, each table sorted by its key."""
+    currency = read_network(connection).currency
     windows = _load(connection, clearing_window, ClosedWindow, window_ids)
     totals = _load(connection, tables.window_total, WindowTotal, window_ids)
     activity = _load(connection, tables.window_activity, WindowActivity, window_ids)
     obligations = _load(connection, tables.obligation, Obligation, window_ids)
     positions = _load(connection, tables.net_position, Position, window_ids)
+    conversions = _load(connection, tables.fx_conversion, FxConversion, window_ids)
+    adjustments = load_adjustments(connection, window_ids)
     return {
         window_id: Output(
+            currency=currency,
             window=windows[window_id],
             totals=totals[window_id],
             activity=activity[window_id],
             obligations=sorted(
-                obligations[window_id], key=lambda debt: (debt.flow, debt.debtor_id, debt.creditor_id)
+                obligations[window_id],
+                key=lambda debt: (debt.flow, debt.debtor_id, debt.creditor_id, debt.currency, debt.category),
             ),
-            positions=sorted(positions[window_id], key=lambda position: position.participant_id),
+            positions=sorted(positions[window_id], key=lambda one: (one.participant_id, one.currency)),
+            adjustments=adjustments[window_id],
+            conversions=sorted(
+                conversions[window_id], key=lambda one: (one.participant_id, one.from_currency)
+            ),
         )
         for window_id in window_ids
     }
 
 
-def load_transactions(connection: Connection, window_ids: Sequence[int]) -> dict[int, list[Transactions]]:
-    """What partners are charged for by the piece in some windows, by the day it occurred.
-
-    Counted from the entries whenever it is asked for: a closed window's never change.
-    """
-    found: dict[int, list[Transactions]] = {window_id: [] for window_id in window_ids}
-    for row in connection.execute(_TRANSACTIONS, {"window_ids": list(window_ids)}):
-        found[row.window_id].append(
-            Transactions(partner_id=row.partner_id, occurred_on=row.occurred_on, entries=row.entries)
-        )
-    return found
+def load_positions(connection: Connection, window_id: int) -> list[Position]:
+    """The positions of a window's run, by participant and currency."""
+    found = _load(connection, tables.net_position, Position, [window_id])[window_id]
+    return sorted(found, key=lambda one: (one.participant_id, one.currency))
 
 
-def load_hashes(connection: Connection) -> dict[int, dict[Step, bytes]]:
-    """The hash of every step that is done, by window, in order of windows."""
+def load_hashes(
+    connection: Connection, window_ids: Sequence[int] | None = None
+) -> dict[int, dict[Step, bytes]]:
+    """The hash of every step that is done, by window, in order of windows; of all windows, or of some."""
     hashes: dict[int, dict[Step, bytes]] = {}
-    for row in connection.execute(_HASHES, {"revision": REVISION}):
+    wanted = None if window_ids is None else list(window_ids)
+    for row in connection.execute(_HASHES, {"window_ids": wanted}):
         hashes.setdefault(row.window_id, {})[row.step] = bytes(row.sha256)
     return hashes
 
 
 def load_terms(connection: Connection) -> TermsByVersion:
     """Every version of every contract."""
-    names = ", ".join(Terms.__struct_fields__)
-    rows = connection.execute(text(f"SELECT {names} FROM contract_terms"))  # our own field names
-    return {(row.partner_id, row.terms_version): Terms(**row._asdict()) for row in rows}
+    return {
+        (version.partner_id, version.terms_version): version
+        for versions in partners_store.load_terms(connection).values()
+        for version in versions
+    }
 
 
 def load_participants(connection: Connection) -> list[int]:
@@ -308,7 +281,6 @@ def load_before(connection: Connection, business_date: date) -> dict[int, Before
     wanted = {
         "window_id": window_id_of(business_date),
         "month": window_id_of(business_date.replace(day=1)),
-        "revision": REVISION,
     }
     return {
         row.participant_id: Before(
@@ -321,14 +293,30 @@ def load_before(connection: Connection, business_date: date) -> dict[int, Before
     }
 
 
-def save_obligations(connection: Connection, window_id: int, obligations: Sequence[Obligation]) -> None:
-    """Write a window's gross debts."""
-    _save(connection, tables.obligation, window_id, obligations)
+def save_totals(connection: Connection, window_id: int, totals: Sequence[WindowTotal]) -> None:
+    """Keep the sums of a window's postings."""
+    _save(connection, tables.window_total, totals, window_id=window_id)
 
 
-def save_positions(connection: Connection, window_id: int, positions: Sequence[Position]) -> None:
-    """Write a window's positions."""
-    _save(connection, tables.net_position, window_id, positions)
+def save_activity(connection: Connection, window_id: int, activity: Sequence[WindowActivity]) -> None:
+    """Keep the counts of a window's entries."""
+    _save(connection, tables.window_activity, activity, window_id=window_id)
+
+
+def save_obligations(connection: Connection, run: LiveRun, obligations: Sequence[Obligation]) -> None:
+    """Write a run's gross debts."""
+    _save(connection, tables.obligation, obligations, window_id=run.window_id, revision=run.revision)
+
+
+def save_positions(connection: Connection, run: LiveRun, positions: Sequence[Position]) -> None:
+    """Write a run's positions."""
+    _save(connection, tables.net_position, positions, window_id=run.window_id, revision=run.revision)
+
+
+def save_conversions(connection: Connection, run: LiveRun, conversions: Sequence[FxConversion]) -> None:
+    """Write what a run's positions were converted at."""
+    key = {"window_id": run.window_id, "revision": run.revision}
+    _save(connection, tables.fx_conversion, conversions, **key)
 
 
 def read_night(connection: Connection, window_id: int) -> NightResult:
@@ -337,7 +325,7 @@ def read_night(connection: Connection, window_id: int) -> NightResult:
     Raises:
         NightOutOfOrder: it is not settled.
     """
-    rows = connection.execute(_NIGHT, {"window_id": window_id, "revision": REVISION}).all()
+    rows = connection.execute(_NIGHT, {"window_id": window_id}).all()
     hashes: dict[Step, bytes] = {row.step: bytes(row.sha256) for row in rows}
     if "netted" not in hashes:
         raise NightOutOfOrder(f"window {window_id} is not settled: clear it first")
@@ -347,7 +335,7 @@ def read_night(connection: Connection, window_id: int) -> NightResult:
     return NightResult(
         window_id=window_id,
         business_date=rows[0].business_date,
-        revision=REVISION,
+        revision=rows[0].revision,
         currency=rows[0].currency,
         minor_digits=minor_digits(rows[0].currency),
         gross=gross(debts),
@@ -363,25 +351,28 @@ def read_night(connection: Connection, window_id: int) -> NightResult:
 def _load(
     connection: Connection, table: Table, row_type: type[_Row], window_ids: Sequence[int]
 ) -> dict[int, list[_Row]]:
-    """Rows of windows as values, by window; runs of another revision are not ours."""
+    """Rows of windows as values, by window; of runs, those that live."""
     names = row_type.__struct_fields__
     query = select(table.c.window_id, *(table.c[name] for name in names)).where(
         table.c.window_id.in_(window_ids)
     )
     if "revision" in table.c:
-        query = query.where(table.c.revision == REVISION)
+        live = select(tables.settlement_run.c.revision).where(
+            tables.settlement_run.c.window_id == table.c.window_id,
+            tables.settlement_run.c.state != "aborted",
+        )
+        query = query.where(table.c.revision == live.scalar_subquery())
     found: dict[int, list[_Row]] = {window_id: [] for window_id in window_ids}
     for window_id, *values in connection.execute(query):
         found[window_id].append(row_type(**dict(zip(names, values, strict=True))))
     return found
 
 
-def _save(connection: Connection, table: Table, window_id: int, rows: Sequence[msgspec.Struct]) -> None:
+def _save(connection: Connection, table: Table, rows: Sequence[msgspec.Struct], **key: int) -> None:
+    """Write rows of a window, or of a run: each has its key besides its own fields."""
     if not rows:
         return
     names = rows[0].__struct_fields__
     arrays: dict[str, list[Any]] = {name: [getattr(row, name) for row in rows] for name in names}
-    arrays["window_id"] = [window_id] * len(rows)
-    if "revision" in table.c:
-        arrays["revision"] = [REVISION] * len(rows)
+    arrays.update({name: [value] * len(rows) for name, value in key.items()})
     insert_rows(connection, insert_from_arrays(table, tuple(arrays)), arrays)

@@ -4,8 +4,10 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     ForeignKeyConstraint,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -28,8 +30,14 @@ settlement_run = Table(
     Column("revision", Integer, nullable=False),
     Column("state", Text, nullable=False),
     PrimaryKeyConstraint("window_id", "revision"),
-    CheckConstraint("state IN ('closed', 'priced', 'netted')", name="settlement_run_state_known"),
+    CheckConstraint(
+        "state IN ('closed', 'priced', 'netted', 'approved', 'instructed', 'funded', 'paid', 'settled',"
+        " 'aborted')",
+        name="settlement_run_state_known",
+    ),
+    Index("settlement_run_one_live", "window_id", unique=True, postgresql_where=text("state <> 'aborted'")),
 )
+"""A window's runs: one that lives, and those before it that were aborted. `state`: the last step done."""
 
 settlement_step = Table(
     "settlement_step",
@@ -97,7 +105,9 @@ obligation = Table(
     Column("creditor_id", Integer, nullable=False),
     Column("points", BigInteger, nullable=False),
     Column("amount", Numeric, nullable=False),
-    PrimaryKeyConstraint("window_id", "revision", "flow", "debtor_id", "creditor_id"),
+    Column("currency", Text, nullable=False),
+    Column("category", SmallInteger, nullable=False, server_default=text("0")),
+    PrimaryKeyConstraint("window_id", "revision", "flow", "debtor_id", "creditor_id", "currency", "category"),
 )
 """Gross debts, exact Decimals in major units of the currency; negative where reversals outweigh."""
 
@@ -118,13 +128,35 @@ net_position = Table(
     Column("exact", Numeric, nullable=False),
     Column("final_minor", BigInteger, nullable=False),
     Column("carried_out", Numeric, nullable=False),
-    PrimaryKeyConstraint("window_id", "revision", "participant_id"),
+    Column("converted", Numeric, nullable=False, server_default=text("0")),
+    Column("deferred_in_minor", BigInteger, nullable=False, server_default=text("0")),
+    Column("deferred_out_minor", BigInteger, nullable=False, server_default=text("0")),
+    PrimaryKeyConstraint("window_id", "revision", "participant_id", "currency"),
 )
 """What each participant receives (+) or pays (-) tonight, and the fraction of a cent that it carries on.
 
 `fee_base` and `vat_base` are the unrounded fee and VAT of this window; what is charged is the rounded
-month to date less what was charged before.
+month to date less what was charged before. `converted`: what FX brought (+) or took (-). What is paid is
+deferred_in_minor + final_minor - deferred_out_minor: see the minimum payment in docs/night.md.
 """
+
+fx_conversion = Table(
+    "fx_conversion",
+    metadata,
+    Column("window_id", Integer, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("participant_id", Integer, nullable=False),
+    Column("from_currency", Text, nullable=False),
+    Column("to_currency", Text, nullable=False),
+    Column("from_amount", Numeric, nullable=False),
+    Column("to_amount", Numeric, nullable=False),
+    Column("rate", Numeric, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("fixed_on", Date, nullable=False),
+    PrimaryKeyConstraint("window_id", "revision", "participant_id", "from_currency"),
+    CheckConstraint("from_currency <> to_currency AND rate > 0", name="fx_conversion_sane"),
+)
+"""A participant's amount in a currency that it does not settle in, as the hub's FX account took it over."""
 
 network_key = Table(
     "network_key",

@@ -10,9 +10,10 @@ from network.model import WITH_ACTIVITY, AccountKind, Unit
 from network.service import read_network
 from network.verify import Check, Problem, faults
 from partners.model import OPERATOR_ID, POOL_ID
-from settlement import store
-from settlement.model import OUTSTANDING
+from settlement.model import OUTSTANDING, STEPS
 from settlement.money import minor_digits
+from settlement.verify_disputes import DISPUTE_CHECKS
+from settlement.verify_money import MONEY_CHECKS
 from settlement.verify_nights import recomputed
 from settlement.verify_seals import seal_problems
 
@@ -23,6 +24,8 @@ _KEY = (
     "window_id, debit, credit, issuer_id, issuer_terms, acceptor_id, acceptor_terms, category,"
     " reversed_window_id"
 )
+_IS_NETTED = "state NOT IN ('closed', 'priced', 'aborted')"
+_STEPS = ", ".join(f"'{step}'" for step in STEPS)
 _PRICED = "window_id IN (SELECT window_id FROM settlement_run WHERE state <> 'closed')"
 
 
@@ -44,6 +47,8 @@ def checks(connection: Connection) -> tuple[Check, ...]:
         *_positions(f"1e-{digits}"),
         *_month_to_date(digits),
         _pool(f"1e-{digits}"),
+        *MONEY_CHECKS,
+        *DISPUTE_CHECKS,
     )
 
 
@@ -54,15 +59,16 @@ _RUNS = (
         faults=f"""
             SELECT format('window %s', coalesce(w.window_id, r.window_id)),
                 CASE WHEN w.closed_at IS NULL THEN 'settled, but the window is not closed'
-                    WHEN r.state = 'netted' THEN format('netted with %s of 3 steps', r.steps)
+                    WHEN r.done >= 3 THEN format('%s with %s of %s steps', r.state, r.steps, r.done)
                     ELSE format('closed, but its night is %s: clear its date', coalesce(r.state, 'not begun'))
                 END
             FROM clearing_window w FULL JOIN (
-                SELECT r.window_id, r.state, count(s.step) AS steps
+                SELECT r.window_id, r.state, count(s.step) AS steps,
+                    array_position(ARRAY[{_STEPS}], r.state) AS done
                 FROM settlement_run r LEFT JOIN settlement_step s USING (window_id, revision)
-                WHERE r.revision = {store.REVISION} GROUP BY 1, 2
+                WHERE r.state <> 'aborted' GROUP BY 1, 2
             ) r ON r.window_id = w.window_id
-            WHERE (w.closed_at IS NOT NULL, r.state, r.steps) IS DISTINCT FROM (true, 'netted', 3::bigint)
+            WHERE (w.closed_at IS NOT NULL, r.done >= 3, r.done = r.steps) IS DISTINCT FROM (true, true, true)
                 AND (w.closed_at IS NOT NULL OR r.window_id IS NOT NULL)
         """,
     ),
@@ -143,7 +149,7 @@ def _positions(unit: str) -> tuple[Check, ...]:
                 SELECT format('window %s', window_id),
                     format('final %s minor units, exact %s, carried %s, fees %s, VAT %s', sum(final_minor),
                         sum(exact), sum(carried_out), sum(fee_minor), sum(vat_minor))
-                FROM net_position GROUP BY window_id, revision
+                FROM net_position GROUP BY window_id, revision, currency
                 HAVING sum(final_minor) <> 0 OR sum(exact) <> 0 OR sum(carried_out) <> 0
                     OR sum(fee_minor) <> 0 OR sum(vat_minor) <> 0
             """,
@@ -156,7 +162,7 @@ def _positions(unit: str) -> tuple[Check, ...]:
                     format('%s carried in + %s - %s - %s minor units charged, exact %s, final %s, carried %s',
                         carried_in, credits, debits, fee_minor + vat_minor, exact, final_minor, carried_out)
                 FROM net_position
-                WHERE exact <> carried_in + credits - debits - (fee_minor + vat_minor) * {unit}
+                WHERE exact <> carried_in + credits - debits + converted - (fee_minor + vat_minor) * {unit}
                     OR exact <> final_minor * {unit} + carried_out OR abs(carried_out) >= {unit}
             """,
         ),
@@ -168,28 +174,30 @@ def _positions(unit: str) -> tuple[Check, ...]:
                     format('carried in %s, the night before carried on %s', carried_in, before)
                 FROM (
                     SELECT window_id, participant_id, carried_in, coalesce(lag(carried_out) OVER (
-                        PARTITION BY participant_id, revision ORDER BY window_id), 0) AS before
-                    FROM net_position
+                        PARTITION BY participant_id, currency ORDER BY window_id), 0) AS before
+                    FROM net_position JOIN settlement_run USING (window_id, revision)
+                    WHERE state <> 'aborted'
                 ) p WHERE carried_in <> before
             """,
         ),
         Check(
             name="positions_equal_obligations",
             says="credits and debits are the window's obligations, self-dealing left out",
-            faults="""
+            faults=f"""
                 SELECT format('window %s, participant %s', window_id, participant_id),
                     format('positions less obligations: credits %s, debits %s', sum(credits), sum(debits))
                 FROM (
-                    SELECT window_id, participant_id, credits, debits FROM net_position
+                    SELECT window_id, participant_id, currency, credits, debits FROM net_position
+                    JOIN settlement_run USING (window_id, revision) WHERE state <> 'aborted'
                     UNION ALL
-                    SELECT window_id, creditor_id, -amount, 0 FROM obligation
+                    SELECT window_id, creditor_id, currency, -amount, 0 FROM obligation
                     JOIN settlement_run USING (window_id, revision)
-                    WHERE state = 'netted' AND creditor_id <> debtor_id
+                    WHERE {_IS_NETTED} AND creditor_id <> debtor_id
                     UNION ALL
-                    SELECT window_id, debtor_id, 0, -amount FROM obligation
+                    SELECT window_id, debtor_id, currency, 0, -amount FROM obligation
                     JOIN settlement_run USING (window_id, revision)
-                    WHERE state = 'netted' AND creditor_id <> debtor_id
-                ) d GROUP BY window_id, participant_id HAVING sum(credits) <> 0 OR sum(debits) <> 0
+                    WHERE {_IS_NETTED} AND creditor_id <> debtor_id
+                ) d GROUP BY window_id, participant_id, currency HAVING sum(credits) <> 0 OR sum(debits) <> 0
             """,
         ),
     )
@@ -208,9 +216,10 @@ def _month_to_date(digits: int) -> tuple[Check, ...]:
                     SELECT window_id, participant_id, sum(fee_minor) OVER month AS fee,
                         sum(fee_base) OVER month AS fee_base, sum(vat_minor) OVER month AS vat,
                         sum(vat_base) OVER month AS vat_base
-                    FROM net_position WHERE participant_id <> {OPERATOR_ID}
+                    FROM net_position JOIN settlement_run USING (window_id, revision)
+                    WHERE participant_id <> {OPERATOR_ID} AND state <> 'aborted'
                     WINDOW month AS (
-                        PARTITION BY participant_id, revision, window_id / 100 ORDER BY window_id)
+                        PARTITION BY participant_id, currency, window_id / 100 ORDER BY window_id)
                 ) p
                 WHERE fee <> round(fee_base * 1e{digits}) OR vat <> round(vat_base * 1e{digits})
             """,
@@ -233,7 +242,8 @@ def _pool(unit: str) -> Check:
             ), pool AS (
                 SELECT coalesce(sum(final_minor), 0) * {unit} + coalesce(
                     (array_agg(carried_out ORDER BY window_id DESC))[1], 0) AS cash
-                FROM net_position WHERE participant_id = {POOL_ID} AND revision = {store.REVISION}
+                FROM net_position JOIN settlement_run USING (window_id, revision)
+                WHERE participant_id = {POOL_ID} AND state <> 'aborted'
             ), lots AS (
                 SELECT coalesce(sum(l.remaining * p.per_point), 0) AS worth
                 FROM (
@@ -258,7 +268,7 @@ def _pool(unit: str) -> Check:
                             - CASE WHEN debit IN ({_OUT}) THEN points ELSE 0 END) AS points
                     FROM posting WHERE unit = {int(Unit.POINTS)} AND window_id IN (
                         SELECT window_id FROM clearing_window EXCEPT
-                        SELECT window_id FROM settlement_run WHERE state = 'netted')
+                        SELECT window_id FROM settlement_run WHERE {_IS_NETTED})
                     GROUP BY 1, 2
                 ) d JOIN price p USING (issuer_id, terms_version)
             )

@@ -8,10 +8,10 @@ from sqlalchemy import Connection
 
 from network.service import date_of_window, read_network
 from network.verify import Problem
-from settlement import store
-from settlement.canonical import digest
-from settlement.clearing import TermsByVersion, fee_bases, obligations, price
-from settlement.errors import SettlementError
+from settlement import payment_store, standing, store, window_store
+from settlement.canonical import bound, digest
+from settlement.clearing import TermsByVersion, adjusted, fee_bases, obligations, price
+from settlement.errors import NotFinal, SettlementError
 from settlement.model import Before, Charge, Output, Position, Step, Transactions
 from settlement.money import ZERO, exactly, minor_digits
 from settlement.positions import charges, net_positions, terms_in_force
@@ -20,6 +20,8 @@ HASHES_HOLD = "hashes_hold"
 OBLIGATIONS_FOLLOW_TERMS = "obligations_follow_terms"
 POSITIONS_FOLLOW_TERMS = "positions_follow_terms"
 RECOMPUTED_SAY = "every night, computed again from its postings and terms, comes out the same, hash for hash"
+_MOVED_ON: tuple[Step, ...] = ("funded", "paid")
+"""Steps whose rows may have grown since, by what came back and was paid again; `settled` hashes all."""
 _BATCH = 50
 """Windows that are recomputed at a time, so that memory stays flat however many nights there are."""
 
@@ -35,18 +37,22 @@ def recomputed(connection: Connection) -> Iterator[Problem]:
     currency = read_network(connection).currency
     windows = list(hashes)
     left = _Left()
+    stand_ins = standing.load_stand_ins(connection)
     for start in range(0, len(windows), _BATCH):
         batch = windows[start : start + _BATCH]
         outputs = store.load_outputs(connection, batch)
-        transactions = store.load_transactions(connection, batch)
+        transactions = window_store.load_transactions(connection, batch)
+        carried = standing.load_carried(connection, batch)
         for window_id, output in outputs.items():
-            yield from _hash_faults(window_id, output, hashes[window_id])
+            yield from _hash_faults(connection, window_id, output, hashes[window_id])
             if "priced" in hashes[window_id]:
-                yield from _price_faults(window_id, output, terms)
+                yield from _price_faults(window_id, output, terms, stand_ins)
             if "netted" in hashes[window_id]:
                 on = date_of_window(window_id)
                 before = left.before(on)
-                yield from _net_faults(window_id, output, transactions[window_id], terms, before, currency)
+                yield from _net_faults(
+                    *(window_id, output, transactions[window_id], terms, before, currency, carried[window_id])
+                )
                 left = left.after(on, output.positions)
 
 
@@ -81,9 +87,26 @@ class _Left(msgspec.Struct, frozen=True):
         return _Left(on, to)
 
 
-def _hash_faults(window_id: int, output: Output, hashes: Mapping[Step, bytes]) -> Iterator[Problem]:
+def _hash_faults(
+    connection: Connection, window_id: int, output: Output, hashes: Mapping[Step, bytes]
+) -> Iterator[Problem]:
+    run = store.live_run(connection, window_id)
+    if "approved" in hashes:
+        try:
+            output = payment_store.with_payments(connection, run, output)
+        except NotFinal as error:
+            yield Problem(check=HASHES_HOLD, where=f"window {window_id}, step settled", detail=str(error))
+            return
+        if [one.sha256 for one in output.approvals] != [bound(window_id, run.revision, hashes)]:
+            yield Problem(
+                check=HASHES_HOLD,
+                where=f"window {window_id}, step approved",
+                detail="what was approved is not what was netted",
+            )
     for step, kept in hashes.items():
-        if digest(step, window_id, store.REVISION, **output.of(step)) != kept:
+        if step in _MOVED_ON:
+            continue
+        if digest(step, window_id, run.revision, **output.of(step)) != kept:
             yield Problem(
                 check=HASHES_HOLD,
                 where=f"window {window_id}, step {step}",
@@ -91,9 +114,12 @@ def _hash_faults(window_id: int, output: Output, hashes: Mapping[Step, bytes]) -
             )
 
 
-def _price_faults(window_id: int, output: Output, terms: TermsByVersion) -> Iterator[Problem]:
+def _price_faults(
+    window_id: int, output: Output, terms: TermsByVersion, stand_ins: Sequence[standing.StandIn]
+) -> Iterator[Problem]:
     try:
-        expected = list(obligations(price(output.totals, terms)))
+        flows = standing.stood_in(price(output.totals, terms), window_id, stand_ins)
+        expected = list(obligations([*flows, *adjusted(output.adjustments)]))
     except SettlementError as error:
         yield Problem(check=OBLIGATIONS_FOLLOW_TERMS, where=f"window {window_id}", detail=str(error))
         return
@@ -113,14 +139,16 @@ def _net_faults(
     terms: TermsByVersion,
     before: Mapping[int, Before],
     currency: str,
+    carried: standing.Carried,
 ) -> Iterator[Problem]:
     """Fees, VAT, rounding and what is carried, worked out again as the night did, against what is stored."""
     digits = minor_digits(currency)
     stored = {one.participant_id: one for one in output.positions}
     try:
         in_force = terms_in_force(terms, date_of_window(window_id))
-        bases = fee_bases(output.totals, price(output.totals, terms), transactions, terms)
-        expected = net_positions(
+        lines = price(output.totals, terms)
+        bases = fee_bases(output.totals, lines, transactions, terms, output.adjustments)
+        tonight = net_positions(
             stored,
             output.obligations,
             charges(bases, terms, in_force, before, digits),
@@ -128,6 +156,7 @@ def _net_faults(
             currency=currency,
             digits=digits,
         )
+        expected = standing.owing_on(tonight, carried)
     except SettlementError as error:
         yield Problem(check=POSITIONS_FOLLOW_TERMS, where=f"window {window_id}", detail=str(error))
         return

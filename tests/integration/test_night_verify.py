@@ -165,16 +165,25 @@ TOLD_BY = {
     "an obligation paid away": {
         *("positions_equal_obligations", "hashes_hold", "obligations_follow_terms", "positions_follow_terms"),
     },
-    "a cent taken": {"positions_sum_to_zero", "positions_add_up", "hashes_hold", "positions_follow_terms"},
+    "a cent taken": {
+        *("positions_sum_to_zero", "positions_add_up", "hashes_hold", "positions_follow_terms"),
+        "payments_equal_ledger",
+    },
     "a cent moved from the pool": {
         *("positions_add_up", "pool_covers_outstanding", "hashes_hold", "positions_follow_terms"),
+        "payments_equal_ledger",
     },
     "a fraction lost": {
         *("positions_sum_to_zero", "fractions_go_on", "positions_equal_obligations", "hashes_hold"),
-        "positions_follow_terms",
+        *("positions_follow_terms", "positions_equal_ledger"),
     },
     "a fee charged twice": {
-        *("fees_rounded_on_the_month", "positions_equal_obligations", "hashes_hold"),
+        *(
+            "fees_rounded_on_the_month",
+            "positions_equal_obligations",
+            "hashes_hold",
+            "positions_equal_ledger",
+        ),
         "positions_follow_terms",
     },
     "a lot that grew": {"pool_covers_outstanding"},
@@ -184,7 +193,7 @@ TOLD_BY = {
     "a step forgotten": {"closed_windows_settled"},
     "a run of an open window": {
         *("closed_windows_settled", "pool_covers_outstanding"),
-        *("totals_equal_postings", "activity_equals_entries"),
+        *("totals_equal_postings", "activity_equals_entries", "nights_are_booked"),
     },
 }
 
@@ -266,7 +275,9 @@ def test_a_cent_given_to_another_is_told(database: Engine) -> None:
             {"sha256": digest("netted", night.window_id, 1, positions=output.positions)},
         )
     told = found(database)
-    assert {problem.check for problem in told} == {"positions_follow_terms"}
+    assert {problem.check for problem in told} == {
+        *("positions_follow_terms", "payments_equal_ledger", "positions_equal_ledger"),
+    }
     assert {problem.where.rpartition(" ")[2] for problem in told} == {str(won), str(lost)}
 
 

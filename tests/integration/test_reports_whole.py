@@ -19,7 +19,7 @@ from settlement.reports import write_operator_report, write_statements
 from settlement.reports.network import write_network_report
 from settlement.reports.read import EVENTS, MOVEMENTS
 from settlement.service import clear_due
-from settlement.store import load_transactions
+from settlement.window_store import load_transactions
 from tests.between import give
 from tests.coalition import BANK, GROCER, HOTEL, PETROL, START, new_card, run, sale, set_up
 from tests.conftest import SCHEMA, Run, database_on

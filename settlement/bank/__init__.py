@@ -1,0 +1,1 @@
+"""The bank: accounts, payment files and statements, and what to do when they do not say what we expect."""
