@@ -10,12 +10,10 @@ from sqlalchemy import Connection, Engine
 from network import adjustments
 from network.adjustments import Standing
 from network.rules import Rules
-from network.service import network_now
 from partners import service as partners
 from partners.errors import NotAllowed
 from partners.people import approvals, operators
 from partners.people.model import Proposal, Role, SignedIn
-from settlement import exits
 
 
 class Decision(TypedDict):
@@ -39,20 +37,9 @@ def _of_partners(connection: Connection, proposal_id: UUID, decision: Decision, 
     return partners.decide(connection, proposal_id, **decision), None
 
 
-def _of_exits(connection: Connection, proposal_id: UUID, decision: Decision, _: datetime) -> Outcome:
-    return exits.decide_exit(connection, proposal_id, **decision), None
-
-
-def _of_buy_outs(connection: Connection, proposal_id: UUID, decision: Decision, _: datetime) -> Outcome:
-    at = network_now(connection)
-    return exits.decide_buy_out(connection, proposal_id, **decision, at=at), None
-
-
 DECIDED_BY: Mapping[str, tuple[Role, CarryOut]] = {
     **dict.fromkeys(operators.KINDS, ("admin", _of_operators)),
     **dict.fromkeys(partners.KINDS, ("checker", _of_partners)),
-    exits.EXIT: ("checker", _of_exits),
-    exits.FINISH: ("checker", _of_buy_outs),
 }
 """Of each kind one role decides; whoever prepared it may withdraw it."""
 

@@ -130,8 +130,6 @@ OPERATOR_PROBLEMS: Mapping[str, tuple[int, str]] = {
     "key_not_accepted": (422, "The key cannot be registered"),
     "run_not_ready": (409, "The night is not as far as this needs, or further"),
     "not_final": (409, "The night does not add up, or something speaks against finalising it"),
-    "account_invalid": (422, "The account, its name or its number cannot be used"),
-    "statement_refused": (422, "The bank's file is not in order, or does not follow on the last one"),
     "payment_refused": (422, "The payment cannot be booked so"),
     "night_unknown": (404, "No window is of that business date"),
 }

@@ -27,7 +27,6 @@ from partners.people.model import Role, SignedIn
 from partners.people.sessions import authenticate
 from partners.people.tokens import OperatorKeys
 from settlement import errors as settlement_errors
-from settlement.bank import errors as bank_errors
 
 MAX_BODY_BYTES = 64 << 10
 EVERYBODY: tuple[Role, ...] = ("viewer", "maker", "checker", "admin")
@@ -68,16 +67,6 @@ PROBLEM_OF: Mapping[type[Exception], str] = {
     settlement_errors.NightOutOfOrder: "run_not_ready",
     settlement_errors.NotFinal: "not_final",
     settlement_errors.PaymentRefused: "payment_refused",
-    settlement_errors.NothingMissing: "not_now",
-    settlement_errors.CannotUnwind: "not_now",
-    settlement_errors.ExitRefused: "not_now",
-    bank_errors.AccountInvalid: "account_invalid",
-    bank_errors.PaymentInvalid: "account_invalid",
-    bank_errors.StatementRefused: "statement_refused",
-    bank_errors.ProposalDecided: "proposal_decided",
-    bank_errors.ProposalUnknown: "proposal_unknown",
-    bank_errors.NotPayable: "run_not_ready",
-    bank_errors.WayOutClosed: "proposal_changed",
 }
 """Which problem an error of the rooms below is, where it is the caller's."""
 

@@ -52,28 +52,6 @@ MAY = {
     "POST /nights/{business_date}/instruct": "maker",
     "POST /nights/{business_date}/advance": "maker checker",
     "POST /nights/{business_date}/reopen": "maker",
-    "GET /nights/{business_date}/pay-ins": ALL,
-    "POST /nights/{business_date}/pay-outs": "maker",
-    "GET /bank/accounts": ALL,
-    "POST /bank/accounts": "maker",
-    "POST /bank/accounts/{number}/approve": "checker",
-    "POST /bank/accounts/{number}/reject": "maker checker",
-    "POST /bank/accounts/{number}/withdraw": "maker checker",
-    "POST /bank/refunds": "maker",
-    "POST /bank/statements": "maker",
-    "GET /bank/exceptions": ALL,
-    "POST /bank/exceptions/{number}/resolutions": "maker",
-    "POST /bank/resolutions/{number}/approve": "checker",
-    "POST /bank/resolutions/{number}/reject": "maker checker",
-    "POST /nights/{business_date}/defaults/simulate": ALL,
-    "POST /nights/{business_date}/defaults": "maker",
-    "GET /defaults": ALL,
-    "POST /defaults/{case}/approve": "checker",
-    "POST /defaults/{case}/reject": "checker",
-    "POST /partners/{code}/exit": "maker",
-    "GET /partners/{code}/exit": ALL,
-    "POST /partners/{code}/buy-out": "maker",
-    "POST /partners/{code}/leave": "maker",
 }
 """Every address and who may: a new one, or another right, is a decision that is made here too."""
 _FILLED = {
@@ -83,8 +61,6 @@ _FILLED = {
     "key_id": "nobody-1",
     "adjustment": f"adj_{7:032x}",
     "business_date": "2001-01-01",
-    "number": "7",
-    "case": "00000000-0000-0000-0000-000000000007",
 }
 
 
@@ -126,7 +102,7 @@ def test_nobody_does_what_the_role_does_not_allow(office: Office) -> None:
             if refused:
                 assert answer.json()["code"] == "not_allowed"
             let_in += not refused
-            assert answer.status_code in {200, 400, 403, 404, 409, 415}, (method, path, role, answer.text)
+            assert answer.status_code in {200, 400, 403, 404, 409}, (method, path, role, answer.text)
     assert let_in > 100
 
 
