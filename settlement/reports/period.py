@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 
 from network.model import EntryKind
 from partners.model import OPERATOR_ID, POOL_ID, Participant
-from settlement.model import OUTSTANDING, Obligation
+from settlement.model import NETTED_STATES, OUTSTANDING, Obligation
 from settlement.money import exactly, from_minor, minor_digits
 from settlement.reports.errors import NothingToReport
 from settlement.reports.matrix import Obligations, net_obligations
@@ -26,10 +26,10 @@ _COUNTED = {
 """Movements that count under another name, and how."""
 
 # Of each window, the latest run; a run that is not netted yet has no position and so no part in a report.
-_NIGHTS = """
+_NIGHTS = f"""
     SELECT DISTINCT ON (w.window_id) w.window_id, w.business_date, r.revision
     FROM clearing_window w JOIN settlement_run r USING (window_id)
-    WHERE r.state = 'netted' AND w.business_date <= :last
+    WHERE r.state IN ({", ".join(f"'{state}'" for state in NETTED_STATES)}) AND w.business_date <= :last
     ORDER BY w.window_id, r.revision DESC
 """
 _HEAD = text(

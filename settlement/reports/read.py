@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, TextClause, text
 
 from network.model import AccountKind, EntryKind
 from partners.model import Participant
-from settlement.model import Obligation, Position
+from settlement.model import NETTED_STATES, Obligation, Position
 from settlement.money import from_minor, minor_digits
 from settlement.reports.errors import NothingToReport
 
@@ -170,7 +170,7 @@ def read_night(connection: Connection, window_id: int) -> Night:
     row = connection.execute(_NIGHT, {"window_id": window_id}).one_or_none()
     if row is None:
         raise NothingToReport(f"window {window_id} has not been cleared: run `tessera clear` first")
-    if row.state != "netted":
+    if row.state not in NETTED_STATES:
         raise NothingToReport(
             f"window {window_id} is {row.state} and not netted: run `tessera clear` to finish its night"
         )

@@ -66,6 +66,15 @@ MAY = {
     "POST /nights/{business_date}/instruct": "maker",
     "POST /nights/{business_date}/advance": "maker checker",
     "POST /nights/{business_date}/reopen": "maker",
+    "GET /nights/{business_date}/default": ALL,
+    "POST /nights/{business_date}/default": "maker",
+    "GET /defaults": ALL,
+    "POST /defaults/{case}/approve": "checker",
+    "POST /defaults/{case}/refuse": "checker",
+    "GET /partners/{code}/exit": ALL,
+    "POST /partners/{code}/exit": "maker",
+    "POST /partners/{code}/buy-out": "maker",
+    "POST /partners/{code}/leave": "maker",
 }
 """Every address and who may: a new one, or another right, is a decision that is made here too."""
 _FILLED = {
@@ -76,6 +85,7 @@ _FILLED = {
     "adjustment": f"adj_{7:032x}",
     "business_date": "2001-01-01",
     **dict.fromkeys(("account", "exception", "way_out", "message"), "7"),
+    "case": "00000000-0000-0000-0000-000000000007",
 }
 
 
