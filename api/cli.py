@@ -3,7 +3,6 @@
 Commands import what they need when they run, so that `--help` is quick and the demo's extra stays optional.
 """
 
-import json
 import logging
 import sys
 from datetime import date
@@ -16,6 +15,7 @@ import typer
 from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
+from api import cli_net
 from api.cli_adjust import adjust_app, tier_app
 from api.cli_desk import add_desk
 from api.cli_people import add_people
@@ -45,8 +45,12 @@ proof_app = typer.Typer(no_args_is_help=True, help="Proofs that entries are unde
 app.add_typer(proof_app, name="proof")
 app.add_typer(adjust_app, name="adjust")
 app.add_typer(tier_app, name="tier")
+<<<<<<< HEAD
 add_people(app)
 add_desk(app)
+=======
+app.command("net", help=cli_net.HELP, epilog=cli_net.EPILOG)(cli_net.net)
+>>>>>>> default6
 
 
 SWITCH_SECONDS = 0.0005
@@ -296,39 +300,6 @@ def export_journal(
     except OSError as error:
         typer.echo(f"tessera export journal: cannot write {out}: {error.strerror}", err=True)
         raise typer.Exit(FAILED) from error
-
-
-@app.command()
-def net(
-    file: Annotated[
-        Path,
-        typer.Argument(
-            help="CSV with the columns debtor, creditor, amount, currency; - reads standard input."
-        ),
-    ],
-    *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
-) -> None:
-    """Net a file of debts: gross, bilateral, multilateral, and the payments that discharge them."""
-    from settlement import net_file, net_view
-
-    try:
-        content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-    except OSError as error:
-        typer.echo(f"tessera net: cannot read {file}: {error.strerror}", err=True)
-        raise typer.Exit(BAD_INPUT) from error
-    debts = net_file.read(content)
-    if isinstance(debts, net_file.Faults):
-        if as_json:
-            typer.echo(json.dumps(net_file.faults_as_json(debts), indent=2))
-        else:
-            Console(stderr=True).print(net_view.render_faults(debts, str(file)), soft_wrap=True)
-        raise typer.Exit(BAD_INPUT)
-    nets = net_file.report(debts)
-    if as_json:
-        typer.echo(json.dumps(net_file.as_json(nets), indent=2))
-    else:
-        Console().print(net_view.render(nets))
 
 
 if __name__ == "__main__":

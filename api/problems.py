@@ -45,6 +45,8 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     "no_contract_terms": (422, "No terms of the contract are in force on that day"),
     "currency_not_contracted": (422, "The contract is in another currency"),
     "partner_not_active": (422, "The partner is not active in the network"),
+    "partner_issues_no_more": (422, "The partner leaves the network: its last day to give points is over"),
+    "partner_accepts_no_more": (422, "The partner leaves the network: its last day to take points is over"),
     "partner_unknown": (422, "The partner is not set up yet; try again with the same reference"),
     "too_many_points": (422, "One entry moves no more than a million million points"),
     "occurred_in_future": (422, "That is more than 10 minutes ahead of the network's time"),

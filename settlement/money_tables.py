@@ -211,6 +211,37 @@ default_overlay = Table(
 )
 """Lines of a default case: how much each participant bears, on which rung of the ladder."""
 
+default_simulation = Table(
+    "default_simulation",
+    metadata,
+    Column("case_id", Uuid, ForeignKey("default_case.case_id"), primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    CheckConstraint("sha256 = sha256(convert_to(body, 'UTF8'))", name="default_simulation_hash"),
+)
+"""What a case was seen to do before it was decided: canonical JSON of settlement.default_case.Simulation."""
+
+default_carry = Table(
+    "default_carry",
+    metadata,
+    Column("case_id", Uuid, ForeignKey("default_case.case_id"), primary_key=True),
+    Column("window_id", Integer, nullable=False),
+    Index("default_carry_window", "window_id"),
+)
+"""The window into which an approved case's carried amount goes: the one that was open when it was decided."""
+
+stand_in = Table(
+    "stand_in",
+    metadata,
+    Column("partner_id", Integer, primary_key=True, autoincrement=False),
+    Column("from_window_id", Integer, nullable=False),
+    Column("stand_in_id", Integer, nullable=False),
+    Column("decided_by", Text, nullable=False),
+    Column("decided_at", DateTime(timezone=True), nullable=False),
+    CheckConstraint("partner_id <> stand_in_id", name="stand_in_another"),
+)
+"""Who has a partner's place in all that its points still cost, from a window on: it has left."""
+
 dispute = Table(
     "dispute",
     metadata,

@@ -78,13 +78,20 @@ MONEY_CHECKS = (
                 format('%s %s more in the ledger than carried', sum(amount), currency)
             FROM (
                 SELECT participant_id, currency, amount FROM money_entry JOIN money_posting USING (entry_no)
-                WHERE account IN ('rounding', 'carried') AND kind IN ('netted', 'aborted')
+                WHERE account IN ('rounding', 'carried') AND kind IN ('netted', 'aborted', 'overlay')
                 UNION ALL
                 SELECT participant_id, currency, carried_out + deferred_out_minor * {_UNIT}
                 FROM (
                     SELECT *, max(window_id) OVER () AS last FROM net_position
                     JOIN settlement_run USING (window_id, revision) WHERE {_NETTED}
                 ) p WHERE window_id = last
+                UNION ALL
+                SELECT o.participant_id, c.currency, -o.amount_minor * {_UNIT}
+                FROM default_carry k JOIN default_case c USING (case_id)
+                JOIN default_overlay o USING (case_id)
+                WHERE o.rung = 'carry' AND k.window_id > (
+                    SELECT max(window_id) FROM settlement_run WHERE {_NETTED}
+                )
             ) d GROUP BY participant_id, currency HAVING sum(amount) <> 0 ORDER BY 1
         """,
     ),
