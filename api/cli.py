@@ -45,12 +45,9 @@ proof_app = typer.Typer(no_args_is_help=True, help="Proofs that entries are unde
 app.add_typer(proof_app, name="proof")
 app.add_typer(adjust_app, name="adjust")
 app.add_typer(tier_app, name="tier")
-<<<<<<< HEAD
 add_people(app)
 add_desk(app)
-=======
 app.command("net", help=cli_net.HELP, epilog=cli_net.EPILOG)(cli_net.net)
->>>>>>> default6
 
 
 SWITCH_SECONDS = 0.0005

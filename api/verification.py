@@ -11,15 +11,15 @@ from partners.people import audit
 from settlement import verify as nights
 from settlement import verify_nights, verify_seals
 from settlement.sealing import unsealed_windows
+from settlement.verify_money import MONEY_CHECKS
 
 Run = Callable[[Connection], Sequence[ledger.Problem]]
 
 
 def checks_of(connection: Connection) -> list[tuple[str, str, Run]]:
     """Name, law and how to run it, for every check of all rooms."""
-    asked = [
-        (check.name, check.says, _runner(check)) for check in (*ledger.CHECKS, *nights.checks(connection))
-    ]
+    every = (*ledger.CHECKS, *nights.CHECKS, *MONEY_CHECKS)
+    asked = [(check.name, check.says, _runner(check)) for check in every]
     return [
         *asked,
         (

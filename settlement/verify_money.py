@@ -113,6 +113,12 @@ MONEY_CHECKS = (
                         ('pool', CASE participant_id WHEN {POOL_ID} THEN exact - carried_in ELSE 0 END)
                 ) c (account, amount)
                 WHERE {_NETTED} AND participant_id <> {OPERATOR_ID}
+                UNION ALL
+                SELECT window_id, {OPERATOR_ID}, currency, 'vat',
+                    CASE creditor_id WHEN {OPERATOR_ID} THEN amount ELSE -amount END
+                FROM obligation JOIN settlement_run USING (window_id, revision)
+                WHERE {_NETTED} AND flow = 'vat' AND debtor_id <> creditor_id
+                    AND {OPERATOR_ID} IN (debtor_id, creditor_id)
             ) d GROUP BY window_id, participant_id, currency, account HAVING sum(amount) <> 0 ORDER BY 1
         """,
     ),
