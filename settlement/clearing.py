@@ -73,12 +73,22 @@ def price(
     return tuple(lines)
 
 
-def adjusted(adjustments: Iterable[Adjustment]) -> tuple[PricedLine, ...]:
-    """The money flows of a window's adjustments: debts that no posting makes."""
-    return tuple(
-        PricedLine("adjustment", one.debtor_id, one.creditor_id, 0, one.amount, None, one.currency)
-        for one in adjustments
-    )
+@exactly
+def adjusted(
+    adjustments: Iterable[Adjustment], terms: TermsByVersion, night: Night
+) -> tuple[PricedLine, ...]:
+    """The money flows of a window's adjustments: debts that no posting makes.
+
+    One that adds to a version's credits is for redemptions, and bears their VAT by that version.
+    """
+    lines: list[PricedLine] = []
+    for one in adjustments:
+        parties = (one.debtor_id, one.creditor_id)
+        lines.append(PricedLine("adjustment", *parties, 0, one.amount, None, one.currency))
+        if one.credited_id is not None and one.credited_terms is not None:
+            version = _terms(terms, one.credited_id, one.credited_terms)
+            lines.extend(_vat_on("redemption", lines[-1], version, night.vat, night.on))
+    return tuple(lines)
 
 
 @exactly
@@ -249,15 +259,20 @@ def _vat(
         version = issuer
         if line.flow == "redemption" and total.acceptor_id is not None and total.acceptor_terms is not None:
             version = _terms(terms, total.acceptor_id, total.acceptor_terms)
-        debtor, creditor = (
-            OPERATOR_ID if party == POOL_ID else party for party in (line.debtor_id, line.creditor_id)
-        )
-        code = next((code for flow, code in version.vat_codes if flow == line.flow), None)
-        if code is None or line.amount == 0 or debtor == creditor:
-            continue
-        amount = line.amount * _vat_bps(night.vat, code, on) * ONE_BPS
-        if amount != 0:
-            yield PricedLine("vat", debtor, creditor, 0, amount, None, line.currency)
+        yield from _vat_on(line.flow, line, version, night.vat, on)
+
+
+def _vat_on(flow: Flow, line: PricedLine, version: Terms, rates: VatRates, on: date) -> Iterator[PricedLine]:
+    """VAT on a line as on a flow; the operator stands in for the pool."""
+    debtor, creditor = (
+        OPERATOR_ID if party == POOL_ID else party for party in (line.debtor_id, line.creditor_id)
+    )
+    code = next((code for taxed, code in version.vat_codes if taxed == flow), None)
+    if code is None or line.amount == 0 or debtor == creditor:
+        return
+    amount = line.amount * _vat_bps(rates, code, on) * ONE_BPS
+    if amount != 0:
+        yield PricedLine("vat", debtor, creditor, 0, amount, None, line.currency)
 
 
 def _date(window_id: int) -> date:

@@ -134,13 +134,11 @@ def price_step(
             totals = window_store.sum_postings(connection, window_id) if summed is None else summed.totals
             terms = store.load_terms(connection)
             adjustments = load_adjustments(connection, [window_id])[window_id]
-            flows = standing.stood_in(
-                price(totals, terms, store.load_night(connection, business_date)),
-                window_id,
-                standing.load_stand_ins(connection),
-            )
+            night = store.load_night(connection, business_date)
+            stand_ins = standing.load_stand_ins(connection)
+            flows = standing.stood_in(price(totals, terms, night), window_id, stand_ins)
             before = store.load_vat_before(connection, business_date)
-            debts = vat_rounded(obligations([*flows, *adjusted(adjustments)]), before)
+            debts = vat_rounded(obligations([*flows, *adjusted(adjustments, terms, night)]), before)
             store.save_obligations(connection, run, debts)
             activity, transactions = counting.result()
         if summed is None:

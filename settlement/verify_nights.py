@@ -166,7 +166,7 @@ def _price_faults(
 ) -> Iterator[Problem]:
     try:
         flows = standing.stood_in(price(output.totals, ground.terms, night), window_id, ground.stand_ins)
-        debts = obligations([*flows, *adjusted(output.adjustments)])
+        debts = obligations([*flows, *adjusted(output.adjustments, ground.terms, night)])
         expected = list(vat_rounded(debts, vat_before))
     except SettlementError as error:
         yield Problem(check=OBLIGATIONS_FOLLOW_TERMS, where=f"window {window_id}", detail=str(error))
