@@ -1,6 +1,5 @@
 """The application factory: routes, middleware, lanes and keys come together here."""
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -18,6 +17,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api import operator
 from api.auth import KeyRing, SignatureAuth
 from api.bodies import COMMANDS, EntryBody
+from api.lanes.hiring import in_threads
+from api.lanes.lane import Hire
+from api.lanes.work import LineAnswer
 from api.metrics import Metrics
 from api.middleware import RequestId
 from api.openapi import describe
@@ -34,7 +36,7 @@ log = logging.getLogger("tessera.api")
 _TYPES = (
     *COMMANDS,
     EntryBody,
-    batches.LineAnswer,
+    LineAnswer,
     reads.EntryPage,
     reads.CardBody,
     members.BalanceBody,
@@ -64,6 +66,7 @@ def create_app(
     authority: str,
     now: Callable[[], datetime],
     operator_keys: OperatorKeys | None = None,
+    hire: Hire | None = None,
 ) -> Application:
     """Build the application.
 
@@ -72,17 +75,18 @@ def create_app(
         authority: Host and port that partners address, as they sign it; never taken from a request.
         now: Real time, by which signatures are judged (the network's business time is the database's).
         operator_keys: Of operators' sessions; without them nothing is served under /operator.
+        hire: What serves the lanes; by default threads of this process.
     """
     metrics = Metrics()
-    service = Service(database, metrics.batch)
+    service = Service(database, in_threads(database) if hire is None else hire, metrics.batch)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        service.start()
+        await service.start()
         try:
             yield
         finally:
-            await asyncio.to_thread(service.stop)
+            await service.stop()
 
     app = FastAPI(
         title="Tessera partner API",

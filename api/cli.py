@@ -17,12 +17,16 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api import cli_net
 from api.cli_adjust import adjust_app, tier_app
+from api.cli_bank import bank_app
+from api.cli_default import default_app, exit_app
 from api.cli_desk import add_desk
+from api.cli_night import night_app
 from api.cli_people import add_people
+from api.cli_report import reconcile, report_app
 from api.composition import BAD_INPUT, FAILED, now, opened, owned
 from config.database import migrate as migrate_database
 from config.errors import ConfigError, KeyFileError
-from config.roles import reader_role
+from config.roles import application_role, reader_role
 from config.settings import Settings, load_settings
 from network.errors import NetworkError
 from partners.errors import PartnersError
@@ -44,14 +48,16 @@ app.add_typer(export, name="export")
 proof_app = typer.Typer(no_args_is_help=True, help="Proofs that entries are under their windows' seals.")
 app.add_typer(proof_app, name="proof")
 app.add_typer(adjust_app, name="adjust")
+app.add_typer(bank_app, name="bank")
 app.add_typer(tier_app, name="tier")
+app.add_typer(default_app, name="default")
+app.add_typer(exit_app, name="exit")
+app.command("net", help=cli_net.HELP, epilog=cli_net.EPILOG)(cli_net.net)
 add_people(app)
 add_desk(app)
-app.command("net", help=cli_net.HELP, epilog=cli_net.EPILOG)(cli_net.net)
-
-
-SWITCH_SECONDS = 0.0005
-"""How long a thread of the server may keep another waiting: a lane takes many short turns a batch."""
+app.add_typer(night_app, name="night")
+app.add_typer(report_app, name="report")
+app.command("reconcile")(reconcile)
 
 
 class JournalFormat(StrEnum):
@@ -104,6 +110,7 @@ def serve() -> None:
 
     from api.app import create_app
     from api.bounded import BoundedProtocol
+    from api.lanes.process import in_processes
     from config.operator_key import load_or_make_operator_key
     from network.service import make_partitions_ahead
     from partners.people.tokens import OperatorKeys
@@ -111,17 +118,17 @@ def serve() -> None:
     with opened(migrated=True) as (settings, database):
         make_partitions_ahead(database)
         authority = settings.authority or f"{settings.host}:{settings.port}"
-        sys.setswitchinterval(SWITCH_SECONDS)
         uvicorn.run(
             create_app(
                 database,
                 authority=authority,
                 now=now,
                 operator_keys=OperatorKeys.of(load_or_make_operator_key(settings.operator_key_file)),
+                hire=in_processes(database, settings, application_role(settings.database_schema)),
             ),
             host=settings.host,
             port=settings.port,
-            loop="uvloop",
+            loop="api.accepting:make_loop",
             http=BoundedProtocol,
             access_log=False,
             server_header=False,

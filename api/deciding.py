@@ -16,6 +16,7 @@ from partners import service as partners
 from partners.errors import NotAllowed
 from partners.people import approvals, operators
 from partners.people.model import Proposal, Role, SignedIn
+from settlement import exits
 
 
 class Decision(TypedDict):
@@ -43,10 +44,15 @@ def _of_contracts(connection: Connection, proposal_id: UUID, decision: Decision,
     return contracts.decide(connection, proposal_id, **decision, open_on=open_date(connection)), None
 
 
+def _of_exits(connection: Connection, proposal_id: UUID, decision: Decision, _: datetime) -> Outcome:
+    return exits.decide(connection, proposal_id, **decision), None
+
+
 DECIDED_BY: Mapping[str, tuple[Role, CarryOut]] = {
     **dict.fromkeys(operators.KINDS, ("admin", _of_operators)),
     **dict.fromkeys(partners.KINDS, ("checker", _of_partners)),
     **dict.fromkeys(contracts.KINDS, ("checker", _of_contracts)),
+    **dict.fromkeys(exits.KINDS, ("checker", _of_exits)),
 }
 """Of each kind one role decides; whoever prepared it may withdraw it."""
 

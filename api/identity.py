@@ -16,13 +16,14 @@ from pathlib import Path
 import typer
 from sqlalchemy import Engine
 
-from api.composition import BAD_INPUT, now, opened
+from api.composition import BAD_INPUT, FAILED, now, opened
 from config.operator_key import load_or_make_operator_key
 from config.settings import Settings
 from partners.errors import NameInvalid, PartnersError, PeopleError, TokenRefused
 from partners.people.model import Role, SignedIn, Tokens, operator_name
 from partners.people.sessions import authenticate, refresh
 from partners.people.tokens import OperatorKeys
+from settlement.errors import SettlementError
 
 OWNER_ONLY = 0o600
 _SIGN_IN = "sign in first: tessera login NAME"
@@ -37,7 +38,7 @@ def acting(*roles: Role, by: str | None = None) -> Iterator[tuple[Settings, Engi
     """Settings, the database, and who acts: an operator who has signed in and has one of these roles.
 
     What is wrong ends the command with its text: not signed in, another role, and whatever the rooms of
-    partners and people refuse inside of the block.
+    partners and people (status 2) and of settlement (status 1) refuse inside of the block.
 
     Args:
         roles: Who may.
@@ -52,6 +53,9 @@ def acting(*roles: Role, by: str | None = None) -> Iterator[tuple[Settings, Engi
     except PartnersError as error:
         typer.echo(f"tessera: {error}", err=True)
         raise typer.Exit(BAD_INPUT) from error
+    except SettlementError as error:
+        typer.echo(f"tessera: {error}", err=True)
+        raise typer.Exit(FAILED) from error
 
 
 def keys_of(settings: Settings) -> OperatorKeys:

@@ -30,14 +30,20 @@ class Metrics:
         self._batch_seconds = Histogram(
             "tessera_commit_seconds", "Time of a batch.", ("lane",), buckets=_SECONDS, registry=self.registry
         )
+        # Found by their labels once: that costs more than the counting. Routes and statuses are few.
+        self._counted: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self.waiting = Gauge(
             "tessera_commands_waiting", "Commands in the queue.", ("lane",), registry=self.registry
         )
 
     def request(self, route: str, status: int, seconds: float) -> None:
         """Count a request."""
-        self._requests.labels(route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        counted = self._counted.get((route, status))
+        if counted is None:
+            counted = (self._requests.labels(route, str(status)), self._seconds.labels(route))
+            self._counted[route, status] = counted
+        counted[0].inc()
+        counted[1].observe(seconds)
 
     def batch(self, lane: str, size: int, seconds: float) -> None:
         """Count a batch of the group commit."""

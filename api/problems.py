@@ -8,7 +8,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.responses import Response
 
-from network.errors import NetworkError
+from network.errors import NetworkError, NotReady, Overloaded, Unavailable
 
 log = logging.getLogger("tessera.api")
 
@@ -128,7 +128,19 @@ OPERATOR_PROBLEMS: Mapping[str, tuple[int, str]] = {
     "partner_not_found": (404, "No partner has that code"),
     "key_not_found": (404, "No key of that id is registered"),
     "key_not_accepted": (422, "The key cannot be registered"),
+    "run_not_ready": (409, "The night is not as far as this needs, or further"),
+    "not_final": (409, "The night does not add up, or something speaks against finalising it"),
+    "payment_refused": (422, "The payment cannot be booked so"),
+    "nothing_missing": (409, "Nothing of the participant's is missing"),
+    "cannot_unwind": (409, "The night cannot be unwound without the debtor any more"),
+    "case_unknown": (404, "No such default case"),
+    "exit_refused": (409, "The partner cannot leave so, or not yet"),
     "night_unknown": (404, "No window is of that business date"),
+    # the bank
+    "bank_account_invalid": (422, "Name, number or evidence of the account cannot be used"),
+    "bank_file_unknown": (404, "No pay-out file has that message id"),
+    "statement_refused": (422, "The statements are not in order; nothing of the file was booked"),
+    "way_out_closed": (409, "The exception cannot be resolved in this way"),
 }
 """Problems that operators alone meet, beside those of everybody."""
 
@@ -179,18 +191,32 @@ def problem(
     )
 
 
-def answer_failure(error: Exception, request_id: str) -> Response:
-    """The answer to what a request ended with; what is nobody's fault but ours goes on.
+def failure(error: Exception, request_id: str) -> Problem:
+    """The problem that stands for what a request ended with; what is nobody's fault but ours goes on.
 
     Raises:
         Exception: the error itself, where no problem stands for it.
     """
-    if isinstance(error, ProblemError):
-        return problem_response(error.code, error.detail, errors=error.errors, request_id=request_id)
-    if isinstance(error, OperationalError | PoolTimeout | NetworkError):
-        log.error("request %s: the ledger did not answer", request_id, exc_info=error)
-        return problem_response("unavailable", request_id=request_id)
+    match error:
+        case ProblemError():
+            return problem(error.code, error.detail, errors=error.errors, request_id=request_id)
+        case Overloaded():
+            return problem("overloaded", str(error), request_id=request_id)
+        case Unavailable() | NotReady():
+            return problem("unavailable", str(error), request_id=request_id)
+        case OperationalError() | PoolTimeout() | NetworkError():
+            log.error("request %s: the ledger did not answer", request_id, exc_info=error)
+            return problem("unavailable", request_id=request_id)
     raise error
+
+
+def answer_failure(error: Exception, request_id: str) -> Response:
+    """The answer to what a request ended with.
+
+    Raises:
+        Exception: the error itself, where no problem stands for it.
+    """
+    return _response(failure(error, request_id))
 
 
 def problem_response(
@@ -202,7 +228,10 @@ def problem_response(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """The answer that carries a problem."""
-    said = problem(code, detail, errors=errors, request_id=request_id)
+    return _response(problem(code, detail, errors=errors, request_id=request_id), headers)
+
+
+def _response(said: Problem, headers: Mapping[str, str] | None = None) -> Response:
     extra = {"retry-after": "1"} if said.status == 503 else {}
     return Response(
         msgspec.json.encode(said),

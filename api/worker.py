@@ -18,7 +18,7 @@ from apscheduler.schedulers.background import BackgroundScheduler  # type: ignor
 from apscheduler.triggers.combining import OrTrigger  # type: ignore[import-untyped]  # has no types
 from apscheduler.triggers.cron import CronTrigger  # type: ignore[import-untyped]  # has no types
 from apscheduler.triggers.interval import IntervalTrigger  # type: ignore[import-untyped]  # has no types
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.nightly import write_missing_nights
@@ -27,10 +27,11 @@ from network.errors import InvariantBroken, NetworkError, Unavailable
 from network.rules import Rules
 from network.service import Network, load_rules, make_partitions_ahead, network_now, read_network
 from network.store import members_with_over_holds
-from settlement.errors import SettlementError
+from settlement.errors import NotFinal, SettlementError
+from settlement.runs import Objections, advance_due
 from settlement.seal import Signer
 from settlement.sealing import seal_due
-from settlement.service import clear_due
+from settlement.service import book_netted_nights, clear_due
 
 log = logging.getLogger(__name__)
 
@@ -45,13 +46,24 @@ Stop = SimpleQueue[None]
 """Whatever is put here ends the worker. A queue, because a signal handler may put to it at any moment."""
 
 
+def no_objections(connection: Connection, window_id: int) -> Sequence[str]:
+    """Nothing but its own figures speaks against finalising a run."""
+    del connection, window_id
+    return ()
+
+
 def no_signer() -> Signer | None:
     """No network key: nights are settled, and not sealed."""
     return None
 
 
 def run_worker(
-    database: Engine, statements: Path, *, stop: Stop | None = None, find_signer: FindSigner = no_signer
+    database: Engine,
+    statements: Path,
+    *,
+    stop: Stop | None = None,
+    find_signer: FindSigner = no_signer,
+    objections: Objections = no_objections,
 ) -> None:
     """Work until SIGTERM or SIGINT, or until something is put on `stop`; the night under way is finished.
 
@@ -60,6 +72,7 @@ def run_worker(
         statements: Folder that gets each night's statements and the operator's report.
         stop: Ends the work, for tests.
         find_signer: Gives the network's key.
+        objections: What else speaks against finalising a run.
 
     Raises:
         NotReady: the database holds no network.
@@ -72,7 +85,7 @@ def run_worker(
     scheduler.add_job(
         nudge,
         _trigger(network),
-        args=(database, statements, ending.is_set, find_signer),
+        args=(database, statements, ending.is_set, find_signer, objections),
         next_run_time=datetime.now(UTC),  # noqa: TID251  # a composition root; the scheduler's own clock
         coalesce=True,
         max_instances=1,
@@ -95,6 +108,7 @@ def nudge(
     statements: Path,
     stop: Callable[[], bool] = lambda: False,
     find_signer: FindSigner = no_signer,
+    objections: Objections = no_objections,
 ) -> None:
     """Make the partitions to come, settle and seal what is due, write files; what fails is tried again."""
     try:
@@ -103,6 +117,7 @@ def nudge(
         log.exception("partitions were not made; the next try is in %s seconds", NUDGE_SECONDS)
     _end_holds(database, stop)
     _settle(database, stop)
+    _advance(database, objections)
     sealed = _seal(database, stop, find_signer)
     for folder in write_missing_nights(database, statements, stop, anew=sealed):
         log.info("statements written: %s", folder)
@@ -169,6 +184,7 @@ def _settle(database: Engine, stop: Callable[[], bool]) -> None:
         with database.connect() as connection:
             now = network_now(connection)
         nights = clear_due(database, now, stop=stop)
+        book_netted_nights(database, at=now)
     except (NetworkError, SettlementError, SQLAlchemyError):
         log.exception("a night was not settled; the next try is in %s seconds", NUDGE_SECONDS)
         return
@@ -180,6 +196,20 @@ def _settle(database: Engine, stop: Callable[[], bool]) -> None:
             night.currency,
             night.hashes["netted"].hex(),
         )
+
+
+def _advance(database: Engine, objections: Objections) -> None:
+    """Note what banks have booked: runs become funded, paid, settled. What is paid and not final is told."""
+    try:
+        with database.connect() as connection:
+            now = network_now(connection)
+        runs = advance_due(database, at=now, objections=objections)
+    except (NetworkError, SettlementError, SQLAlchemyError):
+        log.exception("runs were not advanced; the next try is in %s seconds", NUDGE_SECONDS)
+        return
+    for on, state in runs.items():
+        if isinstance(state, NotFinal):
+            log.warning("%s is paid and not final: %s", on, state)
 
 
 def next_nudges(network: Network, after: datetime, count: int) -> list[datetime]:

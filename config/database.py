@@ -66,7 +66,13 @@ def make_engine(
     options = f"{carried if isinstance(carried, str) else ' '.join(carried)} {own}".strip()
     return create_engine(
         url,  # its own options stay in it, for who opens it again; ours win
-        connect_args={"options": options, "application_name": "tessera"},
+        connect_args={
+            "options": options,
+            "application_name": "tessera",
+            # Hot statements are prepared by network.pipeline. The driver's own way makes it forget all of a
+            # connection's statements after a rollback, ours too.
+            "prepare_threshold": None,
+        },
     )
 
 

@@ -45,8 +45,9 @@ from network.touch import SPENDING, cards_of, closed, named_by, touched
 Done = TypeVar("Done")
 
 _RETRIES = 3
-_RETRIED = frozenset({"40001", "40P01", "23505"})
-"""Serialization, deadlock, and a card number that was drawn twice: the next try draws another."""
+_RETRIED = frozenset({"40001", "40P01", "23505", "26000"})
+"""Serialization, deadlock, a card number that was drawn twice (the next try draws another), and a prepared
+statement that the server does not know (the next try prepares it)."""
 _DRAWING = (*SPENDING, Reverse, Gift, Donate, Merge, Unmerge, Adjust)
 """Commands that take points out of lots, and so have to see them."""
 _LOCK_TIMEOUT = "55P03"
@@ -300,8 +301,8 @@ def _load(
         folded = _locked(connection, moment, cards, asked, drawn, rules, named, commands)
     except store.CardsMoved:
         raise _MoreAccounts(set()) from None
-    needed = set().union(*(touched(folded, command) for command in commands))
-    looked_into = set().union(*(touched(folded, command) for command in drawing))
+    needed = touched(folded, commands)
+    looked_into = touched(folded, drawing)
     if any(folded.in_pool(member_id) for member_id in spenders):
         # Who has joined since is not in what was loaded; under these locks nobody joins any more.
         needed |= store.load_mates(connection, spenders)

@@ -30,6 +30,9 @@ from sqlalchemy.dialects import postgresql
 
 from network.errors import InvariantBroken
 
+Literal = Callable[[Iterable[Any]], str]
+"""Writes an array of one type as PostgreSQL reads it."""
+
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it unannotated
 
 
@@ -39,10 +42,20 @@ def array_of(column: Column[Any]) -> str:
 
 
 class Insert(NamedTuple):
-    """A statement of `insert_from_arrays` and where it inserts."""
+    """A statement of `insert_from_arrays`: where it inserts, and how each column's array is written."""
 
     table: Table
     statement: TextClause
+    literals: Mapping[str, Literal]
+
+    def bound(self, arrays: Mapping[str, Sequence[Any]]) -> dict[str, str]:
+        """Columns of rows as its parameters.
+
+        Raises:
+            InvariantBroken: the arrays differ in length (unnest would pad with NULL).
+        """
+        equal_length(arrays)
+        return {name: self.literals[name](values) for name, values in arrays.items()}
 
 
 def insert_from_arrays(table: Table, columns: Sequence[str], tail: str = "") -> Insert:
@@ -56,45 +69,71 @@ def insert_from_arrays(table: Table, columns: Sequence[str], tail: str = "") -> 
     names = ", ".join(columns)
     arrays = ", ".join(array_of(table.c[name]) for name in columns)
     sql = f"INSERT INTO {table.name} ({names}) SELECT {names} FROM unnest({arrays}) AS u ({names}) {tail}"
-    return Insert(table, text(sql))
+    return Insert(table, text(sql), literals_of(table, columns))
+
+
+def literals_of(table: Table, columns: Sequence[str]) -> dict[str, Literal]:
+    """How the arrays of some columns are written."""
+    return {name: _LITERALS[type(table.c[name].type)] for name in columns}
+
+
+def _literal(values: Iterable[Any], shown: Callable[[Any], str]) -> str:
+    """An array literal, NULL where there is nothing."""
+    return "{" + ",".join(["NULL" if value is None else shown(value) for value in values]) + "}"
+
+
+def _often_the_same(values: Iterable[Any], shown: Callable[[Any], str]) -> str:
+    """The same, for columns whose rows tend to hold one value: it is shown once."""
+    values = list(values)
+    if not values or values.count(values[0]) != len(values):
+        return _literal(values, shown)
+    return "{" + ",".join([_literal(values[:1], shown)[1:-1]] * len(values)) + "}"
 
 
 def integers(values: Iterable[int | None]) -> str:
     """An array literal of whole numbers, enumerations included."""
-    return "{" + ",".join("NULL" if value is None else int.__repr__(value) for value in values) + "}"
+    values = list(values)
+    try:
+        return "{" + ",".join(map(_integer, values)) + "}"
+    except TypeError:
+        return _often_the_same(values, _integer)
 
 
 def uuids(values: Iterable[UUID | None]) -> str:
     """An array literal of UUIDs."""
-    return "{" + ",".join("NULL" if value is None else value.hex for value in values) + "}"
+    return _literal(values, _hexadecimal)
 
 
 def dates(values: Iterable[date | None]) -> str:
     """An array literal of dates or instants."""
     # quoted: an instant in ISO 8601 has no comma or brace, but a reader should not have to know that
-    return "{" + ",".join("NULL" if value is None else f'"{value.isoformat()}"' for value in values) + "}"
+    return _often_the_same(values, lambda value: f'"{value.isoformat()}"')
 
 
 def decimals(values: Iterable[Decimal | None]) -> str:
     """An array literal of exact decimals."""
-    return "{" + ",".join("NULL" if value is None else str(value) for value in values) + "}"
+    return _literal(values, str)
 
 
 def texts(values: Iterable[str | None]) -> str:
     """An array literal of texts, each quoted."""
-    return "{" + ",".join("NULL" if value is None else _quoted(value) for value in values) + "}"
+    return _often_the_same(values, _quoted)
 
 
 def binaries(values: Iterable[bytes | None]) -> str:
     """An array literal of bytes."""
-    return "{" + ",".join("NULL" if value is None else f'"\\\\x{value.hex()}"' for value in values) + "}"
+    return _literal(values, lambda value: f'"\\\\x{value.hex()}"')
+
+
+_integer = int.__repr__
+_hexadecimal = UUID.hex.fget  # type: ignore[attr-defined]  # a property, whose function is what we map
 
 
 def _quoted(value: str) -> str:
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-_LITERALS: Mapping[type, Callable[[Iterable[Any]], str]] = {
+_LITERALS: Mapping[type, Literal] = {
     BigInteger: integers,
     Integer: integers,
     SmallInteger: integers,
@@ -107,16 +146,6 @@ _LITERALS: Mapping[type, Callable[[Iterable[Any]], str]] = {
 }
 
 
-def bound_arrays(table: Table, arrays: Mapping[str, Collection[Any]]) -> dict[str, str]:
-    """Columns of rows as parameters of a statement of `insert_from_arrays`.
-
-    Raises:
-        InvariantBroken: the arrays differ in length (unnest would pad with NULL).
-    """
-    equal_length(arrays)
-    return {name: _LITERALS[type(table.c[name].type)](values) for name, values in arrays.items()}
-
-
 def insert_rows(connection: Connection, insert: Insert, arrays: Mapping[str, Sequence[Any]]) -> None:
     """Insert rows, all of them.
 
@@ -125,7 +154,7 @@ def insert_rows(connection: Connection, insert: Insert, arrays: Mapping[str, Seq
     """
     expected = equal_length(arrays)
     if expected:
-        written = connection.execute(insert.statement, bound_arrays(insert.table, arrays)).rowcount
+        written = connection.execute(insert.statement, insert.bound(arrays)).rowcount
         expect(written, expected, insert.table.name)
 
 

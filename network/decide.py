@@ -99,7 +99,7 @@ def decide_batch(
     outcomes: list[Decision | Rejected] = []
     for command, minted in commands:
         if folded.any_due:
-            end_due(folded, touched(folded, command), rules)
+            end_due(folded, touched(folded, [command]), rules)
         outcome = decide(folded, command, minted, rules)
         if isinstance(outcome, Decision):
             folded.apply(outcome)

@@ -12,7 +12,7 @@ from msgspec import UnsetType
 from sqlalchemy import Connection, text
 
 from network import tables
-from network.bulk import Insert, bound_arrays, dates, equal_length, insert_from_arrays, integers, uuids
+from network.bulk import Insert, dates, equal_length, insert_from_arrays, integers, uuids
 from network.model import (
     IMMEDIATELY,
     UNCHANGED,
@@ -171,7 +171,7 @@ def _save_entries(pipeline: Pipeline, decisions: Sequence[Decision]) -> None:
 def _insert(pipeline: Pipeline, insert: Insert, arrays: Mapping[str, Sequence[Any]]) -> None:
     rows = equal_length(arrays)
     if rows:
-        pipeline.change(insert.statement, bound_arrays(insert.table, arrays), rows, insert.table.name)
+        pipeline.change(insert.statement, insert.bound(arrays), rows, insert.table.name)
 
 
 def _save_bonds(pipeline: Pipeline, decisions: Sequence[Decision]) -> None:
@@ -279,7 +279,7 @@ def _save_lots(pipeline: Pipeline, moved: Sequence[tuple[Entry, Posting]]) -> No
     if fed:
         _insert(pipeline, _CREDIT_LOTS, _columns(names, fed))
     if drawn:
-        arrays = bound_arrays(tables.lot, _columns(names, drawn))
+        arrays = _CREDIT_LOTS.bound(_columns(names, drawn))
         pipeline.change(_DEBIT_LOTS, arrays, len(drawn), "lots drawn")
 
 

@@ -11,12 +11,10 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from psycopg import Cursor
-from psycopg.rows import TupleRow
 from sqlalchemy import Connection, text
 
 from network import tables
-from network.bulk import bound_arrays, expect, insert_from_arrays, integers, texts, uuids
+from network.bulk import insert_from_arrays, integers, texts, uuids
 from network.errors import NotReady
 from network.ids import member_of
 from network.model import (
@@ -44,6 +42,9 @@ from network.pipeline import Pipeline
 WINDOW_LOCK = "7263, hashtext(current_schema())"
 """The advisory lock that writers share and the close takes alone; one per schema."""
 
+ENTRY_FIELDS = tuple(column.name for column in tables.entry.columns)
+POSTING_FIELDS = tuple(column.name for column in tables.posting.columns if column.name != "unit")
+
 _SHARE_WINDOW = text(f"SELECT pg_advisory_xact_lock_shared({WINDOW_LOCK})")
 _MOMENT = text(
     "SELECT coalesce(n.clock, clock_timestamp()) AS now, w.window_id, w.business_date, w.lapsed_through"
@@ -56,7 +57,7 @@ _MEMBER_IDS = text("SELECT nextval('member_id_seq') FROM generate_series(1, :cou
 _CLAIM = insert_from_arrays(
     tables.idempotency,
     ("request_key", "content_hash", "entry_id", "recorded_on"),
-    "ORDER BY request_key ON CONFLICT (request_key) DO NOTHING RETURNING request_key",
+    "ORDER BY request_key ON CONFLICT (request_key) DO NOTHING",
 )
 _RECALL = text(
     "SELECT request_key, content_hash, entry_id, refusal FROM idempotency"
@@ -107,11 +108,13 @@ _LOTS = text(
     " WHERE member_id = ANY(CAST(:members AS bigint[])) AND unit = :unit AND remaining > 0"
 )
 _ENTRIES = text(
-    "SELECT e.* FROM unnest(CAST(:members AS bigint[]), CAST(:entries AS uuid[])) AS u (member_id, entry_id)"
+    f"SELECT {', '.join(f'e.{name}' for name in ENTRY_FIELDS)}"
+    " FROM unnest(CAST(:members AS bigint[]), CAST(:entries AS uuid[])) AS u (member_id, entry_id)"
     " JOIN entry e ON e.member_id = u.member_id AND e.entry_id = u.entry_id"
 )
 _POSTINGS = text(
-    "SELECT p.* FROM unnest(CAST(:members AS bigint[]), CAST(:entries AS uuid[])) AS u (member_id, entry_id)"
+    f"SELECT {', '.join(f'p.{name}' for name in POSTING_FIELDS)}"
+    " FROM unnest(CAST(:members AS bigint[]), CAST(:entries AS uuid[])) AS u (member_id, entry_id)"
     " JOIN posting p ON p.member_id = u.member_id AND p.entry_id = u.entry_id ORDER BY p.entry_id, p.line"
 )
 _STANDING = text(
@@ -131,9 +134,6 @@ _ENROLLED = text(
     " JOIN card c ON c.issued_to = m.member_id WHERE m.member_id = ANY(CAST(:members AS bigint[]))"
     " ORDER BY m.member_id, c.issued_at, c.card_number"
 )
-
-ENTRY_FIELDS = tuple(column.name for column in tables.entry.columns)
-POSTING_FIELDS = tuple(column.name for column in tables.posting.columns if column.name != "unit")
 
 
 class CardsMoved(Exception):
@@ -175,7 +175,7 @@ def begin(connection: Connection, cards: Collection[int] = ()) -> tuple[Moment, 
         pipeline.ask(_SHARE_WINDOW)
         asked = pipeline.ask(_MOMENT)
         owners = pipeline.ask(_CARDS, {"cards": integers(cards)}) if cards else None
-        row = asked.fetchone()
+        row = asked.first()
         known = (
             {} if owners is None else {n: CardState(whose, status == "active") for n, whose, status in owners}
         )
@@ -217,16 +217,20 @@ def claim(
         "recorded_on": [recorded_on] * len(keys),
     }
     with Pipeline(connection) as pipeline:
-        claimed = pipeline.ask(_CLAIM.statement, bound_arrays(tables.idempotency, arrays))
-        return {key for (key,) in claimed}
+        claimed = pipeline.ask(_CLAIM.statement, _CLAIM.bound(arrays))
+        if claimed.changed == len(keys):
+            return set(keys)
+        minted = set(entry_ids)
+        recorded = pipeline.ask(_RECALL, {"keys": uuids(keys)})
+        return {key for key, _, entry_id, _ in recorded if entry_id in minted}
 
 
 def recall(connection: Connection, keys: Collection[UUID]) -> dict[UUID, Recalled]:
     """What requests were answered before."""
     if not keys:
         return {}
-    rows = connection.execute(_RECALL, {"keys": uuids(keys)})
-    return {row.request_key: Recalled(row.content_hash, row.entry_id, row.refusal) for row in rows}
+    with Pipeline(connection) as pipeline:
+        return {key: Recalled(*recorded) for key, *recorded in pipeline.ask(_RECALL, {"keys": uuids(keys)})}
 
 
 def load_members(
@@ -258,33 +262,27 @@ def load_members(
         pipeline.ask(_LOCK_ACCOUNTS, wanted)
         asked = pipeline.ask(_BALANCES, {**wanted, "now": now})
         owners = pipeline.ask(_CARDS, {"cards": integers(cards)})
+        merges = pipeline.ask(_HAVE_MERGED, {"members": wanted["members"]}) if merging else ()
+        holds = pipeline.ask(_OPEN_HOLDS, {"members": wanted["members"]}) if holding else ()
         balances = [_Account(*row) for row in asked]
         if {number: member_id for number, member_id, _ in owners} != cards:
             raise CardsMoved
+        merged = {member_id for (member_id,) in merges}
+        held = {member_id: count for member_id, count in holds}  # noqa: C416 - rows, not pairs
     pending = {row.member_id for row in balances if row.pending_until > today}
     active = {row.member_id: row.active_until for row in balances}
     lots: dict[int, list[Lot]] = {member_id: [] for member_id in active if member_id in with_lots}
     lots |= {member_id: [] for member_id in pending}
-    if lots:
-        for row in connection.execute(_LOTS, {"members": integers(lots), "unit": int(Unit.POINTS)}):
-            member_id, issuer_id, version, spendable_on, expires_on, remaining = row
+    deficits: dict[int, list[Deficit]] = {row.member_id: [] for row in balances if row.deficit}
+    with Pipeline(connection) as pipeline:
+        in_lots = pipeline.ask(_LOTS, {**wanted, "members": integers(lots)}) if lots else ()
+        in_deficits = pipeline.ask(_DEFICITS, {"members": integers(deficits)}) if deficits else ()
+        for member_id, issuer_id, version, spendable_on, expires_on, remaining in in_lots:
             until = active[member_id] if expires_on == WITH_ACTIVITY else expires_on
             lots[member_id].append(Lot(issuer_id, version, spendable_on, expires_on, remaining, until))
-    deficits: dict[int, list[Deficit]] = {row.member_id: [] for row in balances if row.deficit}
-    if deficits:
-        for row in connection.execute(_DEFICITS, {"members": integers(deficits)}):
-            deficits[row.member_id].append(
-                Deficit(
-                    entry_id=row.entry_id,
-                    issuer_id=row.issuer_id,
-                    terms_version=row.terms_version,
-                    points=row.points,
-                )
-            )
-    merged = set(connection.execute(_HAVE_MERGED, wanted).scalars()) if merging else set()
-    held: dict[int, int] = {}
-    if holding:
-        held = {row.member_id: row.holds for row in connection.execute(_OPEN_HOLDS, wanted)}
+        for member_id, entry_id, issuer_id, version, points in in_deficits:
+            owed = Deficit(entry_id=entry_id, issuer_id=issuer_id, terms_version=version, points=points)
+            deficits[member_id].append(owed)
     states = {
         row.member_id: MemberState(
             member_id=row.member_id,
@@ -312,10 +310,11 @@ def members_with_over_holds(connection: Connection, now: datetime, limit: int) -
 def load_mates(connection: Connection, members: Collection[int]) -> set[int]:
     """Everybody who is in a pool with one of these, read without a lock."""
     unit = int(Unit.POINTS)
-    pools = connection.execute(_POOLS, {"members": integers(members), "unit": unit}).scalars().all()
-    if not pools:
-        return set()
-    return set(connection.execute(_MATES, {"pools": uuids(pools), "unit": unit}).scalars())
+    with Pipeline(connection) as pipeline:
+        pools = [pool_id for (pool_id,) in pipeline.ask(_POOLS, {"members": integers(members), "unit": unit})]
+        if not pools:
+            return set()
+        return {member_id for (member_id,) in pipeline.ask(_MATES, {"pools": uuids(pools), "unit": unit})}
 
 
 def load_entries(connection: Connection, entry_ids: Collection[UUID]) -> dict[UUID, RecordedEntry]:
@@ -329,21 +328,14 @@ def load_entries(connection: Connection, entry_ids: Collection[UUID]) -> dict[UU
     postings: dict[UUID, list[Posting]] = {}
     with Pipeline(connection) as pipeline:
         lines, standing, entries = (pipeline.ask(one, wanted) for one in (_POSTINGS, _STANDING, _ENTRIES))
-        for row in _mappings(lines):
+        for row in lines.named():
             postings.setdefault(row["entry_id"], []).append(read_posting(row))
-        stands = {row["entry_id"]: row for row in _mappings(standing)}
-        found = [read_entry(row) for row in _mappings(entries)]
+        stands = {row["entry_id"]: row for row in standing.named()}
+        found = [read_entry(row) for row in entries.named()]
     return {
         entry.entry_id: _recorded(entry, tuple(postings.get(entry.entry_id, ())), stands[entry.entry_id])
         for entry in found
     }
-
-
-def _mappings(cursor: Cursor[TupleRow]) -> list[dict[str, Any]]:
-    """Rows by the names of their columns."""
-    rows = cursor.fetchall()
-    names = [column.name for column in cursor.description or ()]
-    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def _recorded(entry: Entry, postings: tuple[Posting, ...], row: Mapping[str, Any]) -> RecordedEntry:
@@ -400,10 +392,12 @@ def refuse(connection: Connection, refusals: Mapping[UUID, str]) -> None:
     """Remember refusals beside the requests claimed for them."""
     if refusals:
         arrays = {"keys": uuids(refusals), "refusals": texts(refusals.values())}
-        expect(connection.execute(_REFUSE, arrays).rowcount, len(refusals), "refusals remembered")
+        with Pipeline(connection) as pipeline:
+            pipeline.change(_REFUSE, arrays, len(refusals), "refusals remembered")
 
 
 def forget(connection: Connection, keys: Collection[UUID]) -> None:
     """Release requests whose refusal is not final."""
     if keys:
-        expect(connection.execute(_FORGET, {"keys": uuids(keys)}).rowcount, len(keys), "requests released")
+        with Pipeline(connection) as pipeline:
+            pipeline.change(_FORGET, {"keys": uuids(keys)}, len(keys), "requests released")

@@ -28,28 +28,31 @@ SPENDING = (Redeem, Hold)
 """Commands that draw from a whole pool."""
 
 
+_WITHOUT_CARD = frozenset({Enrol, Reverse, Capture, Void, Release, Unmerge})
+_WITH_TWO_CARDS = {Gift: "to_card_number", Invite: "to_card_number", Merge: "merged_card_number"}
+_NAMES_AN_ENTRY = {
+    Reverse: "entry_id",
+    Release: "entry_id",
+    Unmerge: "entry_id",
+    Capture: "hold_id",
+    Void: "hold_id",
+    Join: "invitation_id",
+}
+
+
 def cards_of(command: Command) -> tuple[int, ...]:
     """The cards a command names; the first is its own member's."""
-    match command:
-        case Enrol() | Reverse() | Capture() | Void() | Release() | Unmerge():
-            return ()
-        case Gift() | Invite():
-            return (command.card_number, command.to_card_number)
-        case Merge():
-            return (command.card_number, command.merged_card_number)
-    return (command.card_number,)
+    kind = type(command)
+    if kind in _WITHOUT_CARD:
+        return ()
+    own: int = command.card_number  # type: ignore[union-attr]  # the others have one
+    return (own, getattr(command, _WITH_TWO_CARDS[kind])) if kind in _WITH_TWO_CARDS else (own,)
 
 
 def named_by(command: Command) -> UUID | None:
     """The earlier entry that a command names."""
-    match command:
-        case Reverse() | Release() | Unmerge():
-            return command.entry_id
-        case Capture() | Void():
-            return command.hold_id
-        case Join():
-            return command.invitation_id
-    return None
+    name = _NAMES_AN_ENTRY.get(type(command))
+    return None if name is None else getattr(command, name)
 
 
 def named_members(folded: Folded, command: Command) -> set[int]:
@@ -61,8 +64,16 @@ def named_members(folded: Folded, command: Command) -> set[int]:
     return {member_id for member_id in named if member_id}
 
 
-def touched(folded: Folded, command: Command) -> set[int]:
-    """Every member whose account a command opens; some may not be there, or not loaded yet."""
+def touched(folded: Folded, commands: Iterable[Command]) -> set[int]:
+    """Every member whose account commands open; some may not be there, or not loaded yet."""
+    members: set[int] = set()
+    for command in commands:
+        members |= _opened(folded, command)
+    return closed(folded, members)
+
+
+def _opened(folded: Folded, command: Command) -> set[int]:
+    """Whose accounts one command opens by itself, before any hold is ended."""
     members = named_members(folded, command)
     entry_id = named_by(command)
     if isinstance(command, SPENDING):
@@ -73,7 +84,7 @@ def touched(folded: Folded, command: Command) -> set[int]:
     if recorded is not None:
         members |= _contributors(folded, [recorded.entry.entry_id])
         members |= {recorded.entry.counterpart_id or 0} - {0}
-    return closed(folded, members)
+    return members
 
 
 def closed(folded: Folded, members: Iterable[int]) -> set[int]:

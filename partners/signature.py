@@ -10,10 +10,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from partners.keys import problem_at, public_key
+from partners.keys import is_signed, problem_at, public_key
 from partners.model import PartnerKey
 from partners.signature_fields import (
     MAX_HEADER_BYTES,
@@ -113,9 +112,7 @@ def verify_head(
     # One line per component, else a value with a line break could pass for another component.
     if base.count(b"\n") != len(signed.components):
         return malformed("a covered value contains a line break")
-    try:
-        loaded.verify(signed.signature, base)
-    except InvalidSignature:
+    if not is_signed(loaded, base, signed.signature):
         return SignatureRefused(
             "signature_invalid",
             "the signature does not fit method, authority, path, query, covered fields and key: compare your "

@@ -4,20 +4,21 @@ Every function takes who does it (`by`) and the network's time (`at`), and is on
 done stays done: doing it again gives what is there.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Engine
 
 from network.service import date_of_window, read_network, window_id_of
+from partners.people.audit import audited
 from settlement import ledger, payment_store, store
 from settlement.calendars import value_date
 from settlement.canonical import bound
 from settlement.errors import ApprovalStale, FourEyesNeeded, NotFinal, RunNotReady
 from settlement.instructions import finals, instruct_positions
 from settlement.ledger_store import book, booked_entry, run_balances
-from settlement.model import STEPS, Output, Step
+from settlement.model import STEPS, Output, Position, Step
 from settlement.money_model import Approved, Booked, DefaultOverlay, Instruction, RunApproval
 from settlement.store import LiveRun
 
@@ -47,6 +48,7 @@ def propose_run(database: Engine, business_date: date, *, by: str, at: datetime)
             proposed_at=at,
         )
         payment_store.add_approval(connection, proposal)
+        _record(connection, "run.proposed", run, by, after={"sha256": proposal.sha256})
         return proposal
 
 
@@ -70,6 +72,7 @@ def approve_run(
         payment_store.decide_approval(connection, proposal, by=by, at=at, approved=True, reason="")
         approved = Approved(sha256=sha256, proposed_by=proposal.proposed_by, decided_by=by)
         store.finish_step(connection, run, "approved", Output(approvals=[approved]), at)
+        _record(connection, "run.approved", run, by, after=approved)
         return payment_store.load_approvals(connection, run)[-1]
 
 
@@ -83,6 +86,7 @@ def refuse_run(database: Engine, business_date: date, *, reason: str, by: str, a
     with database.begin() as connection:
         run, proposal = _proposed(connection, business_date, by)
         payment_store.decide_approval(connection, proposal, by=by, at=at, approved=False, reason=reason)
+        _record(connection, "run.refused", run, by, after={"sha256": proposal.sha256, "reason": reason})
         return payment_store.load_approvals(connection, run)[-1]
 
 
@@ -118,6 +122,8 @@ def instruct(database: Engine, business_date: date, *, by: str, at: datetime) ->
         instructions = instruct_positions(window_id, run.revision, output.positions, value_on)
         payment_store.add_instructions(connection, instructions, by=by, at=at)
         store.finish_step(connection, run, "instructed", Output(instructions=instructions), at)
+        paid = {one.end_to_end_id: one.amount_minor for one in instructions}
+        _record(connection, "run.instructed", run, by, after={"instructions": paid})
         return instructions
 
 
@@ -137,10 +143,10 @@ def advance(
             run = store.lock_run(connection, window_id)
             if STEPS.index(run.state) != STEPS.index(step) - 1:
                 continue
-            output = store.load_outputs(connection, [window_id])[window_id]
-            booked = payment_store.load_booked(connection, run, output.positions)
+            positions = store.load_positions(connection, window_id)
+            booked = payment_store.load_booked(connection, run, positions)
             if step == "settled":
-                _finalise(connection, run, output, booked, at, objections)
+                _finalise(connection, run, positions, booked, at, objections)
                 continue
             of = [one for one in booked if one.direction == ("in" if step == "funded" else "out")]
             if any(one.due_minor != one.booked_minor for one in of):
@@ -149,6 +155,26 @@ def advance(
             store.finish_step(connection, run, step, Output(booked=of, overlays=overlays), at)
     with database.connect() as connection:
         return store.live_run(connection, window_id).state
+
+
+def advance_due(
+    database: Engine, *, at: datetime, objections: Objections = lambda _, __: ()
+) -> dict[date, Step | NotFinal]:
+    """Take every run whose payments are under way as far as it goes, in order of windows.
+
+    Returns:
+        By business date, the state that it is in now, or why it is paid and not final.
+    """
+    with database.connect() as connection:
+        under_way = store.under_way(connection)
+    found: dict[date, Step | NotFinal] = {}
+    for window_id in under_way:
+        on = date_of_window(window_id)
+        try:
+            found[on] = advance(database, on, at=at, objections=objections)
+        except NotFinal as error:
+            found[on] = error
+    return found
 
 
 def reopen(database: Engine, business_date: date, *, reason: str, by: str, at: datetime) -> list[LiveRun]:
@@ -161,7 +187,6 @@ def reopen(database: Engine, business_date: date, *, reason: str, by: str, at: d
     Raises:
         RunNotReady: it is not netted yet, or it or a later one was instructed.
     """
-    del reason  # kept by the audit, which stands around this
     first = window_id_of(business_date)
     with database.begin() as connection:
         runs = [store.lock_run(connection, window_id) for window_id in store.runs_from(connection, first)]
@@ -184,6 +209,9 @@ def reopen(database: Engine, business_date: date, *, reason: str, by: str, at: d
             store.abort_run(connection, run)
             store.begin_run(connection, run.window_id, at)
             begun.append(LiveRun(run.window_id, run.revision + 1, "closed"))
+        for run in (one for one in runs if one.state not in ("closed", "priced")):
+            after = {"state": "aborted", "next_revision": run.revision + 1, "reason": reason}
+            _record(connection, "run.reopened", run, by, after=after)
         return begun[::-1]
 
 
@@ -202,13 +230,13 @@ def bound_hash(connection: Connection, run: LiveRun) -> bytes:
 def _finalise(
     connection: Connection,
     run: LiveRun,
-    output: Output,
+    positions: Sequence[Position],
     booked: Sequence[Booked],
     at: datetime,
     objections: Objections,
 ) -> None:
     overlays = payment_store.load_overlays(connection, run)
-    final = finals(output.positions, booked, payment_store.covered(overlays))
+    final = finals(positions, booked, payment_store.covered(overlays))
     window = f"the run of {date_of_window(run.window_id)}"
     open_accounts = {
         key: amount
@@ -223,6 +251,14 @@ def _finalise(
     store.finish_step(
         connection, run, "settled", Output(booked=booked, overlays=_flat(overlays), finals=final), at
     )
+
+
+def _record(
+    connection: Connection, action: str, run: LiveRun, by: str, *, after: Mapping[str, object] | Approved
+) -> None:
+    """Put on the operators' record what was done to a run."""
+    before = {"revision": run.revision, "state": run.state}
+    audited(connection, by=by, action=action, subject=f"window:{run.window_id}", before=before, after=after)
 
 
 def _flat(overlays: dict[str, list[DefaultOverlay]]) -> list[DefaultOverlay]:

@@ -9,9 +9,9 @@ from datetime import datetime
 from hashlib import sha256
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from partners.keys import is_signed as is_signature
 from partners.keys import public_key
 from settlement.canonical import canonical_json, instant_text
 
@@ -129,13 +129,7 @@ def key_id_of(raw_public_key: bytes) -> str:
 def is_signed(statement: Statement, signature: bytes, raw_public_key: bytes) -> bool:
     """Whether a key signed a statement."""
     key = public_key(raw_public_key)
-    if key is None:
-        return False
-    try:
-        key.verify(signature, _PURPOSE + statement.to_bytes())
-    except InvalidSignature:
-        return False
-    return True
+    return key is not None and is_signature(key, _PURPOSE + statement.to_bytes(), signature)
 
 
 def seal_faults(

@@ -57,6 +57,9 @@ _RUNS_FROM = text(
 _FIRST_UNINSTRUCTED = text(
     "SELECT min(window_id) FROM settlement_run WHERE state IN ('closed', 'priced', 'netted', 'approved')"
 )
+_UNDER_WAY = text(
+    "SELECT window_id FROM settlement_run WHERE state IN ('instructed', 'funded', 'paid') ORDER BY 1"
+)
 _UNBOOKED = text(
     "SELECT r.window_id FROM settlement_run r WHERE r.state NOT IN ('closed', 'priced', 'aborted')"
     " AND NOT EXISTS (SELECT FROM money_entry e WHERE e.kind = 'netted' AND e.window_id = r.window_id"
@@ -208,6 +211,11 @@ def unbooked(connection: Connection) -> list[int]:
     return list(connection.execute(_UNBOOKED).scalars())
 
 
+def under_way(connection: Connection) -> list[int]:
+    """Windows whose payments have left and are not all final, in order."""
+    return list(connection.execute(_UNDER_WAY).scalars())
+
+
 def abort_run(connection: Connection, run: LiveRun) -> None:
     """Give a run up; the caller holds its lock, and begins the next."""
     connection.execute(_ABORT_RUN, {"window_id": run.window_id, "revision": run.revision})
@@ -248,6 +256,12 @@ def load_outputs(connection: Connection, window_ids: Sequence[int]) -> dict[int,
         )
         for window_id in window_ids
     }
+
+
+def load_positions(connection: Connection, window_id: int) -> list[Position]:
+    """The positions of a window's run, by participant and currency."""
+    found = _load(connection, tables.net_position, Position, [window_id])[window_id]
+    return sorted(found, key=lambda one: (one.participant_id, one.currency))
 
 
 def load_hashes(

@@ -11,6 +11,7 @@ from network.verify import Check, Problem, faults
 from partners.model import FX_ID, OPERATOR_ID, POOL_ID
 from settlement.model import OUTSTANDING, STEPS
 from settlement.money import minor_unit_sql, minor_units_sql
+from settlement.verify_disputes import DISPUTE_CHECKS
 from settlement.verify_money import MONEY_CHECKS
 from settlement.verify_nights import recomputed
 from settlement.verify_seals import seal_problems
@@ -275,7 +276,10 @@ _POOL = Check(
     """,
 )
 
-CHECKS = (*_RUNS, *_LAPSES, *_TOTALS, *_POSITIONS, *_MONTH_TO_DATE, _POOL)
+CHECKS = (
+    *(*_RUNS, *_LAPSES, *_TOTALS, *_POSITIONS, *_MONTH_TO_DATE, _POOL),
+    *(*MONEY_CHECKS, *DISPUTE_CHECKS),
+)
 """What the database answers by itself."""
 
 
@@ -283,6 +287,5 @@ def problems(connection: Connection) -> list[Problem]:
     """Run every check of this room."""
     found = [problem for check in CHECKS for problem in faults(connection, check)]
     found.extend(recomputed(connection))
-    found.extend(problem for check in MONEY_CHECKS for problem in faults(connection, check))
     found.extend(seal_problems(connection))
     return found

@@ -87,7 +87,7 @@ def read_body(raw: bytes, decoder: msgspec.json.Decoder[AnyBody]) -> AnyBody:
         ProblemError: malformed_json (400) or validation_failed (422), with a pointer to the field.
     """
     try:
-        json.loads(raw, object_pairs_hook=_no_duplicates)
+        _PAIRS.decode(raw.decode())
         return decoder.decode(raw)
     except msgspec.ValidationError as error:
         reason, _, path = str(error).partition(" - at `$")
@@ -139,6 +139,10 @@ def unique_lines(numbers: tuple[int, ...] | None) -> tuple[int, ...]:
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> None:
-    """For json.loads, which calls it for each object; what it returns is not used."""
+    """For the decoder below, which calls it for each object; what it returns is not used."""
     if len({name for name, _ in pairs}) != len(pairs):
         raise ProblemError("malformed_json", "a name stands twice in one object")
+
+
+_PAIRS = json.JSONDecoder(object_pairs_hook=_no_duplicates)
+"""Made once: json.loads makes one a call where it is given a hook."""

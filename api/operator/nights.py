@@ -160,23 +160,13 @@ def list_nights(
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
 ) -> Response:
     """Nights, the newest first; the first may be the window that is open."""
-    wanted = {"before": 10**8 if cursor is None else int(read_cursor("nights", cursor)), "limit": limit + 1}
+    before = None if cursor is None else int(read_cursor("nights", cursor))
     with desk_of(request).database.connect() as connection:
-        found = connection.execute(_LIST, wanted).all()
+        found = read_nights(connection, limit=limit + 1, before=before)
     more = len(found) > limit
     return answered(
         NightPage(
-            data=[
-                NightBody(
-                    business_date=row.business_date,
-                    window_id=row.window_id,
-                    opened_at=row.opened_at,
-                    closed_at=row.closed_at,
-                    revision=row.revision,
-                    state=row.state or ("open" if row.closed_at is None else "closing"),
-                )
-                for row in found[:limit]
-            ],
+            data=found[:limit],
             has_more=more,
             next_cursor=cursor_of("nights", found[limit - 1].window_id) if more else None,
         )
@@ -230,6 +220,22 @@ def obligations(business_date: date, request: Request) -> Response:
         rows = connection.execute(_OBLIGATIONS, {"window": window.window_id}).all()
     data = [ObligationBody(**{**row._asdict(), "amount": _exact(row.amount)}) for row in rows]
     return answered(ObligationsBody(business_date=business_date, data=data))
+
+
+def read_nights(connection: Connection, *, limit: int, before: int | None = None) -> list[NightBody]:
+    """Nights, the newest first, those before a window."""
+    rows = connection.execute(_LIST, {"before": 10**8 if before is None else before, "limit": limit})
+    return [
+        NightBody(
+            business_date=row.business_date,
+            window_id=row.window_id,
+            opened_at=row.opened_at,
+            closed_at=row.closed_at,
+            revision=row.revision,
+            state=row.state or ("open" if row.closed_at is None else "closing"),
+        )
+        for row in rows
+    ]
 
 
 def window_of(connection: Connection, business_date: date) -> Any:

@@ -1,10 +1,8 @@
 """What broke once: clients that go away, readers in a crowd, hostile sizes and times. Each has its answer."""
 
-import asyncio
 import socket
-import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,9 +15,9 @@ from starlette.testclient import TestClient
 from api.child import running_server
 from config.database import make_engine
 from network.batch import execute
-from network.engine import GroupCommit
+from network.engine import carry_out
 from network.errors import Busy
-from network.model import Rejected, Reply
+from network.model import Rejected
 from network.rules import Rules
 from tests.api.conftest import Till, a_sale
 from tests.coalition import GROCER, START, entry_of, new_card, run, sale, set_up
@@ -28,37 +26,18 @@ from tests.conftest import as_owner
 Tills = Callable[[int], Till]
 
 
-def test_a_caller_that_goes_away_does_not_end_the_lane(database: Engine) -> None:
-    """A cancelled future, before and while its batch is carried out: the next caller is answered."""
-    live = set_up(database)
-    card = new_card(database, live)
-    lane = GroupCommit(database, lambda: live)
-    gone = lane.submit([sale(card, 100, "gone")])
-    assert gone.cancel()
-    lane.start()
-    assert entry_of(lane.submit([sale(card, 200, "here")]).result(30)[0]).balance_after == 2
-    late: Future[list[Reply]] = lane.submit([sale(card, 300, "late")])
-    late.cancel()
-    assert entry_of(lane.submit([sale(card, 400, "next")]).result(30)[0]).points == 4
-    assert lane.alive
-    lane.stop()
-
-
 def test_one_stuck_row_does_not_fail_its_neighbours(database: Engine) -> None:
     """An account that somebody else holds: its command is told so, the other's is carried out."""
     live = set_up(database)
     stuck, free = new_card(database, live, "a"), new_card(database, live, "b")
     impatient = make_engine(database.url, schema="tessera", lock_timeout_ms=300)
-    lane = GroupCommit(impatient, lambda: live)
     with database.connect() as other:
         other.execute(text("SELECT FROM account ORDER BY member_id LIMIT 1 FOR UPDATE"))
-        waiting = lane.submit([sale(stuck, 100, "stuck")])
-        passing = lane.submit([sale(free, 100, "free")])
-        lane.start()
-        with pytest.raises(Busy):
-            waiting.result(60)
-        assert entry_of(passing.result(60)[0]).points == 1
-    lane.stop()
+        callers = [[sale(stuck, 100, "stuck")], [sale(free, 100, "free")]]
+        waiting, passing = carry_out(impatient, callers, live)
+    assert isinstance(waiting, Busy)
+    assert isinstance(passing, list)
+    assert entry_of(passing[0]).points == 1
     impatient.dispose()
 
 
@@ -190,27 +169,3 @@ def test_a_head_without_an_end_is_cut_off(database: Engine, database_url: str, t
         with socket.create_connection((host, int(port)), timeout=10) as other:
             other.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             assert b"200 OK" in other.recv(1024)
-
-
-def test_a_client_that_hangs_up_during_a_file_harms_nobody(till: Tills, client: TestClient) -> None:
-    """The lane of files lives on, and the next file is answered."""
-    grocer = till(GROCER)
-    card = grocer.enrol()["card"]
-    service: Any = client.app.service  # type: ignore[attr-defined]  # our application's own
-
-    async def cancelled() -> None:
-        task = asyncio.create_task(_carry(service, card))
-        await asyncio.sleep(0)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    asyncio.run(cancelled())
-    assert grocer.file([{"type": "accrual", **a_sale(card, 500, "after")}])[0]["status"] == 201
-    assert service.alive
-    assert threading.active_count() >= 2
-
-
-async def _carry(service: Any, card: str) -> None:
-    from api.service import carry_out  # noqa: PLC0415 - beside its only use
-
-    await carry_out(service.files, [sale(int(card), 100, f"x{n}") for n in range(500)])

@@ -12,6 +12,7 @@ from network.rules import Rules
 from network.service import set_clock
 from partners.keys import possession_statement
 from partners.model import PartnerKey
+from settlement.payments import record_payment
 from settlement.service import clear
 from tests.api.office import Desk, Office
 from tests.coalition import GROCER, START, WHOLE, burn, new_card, open_terms, run, sale, set_up
@@ -244,6 +245,53 @@ def test_a_night_is_looked_at(office: Office, database: Engine, live: Rules, car
     assert vera.get("/nights/2017-05-02/positions")["data"] == []
     assert refusal(vera.send("GET", "/nights/2001-01-01")) == (404, "night_unknown")
     assert refusal(vera.send("GET", "/nights/yesterday")) == (422, "validation_failed")
+
+
+def test_a_night_is_approved_instructed_and_paid(
+    office: Office, database: Engine, live: Rules, card: str, max_: Desk, cleo: Desk
+) -> None:
+    """Proposed, refused, reopened, proposed again, approved by its hash, instructed, settled once booked."""
+    run(database, live, sale(int(card), 25_000, "s"))
+    run(database, live, burn(int(card), 100, "b"))
+    over = START + timedelta(days=1)
+    with database.begin() as connection:
+        set_clock(connection, over)
+    night = "/nights/2017-05-01"
+    assert refusal(max_.try_post(f"{night}/propose")) == (409, "run_not_ready")
+    clear(database, START.date(), at=over, programme_version=1)
+    first = max_.post(f"{night}/propose")
+    assert refusal(max_.try_post(f"{night}/propose")) == (409, "run_not_ready")
+    assert cleo.post(f"{night}/refuse", reason="look at the bank")["approved"] is False
+    assert max_.post(f"{night}/reopen", reason="a rate")["state"] == "closed"
+    clear(database, START.date(), at=over, programme_version=1)
+    again = max_.post(f"{night}/propose")
+    assert (again["revision"], again["attempt"]) == (2, 1)
+    assert refusal(cleo.try_post(f"{night}/approve", sha256=first["sha256"])) == (409, "proposal_changed")
+    assert refusal(max_.try_post(f"{night}/instruct")) == (409, "run_not_ready")
+    assert cleo.post(f"{night}/approve", sha256=again["sha256"])["decided_by"] == "cleo"
+    made = max_.post(f"{night}/instruct")["data"]
+    assert made == cleo.get(f"{night}/instructions")["data"]
+    assert sum(one["amount_minor"] * (1 if one["direction"] == "in" else -1) for one in made) == 0
+    assert max_.post(f"{night}/advance")["state"] == "instructed"
+    for direction, state in (("in", "funded"), ("out", "settled")):
+        for one in (one for one in made if one["direction"] == direction):
+            with database.begin() as connection:
+                record_payment(
+                    connection,
+                    end_to_end_id=one["end_to_end_id"],
+                    amount_minor=one["amount_minor"],
+                    payment_reference=f"bank {one['end_to_end_id']}",
+                    booked_on=over.date(),
+                    by="bank",
+                    at=over,
+                )
+        assert max_.post(f"{night}/advance")["state"] == state
+    paid = max_.get(f"{night}/instructions")["data"]
+    assert {one["due_minor"] - one["booked_minor"] for one in paid} == {0}
+    assert [run["state"] for run in max_.get(night)["runs"]] == ["aborted", "settled"]
+    assert refusal(max_.try_post(f"{night}/reopen", reason="too late")) == (409, "run_not_ready")
+    assert [one["attempt"] for one in cleo.get(f"{night}/approvals")["data"]] == [1]
+    assert faults_of(database) == []
 
 
 def test_the_record_is_read_and_checked(office: Office, max_: Desk) -> None:

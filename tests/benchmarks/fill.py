@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Engine, Table, text
 
-from network.model import NEVER, AccountKind, EntryKind
+from network.model import AccountKind, EntryKind
 from network.service import (
     Network,
     apply_programme,
@@ -138,7 +138,8 @@ _NUMBERS = f"""
     SELECT n, n % 100 AS k, h,
         (CASE n % 100 WHEN 99 THEN n - 1 ELSE n END * 2654435761 % :members) + 1 AS member_id,
         {FIRST_PARTNER} + ({PARTNERS} * ((h & 65535)::bigint * (h & 65535)) >> 32)::integer AS partner_id,
-        CAST(:opened AS timestamptz) + interval '6 hours' + n * (interval '16 hours' / :entries) AS recorded_at,
+        CAST(:opened AS timestamptz) + interval '6 hours' + n * (interval '16 hours' / :entries)
+            AS recorded_at,
         CASE WHEN (h >> 16) % 33 = 0 THEN 1 + (h >> 20) % 20 ELSE 0 END AS days_late
     FROM (SELECT n, hashint8extended(n, 1)::bit(32)::bigint AS h FROM generate_series(0, :entries - 1) n) g
 """

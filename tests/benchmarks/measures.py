@@ -4,14 +4,14 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any
 
 import msgspec
-import uvloop
 
 from partners.signature import sign_request
 from tests.benchmarks.load import Ask, Load, request_bytes, run_load
-from tests.benchmarks.site import KEY_ID, Site, now
+from tests.benchmarks.site import Site, now
 from tests.coalition import OUTLET
 
 LARGEST_FILE = 20_000
@@ -19,15 +19,15 @@ BESIDE = 4
 """Connections of the tills that go on beside a file."""
 
 
-def sale_of(card: int, reference: str, at: str, cents: int = 1250) -> dict[str, Any]:
-    """An earn's body."""
+def sale_of(site: Site, n: int, reference: str, at: str, cents: int = 1250) -> dict[str, Any]:
+    """An earn's body: of the n-th card, round and round."""
     return {
         "reference": reference,
         "occurred_at": at,
         "outlet": OUTLET,
-        "card": str(card),
+        "card": str(site.cards[n % len(site.cards)]),
         "amount_minor": cents,
-        "currency": "USD",
+        "currency": site.currency,
     }
 
 
@@ -35,7 +35,7 @@ def signed(site: Site, path: str, body: bytes, content_type: str = "application/
     """A whole signed request."""
     headers = sign_request(
         site.key,
-        KEY_ID,
+        site.key_id,
         method="POST",
         authority=site.authority,
         path=path,
@@ -48,25 +48,21 @@ def signed(site: Site, path: str, body: bytes, content_type: str = "application/
 
 def load(site: Site, asks: Sequence[Ask], connections: int) -> Load:
     """Send requests, and make sure that every one was answered as it had to be."""
-    measured: Load = uvloop.run(run_load(*site.address, asks, connections))
+    measured = run_load(site.address, asks, connections)
     if measured.wrong:
-        raise RuntimeError(f"{len(measured.wrong)} wrong answers, the first: {measured.wrong[0]!r}")
+        raise RuntimeError(f"{len(measured.wrong)} wrong answers, the first: {measured.wrong[0]}")
     return measured
 
 
 def earns(site: Site, tag: str, count: int) -> list[Ask]:
     """Each request its own member, reference and signature, made beforehand."""
     at = now().isoformat()
-    return [
-        Ask(
-            signed(
-                site,
-                "/v1/accruals",
-                msgspec.json.encode(sale_of(site.cards[n % len(site.cards)], f"{tag}-{n}", at)),
-            )
-        )
-        for n in range(count)
-    ]
+    return [_ask(site, "/v1/accruals", sale_of(site, n, f"{tag}-{n}", at)) for n in range(count)]
+
+
+def _ask(site: Site, path: str, body: dict[str, Any], then: Callable[[bytes], Ask] | None = None) -> Ask:
+    marks = b'"reference":' + msgspec.json.encode(body["reference"])
+    return Ask(signed(site, path, msgspec.json.encode(body)), marks, then)
 
 
 def mixed(site: Site, tag: str, count: int) -> list[Ask]:
@@ -76,78 +72,109 @@ def mixed(site: Site, tag: str, count: int) -> list[Ask]:
     """
     at = now().isoformat()
     asks = []
-    for n in range(count // 2):  # of 200 requests 185 are asked at first, and 15 follow from an answer
+    for n in range(count * 10 // 11):  # of 110 requests 100 are asked at first, and 10 follow from an answer
         kind = n * 37 % 100
-        card, reference = site.cards[n % len(site.cards)], f"{tag}-{n}"
-        body = sale_of(card, reference, at)
+        reference = f"{tag}-{n}"
+        body = sale_of(site, n, reference, at)
         spending = {**body, "points": 20, "amount_minor": 20}
         if kind < 11:
-            asks.append(Ask(signed(site, "/v1/redemptions", msgspec.json.encode(spending))))
-        elif kind < 14:
-            holding = msgspec.json.encode({**spending, "minutes": 60})
-            asks.append(Ask(signed(site, "/v1/holds", holding), _then(site, "captures", reference, at)))
-        elif kind < 20:
-            earn = signed(site, "/v1/accruals", msgspec.json.encode(body))
-            asks.append(Ask(earn, _then(site, "reversals", reference, at)))
+            asks.append(_ask(site, "/v1/redemptions", spending))
+        elif kind < 16:
+            holding = {**spending, "minutes": 60}
+            asks.append(_ask(site, "/v1/holds", holding, _then(site, "captures", reference, at)))
+        elif kind < 21:
+            asks.append(_ask(site, "/v1/accruals", body, _then(site, "reversals", reference, at)))
         else:
-            asks.append(Ask(signed(site, "/v1/accruals", msgspec.json.encode(body))))
+            asks.append(_ask(site, "/v1/accruals", body))
     return asks
 
 
-def _then(site: Site, what: str, reference: str, at: str) -> Callable[[bytes], bytes]:
-    def request(answer: bytes) -> bytes:
+def _then(site: Site, what: str, reference: str, at: str) -> Callable[[bytes], Ask]:
+    def request(answer: bytes) -> Ask:
         named = msgspec.json.decode(answer)["id"]
         body: dict[str, Any] = {"reference": f"{reference}-then", "occurred_at": at}
         if what == "captures":
             body |= {"hold": named, "points": 20, "amount_minor": 20}
         else:
             body["entry"] = named
-        return signed(site, f"/v1/{what}", msgspec.json.encode(body))
+        return _ask(site, f"/v1/{what}", body)
 
     return request
 
 
-def files(site: Site, tag: str, count: int) -> float:
-    """Lines per second of files that are sent one after another, every line's answer checked."""
+class File(msgspec.Struct, frozen=True):
+    """A signed file, and the references of its lines in order."""
+
+    request: bytes
+    references: Sequence[str]
+
+
+class _Answered(msgspec.Struct):
+    reference: str
+
+
+class _LineAnswer(msgspec.Struct):
+    line: int
+    status: int
+    entry: _Answered
+
+
+def make_files(site: Site, tag: str, count: int) -> list[File]:
+    """Files of sales, as large as LARGEST_FILE, each line its own member and reference."""
     at = now().isoformat()
-    bodies = []
+    made = []
     for start in range(0, count, LARGEST_FILE):
-        lines = (
-            msgspec.json.encode(
-                {"type": "accrual", **sale_of(site.cards[n % len(site.cards)], f"{tag}-f{n}", at)}
-            )
-            for n in range(start, min(start + LARGEST_FILE, count))
-        )
-        bodies.append(b"\n".join(lines) + b"\n")
+        numbers = range(start, min(start + LARGEST_FILE, count))
+        sales = [sale_of(site, n, f"{tag}-f{n}", at) for n in numbers]
+        body = b"".join(msgspec.json.encode({"type": "accrual", **one}) + b"\n" for one in sales)
+        request = signed(site, "/v1/batches", body, "application/x-ndjson")
+        closing = request.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1)
+        made.append(File(closing, [one["reference"] for one in sales]))
+    return made
+
+
+def send_files(site: Site, made: Sequence[File]) -> float:
+    """Lines per second of files that are sent one after another; every line's answer is checked, after."""
     started = time.perf_counter()
-    done = sum(asyncio.run(_send_file(site, body)) for body in bodies)
-    if done != count:
-        raise RuntimeError(f"{done} of {count} lines were accepted")
-    return count / (time.perf_counter() - started)
+    answers = [asyncio.run(_send_file(site, one.request)) for one in made]
+    seconds = time.perf_counter() - started
+    for one, answer in zip(made, answers, strict=True):
+        lines = [
+            msgspec.json.decode(line, type=_LineAnswer) for line in answer.splitlines() if line[:1] == b"{"
+        ]
+        said = [(line.line, line.status, line.entry.reference) for line in lines]
+        if said != [(place, 201, name) for place, name in enumerate(one.references, start=1)]:
+            raise RuntimeError(f"a file was answered wrongly: {answer[:300]!r}")
+    return sum(len(one.references) for one in made) / seconds
 
 
-async def _send_file(site: Site, body: bytes) -> int:
+async def _send_file(site: Site, request: bytes) -> bytes:
     reader, writer = await asyncio.open_connection(*site.address, limit=1 << 26)
-    request = signed(site, "/v1/batches", body, "application/x-ndjson")
-    writer.write(request.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1))
+    writer.write(request)
     answer = await asyncio.wait_for(reader.read(-1), 300)
     writer.close()
-    return answer.count(b'"status":201')
+    return answer
 
 
 def beside_files(site: Site, tag: str, lines: int) -> tuple[float, Load]:
     """Lines per second of files while a few tills go on, and how the tills fared."""
     rate: list[float] = []
-    sender = threading.Thread(target=lambda: rate.append(files(site, tag, lines)))
+    made = make_files(site, tag, lines)
+    till_asks = iter(earns(site, f"{tag}-beside", 40_000))
+    sender = threading.Thread(target=lambda: rate.append(send_files(site, made)))
     sender.start()
     measured = []
-    number = 0
     while sender.is_alive():
-        measured.append(load(site, earns(site, f"{tag}-beside{number}", 200), BESIDE))
-        number += 1
+        measured.append(load(site, list(islice(till_asks, 200)), BESIDE))
     sender.join()
-    latencies = sorted(latency for one in measured for latency in one.latencies)
+    if not rate:
+        raise RuntimeError("a file beside the tills was answered wrongly")
     together = Load(
-        answered=len(latencies), wrong=[], seconds=sum(one.seconds for one in measured), latencies=latencies
+        answered=sum(one.answered for one in measured),
+        wrong=[],
+        seconds=sum(one.seconds for one in measured),
+        latencies=sorted(latency for one in measured for latency in one.latencies),
+        own_us=measured[0].own_us,
+        own_share=max(one.own_share for one in measured),
     )
     return rate[0], together

@@ -8,7 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -39,7 +39,9 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
 
     database: Engine
     key: Ed25519PrivateKey
+    key_id: str = KEY_ID
     cards: list[int]
+    currency: str = "USD"
     authority: str
     process_id: int
 
@@ -112,10 +114,41 @@ def _prepare(database: Engine, key: Ed25519PrivateKey, members: int) -> list[int
     return cards
 
 
+def processes_of(process_id: int) -> list[int]:
+    """A process and all that descend from it, living ones."""
+    parents: dict[int, list[int]] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with suppress(OSError):
+                parents.setdefault(int(_stat(int(folder.name))[1]), []).append(int(folder.name))
+    found = [process_id]
+    for one in found:
+        found.extend(parents.get(one, ()))
+    return found
+
+
 def processor_seconds(process_id: int) -> float:
-    """User and system time that a process has used so far."""
-    fields = Path(f"/proc/{process_id}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    """User and system time that a process and its descendants have used so far, ended children included."""
+    ticks = 0
+    for one in processes_of(process_id):
+        with suppress(OSError):
+            ticks += sum(int(field) for field in _stat(one)[11:15])
+    return ticks / _TICKS
+
+
+def memory_mb(process_id: int) -> float:
+    """Memory of a process and its descendants; what they share is counted once."""
+    kilobytes = 0
+    for one in processes_of(process_id):
+        with suppress(OSError):
+            rollup = Path(f"/proc/{one}/smaps_rollup").read_text(encoding="ascii")
+            kilobytes += int(rollup.partition("\nPss:")[2].split()[0])
+    return kilobytes / 1024
+
+
+def _stat(process_id: int) -> list[str]:
+    """/proc/<id>/stat from the state on: parent at 1, utime, stime and the ended children's at 11 to 14."""
+    return Path(f"/proc/{process_id}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
 
 
 @contextmanager

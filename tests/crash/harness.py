@@ -43,6 +43,7 @@ SHORT_LIVED = WHOLE.replace("months = 3", "months = 0")
 CARDS = 24
 VICTIMS = (
     "api",
+    "lane",
     "postmaster",
     "backend",
     "checkpointer",
@@ -51,7 +52,7 @@ VICTIMS = (
     "night",
     "everything",
 )
-"""What is killed. All but the first two and the last two are children of the postmaster, by their titles."""
+"""What is killed. But for the first three and the last two they are children of the postmaster, by title."""
 _TITLES = {"backend": f"{OWNER} {DATABASE}"}
 _STALLED_SECONDS = 60.0
 _IN_FLIGHT_SECONDS = 0.1
@@ -246,6 +247,8 @@ class _Run:
         if victim == "api":
             self._apis.kill(slot)
             self._apis.restart(slot)
+        elif victim == "lane":
+            return self._apis.kill_lane(slot, self._random)
         elif victim == "postmaster":
             self._postgres.kill_postmaster()
             self._restart_postgres()

@@ -99,14 +99,13 @@ class Postgres:
     def _children(self, title: str) -> list[tuple[int, str]]:
         """Processes of the server by pid and title: "postgres: tessera tessera [local] COMMIT"."""
         found = []
-        listed = Path(f"/proc/{self.server.pid}/task/{self.server.pid}/children").read_text(encoding="ascii")
-        for pid in listed.split():
+        for pid in children_of(self.server.pid):
             try:
                 said = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").strip("\0 ")
             except OSError:
                 continue  # it has just ended
             if said.startswith(f"postgres: {title}"):
-                found.append((int(pid), said))
+                found.append((pid, said))
         return found
 
 
@@ -150,6 +149,12 @@ class Night:
             )
 
 
+def children_of(process_id: int) -> list[int]:
+    """The processes that a process has started and that have not ended."""
+    children = Path(f"/proc/{process_id}/task/{process_id}/children").read_text(encoding="ascii")
+    return [int(pid) for pid in children.split()]
+
+
 def start_child(
     *arguments: str, environment: dict[str, str], log: IO[bytes], piped: bool = False
 ) -> "subprocess.Popen[bytes]":
@@ -190,6 +195,13 @@ class Apis:
         """SIGKILL; the clients go on asking at its address until the next start."""
         self._servers[slot].kill()
         self._stacks.pop(slot).close()
+
+    def kill_lane(self, slot: int, random: Random) -> bool:
+        """SIGKILL to a process that serves one of its lanes; the server starts another."""
+        lanes = children_of(self._servers[slot].process_id)
+        if lanes:
+            os.kill(random.choice(lanes), signal.SIGKILL)
+        return bool(lanes)
 
     def restart(self, slot: int) -> None:
         """Start it again where it was killed, as a supervisor would: until it finds its database."""

@@ -11,7 +11,6 @@ from sqlalchemy import Engine, text
 
 from network import tables
 from network.bulk import (
-    bound_arrays,
     dates,
     decimals,
     insert_from_arrays,
@@ -63,7 +62,7 @@ def test_numbers_ids_and_dates_survive(database: Engine) -> None:
 def test_arrays_of_different_length_are_refused() -> None:
     """unnest would pad the shorter with NULL; we say so instead."""
     with pytest.raises(InvariantBroken, match=r"differ in length: \[1, 2\]"):
-        bound_arrays(tables.account, {"member_id": [1, 2], "unit": [1]})
+        insert_from_arrays(tables.account, ("member_id", "unit")).bound({"member_id": [1, 2], "unit": [1]})
 
 
 def test_rows_that_go_missing_are_an_error(database: Engine) -> None:

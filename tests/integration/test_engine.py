@@ -3,12 +3,11 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import DataError
 
 from network.batch import execute
-from network.engine import GroupCommit
-from network.errors import Overloaded
+from network.engine import carry_out
 from network.model import Entry, Rejected, Reply
 from network.service import close_window, lapse_expired, set_clock
 from network.verify import CHECKS, faults
@@ -19,7 +18,6 @@ from tests.coalition import (
     PETROL,
     START,
     burn,
-    enrol,
     entry_of,
     new_card,
     run,
@@ -241,47 +239,15 @@ def test_dead_points_cannot_be_spent_before_the_sweep(database: Engine, owner_da
     assert run(database, live, sale(card, 300, "s2", at=at)).balance_after == 3
 
 
-def test_a_lane_gathers_what_waits_and_answers_each(database: Engine) -> None:
-    """Two hundred single submissions are answered in far fewer commits, each with its own entry."""
-    live = set_up(database)
-    cards = [new_card(database, live, f"e{number}") for number in range(5)]
-    sizes: list[int] = []
-    lane = GroupCommit(database, lambda: live, observe=lambda size, seconds: sizes.append(size))
-    futures = [lane.submit([sale(cards[n % 5], 100 * n + 100, f"s{n}")]) for n in range(200)]
-    lane.start()
-    points = [entry_of(future.result(30)[0]).points for future in futures]
-    lane.stop()
-    assert points == [n + 1 for n in range(200)]
-    assert sum(sizes) == 200
-    assert len(sizes) < 20
-    assert_whole(database)
-
-
 def test_a_broken_command_fails_alone(database: Engine) -> None:
     """Where a command breaks the transaction, its neighbours are carried out without it."""
     live = set_up(database)
     card = new_card(database, live)
-    lane = GroupCommit(database, lambda: live)
-    good = lane.submit([sale(card, 100, "good")])
-    bad = lane.submit([sale(card, 100, "bad\0")])  # a NUL, which PostgreSQL cannot store
-    after = lane.submit([sale(card, 200, "after")])
-    lane.start()
-    assert entry_of(good.result(30)[0]).points == 1
-    assert entry_of(after.result(30)[0]).balance_after == 3
-    with pytest.raises(Exception, match="NUL"):
-        bad.result(30)
-    lane.stop()
-
-
-def test_a_full_queue_says_so(database: Engine) -> None:
-    """Beyond its bound the queue refuses; nothing of the refused is carried out."""
-    live = set_up(database)
-    lane = GroupCommit(database, lambda: live, max_waiting=3)
-    waiting = lane.submit([enrol("a"), enrol("b")])
-    with pytest.raises(Overloaded, match="2 commands are waiting"):
-        lane.submit([enrol("c"), enrol("d")])
-    lane.start()
-    assert len(waiting.result(30)) == 2
-    lane.stop()
-    with pytest.raises(Overloaded, match="stopping"):
-        lane.submit([enrol("e")])
+    # a NUL, which PostgreSQL cannot store
+    callers = [[sale(card, 100, "good")], [sale(card, 100, "bad\0")], [sale(card, 200, "after")]]
+    good, bad, after = carry_out(database, callers, live)
+    assert isinstance(good, list)
+    assert isinstance(after, list)
+    assert (entry_of(good[0]).points, entry_of(after[0]).balance_after) == (1, 3)
+    assert isinstance(bad, DataError)
+    assert "NUL" in str(bad)

@@ -2,7 +2,7 @@
 
 import pytest
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from network.batch import execute
 from network.errors import InvariantBroken, Unavailable
@@ -26,7 +26,7 @@ def test_answers_come_in_order_and_in_one_transaction(database: Engine) -> None:
     with database.begin() as connection:
         with Pipeline(connection) as pipeline:
             asked = [pipeline.ask(_ONE, {"number": number}) for number in range(3)]
-            assert [cursor.fetchone() for cursor in asked] == [(1,), (2,), (3,)]
+            assert [answer.first() for answer in asked] == [(1,), (2,), (3,)]
             pipeline.change(text("UPDATE network SET clock = clock"), {}, 1, "clock")
         assert connection.execute(_ONE, {"number": 7}).scalar_one() == 8
 
@@ -56,6 +56,45 @@ def test_the_first_error_is_told_and_the_rest_is_not_done(database: Engine) -> N
             )
         connection.rollback()
         assert connection.execute(text("SELECT clock FROM network")).scalar_one() is not None
+
+
+def test_a_statement_that_was_prepared_before_an_error_is_known_after_it(database: Engine) -> None:
+    """What the server was taught in a block that failed is neither taught twice nor forgotten."""
+    set_up(database)
+    with database.connect() as connection:
+        for _ in range(3):
+            with pytest.raises(IntegrityError, match="network_is_one"):
+                send(
+                    connection,
+                    "SELECT 1 AS first",
+                    "INSERT INTO network VALUES (2, 'x', 'UTC', '00:00', 'USD', NULL)",
+                    "SELECT 2 AS never",
+                )
+            connection.rollback()
+        send(connection, "SELECT 2 AS never", "SELECT 1 AS first")
+
+
+def test_a_statement_that_the_server_forgot_is_prepared_again(database: Engine) -> None:
+    """As behind a pooler that changes servers: one block fails with its name, the next is carried out."""
+    set_up(database)
+    with database.connect() as connection:
+        send(connection, "SELECT 3 AS forgotten")
+        connection.execute(text("DEALLOCATE ALL"))
+        with pytest.raises(DBAPIError, match="does not exist"):
+            send(connection, "SELECT 3 AS forgotten")
+        connection.rollback()
+        send(connection, "SELECT 3 AS forgotten")
+
+
+def test_a_text_with_a_nul_is_refused(database: Engine) -> None:
+    """libpq would cut it off there, and store what is before it."""
+    set_up(database)
+    with (
+        database.connect() as connection,
+        pytest.raises(DataError, match="NUL"),
+        Pipeline(connection) as pipeline,
+    ):
+        pipeline.ask(text("SELECT CAST(:word AS text)"), {"word": "be\0fore"})
 
 
 def test_after_a_restart_one_batch_fails_and_not_one_for_each_connection(database: Engine) -> None:

@@ -42,6 +42,12 @@ APPEND_ONLY = (
     "money_entry",
     "money_posting",
     "money_adjustment",
+    "payment_file",
+    "payment_file_line",
+    "bank_statement",
+    "bank_transaction",
+    "bank_booking",
+    "bank_exception",
 )
 HIDDEN = {"operator_credential", "operator_refresh", "sign_in_guard"}
 """What the reader does not see: secrets of operators, if only their hashes."""
@@ -125,6 +131,19 @@ def test_only_named_columns_change_in_the_other_tables(database: Engine) -> None
             "UPDATE adjustment SET decided_by",
             "UPDATE adjustment SET decided_at",
             "UPDATE adjustment SET approved",
+        ],
+        "bank_account": [
+            "UPDATE bank_account SET decided_by",
+            "UPDATE bank_account SET decided_at",
+            "UPDATE bank_account SET approved",
+            "UPDATE bank_account SET in_use_from",
+            "UPDATE bank_account SET withdrawn_by",
+            "UPDATE bank_account SET withdrawn_at",
+        ],
+        "bank_resolution": [
+            "UPDATE bank_resolution SET decided_by",
+            "UPDATE bank_resolution SET decided_at",
+            "UPDATE bank_resolution SET approved",
         ],
         "calendar_exception": [
             "UPDATE calendar_exception SET is_open",

@@ -148,8 +148,8 @@ class Pure:
             folded = self._folded(
                 asked, drawn if self._swept >= self._book.today else asked, named, cards, commands
             )
-            needed = {m for command in commands for m in touched(folded, command)}
-            looked_into = {m for command in drawing for m in touched(folded, command)}
+            needed = touched(folded, commands)
+            looked_into = touched(folded, drawing)
             if needed <= asked and looked_into <= drawn:
                 return folded
             asked, drawn = asked | needed, asked | needed

@@ -1,7 +1,7 @@
 """Operators: people, their secrets and sessions, proposals for four eyes, and the chained record of it all.
 
 Revision ID: 0010
-Revises: 0008
+Revises: 0009
 """
 
 from alembic import op
@@ -10,7 +10,7 @@ from sqlalchemy import text
 from config.roles import application_role, grant_to_application, reader_role
 
 revision = "0010"
-down_revision = "0008"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,100 @@
+"""The addresses of single commands: which body each takes, and what it is for."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from api import bodies
+from api.bodies import Body
+
+
+class CommandRoute(msgspec.Struct, frozen=True, kw_only=True):
+    """An address and the body it takes; `says` is its line in the description."""
+
+    path: str
+    body: type[Body]
+    says: str
+    decoder: msgspec.json.Decoder[Any]
+
+
+def _route(path: str, body: type[Body], says: str) -> CommandRoute:
+    return CommandRoute(path=path, body=body, says=says, decoder=msgspec.json.Decoder(body))
+
+
+ROUTES: Mapping[str, CommandRoute] = {
+    route.path: route
+    for route in (
+        _route(
+            "/v1/members",
+            bodies.EnrolmentBody,
+            "Enrol a member; the answer holds the member's id and the number of a new card.",
+        ),
+        _route(
+            "/v1/accruals",
+            bodies.AccrualBody,
+            "Report a sale; it earns points by the programme's rules, zero included.",
+        ),
+        _route(
+            "/v1/redemptions",
+            bodies.RedemptionBody,
+            "Let points pay for part of a sale. Points of every issuer are taken, earliest expiry first.\n\n"
+            "Where the member is in a pool, the points of all its members are; what was another's is in"
+            " `pooled`.",
+        ),
+        _route(
+            "/v1/holds",
+            bodies.HoldBody,
+            "Reserve points for a sale that is not final; capture or void them later.",
+        ),
+        _route("/v1/captures", bodies.CaptureBody, "Take held points in payment, all of them or part."),
+        _route("/v1/voids", bodies.VoidBody, "Give back what a hold still holds."),
+        _route(
+            "/v1/reversals",
+            bodies.ReversalBody,
+            "Undo an entry, in full, by amount, points or lines, in today's window, at its own terms.\n\n"
+            "One of yours; or another partner's, by the id on its receipt, where its contract lets what it"
+            " sold be returned elsewhere and yours takes returns.",
+        ),
+        _route(
+            "/v1/releases",
+            bodies.ReleaseBody,
+            "Let the points of one of your accruals be spent: what they were pending for has come about.",
+        ),
+        _route(
+            "/v1/gifts",
+            bodies.GiftBody,
+            "Give a member's own points to another member, earliest expiry first.",
+        ),
+        _route(
+            "/v1/donations",
+            bodies.DonationBody,
+            "Give a member's own points to a cause; the night pays it as it pays for a redemption.",
+        ),
+        _route(
+            "/v1/pool-invitations",
+            bodies.PoolInvitationBody,
+            "Ask a member into another's pool. Nothing is shared before the invited one has joined.",
+        ),
+        _route(
+            "/v1/pool-joins",
+            bodies.PoolJoinBody,
+            "Consent to an invitation: from now on each member of the pool can spend the points of all.",
+        ),
+        _route(
+            "/v1/pool-leaves",
+            bodies.PoolLeaveBody,
+            "Leave a pool. A member's points were its own all along, and stay with it.",
+        ),
+        _route(
+            "/v1/merges",
+            bodies.MergeBody,
+            "Make two accounts one: all points, debts and cards of one member go to the other.",
+        ),
+        _route(
+            "/v1/unmerges",
+            bodies.UnmergeBody,
+            "Undo one of your merges: the cards go back, and what is left of the points that came by it.",
+        ),
+    )
+}

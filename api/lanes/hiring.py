@@ -1,0 +1,50 @@
+"""Serving a lane on a database; in a thread of this process, or (api.lanes.process) in one of its own."""
+
+import socket
+from collections.abc import Sequence
+from threading import Thread
+
+from sqlalchemy import Engine
+
+from api.lanes.lane import Hire
+from api.lanes.serving import serve
+from api.rules_cache import RulesCache
+from network.engine import Outcome, carry_out
+from network.errors import NetworkError
+from network.model import Command
+
+MAX_BATCH = {"tills": 512, "files": 500}
+"""Most commands of one transaction, by lane."""
+
+
+def serve_on(database: Engine, name: str, channel: socket.socket) -> None:
+    """Serve a lane on a database, under its live rules, until the door closes the socket."""
+    rules = RulesCache(database)
+
+    def carry_out_live(callers: Sequence[Sequence[Command]]) -> list[Outcome]:
+        try:
+            live = rules()
+        except NetworkError as error:
+            return [error] * len(callers)
+        return carry_out(database, callers, live)
+
+    serve(channel, carry_out_live, max_batch=MAX_BATCH[name])
+
+
+class InThread:
+    """Serves a lane in a thread of this process."""
+
+    def __init__(self, database: Engine, name: str, channel: socket.socket) -> None:
+        # a socket of its own: the door closes the one it handed over
+        arguments = (database, name, channel.dup())
+        self._thread = Thread(target=serve_on, args=arguments, name=name, daemon=True)
+        self._thread.start()
+
+    def ended(self) -> None:
+        """Wait until it has answered all that was asked."""
+        self._thread.join()
+
+
+def in_threads(database: Engine) -> Hire:
+    """Lanes in threads: for tests, and for who embeds the application."""
+    return lambda name, channel: InThread(database, name, channel)
