@@ -56,20 +56,26 @@ class Night(msgspec.Struct, frozen=True, kw_only=True):
     accepted: Mapping[int, Mapping[int, int]] = {}
 
 
+_NO_NIGHT = Night()
+
+
 def price(
     totals: Iterable[WindowTotal], terms: TermsByVersion, night: Night | None = None
 ) -> tuple[PricedLine, ...]:
     """The money flows of a window's totals, exact, one line per total and flow that is not nothing.
 
+    Args:
+        totals: Postings that are priced alike, summed.
+        terms: Every version of every contract.
+        night: Which night; without it there is no VAT, and the operator has what acceptors would share.
     Raises:
         FlowUnknown: accounts between which no money flow is agreed.
         TermsMissing: a total names terms that are not in `terms`.
         RateMissing: a contract names a VAT code that has no rate yet.
     """
-    around = night or Night()
     lines: list[PricedLine] = []
     for total in totals:
-        lines.extend(_price_total(total, terms, around))
+        lines.extend(_price_total(total, terms, night))
     return tuple(lines)
 
 
@@ -173,7 +179,7 @@ Event = Callable[[WindowTotal, int, Terms, TermsByVersion, Night], Sequence[Pric
 
 
 @exactly
-def _price_total(total: WindowTotal, terms: TermsByVersion, night: Night) -> list[PricedLine]:
+def _price_total(total: WindowTotal, terms: TermsByVersion, night: Night | None) -> list[PricedLine]:
     event = _EVENTS.get((total.debit, total.credit))
     if event is None:
         raise FlowUnknown(
@@ -182,8 +188,9 @@ def _price_total(total: WindowTotal, terms: TermsByVersion, night: Night) -> lis
         )
     name, sign = event
     issuer = _terms(terms, total.issuer_id, total.issuer_terms)
-    lines = _PRICES[name](total, sign * total.points, issuer, terms, night)
-    return [*(line for line in lines if line.amount != 0), *_vat(total, lines, issuer, terms, night)]
+    lines = _PRICES[name](total, sign * total.points, issuer, terms, night or _NO_NIGHT)
+    vat = () if night is None else _vat(total, lines, issuer, terms, night)
+    return [*(line for line in lines if line.amount != 0), *vat]
 
 
 def _issue(
