@@ -131,7 +131,16 @@ OPERATOR_PROBLEMS: Mapping[str, tuple[int, str]] = {
     "run_not_ready": (409, "The night is not as far as this needs, or further"),
     "not_final": (409, "The night does not add up, or something speaks against finalising it"),
     "payment_refused": (422, "The payment cannot be booked so"),
+    "nothing_missing": (409, "Nothing of the participant's is missing"),
+    "cannot_unwind": (409, "The night cannot be unwound without the debtor any more"),
+    "case_unknown": (404, "No such default case"),
+    "exit_refused": (409, "The partner cannot leave so, or not yet"),
     "night_unknown": (404, "No window is of that business date"),
+    # the bank
+    "bank_account_invalid": (422, "Name, number or evidence of the account cannot be used"),
+    "bank_file_unknown": (404, "No pay-out file has that message id"),
+    "statement_refused": (422, "The statements are not in order; nothing of the file was booked"),
+    "way_out_closed": (409, "The exception cannot be resolved in this way"),
 }
 """Problems that operators alone meet, beside those of everybody."""
 

@@ -73,6 +73,10 @@ class NothingMissing(SettlementError):
     """A participant is said not to pay, and it owes nothing that is not booked: there is no default."""
 
 
+class CaseUnknown(SettlementError):
+    """There is no default case of that id."""
+
+
 class CannotUnwind(SettlementError):
     """A run cannot be unwound without a debtor: a part of its debt has been paid or decided."""
 

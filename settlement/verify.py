@@ -33,7 +33,6 @@ def problems(connection: Connection) -> list[Problem]:
     """Run every check of this room."""
     found = [problem for check in checks(connection) for problem in faults(connection, check)]
     found.extend(recomputed(connection))
-    found.extend(problem for check in MONEY_CHECKS for problem in faults(connection, check))
     found.extend(seal_problems(connection))
     return found
 
@@ -48,6 +47,7 @@ def checks(connection: Connection) -> tuple[Check, ...]:
         *_positions(f"1e-{digits}"),
         *_month_to_date(digits),
         _pool(f"1e-{digits}"),
+        *MONEY_CHECKS,
         *DISPUTE_CHECKS,
     )
 
