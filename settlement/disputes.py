@@ -59,7 +59,7 @@ def raise_dispute(connection: Connection, wish: Wish, *, at: datetime) -> tuple[
             dispute_line_mixed, dispute_too_much, dispute_line_disputed, reference_reused.
     """
     window_id, totals = _line(connection, wish)
-    store.lock_window(connection, window_id)
+    store.lock_raiser(connection, wish.raised_by_id)
     before = store.find_by_reference(connection, wish.raised_by_id, wish.reference)
     if before is not None:
         return _require_same(connection, before, wish, window_id), True

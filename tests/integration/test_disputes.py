@@ -264,7 +264,8 @@ def take_back(database: Engine, entry_id: UUID, points: int, on: date) -> UUID:
         connection.execute(
             text(
                 "INSERT INTO posting (member_id, entry_id, line, debit, credit, points, issuer_id,"
-                " issuer_terms, acceptor_id, acceptor_terms, unit, window_id, reversed_window_id, spendable_on, expires_on)"
+                " issuer_terms, acceptor_id, acceptor_terms, unit, window_id, reversed_window_id,"
+                " spendable_on, expires_on)"
                 " SELECT member_id, :back, 1, credit, debit, :points, issuer_id, issuer_terms, acceptor_id,"
                 " acceptor_terms, unit, :window, window_id, spendable_on, expires_on"
                 " FROM posting WHERE entry_id = :entry"
