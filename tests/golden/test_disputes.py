@@ -2,7 +2,8 @@
 
 A line at the margin is done; the indented lines under it are what then comes of it.
 
-contract P rate R fee BPS vat BPS    terms of partner P, funded on redeem; fees are on credits alone
+contract P rate R fee BPS vat BPS    terms of partner P, funded on redeem; fees are on credits alone; with
+                                     `redemptions VAT`, redemptions at P bear that VAT, in basis points
 on DATE                              it is noon of that date; the nights before it are settled
 redeem P at Q POINTS                 points of P are redeemed at Q; redemptions are counted from 1
 P disputes [AMOUNT of] N against Q   the N-th redemption; or `DATE`: all of P's points at Q of that day
@@ -18,11 +19,14 @@ from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
 
+import msgspec
 import pytest
 from sqlalchemy import Engine, text
 
 from network.model import EntryKind
 from network.service import network_now, set_clock, window_id_of
+from partners.model import VatRate
+from partners.rates_store import add_vat_rate
 from settlement import disputes, store
 from settlement.dispute_decisions import decide, propose_decision
 from settlement.dispute_store import Case
@@ -87,10 +91,21 @@ class Player:
             set_up(
                 self.database,
                 [
-                    contract(PARTNERS[words[1]], rate=one["rate"], bps=one["fee"], vat_bps=int(one["vat"]))
+                    msgspec.structs.replace(
+                        contract(
+                            PARTNERS[words[1]], rate=one["rate"], bps=one["fee"], vat_bps=int(one["vat"])
+                        ),
+                        vat_codes=(("redemption", words[1]),) if "redemptions" in one else (),
+                    )
                     for words, one in zip(self.terms, figures, strict=True)
                 ],
             )
+            with self.database.begin() as connection:
+                for words, one in zip(self.terms, figures, strict=True):
+                    rate = VatRate(
+                        vat_code=words[1], effective_on=day, rate_bps=int(one.get("redemptions", 0))
+                    )
+                    add_vat_rate(connection, rate, prepared_by="maker", activated_by="checker")
             self.terms = []
         now = datetime.combine(day, time(12), tzinfo=UTC)
         with self.database.begin() as connection:
