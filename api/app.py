@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api import operator
 from api.auth import KeyRing, SignatureAuth
 from api.bodies import COMMANDS, EntryBody
+from api.bodies.disputes import DISPUTE_BODIES
 from api.lanes.hiring import in_threads
 from api.lanes.lane import Hire
 from api.lanes.work import LineAnswer
@@ -24,11 +25,12 @@ from api.metrics import Metrics
 from api.middleware import RequestId
 from api.openapi import describe
 from api.problems import FieldError, ProblemError, answer_failure, problem_response
-from api.routes import batches, commands, members, reads
+from api.routes import batches, commands, disputes, members, reads
 from api.service import Service
 from network.errors import NetworkError
 from partners.people.tokens import OperatorKeys
 from partners.store import load_keys
+from settlement.errors import DisputeRefused
 from settlement.proof import Proof
 
 log = logging.getLogger("tessera.api")
@@ -40,6 +42,7 @@ _TYPES = (
     reads.EntryPage,
     reads.CardBody,
     members.BalanceBody,
+    *DISPUTE_BODIES,
     Proof,
 )
 
@@ -97,7 +100,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.service = service
-    for router in (batches.router, reads.router, members.router):
+    for router in (batches.router, reads.router, members.router, disputes.router):
         app.include_router(router)
     if operator_keys is not None:
         operator.mount(app, operator.Desk(database, operator_keys, now=now, rules=service.rules))
@@ -157,6 +160,7 @@ def _add_error_answers(app: FastAPI) -> None:
     @app.exception_handler(OperationalError)
     @app.exception_handler(PoolTimeout)
     @app.exception_handler(NetworkError)
+    @app.exception_handler(DisputeRefused)
     async def on_failure(request: Request, error: Exception) -> Response:
         return answer_failure(error, request_id(request))
 

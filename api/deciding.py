@@ -16,7 +16,7 @@ from partners import service as partners
 from partners.errors import NotAllowed
 from partners.people import approvals, operators
 from partners.people.model import Proposal, Role, SignedIn
-from settlement import exits
+from settlement import dispute_decisions, exits
 
 
 class Decision(TypedDict):
@@ -48,11 +48,16 @@ def _of_exits(connection: Connection, proposal_id: UUID, decision: Decision, _: 
     return exits.decide(connection, proposal_id, **decision), None
 
 
+def _of_disputes(connection: Connection, proposal_id: UUID, decision: Decision, _: datetime) -> Outcome:
+    return dispute_decisions.decide(connection, proposal_id, **decision), None
+
+
 DECIDED_BY: Mapping[str, tuple[Role, CarryOut]] = {
     **dict.fromkeys(operators.KINDS, ("admin", _of_operators)),
     **dict.fromkeys(partners.KINDS, ("checker", _of_partners)),
     **dict.fromkeys(contracts.KINDS, ("checker", _of_contracts)),
     **dict.fromkeys(exits.KINDS, ("checker", _of_exits)),
+    **dict.fromkeys(dispute_decisions.KINDS, ("checker", _of_disputes)),
 }
 """Of each kind one role decides; whoever prepared it may withdraw it."""
 

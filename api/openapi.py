@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from api.problems import PROBLEMS, Problem
+from api.problems import DISPUTE_PROBLEMS, PROBLEMS, Problem
 
 _ENTRY_ID = "ent_01595c8e7c1e7a3f9c2b5d0000000001"
 _CARD = "6330001234567895"
@@ -66,6 +66,14 @@ EXAMPLES: Mapping[str, Any] = {
     "PoolLeaveBody": {**_MEMBERS, "reference": "app/5005", "card": _OTHER_CARD},
     "MergeBody": {**_MEMBERS, "reference": "desk/71", "card": _CARD, "merged_card": _OTHER_CARD},
     "UnmergeBody": {**_MEMBERS, "reference": "desk/72", "merge": _ENTRY_ID},
+    "NewDisputeBody": {
+        "reference": "claim-2017-05/7",
+        "against": "hotel",
+        "entry": _ENTRY_ID,
+        "reason": "The card was reported stolen the day before.",
+    },
+    "AnswerBody": {"answer": "reject", "text": "The receipt is signed; it is attached."},
+    "EscalationBody": {"text": "The signature is another's."},
     "EntryBody": _ENTRY,
     "EntryPage": {"data": [_ENTRY], "has_more": False, "next_cursor": None},
     "CardBody": {"card": _CARD, "status": "active", "member": "mbr_01595c8e7c1e7a3f9c2b5d0000000001"},
@@ -83,6 +91,12 @@ EXAMPLES: Mapping[str, Any] = {
         "merged_into": None,
     },
 }
+_OF_ANY = {
+    code: held
+    for code, held in PROBLEMS.items()
+    if held[0] not in (404, 409, 422) or code in ("validation_failed", "reference_reused")
+}
+"""Problems that any request may have."""
 _DESCRIPTION = """
 Every request under `/v1` is signed by RFC 9421 HTTP Message Signatures with an Ed25519 key of the partner.
 The signature covers `@method @authority @path @query`, with a body also `content-type content-digest`
@@ -102,10 +116,11 @@ def content_of_type(name: str, media_type: str = "application/json") -> dict[str
     return {media_type: held}
 
 
-def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def _problems(*statuses: int, dispute: bool = False) -> dict[int | str, dict[str, Any]]:
     described: dict[int | str, dict[str, Any]] = {}
+    table = {**_OF_ANY, **DISPUTE_PROBLEMS} if dispute else PROBLEMS
     for status in statuses:
-        codes = [code for code, (its, _) in PROBLEMS.items() if its == status]
+        codes = [code for code, (its, _) in table.items() if its == status]
         described[status] = {
             "description": "One of: " + ", ".join(f"`{code}`" for code in codes),
             "content": content_of_type("Problem", "application/problem+json"),
@@ -138,13 +153,42 @@ def command_docs(body: str, says: str) -> dict[str, Any]:
     }
 
 
-def read_docs(body: str, *more: int) -> dict[str, Any]:
+def read_docs(body: str, *more: int, dispute: bool = False) -> dict[str, Any]:
     """Keyword arguments of a route that looks something up; `more` are statuses that only this one has."""
     return {
         "responses": {
             200: {"description": "Found.", "content": content_of_type(body)},
-            **_problems(400, 401, 404, *more, 422),
+            **_problems(400, 401, 404, *more, 422, dispute=dispute),
         }
+    }
+
+
+def post_docs(answer: str, status: int, body: str | Sequence[str], *more: int) -> dict[str, Any]:
+    """Keyword arguments of a route that does something; `more` are statuses that only some of these have.
+
+    Args:
+        answer: The schema's name of what it answers.
+        status: Of that answer.
+        body: The schema's name of the JSON it takes, or the media types of the file it takes.
+    """
+    held: dict[str, Any] = {}
+    if isinstance(body, str):
+        held = content_of_type(body)
+    else:
+        held = {each: {"schema": {"type": "string", "format": "binary"}} for each in body}
+    done = {"description": "Done, or was so before.", "content": content_of_type(answer)}
+    return {
+        "status_code": status,
+        "openapi_extra": {"requestBody": {"required": True, "content": held}},
+        "responses": {status: done, **_problems(400, 401, *more, 422, 503, dispute=True)},
+    }
+
+
+def file_docs(media_types: Sequence[str]) -> dict[str, Any]:
+    """Keyword arguments of a route that gives a file."""
+    held = {each: {"schema": {"type": "string", "format": "binary"}} for each in media_types}
+    return {
+        "responses": {200: {"description": "The file.", "content": held}, **_problems(401, 404, dispute=True)}
     }
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.responses import Response
 
 from network.errors import NetworkError, NotReady, Overloaded, Unavailable
+from settlement.errors import DisputeRefused
 
 log = logging.getLogger("tessera.api")
 
@@ -101,6 +102,26 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     "internal_error": (500, "Something broke on our side; try again with the same reference"),
 }
 
+DISPUTE_PROBLEMS: Mapping[str, tuple[int, str]] = {
+    "dispute_unknown": (404, "There is no such dispute of yours"),
+    "evidence_unknown": (404, "No such file is attached to this dispute"),
+    "dispute_line_unknown": (404, "There is no such line between you and that partner"),
+    "dispute_not_yet": (409, "The line is not on a statement yet"),
+    "dispute_nothing_paid": (422, "You paid nothing on this line"),
+    "dispute_line_mixed": (422, "Several versions of the contract made this line: dispute its entries"),
+    "dispute_line_disputed": (409, "This line has been disputed before"),
+    "dispute_too_much": (422, "More is disputed than can be of this line"),
+    "dispute_too_late": (409, "The time for this is over"),
+    "dispute_over": (409, "The dispute is over"),
+    "dispute_not_so": (409, "The dispute is not where this can be done"),
+    "dispute_not_yours": (409, "The dispute waits for somebody else"),
+    "dispute_not_due": (409, "There is time left to answer"),
+    "dispute_award_too_large": (422, "More is awarded than is disputed, or is left of the line"),
+    "evidence_unfit": (422, "The file cannot be taken as evidence"),
+    "evidence_too_many": (422, "As many files are attached as there may be"),
+}
+"""Of disputes alone."""
+
 OPERATOR_PROBLEMS: Mapping[str, tuple[int, str]] = {
     # who asks
     "sign_in_refused": (401, "Login, password or code is wrong"),
@@ -145,6 +166,9 @@ OPERATOR_PROBLEMS: Mapping[str, tuple[int, str]] = {
 """Problems that operators alone meet, beside those of everybody."""
 
 
+_TABLES = (PROBLEMS, OPERATOR_PROBLEMS, DISPUTE_PROBLEMS)
+
+
 class FieldError(msgspec.Struct, frozen=True):
     """What is wrong with one field. `pointer` is a JSON pointer into the body."""
 
@@ -179,7 +203,7 @@ def problem(
     code: str, detail: str = "", *, errors: Sequence[FieldError] = (), request_id: str = ""
 ) -> Problem:
     """The problem detail of a code."""
-    status, title = PROBLEMS[code] if code in PROBLEMS else OPERATOR_PROBLEMS[code]
+    status, title = next(table[code] for table in _TABLES if code in table)
     return Problem(
         type=f"urn:tessera:problem:{code}",
         title=title,
@@ -200,6 +224,8 @@ def failure(error: Exception, request_id: str) -> Problem:
     match error:
         case ProblemError():
             return problem(error.code, error.detail, errors=error.errors, request_id=request_id)
+        case DisputeRefused():
+            return problem(error.code, str(error), request_id=request_id)
         case Overloaded():
             return problem("overloaded", str(error), request_id=request_id)
         case Unavailable() | NotReady():

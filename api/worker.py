@@ -27,6 +27,7 @@ from network.errors import InvariantBroken, NetworkError, Unavailable
 from network.rules import Rules
 from network.service import Network, load_rules, make_partitions_ahead, network_now, read_network
 from network.store import members_with_over_holds
+from settlement.disputes import carry_on_due
 from settlement.errors import NotFinal, SettlementError
 from settlement.runs import Objections, advance_due
 from settlement.seal import Signer
@@ -116,6 +117,7 @@ def nudge(
     except (NetworkError, SQLAlchemyError):
         log.exception("partitions were not made; the next try is in %s seconds", NUDGE_SECONDS)
     _end_holds(database, stop)
+    _carry_on_disputes(database, stop)
     _settle(database, stop)
     _advance(database, objections)
     sealed = _seal(database, stop, find_signer)
@@ -177,6 +179,16 @@ def _end_of(database: Engine, members: Sequence[int], rules: Rules) -> int:
     if broken == len(members):
         raise InvariantBroken(f"none of {len(members)} members' holds could be ended")
     return ended
+
+
+def _carry_on_disputes(database: Engine, stop: Callable[[], bool]) -> None:
+    """Disputes whose deadline has passed go where silence takes them."""
+    try:
+        while not stop() and (moved := carry_on_due(database)):
+            for event in moved:
+                log.info("dispute %s is %s: nobody answered in time", event.dispute_id, event.state)
+    except (NetworkError, SettlementError, SQLAlchemyError):
+        log.exception("disputes were not carried on; the next try is in %s seconds", NUDGE_SECONDS)
 
 
 def _settle(database: Engine, stop: Callable[[], bool]) -> None:

@@ -37,8 +37,8 @@ _PRICED_ALIKE = (
 _COLUMNS = ", ".join(Dispute.__struct_fields__)
 _EVENT_COLUMNS = ", ".join(DisputeEvent.__struct_fields__)
 
-# One at a time raises against a window, or moves a dispute: whoever comes second sees what the first did.
-_LOCK_WINDOW = text("SELECT pg_advisory_xact_lock(7267, hashtext(current_schema() || :window_id))")
+# A partner raises one at a time, and one at a time moves a dispute: the second sees what the first did.
+_LOCK_RAISER = text("SELECT pg_advisory_xact_lock(7267, hashtext(current_schema() || :partner_id))")
 _LOCK_DISPUTE = text("SELECT pg_advisory_xact_lock(7268, hashtext(current_schema() || :dispute_id))")
 _BY_REFERENCE = text(
     f"SELECT {_COLUMNS} FROM dispute WHERE raised_by_id = :raised_by_id AND reference = :reference"
@@ -108,9 +108,9 @@ _CONTENT = text(
 )
 
 
-def lock_window(connection: Connection, window_id: int) -> None:
-    """Be the only one who raises disputes about a window, until the transaction ends."""
-    connection.execute(_LOCK_WINDOW, {"window_id": str(window_id)})
+def lock_raiser(connection: Connection, partner_id: int) -> None:
+    """Be the only one who raises disputes for a partner, until the transaction ends."""
+    connection.execute(_LOCK_RAISER, {"partner_id": str(partner_id)})
 
 
 def lock_dispute(connection: Connection, dispute_id: UUID) -> None:

@@ -1,4 +1,4 @@
-"""Disputes as a service: raised, answered, escalated, decided by two, or carried on by the clock.
+"""Disputes as a service: raised, answered, escalated, or carried on by the clock.
 
 Functions take a connection, by which one transaction of the caller is one move; who acts and the network's
 time are arguments. What a dispute comes to is a debt in the window that is open then
@@ -18,10 +18,6 @@ from sqlalchemy import Connection, Engine
 
 from network import ids
 from network.service import date_of_window, network_now, read_network
-from partners.errors import SecondPersonNeeded
-from partners.people import approvals
-from partners.people.audit import audited
-from partners.people.model import Proposal
 from settlement import dispute_store as store
 from settlement import evidence
 from settlement import store as nights
@@ -35,8 +31,6 @@ from settlement.model import NETTED_STATES, WindowTotal
 from settlement.money import ZERO, exactly
 from settlement.money_model import Adjustment, Dispute, DisputeEvent, DisputeState, Evidence
 
-KINDS = ("dispute.decide",)
-"""Kinds of proposals that `decide` decides."""
 WORKER = "worker"
 _AT_A_TIME = 100
 Answer = Literal["accepted", "rejected"]
@@ -65,7 +59,7 @@ def raise_dispute(connection: Connection, wish: Wish, *, at: datetime) -> tuple[
             dispute_line_mixed, dispute_too_much, dispute_line_disputed, reference_reused.
     """
     window_id, totals = _line(connection, wish)
-    store.lock_window(connection, window_id)
+    store.lock_raiser(connection, wish.raised_by_id)
     before = store.find_by_reference(connection, wish.raised_by_id, wish.reference)
     if before is not None:
         return _require_same(connection, before, wish, window_id), True
@@ -101,13 +95,12 @@ def raise_dispute(connection: Connection, wish: Wish, *, at: datetime) -> tuple[
         credited_terms=paid.credited_terms,
     )
     left = _left_to_dispute(connection, raised, paid, terms)
+    if left <= 0 or store.is_disputed(connection, raised):
+        raise DisputeRefused("dispute_line_disputed", "this line has been disputed before")
     if wish.amount is None:
         raised = msgspec.structs.replace(raised, amount=left)
-    if left <= 0:
-        raise DisputeRefused("dispute_line_disputed", "all of this line has been disputed before")
     if raised.amount > left:
         raise DisputeRefused("dispute_too_much", f"{left:f} {paid.currency} of this line can be disputed")
-    _require_new(connection, raised)
     store.add_dispute(connection, raised)
     store.add_event(
         connection,
@@ -121,7 +114,7 @@ def raise_dispute(connection: Connection, wish: Wish, *, at: datetime) -> tuple[
             at=at,
         ),
     )
-    return _case(connection, raised.dispute_id), False
+    return case_of(connection, raised.dispute_id), False
 
 
 def answer(
@@ -144,74 +137,6 @@ def escalate(connection: Connection, dispute_id: UUID, *, partner_id: int, text:
     return _of_partner(connection, dispute_id, partner_id, "escalated", text, at)
 
 
-def propose_decision(
-    connection: Connection, dispute_id: UUID, *, awarded: Decimal, reason: str, by: str
-) -> Proposal:
-    """Prepare the operator's decision; another person approves it, and then it is made.
-
-    Args:
-        awarded: What is to be paid back, 0 for nothing, in major units.
-    Raises:
-        DisputeRefused: it waits for somebody else, or too much is awarded.
-        ProposalOpen: a decision is proposed already.
-    """
-    store.lock_dispute(connection, dispute_id)
-    case = _case(connection, dispute_id)
-    _judged(connection, case, "decided", "operator", network_now(connection), awarded)
-    shown = ids.show("dsp", dispute_id)
-    content = {
-        "dispute": shown,
-        "currency": case.dispute.currency,
-        "disputed": case.dispute.amount,
-        "awarded": awarded,
-        "reason": reason,
-    }
-    return approvals.propose(connection, kind=KINDS[0], subject=f"dispute:{shown}", content=content, by=by)
-
-
-def decide(connection: Connection, proposal_id: UUID, *, sha256: bytes, by: str, approve: bool) -> Proposal:
-    """Approve a proposed decision, which makes it, or reject the proposal; then another can be made.
-
-    Raises:
-        PeopleError: see approvals.decide.
-        DisputeRefused: since it was proposed too much of the line has come back.
-    """
-    found = approvals.read(connection, proposal_id)
-    if not approve or found.kind not in KINDS or found.decided_by is not None:
-        return approvals.decide(connection, proposal_id, sha256=sha256, by=by, approve=approve, of=KINDS)
-    if found.prepared_by == by:
-        raise SecondPersonNeeded(f"{by} prepared it: another must approve it")
-    content = approvals.content_of(found)
-    dispute_id = ids.read("dsp", content["dispute"])
-    if dispute_id is None:
-        raise DisputeRefused("dispute_unknown", f"{content['dispute']} is no dispute")
-    store.lock_dispute(connection, dispute_id)
-    before = _case(connection, dispute_id)
-    if before.last.state == "decided":  # another approved it while this one waited for the lock
-        return approvals.decide(connection, proposal_id, sha256=sha256, by=by, approve=approve, of=KINDS)
-    # The record's lock is taken last: so the debt is written first, and undone where it is not approved.
-    event = _move(
-        connection,
-        before,
-        "decided",
-        "operator",
-        at=network_now(connection),
-        text=content["reason"],
-        people=(found.prepared_by, by),
-        awarded=Decimal(content["awarded"]),
-    )
-    decided = approvals.decide(connection, proposal_id, sha256=sha256, by=by, approve=True, of=KINDS)
-    audited(
-        connection,
-        by=by,
-        action="dispute.decided",
-        subject=found.subject,
-        before={"state": before.last.state},
-        after={"state": event.state, "awarded": event.awarded, "adjustment": event.adjustment_id},
-    )
-    return decided
-
-
 def carry_on_due(database: Engine, *, limit: int = _AT_A_TIME) -> list[DisputeEvent]:
     """Take disputes whose deadline has passed to where silence takes them, each in a transaction.
 
@@ -223,12 +148,12 @@ def carry_on_due(database: Engine, *, limit: int = _AT_A_TIME) -> list[DisputeEv
     for dispute_id in waiting:
         with database.begin() as connection:
             store.lock_dispute(connection, dispute_id)
-            case = _case(connection, dispute_id)
+            case = case_of(connection, dispute_id)
             at = network_now(connection)
             if case.last.answer_until is None or at < case.last.answer_until:
                 continue  # somebody else was here first
             moved.append(
-                _move(
+                move(
                     connection,
                     case,
                     SILENCE[case.last.state],
@@ -287,8 +212,10 @@ def case_of(connection: Connection, dispute_id: UUID, partner_id: int | None = N
     Raises:
         DisputeRefused: dispute_unknown, also where it is between others.
     """
-    case = _case(connection, dispute_id)
-    if partner_id is not None and partner_id not in (case.dispute.raised_by_id, case.dispute.against_id):
+    case = store.load_cases(connection, [dispute_id]).get(dispute_id)
+    if case is None or (
+        partner_id is not None and partner_id not in (case.dispute.raised_by_id, case.dispute.against_id)
+    ):
         raise DisputeRefused("dispute_unknown", "")
     return case
 
@@ -296,13 +223,6 @@ def case_of(connection: Connection, dispute_id: UUID, partner_id: int | None = N
 def partner_name(partner_id: int) -> str:
     """How a partner stands among those who do things; operators' names hold no colon."""
     return f"partner:{partner_id}"
-
-
-def _case(connection: Connection, dispute_id: UUID) -> Case:
-    case = store.load_cases(connection, [dispute_id]).get(dispute_id)
-    if case is None:
-        raise DisputeRefused("dispute_unknown", "")
-    return case
 
 
 def _line(connection: Connection, wish: Wish) -> tuple[int, Sequence[WindowTotal]]:
@@ -331,21 +251,16 @@ def _only(paid: Sequence[Paid]) -> Paid:
 @exactly
 def _left_to_dispute(connection: Connection, one: Dispute, paid: Paid, terms: TermsByVersion) -> Decimal:
     """What of a line can be disputed: what is paid, less what was disputed of its window before."""
-    before: Decimal = store.disputed_so_far(connection, one)
+    before = store.disputed_so_far(connection, one)
     if one.entry_id is None:
-        return paid.amount - before
+        return (paid.amount - before).normalize()
     if one.credited_id == one.raised_by_id:  # it took back a redemption, which is a line by itself
-        return paid.amount
+        return paid.amount.normalize()
     totals = store.window_totals(connection, one.window_id, by=one.raised_by_id, to=one.against_id)
     of_window = sum(
         (each.amount for each in paid_to(totals, terms, by=one.raised_by_id, to=one.against_id)), ZERO
     )
-    return min(paid.amount, of_window - before)
-
-
-def _require_new(connection: Connection, one: Dispute) -> None:
-    if store.is_disputed(connection, one):
-        raise DisputeRefused("dispute_line_disputed", "this line has been disputed before")
+    return min(paid.amount, of_window - before).normalize()
 
 
 def _require_same(connection: Connection, before: Dispute, wish: Wish, window_id: int) -> Case:
@@ -357,7 +272,7 @@ def _require_same(connection: Connection, before: Dispute, wish: Wish, window_id
     )
     if not same or (wish.amount is not None and wish.amount != before.amount):
         raise DisputeRefused("reference_reused", "")
-    return _case(connection, before.dispute_id)
+    return case_of(connection, before.dispute_id)
 
 
 def _until(connection: Connection, partner_id: int, at: datetime, terms: TermsByVersion) -> datetime:
@@ -377,11 +292,11 @@ def _of_partner(
         return case
     mover: Mover = "raiser" if partner_id == case.dispute.raised_by_id else "other"
     people = (partner_name(case.dispute.raised_by_id), by)
-    _move(connection, case, to, mover, at=at, text=text, people=people)
-    return _case(connection, dispute_id)
+    move(connection, case, to, mover, at=at, text=text, people=people)
+    return case_of(connection, dispute_id)
 
 
-def _judged(
+def judged(
     connection: Connection,
     case: Case,
     to: DisputeState,
@@ -398,10 +313,10 @@ def _judged(
         state=case.last.state, answer_until=case.last.answer_until, amount=case.dispute.amount
     )
     left = _left_now(connection, case.dispute)
-    judged = judge(standing, Move(to=to, mover=mover, at=at, awarded=awarded), left)
-    if isinstance(judged, Refused):
-        raise DisputeRefused(judged.reason, judged.detail)
-    return judged.awarded
+    found = judge(standing, Move(to=to, mover=mover, at=at, awarded=awarded), left)
+    if isinstance(found, Refused):
+        raise DisputeRefused(found.reason, found.detail)
+    return found.awarded
 
 
 @exactly
@@ -417,7 +332,7 @@ def _left_now(connection: Connection, one: Dispute) -> Decimal:
     return max(ZERO, sum((each.amount for each in paid), ZERO) - others)
 
 
-def _move(
+def move(
     connection: Connection,
     case: Case,
     to: DisputeState,
@@ -430,7 +345,7 @@ def _move(
 ) -> DisputeEvent:
     """Make a move under the dispute's lock: its event, and the debt where something is paid back."""
     one = case.dispute
-    pays = _judged(connection, case, to, mover, at, awarded)
+    pays = judged(connection, case, to, mover, at, awarded)
     adjustment = _adjustment(one, pays, at) if pays else None
     if adjustment is not None:
         add_adjustment(connection, adjustment, prepared_by=people[0], approved_by=people[1], at=at)

@@ -40,6 +40,10 @@ MAY = {
     "POST /adjustments/{adjustment}/approve": "checker",
     "POST /adjustments/{adjustment}/reject": "maker checker",
     "POST /tiers": "maker",
+    "GET /disputes": ALL,
+    "GET /disputes/{dispute}": ALL,
+    "GET /disputes/{dispute}/evidence/{sha256}": ALL,
+    "POST /disputes/{dispute}/decision": "maker",
     "GET /nights": ALL,
     "GET /nights/{business_date}": ALL,
     "GET /nights/{business_date}/positions": ALL,
@@ -79,6 +83,8 @@ MAY = {
 """Every address and who may: a new one, or another right, is a decision that is made here too."""
 _FILLED = {
     "operator": "nobody",
+    "dispute": f"dsp_{7:032x}",
+    "sha256": "00",
     "proposal": "00000000-0000-0000-0000-000000000007",
     "code": "nobody",
     "key_id": "nobody-1",
