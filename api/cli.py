@@ -22,6 +22,7 @@ from api.cli_default import default_app, exit_app
 from api.cli_desk import add_desk
 from api.cli_night import night_app
 from api.cli_people import add_people
+from api.cli_report import reconcile, report_app
 from api.composition import BAD_INPUT, FAILED, now, opened, owned
 from config.database import migrate as migrate_database
 from config.errors import ConfigError, KeyFileError
@@ -55,6 +56,8 @@ app.command("net", help=cli_net.HELP, epilog=cli_net.EPILOG)(cli_net.net)
 add_people(app)
 add_desk(app)
 app.add_typer(night_app, name="night")
+app.add_typer(report_app, name="report")
+app.command("reconcile")(reconcile)
 
 
 class JournalFormat(StrEnum):

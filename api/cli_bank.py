@@ -1,8 +1,8 @@
 """`tessera bank`: accounts, pay-outs and statements, and what to do when the bank says something else."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
@@ -205,8 +205,7 @@ def read(
                 typer.echo(result_text(one, path))
                 left += len(one.exceptions)
                 windows.update(one.windows)
-        for window_id in sorted(windows):
-            _advance(database, window_id)
+        _advance(database, windows)
     if left:
         typer.echo(f"{left} are to be looked at: tessera bank exceptions", err=True)
         raise typer.Exit(FAILED)
@@ -300,24 +299,17 @@ def _decide(number: int, by: str | None, *, approve: bool) -> None:
             decided = resolving.decide_way_out(connection, number, by=who, approve=approve)
             windows = store.load_windows(connection, [decided.end_to_end_id or ""])
         _say_resolution(decided)
-        for window_id in windows.values():
-            _advance(database, window_id)
+        _advance(database, windows.values())
 
 
-def _advance(database: "Engine", window_id: int) -> None:
-    """Take a window as far as what is booked allows, and say where it is."""
-    from network.service import date_of_window, network_now
-    from settlement import runs
-    from settlement.bank.resolving import objections
-    from settlement.errors import NotFinal
+def _advance(database: "Engine", window_ids: Iterable[int]) -> None:
+    """Take windows as far as what is booked allows, and say where they are."""
+    from settlement.bank.finishing import advance_windows
 
-    on: date = date_of_window(window_id)
-    with database.connect() as connection:
-        at = network_now(connection)
-    try:
-        typer.echo(f"{on} is {runs.advance(database, on, at=at, objections=objections)}")
-    except NotFinal as error:
-        typer.echo(f"{on} is paid, and not settled: {error}", err=True)
+    for one in advance_windows(database, window_ids):
+        typer.echo(f"{one.business_date} is {one.state}")
+        if one.objection:
+            typer.echo(f"it is not settled: {one.objection}", err=True)
 
 
 @contextmanager

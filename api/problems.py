@@ -136,6 +136,11 @@ OPERATOR_PROBLEMS: Mapping[str, tuple[int, str]] = {
     "case_unknown": (404, "No such default case"),
     "exit_refused": (409, "The partner cannot leave so, or not yet"),
     "night_unknown": (404, "No window is of that business date"),
+    # the bank
+    "bank_account_invalid": (422, "Name, number or evidence of the account cannot be used"),
+    "bank_file_unknown": (404, "No pay-out file has that message id"),
+    "statement_refused": (422, "The statements are not in order; nothing of the file was booked"),
+    "way_out_closed": (409, "The exception cannot be resolved in this way"),
 }
 """Problems that operators alone meet, beside those of everybody."""
 

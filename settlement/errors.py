@@ -87,3 +87,11 @@ class ExitRefused(SettlementError):
 
 class CalendarUnknown(SettlementError):
     """A currency's calendar is none that the package `holidays` has."""
+
+
+class DisputeRefused(SettlementError):
+    """A dispute cannot be raised, moved or added to so; `code` says why in one word."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code

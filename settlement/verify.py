@@ -12,6 +12,7 @@ from network.verify import Check, Problem, faults
 from partners.model import OPERATOR_ID, POOL_ID
 from settlement.model import OUTSTANDING, STEPS
 from settlement.money import minor_digits
+from settlement.verify_disputes import DISPUTE_CHECKS
 from settlement.verify_money import MONEY_CHECKS
 from settlement.verify_nights import recomputed
 from settlement.verify_seals import seal_problems
@@ -47,6 +48,7 @@ def checks(connection: Connection) -> tuple[Check, ...]:
         *_month_to_date(digits),
         _pool(f"1e-{digits}"),
         *MONEY_CHECKS,
+        *DISPUTE_CHECKS,
     )
 
 

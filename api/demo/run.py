@@ -243,7 +243,7 @@ class Nights:
         night = clear(self._database, on, at=midnight)
         settle_night(self._database, on, at=midnight)
         seal_due(self._database, self._signer, midnight)
-        write_night(self._database, night.window_id, self._directory)
+        write_night(self._database, night.window_id, self._directory, workbooks=False)
 
     def _set_clock(self, at: datetime) -> None:
         with self._database.begin() as connection:

@@ -27,6 +27,7 @@ from partners.people.model import Role, SignedIn
 from partners.people.sessions import authenticate
 from partners.people.tokens import OperatorKeys
 from settlement import errors as settlement_errors
+from settlement.bank import errors as bank_errors
 
 MAX_BODY_BYTES = 64 << 10
 EVERYBODY: tuple[Role, ...] = ("viewer", "maker", "checker", "admin")
@@ -62,6 +63,13 @@ PROBLEM_OF: Mapping[type[Exception], str] = {
     network_errors.AdjustmentDecided: "proposal_decided",
     network_errors.FourEyesNeeded: "second_person_needed",
     settlement_errors.FourEyesNeeded: "second_person_needed",
+    bank_errors.AccountInvalid: "bank_account_invalid",
+    bank_errors.PaymentInvalid: "bank_account_invalid",
+    bank_errors.StatementRefused: "statement_refused",
+    bank_errors.NotPayable: "not_now",
+    bank_errors.WayOutClosed: "way_out_closed",
+    bank_errors.ProposalUnknown: "proposal_unknown",
+    bank_errors.ProposalDecided: "proposal_decided",
     settlement_errors.ApprovalStale: "proposal_changed",
     settlement_errors.RunNotReady: "run_not_ready",
     settlement_errors.NightOutOfOrder: "run_not_ready",

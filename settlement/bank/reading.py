@@ -56,10 +56,10 @@ def read_file(connection: Connection, data: bytes, *, by: str) -> list[Statement
         if one.participant_id == HUB_ID and one.approved
     }
     digest = sha256(data).digest()
-    results = []
     for statement in statements:
         _check_account(statement, ours)
-        results.append(_read_one(connection, statement, digest, by=by, at=at))
+    _lock_runs(connection, [one for statement in statements for one in statement.transactions])
+    results = [_read_one(connection, statement, digest, by=by, at=at) for statement in statements]
     audited(
         connection,
         by=by,
@@ -80,6 +80,13 @@ def read_file(connection: Connection, data: bytes, *, by: str) -> list[Statement
         },
     )
     return results
+
+
+def _lock_runs(connection: Connection, transactions: Sequence[Transaction]) -> None:
+    """Lock the runs whose payments are named, in order, before any booking takes the lock of the record."""
+    rows, _ = store.load_named(connection, transactions)
+    for window_id in sorted({row["window_id"] for row in rows}):
+        night_store.lock_run(connection, window_id)
 
 
 def _check_account(statement: Statement, ours: set[tuple[str, str]]) -> None:

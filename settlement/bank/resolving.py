@@ -11,6 +11,7 @@ from network.service import network_now, read_network
 from partners.model import HUB_ID
 from partners.people.audit import audited
 from settlement import payments
+from settlement import store as night_store
 from settlement.bank import store
 from settlement.bank.changing import accounts_in_use
 from settlement.bank.errors import ProposalDecided, ProposalUnknown, WayOutClosed
@@ -287,6 +288,8 @@ def _carry_out(
     if wanted.way == "refund":
         return
     sign = 1 if standing.transaction.amount_minor > 0 else -1
+    for window_id in store.load_windows(connection, [wanted.end_to_end_id or ""]).values():
+        night_store.lock_run(connection, window_id)
     payment = _check_allocation(connection, standing, wanted) if wanted.way == "allocate" else None
     today = _today(connection, at)
     payments.release_suspense(

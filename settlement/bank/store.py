@@ -52,6 +52,8 @@ _FILES = text(
     " AND f.revision IS NOT DISTINCT FROM CAST(:revision AS integer) ORDER BY f.message_id"
 )
 
+_CONTENT = text("SELECT content FROM payment_file WHERE message_id = :id")
+
 _READ = text(
     "SELECT statement_no, statement_id, page, closing_minor, closing_on, sha256 FROM bank_statement"
     " WHERE iban = :iban AND currency = :currency"
@@ -178,6 +180,12 @@ def load_files(
     """Files that left for a window's run, or for refunds: message id, content, payments."""
     rows = connection.execute(_FILES, {"window_id": window_id, "revision": revision})
     return [(row.message_id, bytes(row.content), row.payments) for row in rows]
+
+
+def load_content(connection: Connection, message_id: str) -> bytes | None:
+    """A file as it left; None where there is none of that id."""
+    content = connection.execute(_CONTENT, {"id": message_id}).scalar_one_or_none()
+    return None if content is None else bytes(content)
 
 
 def in_files(connection: Connection, ids: Sequence[str]) -> set[str]:
