@@ -1,5 +1,7 @@
 """A default on a real night: simulated, proposed, decided by another, booked."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -397,3 +399,54 @@ def test_cover_that_has_gone_is_not_used(database: Engine) -> None:
     put_down(database, D, -10000)
     with pytest.raises((ApprovalStale, PaymentRefused)):
         approve(database, kept)
+
+
+def test_of_many_who_decide_at_once_one_does(database: Engine) -> None:
+    """Eight approve the same case at the same moment: it is booked once, and the others are told."""
+    worked(database)
+    kept = propose(database)
+    start = threading.Barrier(8)
+
+    def decide(number: int) -> bool:
+        start.wait()
+        try:
+            approve(database, kept, by=f"checker{number}")
+        except ApprovalStale:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as people:
+        assert sum(people.map(decide, range(8))) == 1
+    with database.connect() as connection:
+        booked = connection.execute(text("SELECT count(*) FROM money_entry WHERE kind = 'overlay'"))
+        assert booked.scalar_one() == 1
+    sound(database)
+
+
+def test_cover_goes_back_once(database: Engine) -> None:
+    """Four take the same deposit back at once: it is there for one of them."""
+    set_up(database, WORKED_TERMS)
+    put_down(database, D, 30000)
+    start = threading.Barrier(4)
+
+    def take(number: int) -> bool:
+        start.wait()
+        try:
+            with database.begin() as connection:
+                move_cover(
+                    connection,
+                    account="deposit",
+                    participant_id=D,
+                    currency="EUR",
+                    amount_minor=-30000,
+                    reference=f"back {number}",
+                    booked_on=FIRST,
+                    by="anna",
+                    at=OVER,
+                )
+        except PaymentRefused:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as people:
+        assert sum(people.map(take, range(4))) == 1
