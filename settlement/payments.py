@@ -286,7 +286,7 @@ def move_cover(
 
 
 def held_cover(connection: Connection, account: Cover, participant_id: int, currency: str) -> int:
-    """What a participant has left as cover, minor units; nobody else moves cover before the transaction ends."""
+    """What a participant has left as cover, minor units; nobody else moves any before this commits."""
     connection.execute(_ONE_AT_A_TIME)
     amount = -balances(connection, account).get((account, participant_id, currency), ZERO)
     return int(amount.scaleb(minor_digits(currency)))
