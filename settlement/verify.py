@@ -12,6 +12,7 @@ from network.verify import Check, Problem, faults
 from partners.model import OPERATOR_ID, POOL_ID
 from settlement.model import OUTSTANDING, STEPS
 from settlement.money import minor_digits
+from settlement.verify_defaults import DEFAULT_CHECKS
 from settlement.verify_disputes import DISPUTE_CHECKS
 from settlement.verify_money import MONEY_CHECKS
 from settlement.verify_nights import recomputed
@@ -49,6 +50,7 @@ def checks(connection: Connection) -> tuple[Check, ...]:
         _pool(f"1e-{digits}"),
         *MONEY_CHECKS,
         *DISPUTE_CHECKS,
+        *DEFAULT_CHECKS,
     )
 
 

@@ -25,6 +25,7 @@ from settlement.ledger_store import balances
 from settlement.payments import due_of, move_cover, record_payment
 from settlement.service import clear
 from settlement.verify import problems
+from tests.conftest import as_owner
 from tests.factories import OPERATOR, POOL, A, B, C, D, contract
 from tests.integration.test_night import (
     FIRST,
@@ -458,3 +459,36 @@ def test_cover_goes_back_once(database: Engine) -> None:
             waiting.result(timeout=0.5)
         connection.commit()
         assert "holds 0 EUR" in waiting.result(timeout=20)
+
+
+@pytest.mark.parametrize(
+    ("statement", "where"),
+    [
+        ("UPDATE default_overlay SET amount_minor = amount_minor + 1 WHERE line = 1", "its lines"),
+        (
+            "UPDATE default_overlay SET participant_id = 12 WHERE rung = 'carry'",
+            "not those that were simulated",
+        ),
+        ("DELETE FROM default_carry", "is in no later window"),
+        ("UPDATE partner SET status = 'left' WHERE partner_id = 11", "nobody stands in for it"),
+        ("INSERT INTO stand_in VALUES (11, 20170501, 1, 'x', now())", "has left, and has a debt"),
+        ("INSERT INTO stand_in VALUES (14, 20990101, 12, 'x', now())", "12 stands in for it"),
+    ],
+)
+def test_verify_names_what_was_tampered_with(
+    database: Engine, owner_database: Engine, statement: str, where: str
+) -> None:
+    """Whoever owns the tables can change a case, a carry or a leaver: it is told."""
+    worked(database)
+    approve(database, propose(database, carry_minor=1000))
+    sound(database)
+    with as_owner(owner_database) as connection:
+        for table in ("default_overlay", "default_carry"):
+            connection.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER USER"))
+        connection.execute(text(statement))
+    with database.connect() as connection:
+        found = [one for one in problems(connection) if one.check in _OURS]
+    assert any(where in one.detail for one in found), found
+
+
+_OURS = {"defaults_are_as_simulated", "leavers_are_stood_in_for"}
