@@ -41,7 +41,7 @@ DEFAULT_CHECKS = (
                 AND NOT EXISTS (SELECT FROM stand_in s WHERE s.partner_id = p.partner_id)
             UNION ALL
             SELECT format('window %s', o.window_id),
-                format('participant %s has left, and has a debt in it: %s, %s', s.partner_id, o.flow, o.amount)
+                format('participant %s has left, and has a debt in it: %s', s.partner_id, o.flow)
             FROM stand_in s JOIN obligation o ON s.partner_id IN (o.debtor_id, o.creditor_id)
                 AND o.window_id >= s.from_window_id
             WHERE o.flow <> 'adjustment' AND o.amount <> 0
