@@ -86,33 +86,36 @@ def debts_of(
 ) -> list[Claim[int]]:
     """The gross debts that make a night's positions in one currency, none below zero.
 
-    Obligations by pair; fees and VAT to the operator; what was carried on, to or from the hub; what was
-    converted, to or from the hub's FX account.
+    Obligations by pair; fees and VAT to the operator, first; what was carried on, to or from the hub;
+    what was converted, to or from the hub's FX account.
     """
-    debts: list[Claim[int]] = [
-        (debtor, creditor, amount, CLAIMS)
-        for (debtor, creditor), amount in directed(
-            (one.debtor_id, one.creditor_id, one.amount) for one in obligations if one.currency == currency
-        ).items()
-    ]
-
-    def owe(debtor: int, creditor: int, amount: Decimal, rank: int) -> None:
+    debts = _of_obligations(one for one in obligations if one.currency == currency)
+    owed: list[tuple[int, int, Decimal, int]] = []
+    for one in positions:
+        if one.currency == currency:
+            fees = from_minor(one.fee_minor + one.vat_minor, digits)
+            owed.append((one.participant_id, OPERATOR_ID, fees, FEES))
+            deferred = from_minor(one.deferred_in_minor, digits)
+            owed.append((one.participant_id, HUB_ID, -deferred, CLAIMS))
+    for conversion in conversions:
+        if conversion.to_currency == currency:
+            owed.append((conversion.participant_id, FX_ID, -conversion.to_amount, CLAIMS))
+        elif conversion.from_currency == currency:
+            owed.append((conversion.participant_id, FX_ID, conversion.from_amount, CLAIMS))
+    for debtor, creditor, amount, rank in owed:
         if amount and debtor != creditor:
             pair = (debtor, creditor) if amount > 0 else (creditor, debtor)
             debts.append((*pair, abs(amount), rank))
-
-    for one in positions:
-        if one.currency != currency:
-            continue
-        if one.participant_id != OPERATOR_ID:
-            owe(one.participant_id, OPERATOR_ID, from_minor(one.fee_minor + one.vat_minor, digits), FEES)
-        owe(one.participant_id, HUB_ID, -from_minor(one.deferred_in_minor, digits), CLAIMS)
-    for conversion in conversions:
-        if conversion.to_currency == currency:
-            owe(conversion.participant_id, FX_ID, -conversion.to_amount, CLAIMS)
-        elif conversion.from_currency == currency:
-            owe(conversion.participant_id, FX_ID, conversion.from_amount, CLAIMS)
     return debts
+
+
+def _of_obligations(obligations: Iterable[Obligation]) -> list[Claim[int]]:
+    """Gross debts by pair; VAT that is the operator's ranks first."""
+    of: dict[int, list[tuple[int, int, Decimal]]] = {FEES: [], CLAIMS: []}
+    for one in obligations:
+        first = one.flow == "vat" and OPERATOR_ID in (one.debtor_id, one.creditor_id)
+        of[FEES if first else CLAIMS].append((one.debtor_id, one.creditor_id, one.amount))
+    return [(*pair, amount, rank) for rank, gross in of.items() for pair, amount in directed(gross).items()]
 
 
 @exactly

@@ -10,7 +10,7 @@ from datetime import date, datetime
 from typing import Literal
 
 import msgspec
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from partners.model import HUB_ID, OPERATOR_ID
 from settlement import ledger, payment_store, store
@@ -23,6 +23,7 @@ from settlement.money_model import Account, Booked, Instruction, InstructionPaym
 from settlement.store import LiveRun
 
 Cover = Literal["deposit", "guarantee"]
+_ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(7266, hashtext(current_schema()))")
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
@@ -285,7 +286,8 @@ def move_cover(
 
 
 def held_cover(connection: Connection, account: Cover, participant_id: int, currency: str) -> int:
-    """What a participant has left as cover, minor units."""
+    """What a participant has left as cover, minor units; nobody else moves any before this commits."""
+    connection.execute(_ONE_AT_A_TIME)
     amount = -balances(connection, account).get((account, participant_id, currency), ZERO)
     return int(amount.scaleb(minor_digits(currency)))
 

@@ -1,10 +1,12 @@
 """A default on a real night: simulated, proposed, decided by another, booked."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from partners.model import Terms
@@ -23,6 +25,7 @@ from settlement.ledger_store import balances
 from settlement.payments import due_of, move_cover, record_payment
 from settlement.service import clear
 from settlement.verify import problems
+from tests.conftest import as_owner
 from tests.factories import OPERATOR, POOL, A, B, C, D, contract
 from tests.integration.test_night import (
     FIRST,
@@ -397,3 +400,95 @@ def test_cover_that_has_gone_is_not_used(database: Engine) -> None:
     put_down(database, D, -10000)
     with pytest.raises((ApprovalStale, PaymentRefused)):
         approve(database, kept)
+
+
+def test_of_many_who_decide_at_once_one_does(database: Engine) -> None:
+    """Eight approve the same case at the same moment: it is booked once, and the others are told."""
+    worked(database)
+    kept = propose(database)
+    start = threading.Barrier(8)
+
+    def decide(number: int) -> bool:
+        start.wait()
+        try:
+            approve(database, kept, by=f"checker{number}")
+        except ApprovalStale:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as people:
+        assert sum(people.map(decide, range(8))) == 1
+    with database.connect() as connection:
+        booked = connection.execute(text("SELECT count(*) FROM money_entry WHERE kind = 'overlay'"))
+        assert booked.scalar_one() == 1
+    sound(database)
+
+
+def take_back(connection: Connection, reference: str) -> None:
+    """D's deposit of 300.00 goes back."""
+    move_cover(
+        connection,
+        account="deposit",
+        participant_id=D,
+        currency="EUR",
+        amount_minor=-30000,
+        reference=reference,
+        booked_on=FIRST,
+        by="anna",
+        at=OVER,
+    )
+
+
+def test_cover_goes_back_once(database: Engine) -> None:
+    """While one transaction takes the deposit back, another waits, and then finds nothing left."""
+    set_up(database, WORKED_TERMS)
+    put_down(database, D, 30000)
+
+    def second() -> str:
+        try:
+            with database.begin() as connection:
+                take_back(connection, "second")
+        except PaymentRefused as refused:
+            return str(refused)
+        return "taken twice"
+
+    with ThreadPoolExecutor(1) as other, database.begin() as connection:
+        take_back(connection, "first")
+        waiting = other.submit(second)
+        with pytest.raises(TimeoutError):
+            waiting.result(timeout=0.5)
+        connection.commit()
+        assert "holds 0 EUR" in waiting.result(timeout=20)
+
+
+@pytest.mark.parametrize(
+    ("statement", "where"),
+    [
+        ("UPDATE default_overlay SET amount_minor = amount_minor + 1 WHERE line = 1", "its lines"),
+        (
+            "UPDATE default_overlay SET participant_id = 12 WHERE rung = 'carry'",
+            "not those that were simulated",
+        ),
+        ("DELETE FROM default_carry", "is in no later window"),
+        ("UPDATE partner SET status = 'left' WHERE partner_id = 11", "nobody stands in for it"),
+        ("INSERT INTO stand_in VALUES (11, 20170501, 1, 'x', now())", "has left, and has a debt"),
+        ("INSERT INTO stand_in VALUES (14, 20990101, 12, 'x', now())", "12 stands in for it"),
+    ],
+)
+def test_verify_names_what_was_tampered_with(
+    database: Engine, owner_database: Engine, statement: str, where: str
+) -> None:
+    """Whoever owns the tables can change a case, a carry or a leaver: it is told."""
+    worked(database)
+    approve(database, propose(database, carry_minor=1000))
+    sound(database)
+    with as_owner(owner_database) as connection:
+        for table in ("default_overlay", "default_carry"):
+            connection.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER USER"))
+        connection.execute(text(statement))
+    with database.connect() as connection:
+        found = [one for one in problems(connection) if one.check in _OURS]
+    assert any(where in one.detail for one in found), found
+
+
+_OURS = {"defaults_are_as_simulated", "leavers_are_stood_in_for"}
