@@ -59,6 +59,8 @@ def test_two_causes_compete() -> None:
     ]
     curve = fit(flows, {})
     assert [curve.chance(left) for left in (0, 1, 2)] == [0, Decimal("0.4"), Decimal("0.6")]
+    # by hand: .6² .4 .6 / 10 + .4² .1 .9 / 10 + 2 .6 .4 .4 .1 / 10 + .5² .4 .6 / 5 = .024
+    assert close(judge(learn(flows, {}), {2: 1}).independent, "0.154919")
 
 
 def test_points_enter_when_they_are_issued() -> None:
