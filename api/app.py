@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api import operator
 from api.auth import KeyRing, SignatureAuth
 from api.bodies import COMMANDS, EntryBody
 from api.lanes.hiring import in_threads
@@ -26,6 +27,7 @@ from api.problems import FieldError, ProblemError, answer_failure, problem_respo
 from api.routes import batches, commands, members, reads
 from api.service import Service
 from network.errors import NetworkError
+from partners.people.tokens import OperatorKeys
 from partners.store import load_keys
 from settlement.proof import Proof
 
@@ -59,7 +61,12 @@ class Application:
 
 
 def create_app(
-    database: Engine, *, authority: str, now: Callable[[], datetime], hire: Hire | None = None
+    database: Engine,
+    *,
+    authority: str,
+    now: Callable[[], datetime],
+    operator_keys: OperatorKeys | None = None,
+    hire: Hire | None = None,
 ) -> Application:
     """Build the application.
 
@@ -67,6 +74,7 @@ def create_app(
         database: A migrated database.
         authority: Host and port that partners address, as they sign it; never taken from a request.
         now: Real time, by which signatures are judged (the network's business time is the database's).
+        operator_keys: Of operators' sessions; without them nothing is served under /operator.
         hire: What serves the lanes; by default threads of this process.
     """
     metrics = Metrics()
@@ -91,6 +99,8 @@ def create_app(
     app.state.service = service
     for router in (batches.router, reads.router, members.router):
         app.include_router(router)
+    if operator_keys is not None:
+        operator.mount(app, operator.Desk(database, operator_keys, now=now, rules=service.rules))
     _add_operations(app, database, service, metrics)
     _add_error_answers(app)
     _complete_description(app)
@@ -176,7 +186,7 @@ def _complete_description(app: FastAPI) -> None:
         if app.openapi_schema is None:
             made = plain()
             commands.describe_commands(made)
-            app.openapi_schema = describe(made, _TYPES)
+            app.openapi_schema = describe(made, (*_TYPES, *operator.TYPES))
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend the description

@@ -3,10 +3,9 @@
 Commands import what they need when they run, so that `--help` is quick and the demo's extra stays optional.
 """
 
-import json
 import logging
 import sys
-from datetime import UTC, date, datetime
+from datetime import date
 from enum import StrEnum
 from io import TextIOWrapper
 from pathlib import Path
@@ -16,9 +15,15 @@ import typer
 from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
+from api import cli_net
 from api.cli_adjust import adjust_app, tier_app
+from api.cli_bank import bank_app
+from api.cli_default import default_app, exit_app
+from api.cli_desk import add_desk
+from api.cli_night import night_app
+from api.cli_people import add_people
 from api.cli_report import reconcile, report_app
-from api.composition import BAD_INPUT, FAILED, opened, owned
+from api.composition import BAD_INPUT, FAILED, now, opened, owned
 from config.database import migrate as migrate_database
 from config.errors import ConfigError, KeyFileError
 from config.roles import application_role, reader_role
@@ -43,7 +48,14 @@ app.add_typer(export, name="export")
 proof_app = typer.Typer(no_args_is_help=True, help="Proofs that entries are under their windows' seals.")
 app.add_typer(proof_app, name="proof")
 app.add_typer(adjust_app, name="adjust")
+app.add_typer(bank_app, name="bank")
 app.add_typer(tier_app, name="tier")
+app.add_typer(default_app, name="default")
+app.add_typer(exit_app, name="exit")
+app.command("net", help=cli_net.HELP, epilog=cli_net.EPILOG)(cli_net.net)
+add_people(app)
+add_desk(app)
+app.add_typer(night_app, name="night")
 app.add_typer(report_app, name="report")
 app.command("reconcile")(reconcile)
 
@@ -53,11 +65,6 @@ class JournalFormat(StrEnum):
 
     BEANCOUNT = "beancount"
     HLEDGER = "hledger"
-
-
-def now() -> datetime:
-    """Real time; the only clock the commands read."""
-    return datetime.now(UTC)  # noqa: TID251 - a composition root
 
 
 def main() -> None:
@@ -104,7 +111,9 @@ def serve() -> None:
     from api.app import create_app
     from api.bounded import BoundedProtocol
     from api.lanes.process import in_processes
+    from config.operator_key import load_or_make_operator_key
     from network.service import make_partitions_ahead
+    from partners.people.tokens import OperatorKeys
 
     with opened(migrated=True) as (settings, database):
         make_partitions_ahead(database)
@@ -114,6 +123,7 @@ def serve() -> None:
                 database,
                 authority=authority,
                 now=now,
+                operator_keys=OperatorKeys.of(load_or_make_operator_key(settings.operator_key_file)),
                 hire=in_processes(database, settings, application_role(settings.database_schema)),
             ),
             host=settings.host,
@@ -294,39 +304,6 @@ def export_journal(
     except OSError as error:
         typer.echo(f"tessera export journal: cannot write {out}: {error.strerror}", err=True)
         raise typer.Exit(FAILED) from error
-
-
-@app.command()
-def net(
-    file: Annotated[
-        Path,
-        typer.Argument(
-            help="CSV with the columns debtor, creditor, amount, currency; - reads standard input."
-        ),
-    ],
-    *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
-) -> None:
-    """Net a file of debts: gross, bilateral, multilateral, and the payments that discharge them."""
-    from settlement import net_file, net_view
-
-    try:
-        content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-    except OSError as error:
-        typer.echo(f"tessera net: cannot read {file}: {error.strerror}", err=True)
-        raise typer.Exit(BAD_INPUT) from error
-    debts = net_file.read(content)
-    if isinstance(debts, net_file.Faults):
-        if as_json:
-            typer.echo(json.dumps(net_file.faults_as_json(debts), indent=2))
-        else:
-            Console(stderr=True).print(net_view.render_faults(debts, str(file)), soft_wrap=True)
-        raise typer.Exit(BAD_INPUT)
-    nets = net_file.report(debts)
-    if as_json:
-        typer.echo(json.dumps(net_file.as_json(nets), indent=2))
-    else:
-        Console().print(net_view.render(nets))
 
 
 if __name__ == "__main__":

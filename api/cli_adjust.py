@@ -1,4 +1,4 @@
-"""`tessera adjust` and `tessera tier`: what the operator's people do by hand, each under their own name."""
+"""`tessera adjust` and `tessera tier`: what the operator's people do by hand, each in their own session."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +8,7 @@ from uuid import UUID
 import typer
 
 from api.composition import BAD_INPUT, FAILED, opened
+from api.identity import acting
 from config.roles import reader_role
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from network.adjustments import Standing
     from network.rules import Rules
+    from partners.people.model import Role
 
 adjust_app = typer.Typer(
     no_args_is_help=True,
@@ -25,12 +27,14 @@ adjust_app = typer.Typer(
     prices them, and the night clears them as if it had issued them.
     """,
     epilog="Example: tessera adjust prepare --card 6330001234567895 --points 500 --issuer grocer"
-    " --reason 'till 7 was down' --evidence 'ticket 4711' --by anna",
+    " --reason 'till 7 was down' --evidence 'ticket 4711'",
 )
 tier_app = typer.Typer(no_args_is_help=True, help="Tiers of the programme, and who is in them.")
 
 _Card = Annotated[str, typer.Option("--card", help="A card of the member, 16 digits.")]
-_By = Annotated[str, typer.Option("--by", help="Who you are. Upper and lower case are one.")]
+_By = Annotated[
+    str | None, typer.Option("--by", help="Whose session, where several operators have signed in here.")
+]
 _Id = Annotated[
     str, typer.Argument(metavar="ID", help="The adjustment, adj_..., as `prepare` and `list` show it.")
 ]
@@ -49,7 +53,7 @@ def prepare(
     ],
     reason: Annotated[str, typer.Option(help="Why.")],
     evidence: Annotated[str, typer.Option(help="What shows it: a receipt, a letter, a ticket.")],
-    by: _By,
+    by: _By = None,
 ) -> None:
     """Propose an adjustment; a small one is carried out at once.
 
@@ -57,7 +61,7 @@ def prepare(
     """
     from network import adjustments
 
-    with _ledger() as (database, rules):
+    with _acting("maker", by) as (database, rules, who):
         standing = adjustments.prepare(
             database,
             rules,
@@ -66,20 +70,20 @@ def prepare(
             issuer=issuer,
             reason=reason,
             evidence=evidence,
-            by=by,
+            by=who,
         )
     _report(standing)
 
 
 @adjust_app.command("approve")
-def approve(adjustment: _Id, *, by: _By) -> None:
+def approve(adjustment: _Id, *, by: _By = None) -> None:
     """Approve an adjustment that another has prepared; it is carried out at once."""
     _decide(adjustment, by, approve=True)
 
 
 @adjust_app.command("reject")
-def reject(adjustment: _Id, *, by: _By) -> None:
-    """Reject an adjustment; who has prepared it may do so too."""
+def reject(adjustment: _Id, *, by: _By = None) -> None:
+    """Reject an adjustment; a maker withdraws its own."""
     _decide(adjustment, by, approve=False)
 
 
@@ -124,14 +128,15 @@ def set_tier(
     *,
     card: _Card,
     tier: Annotated[str, typer.Option(help="A tier of the programme; '' for none.")],
-    by: _By,
+    by: _By = None,
 ) -> None:
     """Put a member into a tier; what it earns from now on lives by the tier's rule."""
     from network import adjustments, ids
     from network.model import Rejected
 
-    with _ledger() as (database, rules):
-        reply = adjustments.set_tier(database, rules, card_number=_card(card), tier=tier, by=by)
+    card_number = _card(card)
+    with _acting("maker", by) as (database, rules, who):
+        reply = adjustments.set_tier(database, rules, card_number=card_number, tier=tier, by=who)
         known = ", ".join(sorted(rules.programme.tiers)) or "none"
     if isinstance(reply.outcome, Rejected):
         hint = f"; its tiers: {known}" if reply.outcome.reason == "tier_unknown" else ""
@@ -157,12 +162,39 @@ def _ledger() -> Iterator[tuple["Engine", "Rules"]]:
         raise typer.Exit(BAD_INPUT) from error
 
 
-def _decide(adjustment: str, by: str, *, approve: bool) -> None:
-    from network import adjustments
+@contextmanager
+def _acting(role: "Role", by: str | None) -> Iterator[tuple["Engine", "Rules", str]]:
+    """The database with the live rules, and who acts, signed in and of this role."""
+    from network.errors import AdjustmentError
+    from network.service import load_rules
+
+    try:
+        with acting(role, by=by) as (_, database, who):
+            with database.connect() as connection:
+                rules = load_rules(connection)
+            yield database, rules, who
+    except AdjustmentError as error:
+        typer.echo(f"tessera: {error}", err=True)
+        raise typer.Exit(BAD_INPUT) from error
+
+
+def _decide(adjustment: str, by: str | None, *, approve: bool) -> None:
+    from api.deciding import decide_adjustment
+    from api.identity import identify
+    from network.errors import AdjustmentError
+    from network.service import load_rules
+    from partners.errors import PeopleError
 
     adjustment_id = _id(adjustment)
-    with _ledger() as (database, rules):
-        standing = adjustments.decide(database, rules, adjustment_id, by=by, approve=approve)
+    try:
+        with opened() as (settings, database):
+            who = identify(settings, database, by)
+            with database.connect() as connection:
+                rules = load_rules(connection)
+            standing = decide_adjustment(database, rules, adjustment_id, who=who, approve=approve)
+    except (AdjustmentError, PeopleError) as error:
+        typer.echo(f"tessera: {error}", err=True)
+        raise typer.Exit(BAD_INPUT) from error
     _report(standing)
 
 
@@ -176,7 +208,7 @@ def _report(standing: "Standing") -> None:
         typer.echo(
             f"{name}  prepared: above {adjustment.four_eyes_above} points another person must approve it"
         )
-        typer.echo(f"  tessera adjust approve {name} --by NAME")
+        typer.echo(f"  tessera adjust approve {name}")
     elif not adjustment.approved:
         typer.echo(f"{name}  rejected by {adjustment.decided_by}")
     elif standing.entry_id is not None:

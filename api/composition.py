@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 from sqlalchemy import Engine
 
@@ -15,6 +16,11 @@ FAILED = 1
 """Exit status: it was tried, and did not come out well."""
 BAD_INPUT = 2
 """Exit status: what was given cannot be used."""
+
+
+def now() -> datetime:
+    """Real time; the only clock the commands read."""
+    return datetime.now(UTC)  # noqa: TID251 - a composition root
 
 
 @contextmanager

@@ -94,7 +94,8 @@ does nothing twice, so after a timeout send it again.
 """
 
 
-def _content(name: str, media_type: str = "application/json") -> dict[str, Any]:
+def content_of_type(name: str, media_type: str = "application/json") -> dict[str, Any]:
+    """The description of a body, by its schema's name; with its example where there is one."""
     held: dict[str, Any] = {"schema": {"$ref": f"#/components/schemas/{name}"}}
     if name in EXAMPLES:
         held["example"] = EXAMPLES[name]
@@ -107,7 +108,7 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         codes = [code for code, (its, _) in PROBLEMS.items() if its == status]
         described[status] = {
             "description": "One of: " + ", ".join(f"`{code}`" for code in codes),
-            "content": _content("Problem", "application/problem+json"),
+            "content": content_of_type("Problem", "application/problem+json"),
         }
     return described
 
@@ -123,7 +124,7 @@ def command_docs(body: str, says: str) -> dict[str, Any]:
     answers: dict[int | str, dict[str, Any]] = {
         201: {
             "description": "The entry, durable. `Idempotent-Replayed: true` where it was so before.",
-            "content": _content("EntryBody"),
+            "content": content_of_type("EntryBody"),
         },
         **_problems(400, 401, 404, 405, 413, 415, 422, 503),
     }
@@ -132,7 +133,7 @@ def command_docs(body: str, says: str) -> dict[str, Any]:
         "summary": re.sub("(?<=[a-z])(?=[A-Z])", " ", name).capitalize(),
         "description": says,
         "operationId": f"post_{name.lower()}",
-        "requestBody": {"required": True, "content": _content(body)},
+        "requestBody": {"required": True, "content": content_of_type(body)},
         "responses": {str(status): answer for status, answer in answers.items()},
     }
 
@@ -141,7 +142,7 @@ def read_docs(body: str, *more: int) -> dict[str, Any]:
     """Keyword arguments of a route that looks something up; `more` are statuses that only this one has."""
     return {
         "responses": {
-            200: {"description": "Found.", "content": _content(body)},
+            200: {"description": "Found.", "content": content_of_type(body)},
             **_problems(400, 401, 404, *more, 422),
         }
     }
@@ -194,7 +195,13 @@ def describe(openapi: dict[str, Any], types: Sequence[Any]) -> dict[str, Any]:
             "in": "header",
             "name": "Signature",
             "description": "RFC 9421 with Ed25519; see the introduction.",
-        }
+        },
+        "operatorSession": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "Ten minutes of a session that `/operator/login` began.",
+        },
     }
     openapi["info"]["description"] = _DESCRIPTION.strip()
     for path, methods in openapi["paths"].items():

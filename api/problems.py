@@ -45,6 +45,8 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     "no_contract_terms": (422, "No terms of the contract are in force on that day"),
     "currency_not_contracted": (422, "The contract is in another currency"),
     "partner_not_active": (422, "The partner is not active in the network"),
+    "partner_issues_no_more": (422, "The partner leaves the network: its last day to give points is over"),
+    "partner_accepts_no_more": (422, "The partner leaves the network: its last day to take points is over"),
     "partner_unknown": (422, "The partner is not set up yet; try again with the same reference"),
     "too_many_points": (422, "One entry moves no more than a million million points"),
     "occurred_in_future": (422, "That is more than 10 minutes ahead of the network's time"),
@@ -99,6 +101,49 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     "internal_error": (500, "Something broke on our side; try again with the same reference"),
 }
 
+OPERATOR_PROBLEMS: Mapping[str, tuple[int, str]] = {
+    # who asks
+    "sign_in_refused": (401, "Login, password or code is wrong"),
+    "too_many_tries": (429, "There were too many tries; wait as long as Retry-After says"),
+    "token_missing": (401, "The request carries no access token of an operator"),
+    "token_refused": (401, "The token is not ours, its time is over, or its session has ended"),
+    "not_allowed": (403, "The operator's role does not allow this"),
+    "operators_only": (403, "This address is for the operator's people; partners sign for /v1"),
+    "cross_site": (403, "The request was made by a page of another site"),
+    # people
+    "operator_unknown": (404, "There is no such operator"),
+    "operator_known": (409, "There is an operator of that name"),
+    "name_invalid": (422, "That is no login"),
+    "password_unfit": (422, "The password is too short, too long, or too easy"),
+    # four eyes
+    "proposal_unknown": (404, "There is no such proposal"),
+    "proposal_open": (409, "The same is proposed already and waits for a decision"),
+    "proposal_decided": (409, "It was decided before"),
+    "proposal_changed": (409, "What is decided is not what was proposed, or things have changed since"),
+    "second_person_needed": (403, "Who prepared it cannot approve it"),
+    # what they work on
+    "not_now": (409, "That does not fit how things are"),
+    "adjustment_unknown": (404, "There is no such adjustment"),
+    "adjustment_invalid": (422, "Card, partner, points, reason or evidence of the adjustment cannot be used"),
+    "partner_not_found": (404, "No partner has that code"),
+    "key_not_found": (404, "No key of that id is registered"),
+    "key_not_accepted": (422, "The key cannot be registered"),
+    "run_not_ready": (409, "The night is not as far as this needs, or further"),
+    "not_final": (409, "The night does not add up, or something speaks against finalising it"),
+    "payment_refused": (422, "The payment cannot be booked so"),
+    "nothing_missing": (409, "Nothing of the participant's is missing"),
+    "cannot_unwind": (409, "The night cannot be unwound without the debtor any more"),
+    "case_unknown": (404, "No such default case"),
+    "exit_refused": (409, "The partner cannot leave so, or not yet"),
+    "night_unknown": (404, "No window is of that business date"),
+    # the bank
+    "bank_account_invalid": (422, "Name, number or evidence of the account cannot be used"),
+    "bank_file_unknown": (404, "No pay-out file has that message id"),
+    "statement_refused": (422, "The statements are not in order; nothing of the file was booked"),
+    "way_out_closed": (409, "The exception cannot be resolved in this way"),
+}
+"""Problems that operators alone meet, beside those of everybody."""
+
 
 class FieldError(msgspec.Struct, frozen=True):
     """What is wrong with one field. `pointer` is a JSON pointer into the body."""
@@ -134,7 +179,7 @@ def problem(
     code: str, detail: str = "", *, errors: Sequence[FieldError] = (), request_id: str = ""
 ) -> Problem:
     """The problem detail of a code."""
-    status, title = PROBLEMS[code]
+    status, title = PROBLEMS[code] if code in PROBLEMS else OPERATOR_PROBLEMS[code]
     return Problem(
         type=f"urn:tessera:problem:{code}",
         title=title,

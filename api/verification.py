@@ -7,11 +7,33 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from sqlalchemy import Connection, Engine
 
 from network import verify as ledger
+from partners.people import audit
 from settlement import verify as nights
 from settlement import verify_nights, verify_seals
 from settlement.sealing import unsealed_windows
 
 Run = Callable[[Connection], Sequence[ledger.Problem]]
+
+
+def checks_of(connection: Connection) -> list[tuple[str, str, Run]]:
+    """Name, law and how to run it, for every check of all rooms."""
+    asked = [
+        (check.name, check.says, _runner(check)) for check in (*ledger.CHECKS, *nights.checks(connection))
+    ]
+    return [
+        *asked,
+        (
+            verify_nights.OBLIGATIONS_FOLLOW_TERMS,
+            verify_nights.RECOMPUTED_SAY,
+            lambda connection: list(verify_nights.recomputed(connection)),
+        ),
+        (
+            verify_seals.SEALS_HOLD,
+            verify_seals.SEALS_SAY,
+            lambda connection: list(verify_seals.seal_problems(connection)),
+        ),
+        (audit.CHAIN_HOLDS, audit.CHAIN_SAYS, _chain_problems),
+    ]
 
 
 def verify_ledger(database: Engine, console: Console) -> int:
@@ -32,7 +54,7 @@ def verify_ledger(database: Engine, console: Console) -> int:
         transient=True,
     )
     with database.connect().execution_options(isolation_level="REPEATABLE READ") as connection, bar:
-        checks = _checks(connection)
+        checks = checks_of(connection)
         task = bar.add_task("verify", total=len(checks))
         for name, says, run in checks:
             bar.update(task, description=name)
@@ -43,30 +65,20 @@ def verify_ledger(database: Engine, console: Console) -> int:
             problems += len(found)
             bar.advance(task)
         unsealed = unsealed_windows(connection)
+        rows, head = audit.head_of(connection)
     if unsealed:
         console.print(f"[yellow]note[/]   {_unsealed(unsealed)}", highlight=False)
+    if rows:
+        console.print(f"the operators' record: {rows} rows, the last {head.hex()}", highlight=False)
     verdict = "[green]the ledger is whole[/]" if not problems else f"[bold red]{problems} problems[/]"
     console.print(f"{len(checks)} checks: {verdict}")
     return problems
 
 
-def _checks(connection: Connection) -> list[tuple[str, str, Run]]:
-    """Name, law and how to run it, for every check of both rooms."""
-    asked = [
-        (check.name, check.says, _runner(check)) for check in (*ledger.CHECKS, *nights.checks(connection))
-    ]
+def _chain_problems(connection: Connection) -> list[ledger.Problem]:
     return [
-        *asked,
-        (
-            verify_nights.OBLIGATIONS_FOLLOW_TERMS,
-            verify_nights.RECOMPUTED_SAY,
-            lambda connection: list(verify_nights.recomputed(connection)),
-        ),
-        (
-            verify_seals.SEALS_HOLD,
-            verify_seals.SEALS_SAY,
-            lambda connection: list(verify_seals.seal_problems(connection)),
-        ),
+        ledger.Problem(check=audit.CHAIN_HOLDS, where=fault.where, detail=fault.detail)
+        for fault in audit.chain_faults(connection)
     ]
 
 

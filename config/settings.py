@@ -35,6 +35,12 @@ class Settings(BaseSettings):
     network_key: Path | None = None
     """File of the network's private key, by which windows are sealed; `tessera keys` makes it. Unset: the
     nights are settled all the same, and not sealed."""
+    operator_key: Path | None = None
+    """File of the operators' key, for their sessions. Unset: `operators.pem` in the data folder."""
+    operator_token: SecretStr | None = None
+    """An access token under which commands act, in the place of `tessera login`."""
+    sessions: Path | None = None
+    """Folder of those who signed in with `tessera login`. Unset: `sessions` in the data folder."""
     authority: str | None = None
     """Host and port as partners address and sign them, where that is not host:port (behind a proxy, say)."""
 
@@ -47,6 +53,17 @@ class Settings(BaseSettings):
         if self.statements is not None:
             return self.statements.expanduser()
         return self.data_folder / "statements" / self.database_schema
+
+    @property
+    def operator_key_file(self) -> Path:
+        """Where the operators' key is, or is to be made."""
+        return self.data_folder / "operators.pem" if self.operator_key is None else self.operator_key
+
+    @property
+    def sessions_folder(self) -> Path:
+        """Where commands keep sessions of people at this machine; each schema is a network of its own."""
+        folder = self.data_folder / "sessions" if self.sessions is None else self.sessions.expanduser()
+        return folder / self.database_schema
 
     @property
     def data_folder(self) -> Path:

@@ -33,6 +33,9 @@ def accrue(folded: Folded, command: Accrue, minted: Minted, rules: Rules) -> Dec
     )
     if isinstance(terms, Rejected):
         return terms
+    ended = rules.issues_no_more(command.partner_id, command.occurred_at)
+    if ended is not None:
+        return ended
     member_id = folded.member_of_card(command.card_number)
     if isinstance(member_id, Rejected):
         return member_id

@@ -30,6 +30,9 @@ def adjust(folded: Folded, command: Adjust, minted: Minted, rules: Rules) -> Dec
     inactive = rules.inactive(command.issuer_id)
     if inactive is not None:
         return inactive
+    ended = rules.issues_no_more(command.issuer_id, command.occurred_at) if command.points > 0 else None
+    if ended is not None:
+        return ended
     terms = rules.contract(command.issuer_id, command.occurred_at)
     if terms is None:
         return Rejected("no_contract_terms")

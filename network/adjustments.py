@@ -1,12 +1,13 @@
 """What operators give and take: prepared, decided by whoever may, carried out, and never twice.
 
 A decision is committed first and carried out then, under a reference of its own: whatever breaks in between,
-`carry_out_due` does what is left, and what was done is answered from memory. See docs/points.md, "By the
-operator".
+`carry_out_due` does what is left, and what was done is answered from memory. Each decision is on the
+operators' record with it, each tier before it is set. See docs/points.md, "By the operator".
 """
 
 import unicodedata
 from datetime import datetime, timedelta
+from hashlib import sha256
 from uuid import UUID
 
 import msgspec
@@ -20,6 +21,8 @@ from network.model import Adjust, Rejected, Reply, SetTier
 from network.rules import MOST_POINTS, OLDEST, Rules
 from network.service import network_now
 from partners.model import OPERATOR_ID
+from partners.people.audit import audited
+from partners.people.canonical import canonical
 
 LONGEST_NAME = 64
 
@@ -41,9 +44,14 @@ _DECIDE = text(
     "UPDATE adjustment SET decided_by = :by, decided_at = :at, approved = :approved"
     " WHERE member_id = :member_id AND adjustment_id = :adjustment_id"
 )
-_LIST = text(
-    f"SELECT {_COLUMNS} FROM adjustment WHERE decided_by IS NULL OR NOT :undecided ORDER BY adjustment_id"
+_FOUND = text(
+    f"SELECT {_COLUMNS} FROM adjustment WHERE member_id = :member_id AND adjustment_id = :adjustment_id"
 )
+_LIST = text(
+    f"SELECT {_COLUMNS} FROM adjustment WHERE (decided_by IS NULL OR NOT :undecided)"
+    " AND adjustment_id > :after ORDER BY adjustment_id LIMIT :limit"
+)
+_TIER = text("SELECT tier FROM account WHERE member_id = :member_id AND unit = 1")
 _APPROVED = text(
     f"SELECT {_COLUMNS} FROM adjustment WHERE approved AND decided_at >= :since ORDER BY decided_at"
 )
@@ -57,6 +65,7 @@ _ALONE = text(
 COUNTED = timedelta(days=30)
 """What one person decides alone for a member counts together for so long: many small ones are a large one."""
 _FOUR_EYES = "adjustment_four_eyes"
+_FIRST = UUID(int=0)
 
 
 class Adjustment(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,6 +173,7 @@ def prepare(
         if not proposed.needs_four_eyes:
             proposed = msgspec.structs.replace(proposed, decided_by=who, decided_at=now, approved=True)
         connection.execute(_INSERT, msgspec.structs.asdict(proposed))
+        _record(connection, "adjustment.prepared", None, proposed, by=who)
     return _carried_out(database, rules, proposed)
 
 
@@ -195,7 +205,10 @@ def record_decision(database: Engine, adjustment_id: UUID, *, by: str, approve: 
                 raise AdjustmentDecided(f"{found.decided_by} {word} it at {found.decided_at}")
             at = network_now(connection)
             connection.execute(_DECIDE, {**key, "by": who, "at": at, "approved": approve})
-            return msgspec.structs.replace(found, decided_by=who, decided_at=at, approved=approve)
+            decided = msgspec.structs.replace(found, decided_by=who, decided_at=at, approved=approve)
+            action = "adjustment.approved" if approve else "adjustment.rejected"
+            _record(connection, action, found, decided, by=who)
+            return decided
     except IntegrityError as error:
         if getattr(getattr(error.orig, "diag", None), "constraint_name", None) == _FOUR_EYES:
             raise FourEyesNeeded(
@@ -220,10 +233,26 @@ def carry_out_due(database: Engine, rules: Rules) -> list[tuple[Adjustment, Repl
     )
 
 
-def standings(database: Engine, *, undecided: bool = False) -> list[Standing]:
-    """All adjustments as they stand, oldest first; or only those that wait for a decision."""
+def find(connection: Connection, adjustment_id: UUID) -> Adjustment:
+    """One adjustment.
+
+    Raises:
+        AdjustmentUnknown: there is none of that id.
+    """
+    key = {"member_id": ids.member_of(adjustment_id), "adjustment_id": adjustment_id}
+    row = connection.execute(_FOUND, key).mappings().one_or_none()
+    if row is None:
+        raise AdjustmentUnknown(f"there is no adjustment {ids.show('adj', adjustment_id)}")
+    return Adjustment(**row)
+
+
+def standings(
+    database: Engine, *, undecided: bool = False, after: UUID = _FIRST, limit: int | None = None
+) -> list[Standing]:
+    """Adjustments as they stand, oldest first; all after an id, or those of them that wait for a decision."""
+    wanted = {"undecided": undecided, "after": after, "limit": limit}
     with database.connect() as connection:
-        found = [Adjustment(**row) for row in connection.execute(_LIST, {"undecided": undecided}).mappings()]
+        found = [Adjustment(**row) for row in connection.execute(_LIST, wanted).mappings()]
         answered = store.recall(connection, [_key(one) for one in found if one.approved])
     return [_standing(one, answered.get(_key(one))) for one in found]
 
@@ -235,22 +264,27 @@ def set_tier(database: Engine, rules: Rules, *, card_number: int, tier: str, by:
         AdjustmentInvalid: there is no such card, or `by` names nobody.
     """
     who = person(by)
-    with database.connect() as connection:
+    with database.begin() as connection:
         now = network_now(connection)
-        named = ids.mint(now, _member_of_card(connection, card_number))
-    [reply] = execute(
-        database,
-        [
-            SetTier(
-                partner_id=OPERATOR_ID,
-                reference=f"tier {named.hex} by {who}",
-                occurred_at=now,
-                card_number=card_number,
-                tier=tier,
-            )
-        ],
-        rules,
+        member_id = _member_of_card(connection, card_number)
+        reference = f"tier {ids.mint(now, member_id).hex} by {who}"
+        before = connection.execute(_TIER, {"member_id": member_id}).scalar_one_or_none()
+        audited(
+            connection,
+            by=who,
+            action="tier.ordered",
+            subject=f"member:{member_id}",
+            before={"tier": before},
+            after={"tier": tier, "reference": reference},
+        )
+    command = SetTier(
+        partner_id=OPERATOR_ID, reference=reference, occurred_at=now, card_number=card_number, tier=tier
     )
+    [reply] = execute(database, [command], rules)
+    if isinstance(reply.outcome, Rejected):
+        after = {"reference": reference, "refused": reply.outcome.reason}
+        with database.begin() as connection:
+            audited(connection, by=who, action="tier.refused", subject=f"member:{member_id}", after=after)
     return reply
 
 
@@ -273,6 +307,21 @@ def _standing(adjustment: Adjustment, answer: store.Recalled | None) -> Standing
     if answer.refusal is not None:
         return Standing(adjustment=adjustment, refusal=answer.refusal)
     return Standing(adjustment=adjustment, entry_id=answer.entry_id)
+
+
+def _record(
+    connection: Connection, action: str, before: Adjustment | None, after: Adjustment, *, by: str
+) -> None:
+    subject = f"adjustment:{ids.show('adj', after.adjustment_id)}"
+    shown = None if before is None else _shown(before)
+    audited(connection, by=by, action=action, subject=subject, before=shown, after=_shown(after))
+
+
+def _shown(adjustment: Adjustment) -> dict[str, object]:
+    """An adjustment as the record has it: nothing that may have to be erased one day, but its hash."""
+    held = msgspec.structs.asdict(adjustment)
+    erasable = {name: held.pop(name) for name in ("card_number", "reason", "evidence")}
+    return {**held, "erasable_sha256": sha256(canonical(erasable).encode()).digest()}
 
 
 def _key(adjustment: Adjustment) -> UUID:

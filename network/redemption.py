@@ -45,6 +45,9 @@ def spender_at_till(folded: Folded, command: Redeem | Hold, rules: Rules) -> tup
     )
     if isinstance(terms, Rejected):
         return terms
+    ended = rules.accepts_no_more(command.partner_id, command.occurred_at)
+    if ended is not None:
+        return ended
     member_id = folded.member_of_card(command.card_number)
     return member_id if isinstance(member_id, Rejected) else (terms, member_id)
 
@@ -70,7 +73,7 @@ def donate(folded: Folded, command: Donate, minted: Minted, rules: Rules) -> Dec
     terms = None if cause_id is None else rules.contract(cause_id, command.occurred_at)
     if cause_id is None or terms is None or not terms.accepts_donations:
         return Rejected("cause_unknown")
-    if rules.inactive(cause_id) is not None:
+    if rules.inactive(cause_id) is not None or rules.accepts_no_more(cause_id, command.occurred_at):
         return Rejected("cause_not_active")
     member_id = folded.member_of_card(command.card_number)
     if isinstance(member_id, Rejected):

@@ -70,6 +70,20 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
             return Rejected("partner_unknown")  # its key is newer than these rules
         return None if participant.status == "active" else Rejected("partner_not_active")
 
+    def issues_no_more(self, partner_id: int, at: datetime) -> Rejected | None:
+        """Why a partner cannot issue points for what happened at an instant, if it is leaving."""
+        leaving = self.directory.exits.get(partner_id)
+        if leaving is None or self.local_date(at) <= leaving.last_earn_on:
+            return None
+        return Rejected("partner_issues_no_more")
+
+    def accepts_no_more(self, partner_id: int, at: datetime) -> Rejected | None:
+        """Why a partner cannot accept points for what happened at an instant, if it is leaving."""
+        leaving = self.directory.exits.get(partner_id)
+        if leaving is None or self.local_date(at) <= leaving.last_burn_on:
+            return None
+        return Rejected("partner_accepts_no_more")
+
     def contract(self, partner_id: int, at: datetime) -> Terms | None:
         """A partner's terms in force on the day of an instant."""
         return terms_on(self.directory.terms.get(partner_id, ()), self.local_date(at))

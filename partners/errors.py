@@ -22,3 +22,79 @@ class KeyNotFound(PartnersError):
 
 class TermsNotAccepted(PartnersError):
     """A terms version would rewrite history: versions are only ever superseded, by a later date."""
+
+
+class PeopleError(PartnersError):
+    """Root of what operators are told about themselves, their sessions and their proposals."""
+
+
+class NameInvalid(PeopleError):
+    """A text is no login."""
+
+
+class PasswordUnfit(PeopleError):
+    """A password is too short, too long, or too easy."""
+
+
+class SignInRefused(PeopleError):
+    """Login, password or code is wrong, or the operator may not sign in; which, is not told."""
+
+
+class TooManyTries(PeopleError):
+    """Nobody signs in under this name for a while, whoever it is."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__("too many tries: wait, then try again")
+        self.seconds = seconds
+
+
+class TokenRefused(PeopleError):
+    """A session's token is not ours, is over, or was used before."""
+
+
+class OperatorUnknown(PeopleError):
+    """There is no such operator."""
+
+
+class OperatorKnown(PeopleError):
+    """There is an operator of that name."""
+
+
+class NotAllowed(PeopleError):
+    """The operator's role, or who it is, does not let it do this."""
+
+
+class NotNow(PeopleError):
+    """What is asked for does not fit how things are."""
+
+
+class ProposalUnknown(PeopleError):
+    """There is no such proposal."""
+
+
+class ProposalDecided(PeopleError):
+    """The proposal was decided before."""
+
+
+class ProposalChanged(PeopleError):
+    """What is approved is not what was proposed, or things have changed since."""
+
+
+class ProposalOpen(PeopleError):
+    """The same is proposed already and waits for a decision."""
+
+
+class SecondPersonNeeded(PeopleError):
+    """Who prepared it cannot approve it."""
+
+
+class RecordUnfit(PeopleError):
+    """A record of the audit would hold what has no one spelling, such as a float."""
+
+
+class SecretUnreadable(PeopleError):
+    """A stored secret was sealed under another key, or changed."""
+
+
+class PartnerUnknown(PartnersError):
+    """No partner has that code."""

@@ -126,6 +126,22 @@ class FxRate(msgspec.Struct, frozen=True, kw_only=True):
     rate: Decimal
 
 
+class PartnerExit(msgspec.Struct, frozen=True, kw_only=True):
+    """How a partner leaves. All days are local dates of the network, the last on which something is so.
+
+    It issues until `last_earn_on` and accepts until `last_burn_on`; its points stay good and it pays for them
+    until it has left. With `buy_out` it leaves after `last_burn_on` and pays for what is then outstanding;
+    with `run_off` after `run_off_until`. What its points cost after that the operator pays in its place.
+    """
+
+    partner_id: int
+    notice_on: date
+    last_earn_on: date
+    last_burn_on: date
+    run_off_until: date
+    mode: Literal["run_off", "buy_out"]
+
+
 class PartnerKey(msgspec.Struct, frozen=True, kw_only=True):
     """An Ed25519 public key (32 raw bytes) that signs for a partner between two instants."""
 
@@ -140,12 +156,14 @@ class PartnerKey(msgspec.Struct, frozen=True, kw_only=True):
 class Directory(msgspec.Struct, frozen=True, kw_only=True):
     """All that the hub needs to know of partners, as one immutable snapshot.
 
-    `terms` are sorted by `effective_on` within a partner; `outlets` holds (partner_id, outlet_code).
+    `terms` are sorted by `effective_on` within a partner; `outlets` holds (partner_id, outlet_code). `exits`
+    has the partners that leave, or have left.
     """
 
     participants: Mapping[int, Participant]
     outlets: frozenset[tuple[int, str]]
     terms: Mapping[int, Sequence[Terms]]
+    exits: Mapping[int, PartnerExit] = {}
 
     @property
     def by_code(self) -> dict[str, int]:

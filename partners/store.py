@@ -13,13 +13,21 @@ from sqlalchemy import ARRAY, Connection, Table, bindparam, column, func, select
 from partners import keys
 from partners.errors import KeyNotAccepted, KeyNotFound
 from partners.keys import KeyRefused
-from partners.model import Directory, Participant, PartnerKey, Terms
-from partners.tables import contract_category, contract_terms, contract_vat, outlet, partner, partner_key
+from partners.model import Directory, Participant, PartnerExit, PartnerKey, Terms
+from partners.tables import (
+    contract_category,
+    contract_terms,
+    contract_vat,
+    outlet,
+    partner,
+    partner_exit,
+    partner_key,
+)
 from partners.terms import require_superseding
 
 
 def load_directory(connection: Connection) -> Directory:
-    """All participants, outlets and terms, as one snapshot (three statements)."""
+    """All participants, outlets, terms and exits, as one snapshot (six statements)."""
     participants = {
         row.partner_id: Participant(
             partner_id=row.partner_id, code=row.code, name=row.name, kind=row.kind, status=row.status
@@ -30,7 +38,21 @@ def load_directory(connection: Connection) -> Directory:
         (row.partner_id, row.outlet_code)
         for row in connection.execute(select(outlet.c.partner_id, outlet.c.outlet_code))
     )
-    return Directory(participants=participants, outlets=outlets, terms=load_terms(connection))
+    return Directory(
+        participants=participants,
+        outlets=outlets,
+        terms=load_terms(connection),
+        exits=load_exits(connection),
+    )
+
+
+def load_exits(connection: Connection) -> dict[int, PartnerExit]:
+    """Who leaves the network, or has left, by partner."""
+    columns = (partner_exit.c[name] for name in PartnerExit.__struct_fields__)
+    return {
+        row.partner_id: PartnerExit(**row._asdict())
+        for row in connection.execute(select(*columns).order_by(partner_exit.c.partner_id))
+    }
 
 
 _OF_CHILDREN = ("category_rates", "vat_codes")

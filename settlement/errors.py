@@ -25,6 +25,10 @@ class PositionsNotZero(SettlementError):
     """The positions of a night do not sum to zero: money would appear or vanish. Nothing was written."""
 
 
+class DebtBelowZero(SettlementError):
+    """A debt, or what somebody has, was given as less than nothing."""
+
+
 class NotSealed(SettlementError):
     """A proof was asked for before the window was sealed."""
 
@@ -65,5 +69,29 @@ class NotFinal(SettlementError):
     """A run does not add up, so it is not finalised: something is missing, differs, or is unknown."""
 
 
+class NothingMissing(SettlementError):
+    """A participant is said not to pay, and it owes nothing that is not booked: there is no default."""
+
+
+class CaseUnknown(SettlementError):
+    """There is no default case of that id."""
+
+
+class CannotUnwind(SettlementError):
+    """A run cannot be unwound without a debtor: a part of its debt has been paid or decided."""
+
+
+class ExitRefused(SettlementError):
+    """A partner cannot leave so: its days are not in order, too early, or something of it is still open."""
+
+
 class CalendarUnknown(SettlementError):
     """A currency's calendar is none that the package `holidays` has."""
+
+
+class DisputeRefused(SettlementError):
+    """A dispute cannot be raised, moved or added to so; `code` says why in one word."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code

@@ -211,6 +211,37 @@ default_overlay = Table(
 )
 """Lines of a default case: how much each participant bears, on which rung of the ladder."""
 
+default_simulation = Table(
+    "default_simulation",
+    metadata,
+    Column("case_id", Uuid, ForeignKey("default_case.case_id"), primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    CheckConstraint("sha256 = sha256(convert_to(body, 'UTF8'))", name="default_simulation_hash"),
+)
+"""What a case was seen to do before it was decided: canonical JSON of settlement.default_case.Simulation."""
+
+default_carry = Table(
+    "default_carry",
+    metadata,
+    Column("case_id", Uuid, ForeignKey("default_case.case_id"), primary_key=True),
+    Column("window_id", Integer, nullable=False),
+    Index("default_carry_window", "window_id"),
+)
+"""The window into which an approved case's carried amount goes: the one that was open when it was decided."""
+
+stand_in = Table(
+    "stand_in",
+    metadata,
+    Column("partner_id", Integer, primary_key=True, autoincrement=False),
+    Column("from_window_id", Integer, nullable=False),
+    Column("stand_in_id", Integer, nullable=False),
+    Column("decided_by", Text, nullable=False),
+    Column("decided_at", DateTime(timezone=True), nullable=False),
+    CheckConstraint("partner_id <> stand_in_id", name="stand_in_another"),
+)
+"""Who has a partner's place in all that its points still cost, from a window on: it has left."""
+
 dispute = Table(
     "dispute",
     metadata,
@@ -225,9 +256,21 @@ dispute = Table(
     Column("amount", Numeric, nullable=False),
     Column("reason", Text, nullable=False),
     Column("raised_at", DateTime(timezone=True), nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("credited_id", Integer, nullable=False),
+    Column("credited_terms", Integer, nullable=False),
+    UniqueConstraint("raised_by_id", "reference", name="dispute_reference_once"),
+    UniqueConstraint(
+        *("raised_by_id", "against_id", "window_id", "entry_id"),
+        name="dispute_line_once",
+        postgresql_nulls_not_distinct=True,
+    ),
     CheckConstraint("amount > 0 AND raised_by_id <> against_id", name="dispute_moves"),
     CheckConstraint("(member_id IS NULL) = (entry_id IS NULL)", name="dispute_entry_whole"),
     CheckConstraint("length(btrim(reason)) > 0", name="dispute_argued"),
+    CheckConstraint("credited_id IN (raised_by_id, against_id)", name="dispute_credited"),
+    Index("dispute_against", "against_id", "dispute_id"),
+    Index("dispute_raised_by", "raised_by_id", "dispute_id"),
 )
 """A line of a statement that a partner does not accept: an entry, or a flow of a window."""
 
@@ -241,12 +284,25 @@ dispute_event = Table(
     Column("answer_until", DateTime(timezone=True)),
     Column("by", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
-    Column("adjustment_id", Uuid),
+    Column("adjustment_id", Uuid, ForeignKey("money_adjustment.adjustment_id"), unique=True),
+    Column("awarded", Numeric),
     PrimaryKeyConstraint("dispute_id", "sequence"),
     CheckConstraint(
         "state IN ('raised', 'accepted', 'rejected', 'escalated', 'decided')",
         name="dispute_event_state_known",
     ),
+    CheckConstraint("(sequence = 1) = (state = 'raised')", name="dispute_event_begins"),
+    CheckConstraint(
+        "(state IN ('raised', 'rejected')) = (answer_until IS NOT NULL)", name="dispute_event_deadline"
+    ),
+    CheckConstraint(
+        "(state IN ('accepted', 'decided')) = (awarded IS NOT NULL)", name="dispute_event_awarded"
+    ),
+    CheckConstraint(
+        "coalesce(awarded, 0) >= 0 AND (coalesce(awarded, 0) > 0) = (adjustment_id IS NOT NULL)",
+        name="dispute_event_paid",
+    ),
+    Index("dispute_event_due", "answer_until", postgresql_where=text("answer_until IS NOT NULL")),
 )
 """What became of a dispute, step by step; the last one is where it stands, `answer_until` its deadline."""
 
@@ -261,6 +317,13 @@ dispute_evidence = Table(
     Column("attached_by", Text, nullable=False),
     Column("attached_at", DateTime(timezone=True), nullable=False),
     PrimaryKeyConstraint("dispute_id", "sha256"),
+    CheckConstraint("sha256 = sha256(content)", name="dispute_evidence_hash"),
+    CheckConstraint("octet_length(content) BETWEEN 1 AND 1048576", name="dispute_evidence_size"),
+    CheckConstraint("length(name) BETWEEN 1 AND 100", name="dispute_evidence_name"),
+    CheckConstraint(
+        "media_type IN ('application/pdf', 'image/jpeg', 'image/png', 'text/csv', 'text/plain')",
+        name="dispute_evidence_type",
+    ),
 )
 """Files that were attached to a dispute."""
 

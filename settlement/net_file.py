@@ -1,34 +1,39 @@
-"""The operator's what-if: a file of debts, netted per currency (pure).
+"""The operator's what-if files: debts, and what stands behind a debtor (pure).
 
-A CSV file with the columns debtor, creditor, amount, currency, in any order. Every bad line is named, all of
-them at once. Amounts are exact, to eight decimals; only the payments are rounded, by largest remainder.
+Debts: debtor, creditor, amount, currency and, if you like, kind. Amounts are exact, to eight decimals. A kind
+is `claim` (also where there is none), or `fee` or `vat`, which rank first when the debtor does not pay.
+Deposits: participant, amount, currency and, if you like, kind: `deposit`, `guarantee` (its part of the fund),
+or `carry` (what it lends until the next night). These are cash: whole minor units.
 """
 
-import csv
-import io
-import re
-import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
+from typing import Literal, get_args
 
 import msgspec
 
-from settlement.money import exactly, fixed_scale, from_minor, minor_digits
-from settlement.netting import (
-    bilateral_nets,
-    gross,
-    multilateral_positions,
-    payments,
-    round_positions,
-    to_be_paid,
+from settlement.money import minor_digits
+from settlement.table_file import (
+    Fault,
+    Faults,
+    Record,
+    amount_fault,
+    currency_fault,
+    missing,
+    name_fault,
+    records,
+    shown,
+    word_fault,
 )
 
 COLUMNS = ("debtor", "creditor", "amount", "currency")
+DEPOSIT_COLUMNS = ("participant", "amount", "currency")
 DECIMALS = 8
-_LONGEST_NAME = 200
-_AMOUNT = re.compile(r"[0-9]{1,18}(?:\.([0-9]+))?")
-_CURRENCY = re.compile(r"[A-Z]{3}")
-_HEADER = ",".join(COLUMNS)
+
+DebtKind = Literal["claim", "fee", "vat"]
+DEBT_KINDS: tuple[DebtKind, ...] = get_args(DebtKind)
+DepositKind = Literal["deposit", "guarantee", "carry"]
+DEPOSIT_KINDS: tuple[DepositKind, ...] = get_args(DepositKind)
 
 
 class DebtLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,51 +44,17 @@ class DebtLine(msgspec.Struct, frozen=True, kw_only=True):
     creditor: str
     amount: Decimal
     currency: str
+    kind: DebtKind = "claim"
 
 
-class Fault(msgspec.Struct, frozen=True):
-    """What is wrong with a line, counted as an editor counts them, from 1."""
+class DepositLine(msgspec.Struct, frozen=True, kw_only=True):
+    """What a participant left with the hub, or lends it; `amount` is not below zero, in major units."""
 
     line: int
-    problem: str
-
-    def __str__(self) -> str:
-        return f"line {self.line}: {self.problem}"
-
-
-class Faults(msgspec.Struct, frozen=True):
-    """A file that cannot be netted, with every reason; for the exit status 2."""
-
-    faults: tuple[Fault, ...]
-
-
-class NetPosition(msgspec.Struct, frozen=True, kw_only=True):
-    """A participant against the hub: exact, and as it is paid (+ receives, - pays)."""
-
     participant: str
-    exact: Decimal
-    final: Decimal
-
-
-class CurrencyNet(msgspec.Struct, frozen=True, kw_only=True):
-    """The debts of one currency, netted. Amounts are in major units; all but `final` and payments are exact.
-
-    `pay_in` and `pay_out` are the payments to and from the hub; each side sums to `paid`. `scale`: decimals
-    with which exact amounts are shown, the most that any line had.
-    """
-
+    amount: Decimal
     currency: str
-    minor_digits: int
-    scale: int
-    lines: int
-    gross: Decimal
-    bilateral: Decimal
-    multilateral: Decimal
-    nets: tuple[tuple[str, str, Decimal], ...]
-    positions: tuple[NetPosition, ...]
-    pay_in: tuple[tuple[str, Decimal], ...]
-    pay_out: tuple[tuple[str, Decimal], ...]
-    paid: Decimal
+    kind: DepositKind = "deposit"
 
 
 def read(content: str | bytes) -> tuple[DebtLine, ...] | Faults:
@@ -92,234 +63,107 @@ def read(content: str | bytes) -> tuple[DebtLine, ...] | Faults:
     Returns:
         Its debts in order, or every problem it has; never both.
     """
-    if isinstance(content, bytes):
-        decoded = _decode(content)
-        if isinstance(decoded, Fault):
-            return Faults((decoded,))
-        content = decoded
-    rows = _rows(content.removeprefix("\ufeff"))
-    header = next(rows, None)
-    if header is None:
-        return Faults((Fault(1, f"the file is empty; its first line must be {_HEADER}"),))
-    columns = _columns(header)
-    if isinstance(columns, Faults):
-        return columns
+    found = records(content, COLUMNS, ("kind",), of="debts")
+    if isinstance(found, Faults):
+        return found
     debts: list[DebtLine] = []
-    problems: list[Fault] = []
-    for row in rows:
-        debt = row if isinstance(row, Fault) else _debt(row, columns)
-        if isinstance(debt, DebtLine):
-            debts.append(debt)
-        else:
-            problems.extend((debt,) if isinstance(debt, Fault) else debt)
-    if not debts and not problems:
-        problems.append(Fault(header.line + 1, "the file has a header and no debts"))
-    return Faults(tuple(problems)) if problems else tuple(debts)
+    faults: list[Fault] = []
+    for one in found:
+        wrong = [one] if isinstance(one, Fault) else _debt_faults(one)
+        faults += wrong
+        if not wrong and isinstance(one, Record):
+            debts.append(_debt(one))
+    return Faults(tuple(faults)) if faults else tuple(debts)
 
 
-class _Row(msgspec.Struct, frozen=True):
-    line: int
-    fields: Sequence[str]
-
-
-def _decode(content: bytes) -> str | Fault:
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return Fault(1, "the file is UTF-16; save it as CSV in UTF-8")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        return Fault(line, "the file is not UTF-8 from here on; save it as CSV in UTF-8")
-
-
-def _rows(text: str) -> Iterator[_Row | Fault]:
-    """Rows with the line they begin on; blank ones are passed over, broken quoting is told."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    while True:
-        line = reader.line_num + 1
-        try:
-            fields = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            unclosed = "unexpected end" in str(error)
-            yield Fault(line, "a quote is opened here and never closed" if unclosed else f"not CSV: {error}")
+def read_deposits(content: str | bytes) -> tuple[DepositLine, ...] | Faults:
+    """Read a file of deposits, as `read` does debts; one line for each participant, currency and kind."""
+    found = records(content, DEPOSIT_COLUMNS, ("kind",), of="deposits")
+    if isinstance(found, Faults):
+        return found
+    deposits: dict[tuple[str, str, str], DepositLine] = {}
+    faults: list[Fault] = []
+    for one in found:
+        wrong = [one] if isinstance(one, Fault) else _deposit_faults(one)
+        faults += wrong
+        if wrong or isinstance(one, Fault):
             continue
-        stripped = [unicodedata.normalize("NFC", field.strip()) for field in fields]
-        if any(stripped):
-            yield _Row(line, stripped)
+        deposit = _deposit(one)
+        first = deposits.setdefault((deposit.participant, deposit.currency, deposit.kind), deposit)
+        if first is not deposit:
+            faults.append(
+                Fault(one.line, f"line {first.line} has this participant, currency and kind", "participant")
+            )
+    return Faults(tuple(faults)) if faults else tuple(deposits.values())
 
 
-def _columns(header: _Row | Fault) -> tuple[str, ...] | Faults:
-    """Names of the columns as they stand, or what is wrong with the header."""
-    if isinstance(header, Fault):
-        return Faults((header,))
-    names = tuple(field.lower() for field in header.fields)
-    problems = [
-        f"column {_shown(name)} is unknown; the columns are {_HEADER}"
-        for name in names
-        if name not in COLUMNS
-    ]
-    problems += [f"column {name} is missing" for name in COLUMNS if name not in names]
-    problems += [
-        f"column {name} stands there {names.count(name)} times" for name in COLUMNS if names.count(name) > 1
-    ]
-    if len(names) == 1 and any(separator in names[0] for separator in ";\t|"):
-        problems = [f"columns must be separated by commas: {_HEADER}"]
-    elif not set(names) & set(COLUMNS):
-        problems = [f"the first line must be a header: {_HEADER}"]
-    return Faults(tuple(Fault(header.line, problem) for problem in problems)) if problems else names
-
-
-def _debt(row: _Row, columns: Sequence[str]) -> DebtLine | tuple[Fault, ...]:
-    if len(row.fields) > len(columns):
-        problem = (
-            f"{len(row.fields)} fields, and the header has {len(columns)}; "
-            "a name with a comma needs quotes, an amount has none: 1234.50"
-        )
-        return (Fault(row.line, problem),)
-    fields = dict.fromkeys(COLUMNS, "") | dict(zip(columns, row.fields, strict=False))
-    problems = [f"{name} is missing" for name in COLUMNS if not fields[name]]
-    problems += [
-        fault
-        for name, check in (("debtor", _name_fault), ("creditor", _name_fault), ("amount", _amount_fault))
-        if fields[name] and (fault := check(name, fields[name]))
-    ]
-    if fields["currency"] and not _CURRENCY.fullmatch(fields["currency"]):
-        problems.append(
-            f"currency {_shown(fields['currency'])} is no ISO 4217 code: three capital letters, such as EUR"
-        )
+def _debt_faults(record: Record) -> list[Fault]:
+    fields = record.fields
+    checks = {
+        "debtor": name_fault("debtor", fields["debtor"]),
+        "creditor": name_fault("creditor", fields["creditor"]),
+        "amount": amount_fault(
+            "amount",
+            fields["amount"],
+            decimals=DECIMALS,
+            zero="leave the line out",
+            below="turn debtor and creditor round",
+        ),
+        "currency": currency_fault("currency", fields["currency"]),
+        "kind": word_fault("kind", fields["kind"].lower(), DEBT_KINDS),
+    }
+    faults = _told(record, COLUMNS, checks)
     if fields["debtor"] and fields["debtor"] == fields["creditor"]:
-        problems.append(f"debtor and creditor are both {_shown(fields['debtor'])}")
-    if problems:
-        return tuple(Fault(row.line, problem) for problem in problems)
+        problem = f"debtor and creditor are both {shown(fields['debtor'])}"
+        faults.append(Fault(record.line, problem, "creditor"))
+    return faults
+
+
+def _deposit_faults(record: Record) -> list[Fault]:
+    fields = record.fields
+    currency = currency_fault("currency", fields["currency"])
+    checks = {
+        "participant": name_fault("participant", fields["participant"]),
+        "amount": amount_fault(
+            "amount",
+            fields["amount"],
+            decimals=DECIMALS if currency else minor_digits(fields["currency"]),
+            zero=None,
+            below="what is there cannot be less than nothing",
+        ),
+        "currency": currency,
+        "kind": word_fault("kind", fields["kind"].lower(), DEPOSIT_KINDS),
+    }
+    return _told(record, DEPOSIT_COLUMNS, checks)
+
+
+def _told(record: Record, required: Sequence[str], checks: dict[str, str | None]) -> list[Fault]:
+    """What is missing, then what is wrong with what is there, in the order of the columns."""
+    return missing(record, required) + [
+        Fault(record.line, problem, name)
+        for name, problem in checks.items()
+        if problem is not None and record.fields[name]
+    ]
+
+
+def _debt(record: Record) -> DebtLine:
+    fields = record.fields
     return DebtLine(
-        line=row.line,
+        line=record.line,
         debtor=fields["debtor"],
         creditor=fields["creditor"],
         amount=Decimal(fields["amount"]),
         currency=fields["currency"],
+        kind=next((kind for kind in DEBT_KINDS if kind == fields["kind"].lower()), "claim"),
     )
 
 
-def _name_fault(column: str, name: str) -> str | None:
-    if len(name) > _LONGEST_NAME:
-        return f"{column} has {len(name)} characters; at most {_LONGEST_NAME} are taken"
-    if not name.isprintable():
-        return f"{column} {_shown(name)} has characters that cannot be printed"
-    return None
-
-
-def _amount_fault(column: str, amount: str) -> str | None:
-    number = _AMOUNT.fullmatch(amount)
-    if number is None:
-        return f"{column} {_shown(amount)} {_not_a_number(amount)}"
-    if len(number[1] or "") > DECIMALS:
-        return f"{column} {_shown(amount)} has {len(number[1])} decimals; at most {DECIMALS} are taken"
-    if not amount.strip("0."):
-        return f"{column} is zero: leave the line out"
-    return None
-
-
-def _not_a_number(amount: str) -> str:
-    plain = amount.replace(",", "").replace(" ", "").replace("\u00a0", "")
-    if amount.startswith("-") and _AMOUNT.fullmatch(amount[1:]):
-        return "is below zero: turn debtor and creditor round"
-    if plain != amount and _AMOUNT.fullmatch(plain):
-        return f"is not a number: write {plain}, if that is meant: no separators"
-    return "is not a number: write digits with a point, such as 1234.50"
-
-
-def _shown(text: str) -> str:
-    """Text from the file as it can be printed: short, and with nothing that a terminal would obey."""
-    return ascii(text if len(text) <= 40 else text[:39] + "…")
-
-
-@exactly
-def report(debts: Sequence[DebtLine]) -> tuple[CurrencyNet, ...]:
-    """Net debts, each currency by itself, sorted by currency."""
-    by_currency: dict[str, list[DebtLine]] = {}
-    for debt in debts:
-        by_currency.setdefault(debt.currency, []).append(debt)
-    return tuple(_net(currency, lines) for currency, lines in sorted(by_currency.items()))
-
-
-def _net(currency: str, lines: Sequence[DebtLine]) -> CurrencyNet:
-    digits = minor_digits(currency)
-    debts = [(line.debtor, line.creditor, line.amount) for line in lines]
-    nets = bilateral_nets(debts)
-    exact = multilateral_positions(debts)
-    finals = {party: one.final_minor for party, one in round_positions(exact, digits).items()}
-    pay_in, pay_out = (
-        tuple((party, from_minor(minor, digits)) for party, minor in side.items())
-        for side in payments(finals)
+def _deposit(record: Record) -> DepositLine:
+    fields = record.fields
+    return DepositLine(
+        line=record.line,
+        participant=fields["participant"],
+        amount=Decimal(fields["amount"]),
+        currency=fields["currency"],
+        kind=next((kind for kind in DEPOSIT_KINDS if kind == fields["kind"].lower()), "deposit"),
     )
-    return CurrencyNet(
-        currency=currency,
-        minor_digits=digits,
-        scale=max(digits, *(_decimals(line.amount) for line in lines)),
-        lines=len(lines),
-        gross=gross(debts),
-        bilateral=to_be_paid(nets.values()),
-        multilateral=to_be_paid(exact.values()),
-        nets=tuple((debtor, creditor, amount) for (debtor, creditor), amount in nets.items()),
-        positions=tuple(
-            NetPosition(participant=party, exact=amount, final=from_minor(finals[party], digits))
-            for party, amount in exact.items()
-        ),
-        pay_in=pay_in,
-        pay_out=pay_out,
-        paid=to_be_paid(amount for _, amount in pay_in),
-    )
-
-
-def _decimals(amount: Decimal) -> int:
-    exponent = amount.as_tuple().exponent
-    return max(0, -exponent) if isinstance(exponent, int) else 0
-
-
-def as_json(nets: Sequence[CurrencyNet]) -> Mapping[str, object]:
-    """What `--json` prints: exact amounts at the file's scale, payments at the currency's, all as text."""
-    return {"currencies": [_currency_as_json(net) for net in nets]}
-
-
-def faults_as_json(faults: Faults) -> Mapping[str, object]:
-    """What `--json` prints for a bad file."""
-    return {"errors": [{"line": one.line, "problem": one.problem} for one in faults.faults]}
-
-
-def _currency_as_json(net: CurrencyNet) -> Mapping[str, object]:
-    exact, paid = net.scale, net.minor_digits
-    return {
-        "currency": net.currency,
-        "minor_digits": net.minor_digits,
-        "debts": net.lines,
-        "gross": fixed_scale(net.gross, exact),
-        "bilateral": {
-            "total": fixed_scale(net.bilateral, exact),
-            "nets": [
-                {"debtor": debtor, "creditor": creditor, "amount": fixed_scale(amount, exact)}
-                for debtor, creditor, amount in net.nets
-            ],
-        },
-        "multilateral": {
-            "total": fixed_scale(net.multilateral, exact),
-            "positions": [
-                {
-                    "participant": one.participant,
-                    "exact": fixed_scale(one.exact, exact),
-                    "rounded": fixed_scale(one.final, paid),
-                }
-                for one in net.positions
-            ],
-        },
-        "payments": {
-            "total": fixed_scale(net.paid, paid),
-            "to_hub": [
-                {"participant": party, "amount": fixed_scale(amount, paid)} for party, amount in net.pay_in
-            ],
-            "from_hub": [
-                {"participant": party, "amount": fixed_scale(amount, paid)} for party, amount in net.pay_out
-            ],
-        },
-    }

@@ -4,13 +4,14 @@ Every function takes who does it (`by`) and the network's time (`at`), and is on
 done stays done: doing it again gives what is there.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Engine
 
 from network.service import date_of_window, read_network, window_id_of
+from partners.people.audit import audited
 from settlement import ledger, payment_store, store
 from settlement.calendars import value_date
 from settlement.canonical import bound
@@ -47,6 +48,7 @@ def propose_run(database: Engine, business_date: date, *, by: str, at: datetime)
             proposed_at=at,
         )
         payment_store.add_approval(connection, proposal)
+        _record(connection, "run.proposed", run, by, after={"sha256": proposal.sha256})
         return proposal
 
 
@@ -70,6 +72,7 @@ def approve_run(
         payment_store.decide_approval(connection, proposal, by=by, at=at, approved=True, reason="")
         approved = Approved(sha256=sha256, proposed_by=proposal.proposed_by, decided_by=by)
         store.finish_step(connection, run, "approved", Output(approvals=[approved]), at)
+        _record(connection, "run.approved", run, by, after=approved)
         return payment_store.load_approvals(connection, run)[-1]
 
 
@@ -83,6 +86,7 @@ def refuse_run(database: Engine, business_date: date, *, reason: str, by: str, a
     with database.begin() as connection:
         run, proposal = _proposed(connection, business_date, by)
         payment_store.decide_approval(connection, proposal, by=by, at=at, approved=False, reason=reason)
+        _record(connection, "run.refused", run, by, after={"sha256": proposal.sha256, "reason": reason})
         return payment_store.load_approvals(connection, run)[-1]
 
 
@@ -118,6 +122,8 @@ def instruct(database: Engine, business_date: date, *, by: str, at: datetime) ->
         instructions = instruct_positions(window_id, run.revision, output.positions, value_on)
         payment_store.add_instructions(connection, instructions, by=by, at=at)
         store.finish_step(connection, run, "instructed", Output(instructions=instructions), at)
+        paid = {one.end_to_end_id: one.amount_minor for one in instructions}
+        _record(connection, "run.instructed", run, by, after={"instructions": paid})
         return instructions
 
 
@@ -181,7 +187,6 @@ def reopen(database: Engine, business_date: date, *, reason: str, by: str, at: d
     Raises:
         RunNotReady: it is not netted yet, or it or a later one was instructed.
     """
-    del reason  # kept by the audit, which stands around this
     first = window_id_of(business_date)
     with database.begin() as connection:
         runs = [store.lock_run(connection, window_id) for window_id in store.runs_from(connection, first)]
@@ -204,6 +209,9 @@ def reopen(database: Engine, business_date: date, *, reason: str, by: str, at: d
             store.abort_run(connection, run)
             store.begin_run(connection, run.window_id, at)
             begun.append(LiveRun(run.window_id, run.revision + 1, "closed"))
+        for run in (one for one in runs if one.state not in ("closed", "priced")):
+            after = {"state": "aborted", "next_revision": run.revision + 1, "reason": reason}
+            _record(connection, "run.reopened", run, by, after=after)
         return begun[::-1]
 
 
@@ -243,6 +251,14 @@ def _finalise(
     store.finish_step(
         connection, run, "settled", Output(booked=booked, overlays=_flat(overlays), finals=final), at
     )
+
+
+def _record(
+    connection: Connection, action: str, run: LiveRun, by: str, *, after: Mapping[str, object] | Approved
+) -> None:
+    """Put on the operators' record what was done to a run."""
+    before = {"revision": run.revision, "state": run.state}
+    audited(connection, by=by, action=action, subject=f"window:{run.window_id}", before=before, after=after)
 
 
 def _flat(overlays: dict[str, list[DefaultOverlay]]) -> list[DefaultOverlay]:

@@ -19,7 +19,7 @@ from network.service import (
     read_network,
     window_id_of,
 )
-from settlement import ledger, ledger_store, store, window_store
+from settlement import ledger, ledger_store, standing, store, window_store
 from settlement.adjustments import load_adjustments
 from settlement.clearing import adjusted, fee_bases, obligations, price, require_currency
 from settlement.errors import NightOutOfOrder
@@ -135,7 +135,8 @@ def price_step(
             terms = store.load_terms(connection)
             require_currency(terms.values(), currency)
             adjustments = load_adjustments(connection, [window_id])[window_id]
-            debts = obligations([*price(totals, terms), *adjusted(adjustments)])
+            flows = standing.stood_in(price(totals, terms), window_id, standing.load_stand_ins(connection))
+            debts = obligations([*flows, *adjusted(adjustments)])
             store.save_obligations(connection, run, debts)
             activity, transactions = counting.result()
         if summed is None:
@@ -187,6 +188,7 @@ def net_step(
             digits=digits,
         )
         require_balance(window_id, positions)
+        positions = standing.owing_on(positions, standing.load_carried(connection, [window_id])[window_id])
         store.save_positions(connection, run, positions)
         _book_netted(connection, run, positions, priced.obligations, at)
         store.finish_step(connection, run, "netted", Output(positions=positions), at)

@@ -12,6 +12,7 @@ from network.verify import Check, Problem, faults
 from partners.model import OPERATOR_ID, POOL_ID
 from settlement.model import OUTSTANDING, STEPS
 from settlement.money import minor_digits
+from settlement.verify_disputes import DISPUTE_CHECKS
 from settlement.verify_money import MONEY_CHECKS
 from settlement.verify_nights import recomputed
 from settlement.verify_seals import seal_problems
@@ -32,7 +33,6 @@ def problems(connection: Connection) -> list[Problem]:
     """Run every check of this room."""
     found = [problem for check in checks(connection) for problem in faults(connection, check)]
     found.extend(recomputed(connection))
-    found.extend(problem for check in MONEY_CHECKS for problem in faults(connection, check))
     found.extend(seal_problems(connection))
     return found
 
@@ -47,6 +47,8 @@ def checks(connection: Connection) -> tuple[Check, ...]:
         *_positions(f"1e-{digits}"),
         *_month_to_date(digits),
         _pool(f"1e-{digits}"),
+        *MONEY_CHECKS,
+        *DISPUTE_CHECKS,
     )
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from network.service import date_of_window, read_network
 from network.verify import Problem
-from settlement import payment_store, store, window_store
+from settlement import payment_store, standing, store, window_store
 from settlement.canonical import bound, digest
 from settlement.clearing import TermsByVersion, adjusted, fee_bases, obligations, price
 from settlement.errors import NotFinal, SettlementError
@@ -37,18 +37,22 @@ def recomputed(connection: Connection) -> Iterator[Problem]:
     currency = read_network(connection).currency
     windows = list(hashes)
     left = _Left()
+    stand_ins = standing.load_stand_ins(connection)
     for start in range(0, len(windows), _BATCH):
         batch = windows[start : start + _BATCH]
         outputs = store.load_outputs(connection, batch)
         transactions = window_store.load_transactions(connection, batch)
+        carried = standing.load_carried(connection, batch)
         for window_id, output in outputs.items():
             yield from _hash_faults(connection, window_id, output, hashes[window_id])
             if "priced" in hashes[window_id]:
-                yield from _price_faults(window_id, output, terms)
+                yield from _price_faults(window_id, output, terms, stand_ins)
             if "netted" in hashes[window_id]:
                 on = date_of_window(window_id)
                 before = left.before(on)
-                yield from _net_faults(window_id, output, transactions[window_id], terms, before, currency)
+                yield from _net_faults(
+                    *(window_id, output, transactions[window_id], terms, before, currency, carried[window_id])
+                )
                 left = left.after(on, output.positions)
 
 
@@ -110,9 +114,12 @@ def _hash_faults(
             )
 
 
-def _price_faults(window_id: int, output: Output, terms: TermsByVersion) -> Iterator[Problem]:
+def _price_faults(
+    window_id: int, output: Output, terms: TermsByVersion, stand_ins: Sequence[standing.StandIn]
+) -> Iterator[Problem]:
     try:
-        expected = list(obligations([*price(output.totals, terms), *adjusted(output.adjustments)]))
+        flows = standing.stood_in(price(output.totals, terms), window_id, stand_ins)
+        expected = list(obligations([*flows, *adjusted(output.adjustments)]))
     except SettlementError as error:
         yield Problem(check=OBLIGATIONS_FOLLOW_TERMS, where=f"window {window_id}", detail=str(error))
         return
@@ -132,6 +139,7 @@ def _net_faults(
     terms: TermsByVersion,
     before: Mapping[int, Before],
     currency: str,
+    carried: standing.Carried,
 ) -> Iterator[Problem]:
     """Fees, VAT, rounding and what is carried, worked out again as the night did, against what is stored."""
     digits = minor_digits(currency)
@@ -140,7 +148,7 @@ def _net_faults(
         in_force = terms_in_force(terms, date_of_window(window_id))
         lines = price(output.totals, terms)
         bases = fee_bases(output.totals, lines, transactions, terms, output.adjustments)
-        expected = net_positions(
+        tonight = net_positions(
             stored,
             output.obligations,
             charges(bases, terms, in_force, before, digits),
@@ -148,6 +156,7 @@ def _net_faults(
             currency=currency,
             digits=digits,
         )
+        expected = standing.owing_on(tonight, carried)
     except SettlementError as error:
         yield Problem(check=POSITIONS_FOLLOW_TERMS, where=f"window {window_id}", detail=str(error))
         return

@@ -46,6 +46,7 @@ def contract(
     bps: str = "0",
     vat_bps: int = 0,
     breakage_to: BreakageRecipient = "operator",
+    suspended_cost_to: Literal["issuer", "operator"] = "issuer",
 ) -> Terms:
     """One version of a partner's contract; figures as text, because they are exact."""
     return Terms(
@@ -61,6 +62,7 @@ def contract(
         fee_bps_of_credits=Decimal(bps),
         vat_bps=vat_bps,
         breakage_to=breakage_to,
+        suspended_cost_to=suspended_cost_to,
     )
 
 

@@ -86,8 +86,8 @@ class PretendBank:
     statements: int = 0
 
     def pay(self, pain: bytes, *, in_one_sum: bool = False, in_parts: bool = False) -> None:
-        """Carry out a pay-out file: each payment by itself, or a group in one entry, with or without parts."""
-        for group in ElementTree.fromstring(pain).iter(f"{PAIN}PmtInf"):  # noqa: S314 - our own file
+        """Carry out a pay-out file: each payment by itself, or a group in one entry, in parts or not."""
+        for group in ElementTree.fromstring(pain).iter(f"{PAIN}PmtInf"):  # noqa: S314 - ours
             if required(group, "DbtrAcct/Id/IBAN") != self.iban:
                 continue
             parts = tuple(

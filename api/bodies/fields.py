@@ -77,7 +77,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     occurred_at: OccurredAt
 
 
-AnyBody = TypeVar("AnyBody", bound=Request)
+AnyBody = TypeVar("AnyBody", bound=msgspec.Struct)
 
 
 def read_body(raw: bytes, decoder: msgspec.json.Decoder[AnyBody]) -> AnyBody:

@@ -10,7 +10,7 @@ from partners.model import HUB_ID, OPERATOR_ID, POOL_ID
 from settlement.ledger_store import balances
 from settlement.money import ZERO, from_minor, minor_digits
 from settlement.money_model import Direction
-from settlement.payments import due_of, record_payment
+from settlement.payments import Booking, due_of, record_payments
 from settlement.reports.show import money
 from settlement.runs import advance, approve_run, instruct, propose_run
 
@@ -59,14 +59,14 @@ def print_money(connection: Connection, console: Console) -> None:
 
 def _book(database: Engine, on: date, direction: Direction, at: datetime) -> None:
     with database.begin() as connection:
-        for one in due_of(connection, window_id_of(on)):
-            if one.direction == direction and one.due_minor > one.booked_minor:
-                record_payment(
-                    connection,
-                    end_to_end_id=one.end_to_end_id,
-                    amount_minor=one.due_minor - one.booked_minor,
-                    payment_reference=f"demo {one.end_to_end_id}",
-                    booked_on=at.date(),
-                    by=_BANK,
-                    at=at,
-                )
+        bookings = [
+            Booking(
+                end_to_end_id=one.end_to_end_id,
+                amount_minor=one.due_minor - one.booked_minor,
+                payment_reference=f"demo {one.end_to_end_id}",
+                booked_on=at.date(),
+            )
+            for one in due_of(connection, window_id_of(on))
+            if one.direction == direction and one.due_minor > one.booked_minor
+        ]
+        record_payments(connection, bookings, by=_BANK, at=at)

@@ -21,10 +21,6 @@ class StatementRefused(BankError):
     """
 
 
-class FourEyesNeeded(BankError):
-    """Who proposed something about money wants to approve it too."""
-
-
 class ProposalDecided(BankError):
     """A proposal was decided before."""
 

@@ -5,16 +5,26 @@ A guess that is wrong pays the wrong one's debt, so what does not name exactly o
 
 from collections.abc import Mapping, Sequence
 
-from settlement.bank.model import Booking, Expected, Finding, Matched, Problem, Transaction, WayOut
+from settlement.bank.model import Booking, Expected, Finding, Kind, Matched, Problem, Transaction, WayOut
 from settlement.bank.pain import amount_text
 
-WAYS_OUT: dict[Problem, tuple[WayOut, ...]] = {
-    "partial": ("chase",),
-    "surplus": ("refund", "allocate"),
-    "unknown": ("allocate", "refund", "charge"),
-    "returned": ("instruct_again", "chase"),
+_WAYS_OUT: dict[tuple[Problem, Kind | None], tuple[WayOut, ...]] = {
+    ("partial", "in"): ("chase",),
+    ("partial", "out"): ("chase",),
+    ("partial", "refund"): ("chase",),
+    ("surplus", "in"): ("refund", "allocate", "deposit", "guarantee"),
+    ("surplus", "out"): ("chase", "allocate", "charge"),
+    ("surplus", "refund"): ("chase", "allocate", "charge"),
+    ("unknown", None): ("allocate", "refund", "deposit", "guarantee", "charge"),
+    ("returned", "in"): ("chase",),
+    ("returned", "out"): ("instruct_again",),
+    ("returned", "refund"): ("refund", "allocate"),
 }
-"""What each problem may be answered with; all but `chase` move money, and need four eyes."""
+
+
+def ways_out(problem: Problem, kind: Kind | None) -> tuple[WayOut, ...]:
+    """What a problem with a payment may be answered with; all but `chase` move money, and need four eyes."""
+    return _WAYS_OUT.get((problem, kind), ())
 
 
 def match(transactions: Sequence[Transaction], expected: Sequence[Expected]) -> Matched:
@@ -42,7 +52,7 @@ class _Fold:
         self._by_reference: Mapping[str, Expected] = {one.reference: one for one in expected}
         self._groups: dict[str, list[Expected]] = {}
         for one in expected:
-            if one.group_id:
+            if one.group_id and one.kind != "in":
                 self._groups.setdefault(one.group_id, []).append(one)
         self.bookings: list[Booking] = []
         self.findings: list[Finding] = []
@@ -59,7 +69,9 @@ class _Fold:
             self._unknown(transaction, f"it names more than one payment: {ids}")
             return
         [payment] = named
-        if payment.currency != transaction.currency:
+        if payment.refuses:
+            self._unknown(transaction, f"it names {payment.end_to_end_id}, but {payment.refuses}")
+        elif payment.currency != transaction.currency:
             self._unknown(transaction, f"{payment.end_to_end_id} is in {payment.currency}")
         elif (transaction.amount_minor > 0) == (payment.kind == "in"):
             self._paid(transaction, payment)
@@ -109,7 +121,7 @@ class _Fold:
         due = [(one, rest) for one, rest in due if rest > 0]
         if (
             not due
-            or any(one.currency != transaction.currency for one, _ in due)
+            or any(one.refuses or one.currency != transaction.currency for one, _ in due)
             or transaction.batch_count not in {0, len(due)}
             or -transaction.amount_minor != sum(rest for _, rest in due)
         ):

@@ -97,7 +97,8 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     """A payment that we wait for on a statement: ours to a participant, or a participant's to us.
 
     `amount_minor` is what is to move under this id (what another attempt took over is taken off),
-    `done_minor` what statements brought of it so far, returns taken off.
+    `done_minor` what statements brought of it so far, returns taken off. `refuses`: why nothing can be
+    booked on it now (its window is settled, say); what names it is then left to people.
     """
 
     kind: Kind
@@ -108,6 +109,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     reference: str
     group_id: str = ""
     done_minor: int = 0
+    refuses: str = ""
 
     @property
     def rest_minor(self) -> int:
@@ -115,12 +117,23 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
         return self.amount_minor - self.done_minor
 
 
+class ReadStatement(msgspec.Struct, frozen=True, kw_only=True):
+    """A statement that was read before: how the next one must open, and how it is known again."""
+
+    statement_no: int
+    statement_id: str
+    page: int
+    closing_minor: int
+    closing_on: date
+    sha256: bytes
+
+
 Problem = Literal["partial", "surplus", "unknown", "returned"]
 """What is wrong with a transaction: less than expected, more, nobody's, or money that came back."""
 
-WayOut = Literal["chase", "refund", "allocate", "instruct_again", "charge"]
-"""What can be done: ask for the rest, send it back, say whose it is, pay once more, or take it as the bank's
-own charge or interest, which is the operator's."""
+WayOut = Literal["chase", "refund", "allocate", "instruct_again", "deposit", "guarantee", "charge"]
+"""What can be done: ask for the rest, send it back, say which payment it is, pay once more, keep it as a
+partner's deposit or guarantee, or take it as the bank's own charge or interest, which is the operator's."""
 
 
 class Booking(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,3 +188,101 @@ class AccountVersion(msgspec.Struct, frozen=True, kw_only=True):
     in_use_from: datetime | None = None
     withdrawn_by: str | None = None
     withdrawn_at: datetime | None = None
+
+
+class BankException(msgspec.Struct, frozen=True, kw_only=True):
+    """A finding as it is kept."""
+
+    exception_id: int
+    statement_no: int
+    entry: int
+    detail: int
+    problem: Problem
+    end_to_end_id: str | None
+    currency: str
+    amount_minor: int
+    why: str
+    found_at: datetime
+
+
+class Resolution(msgspec.Struct, frozen=True, kw_only=True):
+    """A way out that somebody proposed for an exception, and who decided.
+
+    `end_to_end_id`: of the payment that the money is allocated to. `account`: where a refund goes.
+    `participant_id`: whose deposit or guarantee it is.
+    """
+
+    resolution_id: int
+    exception_id: int
+    way: WayOut
+    amount_minor: int
+    end_to_end_id: str | None = None
+    account: Account | None = None
+    participant_id: int | None = None
+    note: str
+    proposed_by: str
+    proposed_at: datetime
+    decided_by: str | None = None
+    decided_at: datetime | None = None
+    approved: bool | None = None
+
+
+ExceptionState = Literal["open", "proposed", "chased", "resolved", "completed"]
+"""Nobody acted; a second person is to decide; somebody was asked for the rest; a way out was approved for all
+of it; the payment was completed by itself."""
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """An exception and how it stands: what is left to decide on, which ways there are, what was proposed."""
+
+    exception: BankException
+    transaction: Transaction
+    iban: str
+    statement_id: str
+    kind: Kind | None
+    state: ExceptionState
+    left_minor: int
+    ways: tuple[WayOut, ...]
+    resolutions: tuple[Resolution, ...]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something is still to be done or waited for."""
+        return self.state not in {"resolved", "completed"}
+
+
+class PayInRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a participant is asked to pay: how much, by when, where to, with which reference."""
+
+    end_to_end_id: str
+    reference: str
+    participant_id: int
+    name: str
+    currency: str
+    amount_minor: int
+    rest_minor: int
+    due_on: date
+    to: Account
+
+
+class WrittenFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A pay-out file that left, or leaves now; the same call gives the same bytes again."""
+
+    message_id: str
+    content: bytes
+    payments: int
+    is_new: bool
+
+
+class StatementRead(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of one statement: nothing where it was read before. `windows`: whose payments it booked."""
+
+    statement_id: str
+    page: int
+    iban: str
+    currency: str
+    read_before: bool
+    transactions: int
+    matched: int
+    exceptions: tuple[BankException, ...] = ()
+    windows: tuple[int, ...] = ()

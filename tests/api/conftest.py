@@ -15,7 +15,9 @@ from network.rules import Rules
 from partners.model import PartnerKey
 from partners.signature import sign_request
 from partners.store import add_key
+from tests.api.office import Clock, Office
 from tests.coalition import CODES, START, set_up
+from tests.people import KEYS, NOW
 
 AUTHORITY = "api.example.com"
 LONG_AGO = datetime(2017, 1, 1, tzinfo=UTC)
@@ -98,6 +100,15 @@ def client(database: Engine, live: Rules) -> Iterator[TestClient]:
     app = create_app(database, authority=AUTHORITY, now=real_now)
     with TestClient(app, base_url=f"http://{AUTHORITY}", raise_server_exceptions=False) as running:
         yield running
+
+
+@pytest.fixture
+def office(database: Engine, live: Rules) -> Iterator[Office]:
+    """The application with operators' addresses, on a clock of its own."""
+    clock = Clock(NOW)
+    app = create_app(database, authority=AUTHORITY, now=clock, operator_keys=KEYS)
+    with TestClient(app, base_url=f"http://{AUTHORITY}", raise_server_exceptions=False) as running:
+        yield Office(running, database, clock)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from network.model import Entry
 from network.rules import Rules
 from network.service import load_rules, set_clock
 from partners.model import Participant
+from partners.people.audit import chain_faults, read_page
 from partners.store import add_participants, add_terms
 from tests.between import merge
 from tests.coalition import (
@@ -327,3 +328,35 @@ def test_a_tier_is_set_by_somebody(database: Engine, live: Rules, card: int) -> 
     assert getattr(refused.outcome, "reason", None) == "tier_unknown"
     with pytest.raises(AdjustmentInvalid, match="no card"):
         adjustments.set_tier(database, live, card_number=6330001234567895, tier="gold", by="anna")
+
+
+def test_what_is_decided_is_on_the_record(database: Engine, live: Rules, card: int) -> None:
+    """Who prepared and who approved or rejected what; tiers too. Card and reasons by their hash."""
+    prepared(database, live, card, 50)
+    for approve in (True, False):
+        waiting = prepared(database, live, card, 500).adjustment
+        adjustments.decide(database, live, waiting.adjustment_id, by="Bert", approve=approve)
+    waiting = prepared(database, live, card, 500).adjustment
+    with pytest.raises(FourEyesNeeded):
+        adjustments.decide(database, live, waiting.adjustment_id, by="anna", approve=True)
+    adjustments.set_tier(database, live, card_number=card, tier="gold", by="Anna")
+    adjustments.set_tier(database, live, card_number=card, tier="tin", by="anna")
+    with database.connect() as connection:
+        rows = read_page(connection, limit=20)[::-1]
+        seen = [(row.action, row.done_by, row.subject.partition(":")[0]) for row in rows]
+        assert chain_faults(connection) == []
+    assert seen == [
+        ("adjustment.prepared", "anna", "adjustment"),
+        ("adjustment.prepared", "anna", "adjustment"),
+        ("adjustment.approved", "bert", "adjustment"),
+        ("adjustment.prepared", "anna", "adjustment"),
+        ("adjustment.rejected", "bert", "adjustment"),
+        ("adjustment.prepared", "anna", "adjustment"),
+        ("tier.ordered", "anna", "member"),
+        ("tier.ordered", "anna", "member"),
+        ("tier.refused", "anna", "member"),
+    ]
+    held = "".join(row.record for row in rows)
+    assert '"before":{"tier":"gold"}' in held
+    assert '"points":500' in held
+    assert not any(piece in held for piece in (str(card), "till 7 was down", "ticket 4711"))

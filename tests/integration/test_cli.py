@@ -99,6 +99,43 @@ def test_net_refuses_a_bad_file_whole(tmp_path: Path) -> None:
     assert "No such file" in missing.stderr
 
 
+def test_net_lets_a_debtor_not_pay(tmp_path: Path) -> None:
+    """Ladder and circles come as tables and as JSON; who is in no debt is told, and a stray deposit too."""
+    file, cover = str(tmp_path / "debts.csv"), str(tmp_path / "deposits.csv")
+    Path(file).write_text(DEBTS)
+    Path(cover).write_text("participant,amount,currency\nA,2.00,EUR\nNobody,5,EUR\n")
+    shown = tessera("net", file, "--set-off", "--default", "A", "--deposits", cover)
+    assert shown.exit_code == 0, shown.output
+    assert "A does not pay" in shown.stdout
+    assert "line 3 of the deposits: 'Nobody' is in no debt" in shown.stderr
+    json_form = tessera("net", file, "--default", "A", "--deposits", cover, "--json")
+    found = json.loads(json_form.stdout)["defaults"][0]
+    assert (found["debtors"], found["ladder"][0]["total"]) == (["A"], "2.00")
+    unknown = tessera("net", file, "--default", "Q")
+    assert unknown.exit_code == 2
+    assert "'Q' is in no debt; there are A, B, C" in " ".join(unknown.stderr.split())
+    alone = tessera("net", file, "--deposits", cover)
+    assert alone.exit_code == 2
+    assert "name who does not pay" in " ".join(alone.stderr.split())
+
+
+def test_net_names_the_file_of_each_fault(tmp_path: Path) -> None:
+    """Two bad files: every line of both, each with its file and field."""
+    file, cover = str(tmp_path / "debts.csv"), str(tmp_path / "deposits.csv")
+    Path(file).write_text(DEBTS + "A,B,x,EUR\n")
+    Path(cover).write_text("participant,amount,currency\nA,2.001,EUR\n")
+    bad = tessera("net", file, "--default", "A", "--deposits", cover, "--json")
+    assert bad.exit_code == 2
+    assert [(one["file"], one["line"], one["field"]) for one in json.loads(bad.stdout)["errors"]] == [
+        (file, 5, "amount"),
+        (cover, 2, "amount"),
+    ]
+    assert (
+        "deposits.csv:2: amount '2.001' has 3 decimals"
+        in tessera("net", file, "--default", "A", "--deposits", cover).stderr
+    )
+
+
 def test_clear_settles_a_date_once(environment: dict[str, str], tmp_path: Path) -> None:
     """Twice the same words and the same bytes: what is paid, the hashes, and the files of the night."""
     first = tessera("clear", "--date", "2017-05-01", env=environment)

@@ -10,8 +10,11 @@ from typer.testing import CliRunner, Result
 from api.cli import app
 from network import adjustments
 from network.rules import Rules
+from partners.people.model import Role
 from tests.coalition import WHOLE, new_card, open_terms, set_up
+from tests.people import settle_in
 
+_PEOPLE: dict[str, Role] = {"anna": "maker", "max": "maker", "bert": "checker", "carl": "checker"}
 _ARGUED = ("--reason", "till 7 was down", "--evidence", "ticket 4711")
 
 
@@ -28,8 +31,10 @@ def card(database: Engine, live: Rules) -> str:
 
 
 @pytest.fixture
-def environment(live: Rules, database_url: str, tmp_path: Path) -> dict[str, str]:
-    """The variables that lead to the network."""
+def environment(database: Engine, live: Rules, database_url: str, tmp_path: Path) -> dict[str, str]:
+    """The variables that lead to the network; anna and max, makers, and bert and carl, checkers, are in."""
+    for name, role in _PEOPLE.items():
+        settle_in(database, tmp_path, name, role)
     return {"TESSERA_DATABASE_URL": database_url, "TESSERA_SCHEMA": "tessera", "TESSERA_HOME": str(tmp_path)}
 
 
@@ -73,15 +78,17 @@ def test_a_small_one_is_carried_out_at_once(environment: dict[str, str], card: s
 
 
 def test_a_big_one_waits_for_a_second_person(environment: dict[str, str], card: str) -> None:
-    """It says what to run; who prepared it is turned away with status 2, another is not, and no third."""
+    """It says what to run; a maker is turned away with status 2, a checker is not, and no second one."""
     waits = prepare(environment, card, 101)
     assert waits.exit_code == 0, waits.output
     name = adjustment_in(waits.stdout)
-    assert f"tessera adjust approve {name} --by NAME" in waits.stdout
+    assert f"tessera adjust approve {name}" in waits.stdout
     assert "waits for a second person" in tessera(environment, "adjust", "list", "--open").stdout
     same = tessera(environment, "adjust", "approve", name, "--by", "Anna")
     assert (same.exit_code, same.stdout) == (2, "")
-    assert "anna prepared it, and it is above 100 points: another must approve it" in same.stderr
+    assert "a checker decides it; who prepared it may withdraw it; anna is maker" in same.stderr
+    other = tessera(environment, "adjust", "reject", name, "--by", "max")
+    assert (other.exit_code, "max is maker" in other.stderr) == (2, True)
     done = tessera(environment, "adjust", "approve", name, "--by", "bert")
     assert done.exit_code == 0, done.output
     assert "approved by bert and carried out" in done.stdout
@@ -145,6 +152,36 @@ def test_a_tier_is_set(environment: dict[str, str], card: str) -> None:
     wrong = tessera(environment, "tier", "set", "--card", card, "--tier", "platinum", "--by", "anna")
     assert wrong.exit_code == 1
     assert "tier_unknown (The programme has no such tier); its tiers: gold, silver" in wrong.stderr
+
+
+def test_a_maker_withdraws_its_own(environment: dict[str, str], card: str) -> None:
+    """It needs nobody for that."""
+    name = adjustment_in(prepare(environment, card, 500).stdout)
+    withdrawn = tessera(environment, "adjust", "reject", name, "--by", "anna")
+    assert (withdrawn.exit_code, withdrawn.stdout) == (0, f"{name}  rejected by anna\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("--by", "bert"), "bert is checker, and this is for maker"),
+        (("--by", "dora"), "dora has not signed in here: tessera login dora"),
+        (("--by", "host"), "'host' is no login"),
+        ((), "several have signed in here (anna, bert, carl, max): say who acts with --by"),
+    ],
+)
+def test_nobody_acts_under_a_name_that_is_merely_said(
+    environment: dict[str, str], card: str, arguments: tuple[str, ...], complaint: str
+) -> None:
+    """Status 2, and nothing is prepared: a name is a session that was begun here."""
+    refused = tessera(
+        environment,
+        *("adjust", "prepare", "--card", card, "--points", "5", "--issuer", "grocer"),
+        *(*_ARGUED, *arguments),
+    )
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert complaint in " ".join(refused.stderr.split())
+    assert tessera(environment, "adjust", "list").stdout == "0 adjustments\n"
 
 
 def test_help_teaches() -> None:

@@ -17,14 +17,18 @@ from config.settings import PROJECT
 from network.ids import mint
 from network.tables import entry, posting
 from network.tables import metadata as network_metadata
+from partners.people.tables import metadata as people_metadata
 from partners.tables import contract_terms, partner
 from partners.tables import metadata as partners_metadata
 from settlement import money_tables
+from settlement.bank import tables as bank_tables
 from settlement.tables import metadata as settlement_metadata
 
-METADATAS = [partners_metadata, network_metadata, settlement_metadata]
+METADATAS = [people_metadata, partners_metadata, network_metadata, settlement_metadata]
 MONEY = money_tables.money_entry
 """Its module puts the tables of money into the settlement room's metadata."""
+BANK = bank_tables.bank_account
+"""Its module adds the bank's."""
 OURS = {"schema_revision"}
 
 CATALOGUE = """

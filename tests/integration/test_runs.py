@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from config.database import make_engine
 from network.verify import faults
+from partners.people.audit import chain_faults, read_page
 from settlement import store
 from settlement.errors import (
     ApprovalStale,
@@ -443,3 +444,27 @@ def test_a_cent_that_moves_in_the_money_ledger_is_told(database: Engine, owner_d
     assert "money_entries_balance" in told
     assert "payments_equal_ledger" in told
     assert f"participant {A}" in told
+
+
+def test_what_people_do_to_a_run_is_on_the_record(database: Engine) -> None:
+    """Who proposed, refused, reopened, approved and instructed it; instructing again adds nothing."""
+    worked(database)
+    propose_run(database, FIRST, by="anna", at=LATER)
+    refuse_run(database, FIRST, reason="look at D", by="bert", at=LATER)
+    reopen(database, FIRST, reason="a rate", by="anna", at=LATER)
+    clear_first(database)
+    instructed(database)
+    instruct(database, FIRST, by="carl", at=LATER)
+    with database.connect() as connection:
+        rows = read_page(connection, limit=20, subject=f"window:{WINDOW}")[::-1]
+        assert chain_faults(connection) == []
+    assert [(row.action, row.done_by) for row in rows] == [
+        ("run.proposed", "anna"),
+        ("run.refused", "bert"),
+        ("run.reopened", "anna"),
+        ("run.proposed", "anna"),
+        ("run.approved", "bert"),
+        ("run.instructed", "anna"),
+    ]
+    assert '"reason":"look at D"' in rows[1].record
+    assert '"before":{"revision":2,"state":"netted"}' in rows[3].record

@@ -152,6 +152,23 @@ def test_what_was_done_before_counts() -> None:
     )
 
 
+def test_a_payment_that_takes_nothing_more_is_left_to_people() -> None:
+    """What names a payment of a settled window, either way or with its group, stays in suspense."""
+    settled = [
+        expected("IN", 10000, done_minor=10000, refuses="its window is settled"),
+        expected("OUT", 7000, kind="out", group_id="G", refuses="its window is not funded yet"),
+    ]
+    transactions = [moved(-10000, "IN"), moved(5, "IN"), moved(-7000, "OUT"), moved(-7000, batch_id="G")]
+    result = match(transactions, settled)
+    assert [one.end_to_end_id for one in result.bookings] == [None] * 4
+    assert [(one.problem, one.why) for one in result.findings] == [
+        ("unknown", "it names IN, but its window is settled"),
+        ("unknown", "it names IN, but its window is settled"),
+        ("unknown", "it names OUT, but its window is not funded yet"),
+        ("unknown", "it names no payment of ours"),
+    ]
+
+
 def test_findings_say_why() -> None:
     """Whoever decides reads what is wrong, in amounts of the currency."""
     transactions = [

@@ -8,9 +8,13 @@ from decimal import Decimal
 import pytest
 from rich.console import Console
 
-from settlement.net_file import DebtLine, Faults, as_json, faults_as_json, read, report
+from settlement.net_file import DebtLine, read
+from settlement.net_json import as_json, faults_as_json
+from settlement.net_report import report
 from settlement.net_view import render, render_faults
+from settlement.table_file import Faults
 
+KIND = ", and kind if you like"
 HEADER = "debtor,creditor,amount,currency\n"
 WORKED_NIGHT = HEADER + "".join(
     f"{pair[0]},{pair[1]},{amount},EUR\n"
@@ -61,6 +65,7 @@ def test_worked_night_as_a_file() -> None:
                 "minor_digits": 2,
                 "debts": 12,
                 "gross": "4306.3470",
+                "fees": "0.0000",
                 "bilateral": {
                     "total": "1117.9610",
                     "nets": [
@@ -75,10 +80,15 @@ def test_worked_night_as_a_file() -> None:
                 "multilateral": {
                     "total": "528.6030",
                     "positions": [
-                        {"participant": "A", "exact": "17.4760", "rounded": "17.48"},
-                        {"participant": "B", "exact": "511.1270", "rounded": "511.13"},
-                        {"participant": "C", "exact": "-4.0840", "rounded": "-4.09"},
-                        {"participant": "D", "exact": "-524.5190", "rounded": "-524.52"},
+                        {"participant": "A", "claims": "17.4760", "exact": "17.4760", "rounded": "17.48"},
+                        {"participant": "B", "claims": "511.1270", "exact": "511.1270", "rounded": "511.13"},
+                        {"participant": "C", "claims": "-4.0840", "exact": "-4.0840", "rounded": "-4.09"},
+                        {
+                            "participant": "D",
+                            "claims": "-524.5190",
+                            "exact": "-524.5190",
+                            "rounded": "-524.52",
+                        },
                     ],
                 },
                 "payments": {
@@ -92,6 +102,7 @@ def test_worked_night_as_a_file() -> None:
                         {"participant": "B", "amount": "511.13"},
                     ],
                 },
+                "number_of_payments": {"debt_by_debt": 12, "pair_by_pair": 6, "through_the_hub": 4},
             }
         ]
     }
@@ -217,14 +228,14 @@ def test_missing_fields_are_named() -> None:
         (
             "debtor,amount,currency,note,Amount\nA,B,5,EUR\n",
             [
-                (1, "column 'note' is unknown; the columns are debtor,creditor,amount,currency"),
+                (1, f"column 'note' is unknown; the columns are debtor,creditor,amount,currency{KIND}"),
                 (1, "column creditor is missing"),
                 (1, "column amount stands there 2 times"),
             ],
         ),
         (
             "debtor,creditor,amount,currency,\nA,B,5,EUR,\n",
-            [(1, "column '' is unknown; the columns are debtor,creditor,amount,currency")],
+            [(1, f"column '' is unknown; the columns are debtor,creditor,amount,currency{KIND}")],
         ),
     ],
 )
@@ -256,7 +267,7 @@ def test_nothing_from_the_file_can_command_the_terminal() -> None:
     content = HEADER + "\x1b[31mA,B,5,EUR\nA,B," + "9" * 300 + ",EUR\n"
     told = read(content)
     assert isinstance(told, Faults)
-    shown = printed(render_faults(told, "[bold]debts.csv"))
+    shown = printed(render_faults({"[bold]debts.csv": told}))
     assert "\x1b" not in shown
     assert "[bold]debts.csv:2: debtor '\\x1b[31mA' has characters" in shown
     assert "2 problems: nothing was netted" in shown
@@ -280,7 +291,16 @@ def test_json_holds_no_floats() -> None:
     assert json.loads(text, parse_float=pytest.fail)["currencies"][0]["gross"] == "4306.3470"
     bad = read(HEADER + "A,B,0,EUR\n")
     assert isinstance(bad, Faults)
-    assert faults_as_json(bad) == {"errors": [{"line": 2, "problem": "amount is zero: leave the line out"}]}
+    assert faults_as_json({"debts.csv": bad}) == {
+        "errors": [
+            {
+                "file": "debts.csv",
+                "line": 2,
+                "field": "amount",
+                "problem": "amount is zero: leave the line out",
+            }
+        ]
+    }
 
 
 def test_long_tables_are_cut_and_say_so() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import network
-from api.problems import PROBLEMS
+from api.problems import OPERATOR_PROBLEMS, PROBLEMS
 
 ROOM = Path(network.__file__).parent
 _STATUS = {
@@ -39,6 +39,7 @@ def test_every_refusal_has_its_problem() -> None:
 
 def test_every_title_is_a_sentence_of_its_own() -> None:
     """An operator at a till reads the title alone: no two codes share one, and none ends in a full stop."""
-    titles = [title for _, title in PROBLEMS.values()]
+    titles = [title for _, title in (*PROBLEMS.values(), *OPERATOR_PROBLEMS.values())]
+    assert PROBLEMS.keys().isdisjoint(OPERATOR_PROBLEMS)
     assert len(set(titles)) == len(titles)
     assert [title for title in titles if not title[:1].isupper() or title.endswith(".")] == []
