@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +13,8 @@ from config.roles import reader_role
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+    from settlement.reports.spans import Asked
 
 report_app = typer.Typer(
     no_args_is_help=True,
@@ -58,12 +60,12 @@ def statement(
     for one in form or []:
         if one not in FORMATS:
             raise typer.BadParameter(f"{one!r} is none of {', '.join(FORMATS)}", param_hint="--format")
-    first, last, label = _span(on, month, year)
+    asked = _span(on, month, year)
     with _reading() as connection:
-        span = read_span(connection, first, last)
+        span = read_span(connection, asked.first, asked.last)
         wanted = span.nights <= PROVED_NIGHTS if postings is None else postings
         files = write_account(
-            connection, span, partner, out, label=label, formats=form or FORMATS, postings=wanted
+            connection, span, partner, out, label=asked.label, formats=form or FORMATS, postings=wanted
         )
     for file in files:
         typer.echo(file)
@@ -77,10 +79,10 @@ def reconciliation(
     from settlement.reports.read import read_span
     from settlement.reports.reconciliation import write_reconciliation
 
-    first, last, label = _span(on, month, year)
+    asked = _span(on, month, year)
     with _reading() as connection:
-        span = read_span(connection, first, last)
-        typer.echo(write_reconciliation(connection, span, partner, out, label=label))
+        span = read_span(connection, asked.first, asked.last)
+        typer.echo(write_reconciliation(connection, span, partner, out, label=asked.label))
 
 
 @report_app.command("proofs")
@@ -202,22 +204,15 @@ def _reading() -> "Iterator[Connection]":
         yield connection
 
 
-def _span(on: str | None, month: str | None, year: str | None) -> tuple[date, date, str]:
+def _span(on: str | None, month: str | None, year: str | None) -> "Asked":
     """The dates that were asked for, and what files are called."""
-    given = [one for one in (on, month, year) if one is not None]
-    if len(given) != 1:
-        raise typer.BadParameter("give one of --date, --month and --year", param_hint="--date")
-    if on is not None:
-        day = _day(on)
-        return day, day, day.isoformat()
+    from settlement.reports.errors import SpanUnclear
+    from settlement.reports.spans import span_of
+
     try:
-        first = date.fromisoformat(f"{month}-01" if month is not None else f"{year}-01-01")
-    except ValueError:
-        asked = "--month" if month is not None else "--year"
-        raise typer.BadParameter(f"{given[0]!r}: write 2017-05, or 2017", param_hint=asked) from None
-    if month is not None:
-        return first, (first + timedelta(days=31)).replace(day=1) - timedelta(days=1), f"{first:%Y-%m}"
-    return first, date(first.year, 12, 31), f"{first:%Y}"
+        return span_of(on, month, year)
+    except SpanUnclear as error:
+        raise typer.BadParameter(str(error), param_hint="--date, --month or --year") from None
 
 
 def _day(given: str) -> date:

@@ -14,6 +14,7 @@ from api.operator import (
     partners,
     people,
     proposals,
+    reports,
     runs,
     sessions,
 )
@@ -21,7 +22,7 @@ from api.operator.desk import Desk, add_error_answers
 
 __all__ = ["TYPES", "Desk", "mount"]
 
-_MODULES = (sessions, people, proposals, audit, partners, adjustments, nights, runs, bank, defaults, disputes)
+_MODULES = (sessions, people, proposals, audit, partners, adjustments, nights, runs, bank, defaults, disputes, reports)
 TYPES: tuple[Any, ...] = tuple(each for module in _MODULES for each in module.TYPES)
 """The types of requests and answers, for the description."""
 

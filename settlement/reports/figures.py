@@ -36,13 +36,11 @@ _DEBTS = text(
     WHERE w.business_date BETWEEN :first AND :on GROUP BY 1, 2, 3, 4, 5, 6
     """
 )
-# What a partner still owes of nights that are netted and whose payments are not booked.
+# Debits above zero: what a participant owes of netted nights and has not paid, less what it is owed.
 _UNSETTLED = text(
-    f"""
-    SELECT p.participant_id, p.currency,
-        sum(p.final_minor + p.deferred_in_minor - p.deferred_out_minor)::bigint AS unpaid_minor
-    FROM net_position p JOIN settlement_run r USING (window_id, revision)
-    WHERE r.state IN ({read.NETTED}) AND r.state NOT IN ('paid', 'settled') GROUP BY 1, 2
+    """
+    SELECT participant_id, currency, sum(amount) AS unpaid FROM money_posting
+    WHERE account IN ('receivable', 'payable', 'carried') GROUP BY 1, 2
     """
 )
 _CAPS = text(
@@ -220,10 +218,7 @@ def _breakage(outstanding: Outstanding, span: Span) -> list[Breakage]:
 
 def _exposures(connection: Connection, on: date, outstanding: Outstanding) -> list[Exposure]:
     """Of partners that have a cap."""
-    unpaid = {
-        (row.participant_id, row.currency): major(row.unpaid_minor, row.currency)
-        for row in connection.execute(_UNSETTLED)
-    }
+    unpaid = {(row.participant_id, row.currency): row.unpaid for row in connection.execute(_UNSETTLED)}
     found = []
     for row in connection.execute(_CAPS, {"on": on}):
         if row.net_debit_cap is None:
@@ -241,7 +236,7 @@ def _exposures(connection: Connection, on: date, outstanding: Outstanding) -> li
             Exposure(
                 partner_id=row.partner_id,
                 currency=row.currency,
-                unpaid=-unpaid.get((row.partner_id, row.currency), ZERO),
+                unpaid=unpaid.get((row.partner_id, row.currency), ZERO),
                 points=points * rate,
                 cap=row.net_debit_cap,
                 deposit=row.deposit,

@@ -17,6 +17,7 @@ from settlement.reports.figures import Figures, read_figures
 from settlement.reports.liability import Outstanding, ageing, read_outstanding
 from settlement.reports.network import Picture, embed
 from settlement.reports.night import Attention, find_exceptions
+from settlement.reports.open_matters import find_open_matters
 from settlement.reports.period import Period, read_period
 from settlement.reports.read import Span, read_span
 from settlement.reports.rollforward import RollForwards, read_roll_forwards
@@ -111,10 +112,12 @@ def _attention(connection: Connection, span: Span) -> Iterator[Attention]:
     for row in connection.execute(_ABORTED, {"first": span.first, "on": span.last}):
         yield Attention(str(row.business_date), f"was aborted and done again, {row.runs} times")
     night = read.read_night(connection, span.last_window)
+    participants = read.read_participants(connection)
+    yield from find_open_matters(connection, span.last, participants)
     yield from find_exceptions(
         connection,
         night,
-        read.read_participants(connection),
+        participants,
         read.read_positions(connection, night.span),
         read.read_obligations(connection, night.span),
     )

@@ -6,7 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from settlement.survival import OPEN_ENDED, Curve, Estimate, Flow, fit, judge, learn
+from settlement.survival import (
+    OPEN_ENDED,
+    Curve,
+    Estimate,
+    Flow,
+    Forecast,
+    Period,
+    fit,
+    forecasts,
+    judge,
+    learn,
+    missed_by,
+)
 
 # Weeks of remission under 6-MP, the best known example of Kaplan and Meier: (weeks, whether it ended then).
 REMISSION = [
@@ -59,6 +71,8 @@ def test_two_causes_compete() -> None:
     ]
     curve = fit(flows, {})
     assert [curve.chance(left) for left in (0, 1, 2)] == [0, Decimal("0.4"), Decimal("0.6")]
+    # by hand: .6² .4 .6 / 10 + .4² .1 .9 / 10 + 2 .6 .4 .4 .1 / 10 + .5² .4 .6 / 5 = .024
+    assert close(judge(learn(flows, {}), {2: 1}).independent, "0.154919")
 
 
 def test_points_enter_when_they_are_issued() -> None:
@@ -108,6 +122,41 @@ def test_points_without_expiry() -> None:
     assert fit(flows[:1], {OPEN_ENDED: 1_000}).chance(OPEN_ENDED) == 1
     found = judge(learn(flows, {0: {OPEN_ENDED: 900}}), {OPEN_ENDED: 900})
     assert (found.outstanding, found.expected) == (900, Decimal(675))
+
+
+def test_forecasts_are_held_against_what_came() -> None:
+    """Of ten 4 and then 1 of 6 were redeemed: of twenty 8 and 2 2/3 are expected, and 4 and 2 came."""
+    first = Period(
+        flows=[
+            *(Flow(1, "issued", 10), Flow(1, "redeemed", 4)),
+            *(Flow(0, "redeemed", 1), Flow(0, "lapsed", 5)),
+        ],
+        out={},
+    )
+    second = Period(
+        flows=[
+            *(Flow(1, "issued", 20), Flow(1, "redeemed", 4)),
+            *(Flow(0, "redeemed", 2), Flow(0, "lapsed", 14)),
+        ],
+        out={},
+    )
+    before, found = forecasts([first, second], horizon=1)
+    assert before is None
+    assert found is not None
+    assert found.redeemed == 6
+    assert close(found.expected, "10.66667")
+    assert close(missed_by([before, found]), "0.4375")
+    assert missed_by([before]) == 0
+    assert missed_by([Forecast(10, Decimal(10)), Forecast(0, Decimal(1))]) < Decimal("0.1")
+
+
+def test_a_forecast_is_of_what_had_been_observed() -> None:
+    """Points that were out come to a last day that nobody had seen: that day is not compared."""
+    first = Period(flows=[Flow(2, "issued", 10), Flow(2, "redeemed", 4)], out={1: 6})
+    second = Period(flows=[Flow(0, "redeemed", 6), Flow(2, "issued", 10), Flow(2, "redeemed", 5)], out={1: 5})
+    found = forecasts([first, second], horizon=1)
+    assert found == [None, Forecast(5, Decimal(4))]
+    assert forecasts([first, second], horizon=3) == []
 
 
 def test_points_that_move_together_say_less() -> None:
