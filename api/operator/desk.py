@@ -56,6 +56,10 @@ PROBLEM_OF: Mapping[type[Exception], str] = {
     errors.ProposalOpen: "proposal_open",
     errors.SecondPersonNeeded: "second_person_needed",
     errors.PartnerUnknown: "partner_not_found",
+    errors.DraftUnknown: "draft_unknown",
+    errors.DraftUnfit: "terms_unfit",
+    errors.RateUnfit: "terms_unfit",
+    errors.TermsNotAccepted: "terms_unfit",
     errors.KeyNotFound: "key_not_found",
     errors.KeyNotAccepted: "key_not_accepted",
     network_errors.AdjustmentUnknown: "adjustment_unknown",
@@ -250,7 +254,7 @@ def add_error_answers(app: FastAPI) -> None:
         if isinstance(error, errors.TooManyTries):
             headers = {"retry-after": str(error.seconds)}
             return problem_response("too_many_tries", request_id=request_id, headers=headers)
-        code = PROBLEM_OF[type(error)]
+        code = next(PROBLEM_OF[each] for each in type(error).__mro__ if each in PROBLEM_OF)
         told = "" if code in _TOLD_NOTHING else str(error)
         answer = problem_response(code, told, request_id=request_id)
         if answer.status_code == 401:
