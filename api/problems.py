@@ -125,6 +125,7 @@ OPERATOR_PROBLEMS: Mapping[str, tuple[int, str]] = {
     "not_now": (409, "That does not fit how things are"),
     "adjustment_unknown": (404, "There is no such adjustment"),
     "adjustment_invalid": (422, "Card, partner, points, reason or evidence of the adjustment cannot be used"),
+    "report_unknown": (404, "There is nothing to report on that, or not in that form"),
     "draft_unknown": (404, "There is no such draft, or it was decided"),
     "terms_unfit": (422, "No contract or rate can say that, or not from that day on"),
     "partner_not_found": (404, "No partner has that code"),

@@ -14,6 +14,7 @@ from api.operator import (
     partners,
     people,
     proposals,
+    reports,
     runs,
     sessions,
 )
@@ -33,6 +34,7 @@ _MODULES = (
     runs,
     bank,
     defaults,
+    reports,
 )
 TYPES: tuple[Any, ...] = tuple(each for module in _MODULES for each in module.TYPES)
 """The types of requests and answers, for the description."""

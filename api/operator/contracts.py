@@ -179,9 +179,7 @@ def list_drafts(
 def one_draft(
     draft: str,
     request: Request,
-    other: Annotated[
-        str | None, Query(max_length=64, description="A partner, for an example.")
-    ] = None,
+    other: Annotated[str | None, Query(max_length=64, description="A partner, for an example.")] = None,
     points: Annotated[int, Query(ge=1, le=10**9)] = 10_000,
 ) -> Response:
     """A draft in plain language, with the hash by which it is activated."""
