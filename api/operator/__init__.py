@@ -8,6 +8,7 @@ from api.operator import (
     adjustments,
     audit,
     bank,
+    contracts,
     defaults,
     disputes,
     nights,
@@ -22,7 +23,21 @@ from api.operator.desk import Desk, add_error_answers
 
 __all__ = ["TYPES", "Desk", "mount"]
 
-_MODULES = (sessions, people, proposals, audit, partners, adjustments, nights, runs, bank, defaults, disputes, reports)
+_MODULES = (
+    sessions,
+    people,
+    proposals,
+    audit,
+    partners,
+    contracts,
+    adjustments,
+    nights,
+    runs,
+    bank,
+    defaults,
+    disputes,
+    reports,
+)
 TYPES: tuple[Any, ...] = tuple(each for module in _MODULES for each in module.TYPES)
 """The types of requests and answers, for the description."""
 
