@@ -4,6 +4,7 @@ import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -27,7 +28,7 @@ from partners.errors import (
     SecondPersonNeeded,
     TermsNotAccepted,
 )
-from partners.model import FxRate, Terms, VatRate
+from partners.model import ContractDraft, FxRate, Terms, VatRate
 from partners.rates_store import add_fixings, add_vat_rate, load_fixings, load_vat_rates
 from partners.store import load_directory, load_terms
 from settlement.errors import RateMissing
@@ -54,19 +55,17 @@ def version(database: Engine, **given: object) -> Terms:
     return terms_of({"effective_on": date(2017, 5, 2), **given}, partner_id=A, before=before)
 
 
-def drafted(database: Engine, terms: Terms, by: str = "max") -> contracts.ContractDraft:
+def drafted(database: Engine, terms: Terms, by: str = "max") -> ContractDraft:
     """A draft that waits."""
     with database.begin() as connection:
         return contracts.draft(connection, terms, by=by, at=NOW)
 
 
-def activated(
-    database: Engine, draft: contracts.ContractDraft, *, by: str = "cleo", **given: object
-) -> Terms:
+def activated(database: Engine, draft: ContractDraft, *, by: str = "cleo", **given: object) -> Terms:
     """A draft that is in force."""
-    how = {"sha256": draft.sha256, "at": NOW, "days": TODAY, "currency": "EUR", **given}
+    how: dict[str, Any] = {"sha256": draft.sha256, "at": NOW, "days": TODAY, "currency": "EUR", **given}
     with database.begin() as connection:
-        return contracts.activate(connection, draft.draft_id, by=by, **how)  # type: ignore[arg-type]  # as named
+        return contracts.activate(connection, draft.draft_id, by=by, **how)
 
 
 def test_a_draft_is_put_into_force_by_another(database: Engine) -> None:
