@@ -107,6 +107,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         terms = self.contract(partner_id, occurred_at)
         if terms is None:
             return Rejected("no_contract_terms")
+        if occurred_at < now - timedelta(days=terms.late_days):
+            return Rejected("occurred_too_long_ago")
         if terms.currency != currency:
             return Rejected("currency_not_contracted")
         return terms

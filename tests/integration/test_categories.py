@@ -96,6 +96,16 @@ def test_a_category_that_is_not_known_is_refused_and_may_be_named_again(database
     assert isinstance(_reply(database, live, wanted), Entry)
 
 
+def test_a_contract_may_let_its_tills_report_less_late(database: Engine) -> None:
+    """With `late_days` of 2 a sale of two days ago is taken, and one of a second more is not."""
+    live = set_up(database, contracts=[msgspec.structs.replace(terms(GROCER), late_days=2)])
+    card = new_card(database, live)
+    two_days = START - timedelta(days=2)
+    assert run(database, live, sale(card, 500, "in time", at=two_days)).points == 5
+    [reply] = execute(database, [sale(card, 500, "late", at=two_days - timedelta(seconds=1))], live)
+    assert reply.outcome == Rejected("occurred_too_long_ago")
+
+
 def _reply(database: Engine, live: Rules, command: Redeem) -> Entry | Rejected:
     [reply] = execute(database, [command], live)
     return reply.outcome
