@@ -144,11 +144,17 @@ def serve() -> None:
 def worker() -> None:
     """Clear every night at the network's cut-off, and missed nights in order."""
     from api.worker import run_worker
+    from settlement.bank.resolving import objections
 
     with opened(migrated=True) as (settings, database):
         if settings.network_key is None:
             logging.getLogger(__name__).warning("TESSERA_NETWORK_KEY is not set: nights will not be sealed")
-        run_worker(database, settings.statements_folder, find_signer=lambda: _signer_or_none(settings))
+        run_worker(
+            database,
+            settings.statements_folder,
+            find_signer=lambda: _signer_or_none(settings),
+            objections=objections,
+        )
 
 
 @app.command()

@@ -195,7 +195,7 @@ def test_the_verdict_sees_every_figure(owner_database: Engine, tmp_path: Path) -
         connection.execute(text("UPDATE settlement_step SET sha256 = sha256(sha256)"))
     console = Console(file=io.StringIO(), record=True, width=120)
     assert show_result(demo, own, expected, told, console) == 1
-    assert re.findall("WRONG: .*", console.export_text()) == ["WRONG: verify found 9 problems in the ledger"]
+    assert re.findall("WRONG: .*", console.export_text()) == ["WRONG: verify found 21 problems in the ledger"]
     own.dispose()
 
 
