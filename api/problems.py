@@ -45,6 +45,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     "outlet_unknown": (422, "The partner has no such outlet"),
     "no_contract_terms": (422, "No terms of the contract are in force on that day"),
     "currency_not_contracted": (422, "The contract is in another currency"),
+    "category_unknown": (422, "The network has no such category of redemption"),
     "partner_not_active": (422, "The partner is not active in the network"),
     "partner_issues_no_more": (422, "The partner leaves the network: its last day to give points is over"),
     "partner_accepts_no_more": (422, "The partner leaves the network: its last day to take points is over"),

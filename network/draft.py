@@ -104,6 +104,7 @@ def drawn(
     acceptor: tuple[int, int] | None = None,
     reversed_window_id: int | None = None,
     first_line: int = 1,
+    category: int = 0,
 ) -> tuple[Posting, ...]:
     """Draws as postings MEMBER → credit; another's name their contributor."""
     acceptor_id, acceptor_terms = (None, None) if acceptor is None else acceptor
@@ -119,6 +120,7 @@ def drawn(
             expires_on=draw.lot.expires_on,
             acceptor_id=acceptor_id,
             acceptor_terms=acceptor_terms,
+            category=category,
             window_id=window_id,
             reversed_window_id=reversed_window_id,
             contributor_id=None if draw.member_id == member_id else draw.member_id,
@@ -213,6 +215,7 @@ def _shared(decision: Decision) -> Decision:
             **{"debit" if comes else "credit": AccountKind.TRANSIT},
             acceptor_id=None,
             acceptor_terms=None,
+            category=0,
             reversed_window_id=None,
             contributor_id=None,
         )
@@ -265,6 +268,7 @@ def _cure(
         points=points,
         acceptor_id=deficit.issuer_id,
         acceptor_terms=terms.terms_version,
+        category=0,
         reversed_window_id=None,
         contributor_id=None,
     )

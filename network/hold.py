@@ -36,7 +36,7 @@ def hold(folded: Folded, command: Hold, minted: Minted, rules: Rules) -> Decisio
     spender = spender_at_till(folded, command, rules)
     if isinstance(spender, Rejected):
         return spender
-    terms, member_id = spender
+    terms, member_id, category = spender
     if folded.member(member_id).open_holds >= MOST_OPEN_HOLDS:
         return Rejected("too_many_holds")
     draws = draw_of_pool(folded, member_id, command.points, minted)
@@ -51,6 +51,7 @@ def hold(folded: Folded, command: Hold, minted: Minted, rules: Rules) -> Decisio
             AccountKind.HELD,
             folded.moment.window_id,
             acceptor=(command.partner_id, terms.terms_version),
+            category=category,
         ),
         lapses_at=folded.moment.now + timedelta(minutes=command.minutes),
     )

@@ -159,7 +159,7 @@ class Accrue(msgspec.Struct, frozen=True, kw_only=True, tag="accrue", omit_defau
 
 
 class Redeem(msgspec.Struct, frozen=True, kw_only=True, tag="redeem", omit_defaults=True):
-    """Points pay for `amount_minor` of a sale. `lines`: the points of its lines."""
+    """Points pay for `amount_minor` of a sale. `lines`: the points of its lines. `category`: what it is."""
 
     partner_id: int
     reference: str
@@ -170,6 +170,7 @@ class Redeem(msgspec.Struct, frozen=True, kw_only=True, tag="redeem", omit_defau
     amount_minor: int
     currency: str
     lines: tuple[int, ...] = ()
+    category: str = ""
 
 
 class Reverse(msgspec.Struct, frozen=True, kw_only=True, tag="reverse"):
@@ -188,7 +189,7 @@ class Reverse(msgspec.Struct, frozen=True, kw_only=True, tag="reverse"):
     lines: tuple[int, ...] = ()
 
 
-class Hold(msgspec.Struct, frozen=True, kw_only=True, tag="hold"):
+class Hold(msgspec.Struct, frozen=True, kw_only=True, tag="hold", omit_defaults=True):
     """Reserve points for a sale that is not final; they come back by themselves after `minutes`."""
 
     partner_id: int
@@ -200,6 +201,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True, tag="hold"):
     amount_minor: int
     currency: str
     minutes: int
+    category: str = ""
 
 
 class Capture(msgspec.Struct, frozen=True, kw_only=True, tag="capture"):
@@ -356,6 +358,7 @@ NOT_REMEMBERED = frozenset(
         "outlet_unknown",
         "no_contract_terms",
         "currency_not_contracted",
+        "category_unknown",
         "programme_not_read",
     }
 )

@@ -17,7 +17,7 @@ def redeem(folded: Folded, command: Redeem, minted: Minted, rules: Rules) -> Dec
     spender = spender_at_till(folded, command, rules)
     if isinstance(spender, Rejected):
         return spender
-    terms, member_id = spender
+    terms, member_id, category = spender
     if command.lines and not add_up(command.lines, command.points):
         return Rejected("lines_do_not_add_up")
     draws = draw_of_pool(folded, member_id, command.points, minted)
@@ -32,14 +32,17 @@ def redeem(folded: Folded, command: Redeem, minted: Minted, rules: Rules) -> Dec
             AccountKind.ACCEPTED,
             folded.moment.window_id,
             acceptor=(command.partner_id, terms.terms_version),
+            category=category,
         ),
         account=activity(folded, rules, member_id),
         lines=command.lines,
     )
 
 
-def spender_at_till(folded: Folded, command: Redeem | Hold, rules: Rules) -> tuple[Terms, int] | Rejected:
-    """The acceptor's terms and the member, where points are to be spent."""
+def spender_at_till(
+    folded: Folded, command: Redeem | Hold, rules: Rules
+) -> tuple[Terms, int, int] | Rejected:
+    """The acceptor's terms, the member and the category, where points are to be spent."""
     terms = rules.terms_at_sale(
         command.partner_id, command.outlet_code, command.currency, command.occurred_at, folded.moment.now
     )
@@ -48,8 +51,11 @@ def spender_at_till(folded: Folded, command: Redeem | Hold, rules: Rules) -> tup
     ended = rules.accepts_no_more(command.partner_id, command.occurred_at)
     if ended is not None:
         return ended
+    category = rules.directory.categories.get(command.category) if command.category else 0
+    if category is None:
+        return Rejected("category_unknown")
     member_id = folded.member_of_card(command.card_number)
-    return member_id if isinstance(member_id, Rejected) else (terms, member_id)
+    return member_id if isinstance(member_id, Rejected) else (terms, member_id, category)
 
 
 def draw_of_pool(folded: Folded, member_id: int, points: int, minted: Minted) -> tuple[Draw, ...] | None:

@@ -97,7 +97,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     ) -> Terms | Rejected:
         """The terms that price what happened at a till, or why it cannot be taken.
 
-        Source: terms go by occurred_at in the network's time zone, at most 30 days back and 10 minutes ahead.
+        Source: terms go by occurred_at in the network's time zone, at most 30 days back, or as many as the
+        contract says if they are fewer, and 10 minutes ahead.
         """
         refused = self.refusal(partner_id, occurred_at, now)
         if refused is not None:
@@ -107,6 +108,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         terms = self.contract(partner_id, occurred_at)
         if terms is None:
             return Rejected("no_contract_terms")
+        if terms.late_days < OLDEST.days and occurred_at < now - timedelta(days=terms.late_days):
+            return Rejected("occurred_too_long_ago")
         if terms.currency != currency:
             return Rejected("currency_not_contracted")
         return terms

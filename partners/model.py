@@ -157,13 +157,14 @@ class Directory(msgspec.Struct, frozen=True, kw_only=True):
     """All that the hub needs to know of partners, as one immutable snapshot.
 
     `terms` are sorted by `effective_on` within a partner; `outlets` holds (partner_id, outlet_code). `exits`
-    has the partners that leave, or have left.
+    has the partners that leave, or have left; `categories` the numbers of redemption categories by code.
     """
 
     participants: Mapping[int, Participant]
     outlets: frozenset[tuple[int, str]]
     terms: Mapping[int, Sequence[Terms]]
     exits: Mapping[int, PartnerExit] = {}
+    categories: Mapping[str, int] = {}
 
     @property
     def by_code(self) -> dict[str, int]:

@@ -22,12 +22,13 @@ from partners.tables import (
     partner,
     partner_exit,
     partner_key,
+    redemption_category,
 )
 from partners.terms import require_superseding
 
 
 def load_directory(connection: Connection) -> Directory:
-    """All participants, outlets, terms and exits, as one snapshot (six statements)."""
+    """All participants, outlets, terms and exits, as one snapshot (seven statements)."""
     participants = {
         row.partner_id: Participant(
             partner_id=row.partner_id, code=row.code, name=row.name, kind=row.kind, status=row.status
@@ -43,6 +44,10 @@ def load_directory(connection: Connection) -> Directory:
         outlets=outlets,
         terms=load_terms(connection),
         exits=load_exits(connection),
+        categories={
+            row.code: row.category
+            for row in connection.execute(select(redemption_category.c.code, redemption_category.c.category))
+        },
     )
 
 

@@ -80,7 +80,8 @@ def _terms(terms: Terms, around: Around) -> Iterator[str]:
     )
     yield f"  Points you issue are paid for {way}."
     if share:
-        price_text = f"{terms.issue_price.normalize():f} {unit} x {share.normalize():f}"
+        part = "" if share == 1 else f" x {share.normalize():f}"
+        price_text = f"{terms.issue_price.normalize():f} {unit}{part}"
         yield f"  You pay {price_text} for a point you issue."
     yield f"  You are paid {terms.reimbursement_rate.normalize():f} {unit} for a point you accept."
     names = {one.category: one.code for one in around.categories}

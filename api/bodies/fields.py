@@ -38,6 +38,13 @@ Cause = Annotated[
     str, Meta(pattern="^[!-~]{1,32}(?!\\n)$", description="The code of a partner that takes donations.")
 ]
 CardNumber = Annotated[str, Meta(pattern="^[0-9]{16}(?!\\n)$", description="The 16 digits on the card.")]
+Category = Annotated[
+    str,
+    Meta(
+        pattern="^[!-~]{1,32}(?!\\n)$",
+        description="What the points pay for, where the network has categories.",
+    ),
+]
 # `(?!\n)$`: a bare `$` would let a line feed pass at the end.
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}(?!\\n)$", description="ISO 4217.")]
 Amount = Annotated[int, Meta(ge=1, le=MOST, description="In minor units of the currency: 1250 is 12.50.")]

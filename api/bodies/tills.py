@@ -8,6 +8,7 @@ from api.bodies.fields import (
     Amount,
     Amounts,
     CardNumber,
+    Category,
     Currency,
     EntryId,
     LineNumbers,
@@ -65,6 +66,7 @@ class RedemptionBody(Request, frozen=True, tag_field="type", tag="redemption"):
     amount_minor: Amount
     currency: Currency
     lines: PointsOfLines | None = None
+    category: Category | None = None
 
     def command(self, partner_id: int) -> Command:
         """The command it asks for."""
@@ -78,6 +80,7 @@ class RedemptionBody(Request, frozen=True, tag_field="type", tag="redemption"):
             amount_minor=self.amount_minor,
             currency=self.currency,
             lines=self.lines or (),
+            category=self.category or "",
         )
 
 
@@ -90,6 +93,7 @@ class HoldBody(Request, frozen=True, tag_field="type", tag="hold"):
     amount_minor: Amount
     currency: Currency
     minutes: Annotated[int, Meta(ge=1, le=MOST_MINUTES, description="How long the points are held.")] = 30
+    category: Category | None = None
 
     def command(self, partner_id: int) -> Command:
         """The command it asks for."""
@@ -103,6 +107,7 @@ class HoldBody(Request, frozen=True, tag_field="type", tag="hold"):
             amount_minor=self.amount_minor,
             currency=self.currency,
             minutes=self.minutes,
+            category=self.category or "",
         )
 
 

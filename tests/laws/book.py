@@ -36,6 +36,7 @@ PASSING = {
     "outlet_unknown",
     "no_contract_terms",
     "currency_not_contracted",
+    "category_unknown",
 }
 """Refusals that are not remembered."""
 

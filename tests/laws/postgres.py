@@ -22,6 +22,8 @@ from network.service import (
     set_clock,
 )
 from network.verify import CHECKS, faults
+from partners.model import Category
+from partners.rates_store import add_category
 from partners.store import add_outlets, add_participants, add_terms
 from settlement import verify as nights
 from settlement.service import clear_due
@@ -29,7 +31,7 @@ from tests.conftest import SCHEMA, Run, database_on
 from tests.laws.auditor import Recorded
 from tests.laws.book import Book
 from tests.laws.words import entry_of, move_of, participants, programme_source, terms
-from tests.laws.world import CURRENCY, OUTLET
+from tests.laws.world import CATEGORIES, CURRENCY, OUTLET
 
 _STANDING = {
     "lots": (
@@ -70,6 +72,9 @@ class Postgres:
             create_network(connection, network)
             add_participants(connection, participants(world))
             add_outlets(connection, [(number, OUTLET, "Main outlet") for number in world.partners])
+            for code, number in CATEGORIES.items():
+                if code:
+                    add_category(connection, Category(category=number, code=code, name=code))
             open_first_window(connection, book.window, book.now)
         self._terms: dict[int, int] = {}
         self._programmes = 0

@@ -22,6 +22,7 @@ class Part:
     acceptor: int | None
     acceptor_terms: int | None
     window: int
+    category: int = 0
 
 
 @dataclass

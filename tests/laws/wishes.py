@@ -148,6 +148,7 @@ def _pay(book: Book, wish: Wish, ask: Ask) -> None:
     there = book.spendable([member, *(book.pool(member) if wish.which % 3 else [])])
     ask["points"] = _some(there, wish.size)
     ask["amount_minor"] = 3 * ask["points"] + wish.size % 3
+    ask["category"] = "spa" if wish.size % 61 == 7 else ("", "", "flight", "voucher")[wish.size // 3 % 4]
 
 
 def _redeem(book: Book, wish: Wish, ask: Ask) -> None:

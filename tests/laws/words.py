@@ -12,7 +12,7 @@ from network.programme.spec import read_programme
 from network.rules import Rules
 from partners.model import OPERATOR_ID, POOL_ID, Directory, Participant, Terms
 from tests.laws.book import Answer, Ask
-from tests.laws.world import CURRENCY, OUTLET, Expiry, Partner, Scheme, World
+from tests.laws.world import CATEGORIES, CURRENCY, OUTLET, Expiry, Partner, Scheme, World
 
 COMMANDS = {str(command.__struct_config__.tag): command for command in get_args(Command)}
 """Every kind of command there is, by its name."""
@@ -40,7 +40,7 @@ def answer_of(reply: Reply) -> Answer:
 def move_of(posting: Posting) -> tuple[Any, ...]:
     """A posting as the model notes its moves."""
     lot = (posting.issuer_id, posting.issuer_terms, posting.spendable_on, posting.expires_on)
-    acceptor = (posting.acceptor_id, posting.acceptor_terms)
+    acceptor = (posting.acceptor_id, posting.acceptor_terms, posting.category)
     accounts = (posting.debit.name, posting.credit.name)
     windows = (posting.window_id, posting.reversed_window_id)
     return (posting.line, *accounts, posting.points, *lot, *acceptor, *windows, posting.contributor_id)
@@ -116,6 +116,7 @@ def rules_of(world: World) -> Rules:
         participants={p.partner_id: p for p in participants(world)},
         outlets=frozenset((number, OUTLET) for number in world.partners),
         terms={number: terms(number, p) for number, p in world.partners.items()},
+        categories={code: number for code, number in CATEGORIES.items() if code},
     )
     return Rules(
         directory=directory,

@@ -7,6 +7,8 @@ OPERATOR = 1
 POOL = 2
 OUTLET = "main"
 CURRENCY = "USD"
+CATEGORIES = {"": 0, "flight": 1, "voucher": 2}
+"""Of redemptions; none is 0."""
 START = datetime(2017, 1, 11, 15, 0, tzinfo=UTC)
 """A Wednesday, and the same day in every time zone that is used."""
 HORIZON = datetime(2018, 3, 29, 12, 0, tzinfo=UTC)

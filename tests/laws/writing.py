@@ -7,7 +7,7 @@ from tests.laws.book import MEMBER_BITS, NEVER, Answer, Ask, Book, Name
 from tests.laws.records import ALWAYS, Debt, LotKey, Part
 
 Line = tuple[Any, ...]
-"""Number, debit, credit, points, the lot's four, acceptor and terms, window, reversed window, contributor."""
+"""Number, debit, credit, points, the lot's four, acceptor, terms and category, two windows, contributor."""
 
 
 class Writing:
@@ -74,7 +74,11 @@ class Writing:
             self.write(of, self.line, "TRANSIT", "MEMBER", points, lot)
             credit, contributor = "TRANSIT", of
         acceptor = (None, None) if part is None else (part.acceptor, part.acceptor_terms)
-        self.write(self.member, self.line, debit, credit, points, lot, *acceptor, undone, contributor)
+        category = 0 if part is None else part.category
+        self.write(
+            *(self.member, self.line, debit, credit, points, lot),
+            *(*acceptor, undone, contributor, category),
+        )
 
     def across(self, giver: int, lot: LotKey, taker: int, theirs: LotKey, points: int) -> None:
         """Move points from a lot of one to a lot of the other; one of the two is the entry's member."""
@@ -94,6 +98,7 @@ class Writing:
         acceptor_terms: int | None = None,
         undone: int | None = None,
         contributor: int | None = None,
+        category: int = 0,
     ) -> None:
         """Write a line of the entry or of a TRANSFER, and change the member's lots."""
         lots = self.book.lots[member]
@@ -104,7 +109,8 @@ class Writing:
         if credit == "MEMBER":
             lots[lot] = lots.get(lot, 0) + points
         windows = (self.book.window_id, undone)
-        line = (number, debit, credit, points, *lot, acceptor, acceptor_terms, *windows, contributor)
+        to = (acceptor, acceptor_terms, category)
+        line = (number, debit, credit, points, *lot, *to, *windows, contributor)
         self.lines.setdefault(member, []).append(line)
 
     def owe(self, member: int, issuer: int, terms: int, points: int) -> None:

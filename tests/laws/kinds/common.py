@@ -52,11 +52,13 @@ def between(book: Book, ask: Ask) -> None:
     taking_part(book, ask["partner_id"])
 
 
-def take_out(writing: Writing, drawn: list[Drawn], credit: str, to: int, terms: int) -> list[Part]:
+def take_out(
+    writing: Writing, drawn: list[Drawn], credit: str, to: int, terms: int, category: int = 0
+) -> list[Part]:
     """Move drawn points to an account; the parts they came in."""
     parts = []
     for owner, lot, points in drawn:
-        part = Part(lot, points, owner, to, terms, writing.book.window_id)
+        part = Part(lot, points, owner, to, terms, writing.book.window_id, category)
         writing.move("MEMBER", credit, points, lot, of=owner, part=part)
         parts.append(part)
     return parts

@@ -43,7 +43,10 @@ def capture(book: Book, ask: Ask) -> Effect:
             whose = None if front.owner == held.member else front.owner
             writing.move("HELD", "ACCEPTED", points, front.lot, part=front, contributor=whose)
             parts.append(
-                Part(front.lot, points, front.owner, front.acceptor, front.acceptor_terms, book.window_id)
+                Part(
+                    *(front.lot, points, front.owner, front.acceptor, front.acceptor_terms),
+                    *(book.window_id, front.category),
+                )
             )
         held.captured += ask["points"]
         book.spent[entry_id] = Spent(ask["points"], ask["amount_minor"], parts)

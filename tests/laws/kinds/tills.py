@@ -6,7 +6,7 @@ from uuid import UUID
 from tests.laws.book import Answer, Ask, Book, Effect, Refused
 from tests.laws.kinds.common import MOST_POINTS, in_force, of_card, take_out, taking_part, timely
 from tests.laws.records import ALWAYS, Held, Item, LotKey, Sold, Spent
-from tests.laws.world import CURRENCY, OPERATOR, OUTLET, Earn
+from tests.laws.world import CATEGORIES, CURRENCY, OPERATOR, OUTLET, Earn
 from tests.laws.writing import Writing
 
 
@@ -34,6 +34,8 @@ def at_till(book: Book, ask: Ask) -> tuple[int, int]:
         raise Refused("no_contract_terms")
     if ask["currency"] != CURRENCY:
         raise Refused("currency_not_contracted")
+    if ask.get("category", "") not in CATEGORIES:
+        raise Refused("category_unknown")
     return terms.version, of_card(book, ask["card_number"])
 
 
@@ -104,6 +106,10 @@ def affordable(book: Book, ask: Ask, member: int) -> None:
         raise Refused("insufficient_points")
 
 
+def _category(ask: Ask) -> int:
+    return CATEGORIES[ask.get("category", "")]
+
+
 def redeem(book: Book, ask: Ask) -> Effect:
     """Points pay at once, the pool's with them."""
     version, member = at_till(book, ask)
@@ -115,7 +121,7 @@ def redeem(book: Book, ask: Ask) -> Effect:
         drawn = book.draw(member, book.pool(member), ask["points"], entry_id)
         book.active(member)
         writing = of_till(book, entry_id, "REDEMPTION", ask, member)
-        parts = take_out(writing, drawn, "ACCEPTED", ask["partner_id"], version)
+        parts = take_out(writing, drawn, "ACCEPTED", ask["partner_id"], version, _category(ask))
         book.spent[entry_id] = Spent(ask["points"], ask["amount_minor"], parts)
         return writing.finish()
 
@@ -135,7 +141,7 @@ def hold(book: Book, ask: Ask) -> Effect:
         held = Held(member, ask["partner_id"], ask["currency"], ask["outlet_code"], ask["points"], lapses_at)
         drawn = book.draw(member, book.pool(member), ask["points"], entry_id)
         writing = of_till(book, entry_id, "HOLD", ask, member)
-        held.parts = take_out(writing, drawn, "HELD", ask["partner_id"], version)
+        held.parts = take_out(writing, drawn, "HELD", ask["partner_id"], version, _category(ask))
         book.holds[entry_id] = held
         return writing.finish()
 
