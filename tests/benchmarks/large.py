@@ -171,7 +171,7 @@ def _ledgers(console: Console, options: argparse.Namespace, report: dict[str, An
         for name, ledger in (("small", small), ("large", large)):
             console.print(f"the {name} ledger: {ledger.members:,} members, {ledger.postings:,} postings")
             started = time.monotonic()
-            filled[name] = _filled(database, name, ledger, console)
+            filled[name] = _filled(database, ledger, console)
             report[f"{name}_fill_seconds"] = time.monotonic() - started
             report[f"{name}_gb"] = _gigabytes(filled[name])
         for number in range(1, options.rounds + 1):
@@ -191,18 +191,18 @@ def _ledgers(console: Console, options: argparse.Namespace, report: dict[str, An
             engine.dispose()
         if options.remove:
             with database.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                for name in filled:
-                    connection.exec_driver_sql(f"DROP DATABASE {_name(name)} WITH (FORCE)")
+                for ledger in (small, large):
+                    connection.exec_driver_sql(f"DROP DATABASE {_name(ledger)} WITH (FORCE)")
     return measured
 
 
-def _name(which: str) -> str:
-    return f"tessera_bench_{which}"
+def _name(ledger: Ledger) -> str:
+    return f"tessera_bench_{ledger.members}_{ledger.months}"
 
 
-def _filled(server: Engine, which: str, ledger: Ledger, console: Console) -> Engine:
+def _filled(server: Engine, ledger: Ledger, console: Console) -> Engine:
     """The database of a ledger; one that is there with the same sizes is kept."""
-    name = _name(which)
+    name = _name(ledger)
     said = f"{ledger.members} members, {ledger.months} months before {ledger.today:%Y-%m}"
     with server.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         there = connection.execute(
