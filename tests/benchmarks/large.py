@@ -37,6 +37,11 @@ from tests.benchmarks.rows import Row, make_console, print_table, summary
 from tests.benchmarks.site import KEY_ID, SCHEMA, Site, now
 
 LAST = Path("build/bench-large.json")
+_COUNTERS = text(  # of this database, but log and checkpoints are the server's
+    "SELECT (SELECT num_done FROM pg_stat_checkpointer) AS checkpoints,"
+    " pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') AS wal_bytes,"
+    " (SELECT blks_read FROM pg_stat_database WHERE datname = current_database()) AS blocks_read"
+)
 _CHECKPOINTS: dict[str, str] = {"checkpoint_timeout": "30s"}
 _LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 _BYTES_A_POSTING = 620
@@ -55,6 +60,9 @@ LARGE_ROWS = (
         beside="large_p50_ms", beside_form=".1f", beside_unit=" ms"),
     Row("earn latency p99, large ÷ small ledger, across a checkpoint", "p99_ratio", goal=2, better="less",
         beside="large_p99_ms", beside_form=".1f", beside_unit=" ms"),
+    Row("large ledger: bytes of log an earn", "large_wal_bytes", ",.0f"),
+    Row("small ledger: bytes of log an earn", "small_wal_bytes", ",.0f"),
+    Row("large ledger: blocks read an earn", "large_blocks_read", ".1f"),
 )  # fmt: skip
 
 
@@ -163,7 +171,7 @@ def _ledgers(console: Console, options: argparse.Namespace, report: dict[str, An
         for name, ledger in (("small", small), ("large", large)):
             console.print(f"the {name} ledger: {ledger.members:,} members, {ledger.postings:,} postings")
             started = time.monotonic()
-            filled[name] = _filled(database, name, ledger, console)
+            filled[name] = _filled(database, ledger, console)
             report[f"{name}_fill_seconds"] = time.monotonic() - started
             report[f"{name}_gb"] = _gigabytes(filled[name])
         for number in range(1, options.rounds + 1):
@@ -183,18 +191,18 @@ def _ledgers(console: Console, options: argparse.Namespace, report: dict[str, An
             engine.dispose()
         if options.remove:
             with database.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                for name in filled:
-                    connection.exec_driver_sql(f"DROP DATABASE {_name(name)} WITH (FORCE)")
+                for ledger in (small, large):
+                    connection.exec_driver_sql(f"DROP DATABASE {_name(ledger)} WITH (FORCE)")
     return measured
 
 
-def _name(which: str) -> str:
-    return f"tessera_bench_{which}"
+def _name(ledger: Ledger) -> str:
+    return f"tessera_bench_{ledger.members}_{ledger.months}"
 
 
-def _filled(server: Engine, which: str, ledger: Ledger, console: Console) -> Engine:
+def _filled(server: Engine, ledger: Ledger, console: Console) -> Engine:
     """The database of a ledger; one that is there with the same sizes is kept."""
-    name = _name(which)
+    name = _name(ledger)
     said = f"{ledger.members} members, {ledger.months} months before {ledger.today:%Y-%m}"
     with server.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         there = connection.execute(
@@ -248,11 +256,11 @@ def _latency(database: Engine, ledger: Ledger, tag: str, options: argparse.Names
         )
         asks = earns(site, tag, count + 500)
         warm, _ = run_open(site.address, asks[count:], rate=options.rate, connections=(32, 256), seconds=10)
-        before = _checkpoints(database)
+        before = _counters(database)
         timed, _ = run_open(
             site.address, asks[:count], rate=options.rate, connections=(32, 256), seconds=options.seconds
         )
-        made = _checkpoints(database) - before
+        after = _counters(database)
     wrong = [one for one in (*warm, *timed) if one.status != 201]
     if wrong:
         raise RuntimeError(f"{len(wrong)} earns were not accepted, the first with status {wrong[0].status}")
@@ -261,14 +269,17 @@ def _latency(database: Engine, ledger: Ledger, tag: str, options: argparse.Names
         f"{which}_p50_ms": percentile(latencies, 0.5) * 1000,
         f"{which}_p99_ms": percentile(latencies, 0.99) * 1000,
         f"{which}_most_ms": latencies[-1] * 1000,
-        f"{which}_checkpoints": made,
+        f"{which}_checkpoints": after["checkpoints"] - before["checkpoints"],
+        f"{which}_wal_bytes": (after["wal_bytes"] - before["wal_bytes"]) / count,
+        f"{which}_blocks_read": (after["blocks_read"] - before["blocks_read"]) / count,
     }
 
 
-def _checkpoints(database: Engine) -> int:
-    """Checkpoints that the server has completed since it started."""
+def _counters(database: Engine) -> dict[str, float]:
+    """Checkpoints done, bytes of log written, blocks of this database read that were in no buffer."""
     with database.connect() as connection:
-        return int(connection.execute(text("SELECT num_done FROM pg_stat_checkpointer")).scalar_one())
+        row = connection.execute(_COUNTERS).one()
+    return {name: float(value) for name, value in row._asdict().items()}
 
 
 if __name__ == "__main__":
