@@ -150,11 +150,12 @@ def advance(on: _On, *, by: By = None) -> None:
     """Take an instructed night as far as what is booked allows; the worker does so by itself."""
     from network.service import network_now
     from settlement import runs
+    from settlement.bank.resolving import objections
 
     with acting("maker", "checker", by=by) as (_, database, _who):
         with database.connect() as connection:
             at = network_now(connection)
-        state = runs.advance(database, _date(on), at=at)
+        state = runs.advance(database, _date(on), at=at, objections=objections)
     typer.echo(f"{on} is {state}")
 
 

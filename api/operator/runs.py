@@ -13,6 +13,7 @@ from api.operator.nights import window_of
 from network.service import network_now
 from partners.service import participants
 from settlement import payment_store, runs, store
+from settlement.bank.resolving import objections
 from settlement.money_model import Instruction, RunApproval
 from settlement.payments import due_of
 
@@ -167,7 +168,8 @@ def instructions(business_date: date, request: Request) -> Response:
 @router.post("/nights/{business_date}/advance", **guarded("maker", "checker", answer=StateBody))
 def advance(business_date: date, request: Request) -> Response:
     """Take an instructed run as far as what is booked allows: funded, paid, settled."""
-    state = runs.advance(desk_of(request).database, business_date, at=_now(request))
+    at = _now(request)
+    state = runs.advance(desk_of(request).database, business_date, at=at, objections=objections)
     return answered(StateBody(business_date=business_date, state=state))
 
 
