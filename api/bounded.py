@@ -16,7 +16,7 @@ from api.problems import problem
 
 MOST_HEAD_BYTES = 32_768
 MOST_UNDER_WAY = 320
-"""Requests that a process carries out at a time: more than a crowd of tills, less than half a second of work."""
+"""Requests that a process carries out at a time: more than a crowd of tills has, half a second of work."""
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _COMMAND = b"POST /v1/"
 _LENGTH = b"\r\ncontent-length:"

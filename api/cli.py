@@ -18,9 +18,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from api import cli_net
 from api.cli_adjust import adjust_app, tier_app
 from api.cli_bank import bank_app
+from api.cli_default import default_app, exit_app
 from api.cli_desk import add_desk
 from api.cli_night import night_app
 from api.cli_people import add_people
+from api.cli_report import reconcile, report_app
 from api.composition import BAD_INPUT, FAILED, now, opened, owned
 from config.database import migrate as migrate_database
 from config.errors import ConfigError, KeyFileError
@@ -48,10 +50,14 @@ app.add_typer(proof_app, name="proof")
 app.add_typer(adjust_app, name="adjust")
 app.add_typer(bank_app, name="bank")
 app.add_typer(tier_app, name="tier")
+app.add_typer(default_app, name="default")
+app.add_typer(exit_app, name="exit")
 app.command("net", help=cli_net.HELP, epilog=cli_net.EPILOG)(cli_net.net)
 add_people(app)
 add_desk(app)
 app.add_typer(night_app, name="night")
+app.add_typer(report_app, name="report")
+app.command("reconcile")(reconcile)
 
 
 class JournalFormat(StrEnum):

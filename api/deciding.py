@@ -14,6 +14,7 @@ from partners import service as partners
 from partners.errors import NotAllowed
 from partners.people import approvals, operators
 from partners.people.model import Proposal, Role, SignedIn
+from settlement import exits
 
 
 class Decision(TypedDict):
@@ -37,9 +38,14 @@ def _of_partners(connection: Connection, proposal_id: UUID, decision: Decision, 
     return partners.decide(connection, proposal_id, **decision), None
 
 
+def _of_exits(connection: Connection, proposal_id: UUID, decision: Decision, _: datetime) -> Outcome:
+    return exits.decide(connection, proposal_id, **decision), None
+
+
 DECIDED_BY: Mapping[str, tuple[Role, CarryOut]] = {
     **dict.fromkeys(operators.KINDS, ("admin", _of_operators)),
     **dict.fromkeys(partners.KINDS, ("checker", _of_partners)),
+    **dict.fromkeys(exits.KINDS, ("checker", _of_exits)),
 }
 """Of each kind one role decides; whoever prepared it may withdraw it."""
 

@@ -20,14 +20,20 @@ _LOOKED_BACK = 400
 """Nights whose files are looked for; older ones are made by asking (`tessera clear --date`)."""
 
 
-def write_night(database: Engine, window_id: int, directory: Path) -> Path:
+def write_night(database: Engine, window_id: int, directory: Path, *, workbooks: bool = True) -> Path:
     """Write a settled night's files; the same night gives the same bytes.
+
+    Args:
+        database: Where the night is.
+        window_id: Its window.
+        directory: Gets a folder for the business date.
+        workbooks: Statements as XLSX, too, besides CSV and page.
 
     Returns:
         The folder of its business date. The operator's report is written last: where it is, all are.
     """
     with database.connect() as connection:
-        write_statements(connection, window_id, directory)
+        write_statements(connection, window_id, directory, workbooks=workbooks)
         write_operator_report(connection, window_id, directory)
     return directory / date_of_window(window_id).isoformat()
 

@@ -131,6 +131,10 @@ OPERATOR_PROBLEMS: Mapping[str, tuple[int, str]] = {
     "run_not_ready": (409, "The night is not as far as this needs, or further"),
     "not_final": (409, "The night does not add up, or something speaks against finalising it"),
     "payment_refused": (422, "The payment cannot be booked so"),
+    "nothing_missing": (409, "Nothing of the participant's is missing"),
+    "cannot_unwind": (409, "The night cannot be unwound without the debtor any more"),
+    "case_unknown": (404, "No such default case"),
+    "exit_refused": (409, "The partner cannot leave so, or not yet"),
     "night_unknown": (404, "No window is of that business date"),
     # the bank
     "bank_account_invalid": (422, "Name, number or evidence of the account cannot be used"),

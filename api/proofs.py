@@ -93,6 +93,22 @@ def check_file(file: Path, key_file: Path | None, console: Console) -> bool:
     return True
 
 
+def check_lines(file: Path, key_file: Path | None) -> tuple[int, list[str]]:
+    """Check a file of proofs, one a line: how many there are, and what is wrong with which.
+
+    Raises:
+        UnusableFile: a file cannot be read, or the key's is no Ed25519 public key.
+    """
+    trusted = None if key_file is None else _public_key(key_file)
+    lines = _read(file).splitlines()
+    faults = []
+    for number, line in enumerate(lines, start=1):
+        found = check(line, trusted).faults
+        if found:
+            faults.append(f"BROKEN line {number}, {found[0].where}: {found[0].detail}")
+    return len(lines), faults
+
+
 def _print_proven(proof: Proof, console: Console) -> None:
     table = Table("Line", "Number", "Points", "Issuer", "Debit", "Credit", "Expires on")
     for one in proof.postings:

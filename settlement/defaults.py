@@ -22,7 +22,7 @@ from partners.people.audit import audited
 from partners.people.canonical import canonical
 from settlement import default_case, money_tables, overlay, payment_store, store
 from settlement.default_case import Facts, Simulation, Way, debts_of
-from settlement.errors import ApprovalStale, NothingMissing, RunNotReady
+from settlement.errors import ApprovalStale, CaseUnknown, NothingMissing, RunNotReady
 from settlement.ledger_store import balances
 from settlement.money import minor_digits
 from settlement.money_model import DefaultCase, Instruction
@@ -172,7 +172,8 @@ def decide(
     """Decide a proposed case by the hash of its simulation; approved, all its effects are booked at once.
 
     Raises:
-        ApprovalStale: there is none, it is decided, the hash is another's, or it would now do something else.
+        CaseUnknown: there is none.
+        ApprovalStale: it is decided, the hash is another's, or it would now do something else.
         FourEyesNeeded: `by` proposed it.
         RunNotReady: its run is not between `instructed` and `paid`.
         PaymentRefused: cover is not there any more.
@@ -181,7 +182,7 @@ def decide(
         connection.execute(_LOCK_CASE, {"case_id": case_id})
         found = load_cases(connection, case_id=case_id)
         if not found:
-            raise ApprovalStale(f"there is no case {case_id}")
+            raise CaseUnknown(f"there is no case {case_id}")
         [kept] = found
         if kept.sha256 != sha256:
             raise ApprovalStale(

@@ -73,6 +73,10 @@ class NothingMissing(SettlementError):
     """A participant is said not to pay, and it owes nothing that is not booked: there is no default."""
 
 
+class CaseUnknown(SettlementError):
+    """There is no default case of that id."""
+
+
 class CannotUnwind(SettlementError):
     """A run cannot be unwound without a debtor: a part of its debt has been paid or decided."""
 
@@ -83,3 +87,11 @@ class ExitRefused(SettlementError):
 
 class CalendarUnknown(SettlementError):
     """A currency's calendar is none that the package `holidays` has."""
+
+
+class DisputeRefused(SettlementError):
+    """A dispute cannot be raised, moved or added to so; `code` says why in one word."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code

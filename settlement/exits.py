@@ -20,6 +20,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection, text
 
+from network.service import network_now
 from partners.model import OPERATOR_ID, PartnerExit, Terms
 from partners.people import approvals
 from partners.people.approvals import content_of
@@ -44,6 +45,7 @@ from settlement.money import exactly
 from settlement.money_model import Adjustment
 
 EXIT, FINISH = "partner.exit", "partner.buy_out"
+KINDS = (EXIT, FINISH)
 Mode = Literal["run_off", "buy_out"]
 _DAYS = ("notice_on", "last_earn_on", "last_burn_on", "run_off_until")
 
@@ -129,6 +131,14 @@ def decide_exit(
     connection.execute(partner_exit.insert(), row)
     audited(connection, by=by, action="partner.exit", subject=f"partner:{content['partner']}", after=leaving)
     return decided
+
+
+def decide(connection: Connection, proposal_id: UUID, *, sha256: bytes, by: str, approve: bool) -> Proposal:
+    """Decide a proposal of KINDS, and do what is approved; see `decide_exit` and `decide_buy_out`."""
+    if approvals.read(connection, proposal_id).kind == EXIT:
+        return decide_exit(connection, proposal_id, sha256=sha256, by=by, approve=approve)
+    at = network_now(connection)
+    return decide_buy_out(connection, proposal_id, sha256=sha256, by=by, approve=approve, at=at)
 
 
 def propose_buy_out(connection: Connection, code: str, *, by: str) -> Proposal:

@@ -87,16 +87,20 @@ def targets(payment_minor: int, relief_minor: int, booked_in_minor: int) -> tupl
     return pays + back, gets + back
 
 
-def dues(instructions: Iterable[Instruction], target_minor: int) -> dict[str, int]:
+def dues(instructions: Iterable[Instruction], target_minor: int, booked: Mapping[str, int]) -> dict[str, int]:
     """What is due on each attempt of one participant's payments one way, which in all come to a target.
 
-    Later attempts come first: they stand for what came back of earlier ones, or add to them.
+    What was booked on an attempt is due on it. The rest is due on later attempts first: they stand for what
+    came back of earlier ones, or add to them.
     """
-    left = target_minor
-    found: dict[str, int] = {}
-    for one in sorted(instructions, key=lambda one: -one.attempt):
-        found[one.end_to_end_id] = min(one.amount_minor, left)
-        left -= found[one.end_to_end_id]
+    later_first = sorted(instructions, key=lambda one: -one.attempt)
+    found = {one.end_to_end_id: booked.get(one.end_to_end_id, 0) for one in later_first}
+    left = target_minor - sum(found.values())
+    for one in later_first:
+        most = one.amount_minor - found[one.end_to_end_id]
+        more = max(-found[one.end_to_end_id], min(most, left))
+        found[one.end_to_end_id] += more
+        left -= more
     return found
 
 

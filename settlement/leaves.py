@@ -11,7 +11,8 @@ them through a cursor of the server, and what is hashed is dropped.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -25,6 +26,7 @@ BLOCK = 1024
 MARK_BYTES = 4
 """What is kept of each leaf hash: enough to tell which of a block's postings changed, too little to vouch."""
 _FETCH = 8 * BLOCK
+_Portion = TypeVar("_Portion")
 
 
 def _number(column: str) -> str:
@@ -134,6 +136,13 @@ def _query(version: int, condition: str) -> str:
 
 _KEY = "(p.member_id, p.entry_id, p.line)"
 _ALL = {version: text(_query(version, "")) for version in FIELDS}
+_OWN = {version: text(_query(version, "AND e.window_id = :window_id")) for version in FIELDS}
+"""The same where each posting's entry is of the window too: so the entries of all others are not read."""
+# Counted, not asked whether one exists: for that the planner would look up each entry by itself.
+_FOREIGN = text(
+    "SELECT count(*) FROM posting p WHERE p.window_id = :window_id AND NOT EXISTS (SELECT FROM entry e"
+    " WHERE e.member_id = p.member_id AND e.entry_id = p.entry_id AND e.window_id = :window_id)"
+)
 _FROM = {
     version: text(
         _query(version, f"AND p.member_id >= :member AND {_KEY} >= (:member, CAST(:entry AS uuid), :line)")
@@ -203,10 +212,22 @@ def stream_leaves(connection: Connection, window_id: int, version: int) -> Itera
     Rows of a window that is closed do not change: that any transaction sees the same is the seal's ground.
     """
     connection.execute(_SESSION)
-    options = {"yield_per": _FETCH}
-    with connection.execute(_ALL[version], {"window_id": window_id}, execution_options=options) as result:
-        for rows in result.partitions(BLOCK):
-            yield [leaf.encode() for (leaf,) in rows]
+    window = {"window_id": window_id}
+    foreign = connection.execute(_FOREIGN, window).scalar_one()
+    query = (_ALL if foreign else _OWN)[version]
+    with connection.execute(query, window, execution_options={"yield_per": _FETCH}) as result:
+        for rows in _read_ahead(result.partitions(_FETCH)):
+            for start in range(0, len(rows), BLOCK):
+                yield [leaf.encode() for (leaf,) in rows[start : start + BLOCK]]
+
+
+def _read_ahead(portions: Iterator[_Portion]) -> Iterator[_Portion]:
+    """The same portions, each read while the one before it is in use: the database writes, we hash."""
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, portions, None)
+        while (portion := coming.result()) is not None:
+            coming = reader.submit(next, portions, None)
+            yield portion
 
 
 def load_leaves(

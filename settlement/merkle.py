@@ -68,13 +68,26 @@ def path_of(hashes: Sequence[bytes], index: int) -> list[bytes]:
     """
     if not 0 <= index < len(hashes):
         raise IndexError(f"leaf {index} of a tree of {len(hashes)}")
-    path = []
+    return path_up(levels_of(hashes), index)
+
+
+def levels_of(hashes: Sequence[bytes]) -> list[Sequence[bytes]]:
+    """All levels of a tree from its leaves up, without the root: for the paths of many leaves."""
+    levels = []
     level = hashes
     while len(level) > 1:
+        levels.append(level)
+        level = _level_above(level)
+    return levels
+
+
+def path_up(levels: Sequence[Sequence[bytes]], index: int) -> list[bytes]:
+    """The audit path of a leaf by the levels of its tree."""
+    path = []
+    for level in levels:
         beside = index ^ 1
         if beside < len(level):
             path.append(level[beside])
-        level = _level_above(level)
         index >>= 1
     return path
 

@@ -197,7 +197,11 @@ class DefaultOverlay(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Dispute(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of a statement that a partner does not accept: an entry, or a flow of a window."""
+    """A line of a statement that a partner does not accept: an entry, or a flow of a window.
+
+    `raised_by_id` paid `amount` on it to `against_id`, and wants it back. `credited_*`: by which contract
+    version the line was credited, so that fees follow. `reference` is the partner's own.
+    """
 
     dispute_id: UUID
     raised_by_id: int
@@ -210,10 +214,16 @@ class Dispute(msgspec.Struct, frozen=True, kw_only=True):
     amount: Decimal
     reason: str
     raised_at: datetime
+    reference: str
+    credited_id: int
+    credited_terms: int
 
 
 class DisputeEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a dispute; `answer_until` is the deadline of the state it is in then."""
+    """What became of a dispute; `answer_until` is the deadline of the state it is in then.
+
+    `awarded`: what is paid back, None as long as it goes on; above 0 `adjustment_id` pays it.
+    """
 
     dispute_id: UUID
     sequence: int
@@ -223,6 +233,19 @@ class DisputeEvent(msgspec.Struct, frozen=True, kw_only=True):
     by: str
     at: datetime
     adjustment_id: UUID | None = None
+    awarded: Decimal | None = None
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that was attached to a dispute, without its content; `size` in bytes."""
+
+    dispute_id: UUID
+    sha256: bytes
+    name: str
+    media_type: str
+    size: int
+    attached_by: str
+    attached_at: datetime
 
 
 class CurrencyCalendar(msgspec.Struct, frozen=True, kw_only=True):

@@ -256,9 +256,21 @@ dispute = Table(
     Column("amount", Numeric, nullable=False),
     Column("reason", Text, nullable=False),
     Column("raised_at", DateTime(timezone=True), nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("credited_id", Integer, nullable=False),
+    Column("credited_terms", Integer, nullable=False),
+    UniqueConstraint("raised_by_id", "reference", name="dispute_reference_once"),
+    UniqueConstraint(
+        *("raised_by_id", "against_id", "window_id", "entry_id"),
+        name="dispute_line_once",
+        postgresql_nulls_not_distinct=True,
+    ),
     CheckConstraint("amount > 0 AND raised_by_id <> against_id", name="dispute_moves"),
     CheckConstraint("(member_id IS NULL) = (entry_id IS NULL)", name="dispute_entry_whole"),
     CheckConstraint("length(btrim(reason)) > 0", name="dispute_argued"),
+    CheckConstraint("credited_id IN (raised_by_id, against_id)", name="dispute_credited"),
+    Index("dispute_against", "against_id", "dispute_id"),
+    Index("dispute_raised_by", "raised_by_id", "dispute_id"),
 )
 """A line of a statement that a partner does not accept: an entry, or a flow of a window."""
 
@@ -272,12 +284,25 @@ dispute_event = Table(
     Column("answer_until", DateTime(timezone=True)),
     Column("by", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
-    Column("adjustment_id", Uuid),
+    Column("adjustment_id", Uuid, ForeignKey("money_adjustment.adjustment_id"), unique=True),
+    Column("awarded", Numeric),
     PrimaryKeyConstraint("dispute_id", "sequence"),
     CheckConstraint(
         "state IN ('raised', 'accepted', 'rejected', 'escalated', 'decided')",
         name="dispute_event_state_known",
     ),
+    CheckConstraint("(sequence = 1) = (state = 'raised')", name="dispute_event_begins"),
+    CheckConstraint(
+        "(state IN ('raised', 'rejected')) = (answer_until IS NOT NULL)", name="dispute_event_deadline"
+    ),
+    CheckConstraint(
+        "(state IN ('accepted', 'decided')) = (awarded IS NOT NULL)", name="dispute_event_awarded"
+    ),
+    CheckConstraint(
+        "coalesce(awarded, 0) >= 0 AND (coalesce(awarded, 0) > 0) = (adjustment_id IS NOT NULL)",
+        name="dispute_event_paid",
+    ),
+    Index("dispute_event_due", "answer_until", postgresql_where=text("answer_until IS NOT NULL")),
 )
 """What became of a dispute, step by step; the last one is where it stands, `answer_until` its deadline."""
 
@@ -292,6 +317,13 @@ dispute_evidence = Table(
     Column("attached_by", Text, nullable=False),
     Column("attached_at", DateTime(timezone=True), nullable=False),
     PrimaryKeyConstraint("dispute_id", "sha256"),
+    CheckConstraint("sha256 = sha256(content)", name="dispute_evidence_hash"),
+    CheckConstraint("octet_length(content) BETWEEN 1 AND 1048576", name="dispute_evidence_size"),
+    CheckConstraint("length(name) BETWEEN 1 AND 100", name="dispute_evidence_name"),
+    CheckConstraint(
+        "media_type IN ('application/pdf', 'image/jpeg', 'image/png', 'text/csv', 'text/plain')",
+        name="dispute_evidence_type",
+    ),
 )
 """Files that were attached to a dispute."""
 

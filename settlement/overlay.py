@@ -124,7 +124,7 @@ def _run(connection: Connection, window_id: int, revision: int) -> LiveRun:
 
 
 def _booked(connection: Connection, run: LiveRun) -> tuple[list[Position], list[Booked]]:
-    positions = list(store.load_outputs(connection, [run.window_id])[run.window_id].positions)
+    positions = store.load_positions(connection, run.window_id)
     return positions, payment_store.load_booked(connection, run, positions)
 
 

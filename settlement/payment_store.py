@@ -142,7 +142,7 @@ def load_booked(connection: Connection, run: LiveRun, positions: Sequence[Positi
             )
         )
         for way in ("in", "out"):
-            due.update(dues([one for one in of if one.direction == way], target[way]))
+            due.update(dues([one for one in of if one.direction == way], target[way], booked))
     return [
         Booked(
             end_to_end_id=one.end_to_end_id,

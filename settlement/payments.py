@@ -2,8 +2,10 @@
 
 Every function takes a connection and never commits. A payment's reference counts once: booking it again with
 the same content changes nothing, with other content it is refused. What is on a run is booked under its lock.
+What a person decided in all this is put on record by the caller, who knows why.
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Literal
 
@@ -32,6 +34,15 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     left_minor: int
 
 
+class Booking(msgspec.Struct, frozen=True, kw_only=True):
+    """What the bank reports on an instruction; below zero: it came back. `payment_reference` counts once."""
+
+    end_to_end_id: str
+    amount_minor: int
+    payment_reference: str
+    booked_on: date
+
+
 def record_payment(
     connection: Connection,
     *,
@@ -42,36 +53,88 @@ def record_payment(
     by: str,
     at: datetime,
 ) -> Recorded:
-    """Book what the bank reports on an instruction; below zero: it came back.
+    """Book what the bank reports on one instruction: see `record_payments`."""
+    booking = Booking(
+        end_to_end_id=end_to_end_id,
+        amount_minor=amount_minor,
+        payment_reference=payment_reference,
+        booked_on=booked_on,
+    )
+    [recorded] = record_payments(connection, [booking], by=by, at=at)
+    return recorded
+
+
+def record_payments(
+    connection: Connection, bookings: Sequence[Booking], *, by: str, at: datetime
+) -> list[Recorded]:
+    """Book what the bank reports on instructions, in order; runs are locked in order of their windows.
 
     What is more than is due goes to the participant's suspense, of this run, which is not final before that
     is sent back or used.
 
     Raises:
-        PaymentRefused: the instruction is not known, more comes back than was booked, or the reference was
-            used for another payment.
+        PaymentRefused: an instruction is not known, more comes back than was booked, or a reference was used
+            for another payment.
         RunNotReady: a pay-out before all pay-ins are booked, or the run is settled.
     """
-    run, now = _instruction(connection, end_to_end_id)
-    known = booked_entry(connection, _KINDS[now.direction], payment_reference)
-    before = payment_store.load_payment(connection, payment_reference)
+    runs = _lock_runs(connection, [one.end_to_end_id for one in bookings])
+    standing: dict[str, Booked] = {}
+    recorded: list[Recorded] = []
+    for one in bookings:
+        run = runs[one.end_to_end_id]
+        if one.end_to_end_id not in standing:
+            standing.update({now.end_to_end_id: now for now in _booked(connection, run)})
+        done = _record(connection, run, standing[one.end_to_end_id], one, by=by, at=at)
+        for stale in _of_same(standing, standing[one.end_to_end_id]):
+            del standing[stale]
+        recorded.append(done)
+    return recorded
+
+
+def _lock_runs(connection: Connection, ids: Sequence[str]) -> dict[str, LiveRun]:
+    """The locked run of each instruction."""
+    windows: dict[str, int] = {}
+    for end_to_end_id in dict.fromkeys(ids):
+        found = payment_store.run_of_instruction(connection, end_to_end_id)
+        if found is None:
+            raise PaymentRefused(f"no instruction is called {end_to_end_id}: put the money into suspense")
+        windows[end_to_end_id] = found[0]
+    runs = {window_id: store.lock_run(connection, window_id) for window_id in sorted(set(windows.values()))}
+    return {end_to_end_id: runs[window_id] for end_to_end_id, window_id in windows.items()}
+
+
+def _of_same(standing: Mapping[str, Booked], now: Booked) -> list[str]:
+    """Instructions whose due a booking on one may move: the same participant's in the same currency."""
+    return [
+        other.end_to_end_id
+        for other in standing.values()
+        if (other.participant_id, other.currency) == (now.participant_id, now.currency)
+    ]
+
+
+def _record(
+    connection: Connection, run: LiveRun, now: Booked, booking: Booking, *, by: str, at: datetime
+) -> Recorded:
+    """Book one payment on its instruction, as that stands now."""
+    reference, amount_minor = booking.payment_reference, booking.amount_minor
+    known = booked_entry(connection, _KINDS[now.direction], reference)
+    before = payment_store.load_payment(connection, reference)
     if known is not None or before is not None:
-        return _again(run, now, known, before, payment_reference, amount_minor)
+        return _again(run, now, known, before, reference, amount_minor)
     if run.state == "settled":
-        raise RunNotReady(
-            f"{end_to_end_id} is of a run that is settled: book {payment_reference} in suspense"
-        )
+        raise RunNotReady(f"{now.end_to_end_id} is of a run that is settled: book {reference} in suspense")
     if now.direction == "out" and STEPS.index(run.state) < STEPS.index("funded"):
-        raise RunNotReady(f"{end_to_end_id} pays out, and the run is {run.state}: pay-ins come first")
+        raise RunNotReady(f"{now.end_to_end_id} pays out, and the run is {run.state}: pay-ins come first")
     if now.booked_minor + amount_minor < 0:
         raise PaymentRefused(
-            f"{-amount_minor} minor units of {end_to_end_id} came back, and {now.booked_minor} were booked"
+            f"{-amount_minor} minor units of {now.end_to_end_id} came back, "
+            f"and {now.booked_minor} were booked"
         )
     part = min(amount_minor, max(0, now.due_minor - now.booked_minor)) if amount_minor > 0 else amount_minor
     entry = ledger.payment(
         now.direction,
-        payment_reference,
-        booked_on,
+        reference,
+        booking.booked_on,
         participant_id=now.participant_id,
         currency=now.currency,
         minor=part,
@@ -81,14 +144,14 @@ def record_payment(
     book(connection, entry, by=by, at=at)
     if part:
         payment = InstructionPayment(
-            payment_reference=payment_reference,
-            end_to_end_id=end_to_end_id,
+            payment_reference=reference,
+            end_to_end_id=now.end_to_end_id,
             amount_minor=part,
-            booked_on=booked_on,
+            booked_on=booking.booked_on,
         )
         payment_store.add_payment(connection, payment, by=by, at=at)
     return Recorded(
-        end_to_end_id=end_to_end_id,
+        end_to_end_id=now.end_to_end_id,
         booked_minor=part,
         surplus_minor=amount_minor - part,
         left_minor=now.due_minor - now.booked_minor - part,
@@ -234,7 +297,7 @@ def instruct_again(connection: Connection, end_to_end_id: str, *, by: str, at: d
         PaymentRefused: the instruction is not known, or nothing of it came back.
         RunNotReady: the run is settled.
     """
-    run, _ = _instruction(connection, end_to_end_id)
+    run = _lock_runs(connection, [end_to_end_id])[end_to_end_id]
     if run.state == "settled":
         raise RunNotReady(f"{end_to_end_id} is of a run that is settled")
     known = payment_store.load_instructions(connection, run)
@@ -280,18 +343,8 @@ _KINDS: dict[str, Literal["pay_in", "pay_out"]] = {"in": "pay_in", "out": "pay_o
 
 
 def _booked(connection: Connection, run: LiveRun) -> list[Booked]:
-    positions = store.load_outputs(connection, [run.window_id])[run.window_id].positions
+    positions = store.load_positions(connection, run.window_id)
     return payment_store.load_booked(connection, run, positions)
-
-
-def _instruction(connection: Connection, end_to_end_id: str) -> tuple[LiveRun, Booked]:
-    """The locked run of an instruction, and how far it is."""
-    found = payment_store.run_of_instruction(connection, end_to_end_id)
-    if found is None:
-        raise PaymentRefused(f"no instruction is called {end_to_end_id}: put the money into suspense")
-    run = store.lock_run(connection, found[0])
-    [now] = [one for one in _booked(connection, run) if one.end_to_end_id == end_to_end_id]
-    return run, now
 
 
 def _again(

@@ -18,7 +18,7 @@ from settlement.canonical import bound
 from settlement.errors import ApprovalStale, FourEyesNeeded, NotFinal, RunNotReady
 from settlement.instructions import finals, instruct_positions
 from settlement.ledger_store import book, booked_entry, run_balances
-from settlement.model import STEPS, Output, Step
+from settlement.model import STEPS, Output, Position, Step
 from settlement.money_model import Approved, Booked, DefaultOverlay, Instruction, RunApproval
 from settlement.store import LiveRun
 
@@ -143,10 +143,10 @@ def advance(
             run = store.lock_run(connection, window_id)
             if STEPS.index(run.state) != STEPS.index(step) - 1:
                 continue
-            output = store.load_outputs(connection, [window_id])[window_id]
-            booked = payment_store.load_booked(connection, run, output.positions)
+            positions = store.load_positions(connection, window_id)
+            booked = payment_store.load_booked(connection, run, positions)
             if step == "settled":
-                _finalise(connection, run, output, booked, at, objections)
+                _finalise(connection, run, positions, booked, at, objections)
                 continue
             of = [one for one in booked if one.direction == ("in" if step == "funded" else "out")]
             if any(one.due_minor != one.booked_minor for one in of):
@@ -230,13 +230,13 @@ def bound_hash(connection: Connection, run: LiveRun) -> bytes:
 def _finalise(
     connection: Connection,
     run: LiveRun,
-    output: Output,
+    positions: Sequence[Position],
     booked: Sequence[Booked],
     at: datetime,
     objections: Objections,
 ) -> None:
     overlays = payment_store.load_overlays(connection, run)
-    final = finals(output.positions, booked, payment_store.covered(overlays))
+    final = finals(positions, booked, payment_store.covered(overlays))
     window = f"the run of {date_of_window(run.window_id)}"
     open_accounts = {
         key: amount

@@ -245,6 +245,12 @@ def load_outputs(connection: Connection, window_ids: Sequence[int]) -> dict[int,
     }
 
 
+def load_positions(connection: Connection, window_id: int) -> list[Position]:
+    """The positions of a window's run, by participant and currency."""
+    found = _load(connection, tables.net_position, Position, [window_id])[window_id]
+    return sorted(found, key=lambda one: (one.participant_id, one.currency))
+
+
 def load_hashes(
     connection: Connection, window_ids: Sequence[int] | None = None
 ) -> dict[int, dict[Step, bytes]]:

@@ -13,6 +13,7 @@ from partners.model import OPERATOR_ID, POOL_ID
 from settlement.model import OUTSTANDING, STEPS
 from settlement.money import minor_digits
 from settlement.verify_bank import BANK_CHECKS
+from settlement.verify_disputes import DISPUTE_CHECKS
 from settlement.verify_money import MONEY_CHECKS
 from settlement.verify_nights import recomputed
 from settlement.verify_seals import seal_problems
@@ -33,7 +34,6 @@ def problems(connection: Connection) -> list[Problem]:
     """Run every check of this room."""
     found = [problem for check in checks(connection) for problem in faults(connection, check)]
     found.extend(recomputed(connection))
-    found.extend(problem for check in (*MONEY_CHECKS, *BANK_CHECKS) for problem in faults(connection, check))
     found.extend(seal_problems(connection))
     return found
 
@@ -48,6 +48,9 @@ def checks(connection: Connection) -> tuple[Check, ...]:
         *_positions(f"1e-{digits}"),
         *_month_to_date(digits),
         _pool(f"1e-{digits}"),
+        *MONEY_CHECKS,
+        *DISPUTE_CHECKS,
+        *BANK_CHECKS,
     )
 
 

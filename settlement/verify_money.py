@@ -71,33 +71,30 @@ MONEY_CHECKS = (
         """,
     ),
     Check(
-        name="carried_equals_ledger",
-        says="fractions and deferred amounts stand in the money ledger as the last night carried them on",
+        name="deferred_goes_on",
+        says="every night takes in what the night before deferred, and what default cases carried to it",
         faults=f"""
-            SELECT format('participant %s', participant_id),
-                format('%s %s more in the ledger than carried', sum(amount), currency)
+            SELECT format('window %s, participant %s', window_id, participant_id),
+                format('deferred in %s %s minor units more than the night before left', more, currency)
             FROM (
-                SELECT participant_id, currency, amount FROM money_entry JOIN money_posting USING (entry_no)
-                WHERE account IN ('rounding', 'carried') AND kind IN ('netted', 'aborted', 'overlay')
-                UNION ALL
-                SELECT participant_id, currency, carried_out + deferred_out_minor * {_UNIT}
-                FROM (
-                    SELECT *, max(window_id) OVER () AS last FROM net_position
-                    JOIN settlement_run USING (window_id, revision) WHERE {_NETTED}
-                ) p WHERE window_id = last
-                UNION ALL
-                SELECT o.participant_id, c.currency, -o.amount_minor * {_UNIT}
-                FROM default_carry k JOIN default_case c USING (case_id)
-                JOIN default_overlay o USING (case_id)
-                WHERE o.rung = 'carry' AND k.window_id > (
-                    SELECT max(window_id) FROM settlement_run WHERE {_NETTED}
-                )
-            ) d GROUP BY participant_id, currency HAVING sum(amount) <> 0 ORDER BY 1
+                SELECT window_id, participant_id, currency, sum(more)::bigint AS more FROM (
+                    SELECT window_id, participant_id, currency, deferred_in_minor
+                        - coalesce(lag(deferred_out_minor) OVER nights, 0) AS more
+                    FROM net_position JOIN settlement_run USING (window_id, revision) WHERE {_NETTED}
+                    WINDOW nights AS (PARTITION BY participant_id, currency ORDER BY window_id)
+                    UNION ALL
+                    SELECT k.window_id, o.participant_id, c.currency, o.amount_minor
+                    FROM default_carry k JOIN default_case c USING (case_id)
+                    JOIN default_overlay o USING (case_id)
+                    JOIN settlement_run r ON r.window_id = k.window_id AND r.{_NETTED}
+                    WHERE o.rung = 'carry'
+                ) d GROUP BY 1, 2, 3
+            ) e WHERE more <> 0 ORDER BY 1
         """,
     ),
     Check(
-        name="charges_equal_ledger",
-        says="fees, VAT and what the pool owes for points are in the money ledger as positions have them",
+        name="positions_equal_ledger",
+        says="charges, what the pool owes for points, and what is carried are in the ledger as netted",
         faults=f"""
             SELECT format('window %s, participant %s', window_id, participant_id),
                 format('%s %s more in %s than in its position', -sum(amount), currency, account)
@@ -105,14 +102,19 @@ MONEY_CHECKS = (
                 SELECT window_id, participant_id, currency, account, amount
                 FROM settlement_run JOIN money_entry USING (window_id, revision)
                 JOIN money_posting USING (entry_no)
-                WHERE {_NETTED} AND kind = 'netted' AND account IN ('fees', 'vat', 'pool')
+                WHERE {_NETTED} AND kind = 'netted'
+                    AND account IN ('fees', 'vat', 'pool', 'rounding', 'carried')
                 UNION ALL
                 SELECT window_id, participant_id, currency, c.account, c.amount
                 FROM net_position JOIN settlement_run USING (window_id, revision), LATERAL (
-                    VALUES ('fees', fee_minor * {_UNIT}), ('vat', vat_minor * {_UNIT}),
-                        ('pool', CASE participant_id WHEN {POOL_ID} THEN exact - carried_in ELSE 0 END)
+                    VALUES
+                        ('fees', CASE participant_id WHEN {OPERATOR_ID} THEN 0 ELSE fee_minor END * {_UNIT}),
+                        ('vat', CASE participant_id WHEN {OPERATOR_ID} THEN 0 ELSE vat_minor END * {_UNIT}),
+                        ('pool', CASE participant_id WHEN {POOL_ID} THEN exact - carried_in ELSE 0 END),
+                        ('rounding', carried_out - carried_in),
+                        ('carried', (deferred_out_minor - deferred_in_minor) * {_UNIT})
                 ) c (account, amount)
-                WHERE {_NETTED} AND participant_id <> {OPERATOR_ID}
+                WHERE {_NETTED}
             ) d GROUP BY window_id, participant_id, currency, account HAVING sum(amount) <> 0 ORDER BY 1
         """,
     ),

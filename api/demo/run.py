@@ -22,6 +22,7 @@ from api.demo.expected import Expected, expect
 from api.demo.network_file import NetworkFile, read_network_file
 from api.demo.replay import Replay
 from api.demo.result import print_controls, print_partners, read_outcome
+from api.demo.settle import print_money, settle_night
 from api.demo.setup import FOUNDED_AT, SCHEMA, alone, found_network, make_fresh_schema, make_signers
 from api.nightly import write_night
 from api.verification import verify_ledger
@@ -209,6 +210,8 @@ def show_result(
         f"and the outstanding points require {money(outcome.pool_must_hold)}",
         highlight=False,
     )
+    with database.connect() as connection:
+        print_money(connection, console)
     wrong = outcome.mismatches()
     if problems:
         wrong.append(f"verify found {problems} problems in the ledger")
@@ -222,7 +225,7 @@ def show_result(
 
 
 class Nights:
-    """Ends business dates: sets the clock, clears, seals, and writes the night's papers."""
+    """Ends business dates: sets the clock, clears, settles and seals, and writes the night's papers."""
 
     def __init__(self, database: Engine, directory: Path, signer: Signer) -> None:
         self._database = database
@@ -234,12 +237,13 @@ class Nights:
         self._set_clock(datetime.combine(on, time(23, 59, 59), tzinfo=UTC))
 
     def end(self, on: date) -> None:
-        """Put the clock at midnight, clear and seal the date, and write its statements."""
+        """Put the clock at midnight, clear, settle and seal the date, and write its statements."""
         midnight = datetime.combine(on + timedelta(days=1), time(), tzinfo=UTC)
         self._set_clock(midnight)
         night = clear(self._database, on, at=midnight)
+        settle_night(self._database, on, at=midnight)
         seal_due(self._database, self._signer, midnight)
-        write_night(self._database, night.window_id, self._directory)
+        write_night(self._database, night.window_id, self._directory, workbooks=False)
 
     def _set_clock(self, at: datetime) -> None:
         with self._database.begin() as connection:

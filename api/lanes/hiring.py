@@ -13,7 +13,7 @@ from network.engine import Outcome, carry_out
 from network.errors import NetworkError
 from network.model import Command
 
-MAX_BATCH = {"tills": 512, "files": 2_000}
+MAX_BATCH = {"tills": 512, "files": 500}
 """Most commands of one transaction, by lane."""
 
 

@@ -4,12 +4,23 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from api.operator import adjustments, audit, bank, nights, partners, people, proposals, runs, sessions
+from api.operator import (
+    adjustments,
+    audit,
+    bank,
+    defaults,
+    nights,
+    partners,
+    people,
+    proposals,
+    runs,
+    sessions,
+)
 from api.operator.desk import Desk, add_error_answers
 
 __all__ = ["TYPES", "Desk", "mount"]
 
-_MODULES = (sessions, people, proposals, audit, partners, adjustments, nights, runs, bank)
+_MODULES = (sessions, people, proposals, audit, partners, adjustments, nights, runs, bank, defaults)
 TYPES: tuple[Any, ...] = tuple(each for module in _MODULES for each in module.TYPES)
 """The types of requests and answers, for the description."""
 

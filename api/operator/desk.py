@@ -75,6 +75,10 @@ PROBLEM_OF: Mapping[type[Exception], str] = {
     settlement_errors.NightOutOfOrder: "run_not_ready",
     settlement_errors.NotFinal: "not_final",
     settlement_errors.PaymentRefused: "payment_refused",
+    settlement_errors.NothingMissing: "nothing_missing",
+    settlement_errors.CannotUnwind: "cannot_unwind",
+    settlement_errors.CaseUnknown: "case_unknown",
+    settlement_errors.ExitRefused: "exit_refused",
 }
 """Which problem an error of the rooms below is, where it is the caller's."""
 

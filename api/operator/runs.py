@@ -168,8 +168,7 @@ def instructions(business_date: date, request: Request) -> Response:
 @router.post("/nights/{business_date}/advance", **guarded("maker", "checker", answer=StateBody))
 def advance(business_date: date, request: Request) -> Response:
     """Take an instructed run as far as what is booked allows: funded, paid, settled."""
-    at = _now(request)
-    state = runs.advance(desk_of(request).database, business_date, at=at, objections=objections)
+    state = runs.advance(desk_of(request).database, business_date, at=_now(request), objections=objections)
     return answered(StateBody(business_date=business_date, state=state))
 
 

@@ -16,7 +16,7 @@ from api.problems import PROBLEMS, ProblemError, failure
 from api.service import Service, partner_of, service_of
 from network.errors import NetworkError
 
-CHUNK = 1_000
+CHUNK = 500
 MOST_LINES = 100_000
 _MEDIA_TYPES = {"application/x-ndjson", "application/jsonl"}
 

@@ -43,22 +43,22 @@ def draw(period: Period) -> list[Picture]:
     return [
         Picture(
             title="Who owes whom",
-            source=_embed(pictures.obligation_matrix(period)),
+            source=embed(pictures.obligation_matrix(period)),
             says=_say_owed(period),
         ),
         Picture(
             title="Net position per participant over the nights",
-            source=_embed(pictures.net_positions(period)),
+            source=embed(pictures.net_positions(period)),
             says=_say_positions(period),
         ),
         Picture(
             title="Points issued, redeemed, expired and outstanding",
-            source=_embed(pictures.points_over_time(period)),
+            source=embed(pictures.points_over_time(period)),
             says=_say_points(period),
         ),
         Picture(
             title="Redemption rate per partner",
-            source=_embed(pictures.redemption_rates(period.partners)),
+            source=embed(pictures.redemption_rates(period.partners)),
             says=_say_rates(period),
         ),
     ]
@@ -123,5 +123,6 @@ def _sums(period: Period) -> dict[str, int]:
     return {name: sum(getattr(one, name) for one in period.partners) for name in names}
 
 
-def _embed(svg: bytes) -> str:
+def embed(svg: bytes) -> str:
+    """A picture as an address, so that a page needs nothing else."""
     return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"

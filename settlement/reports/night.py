@@ -12,7 +12,7 @@ from partners.model import OPERATOR_ID, Participant
 from settlement.model import Obligation, Position
 from settlement.money import ZERO, exactly
 from settlement.reports import read
-from settlement.reports.matrix import net_obligations
+from settlement.reports.matrix import Obligations, net_obligations
 from settlement.reports.read import CURED, OWED, Night
 from settlement.reports.show import PAGES, money, whole, write_whole
 
@@ -71,19 +71,16 @@ def write_operator_report(connection: Connection, window_id: int, directory: Pat
     """
     night = read.read_night(connection, window_id)
     participants = read.read_participants(connection)
-    positions = read.read_positions(connection, night)
-    obligations = read.read_obligations(connection, night)
-    parties = [position.participant_id for position in positions]
+    positions = read.read_positions(connection, night.span)
+    obligations = read.read_obligations(connection, night.span)
     page = PAGES.get_template("night.html.j2").render(
         night=night,
         participants=participants,
         codes={one.partner_id: one.code for one in participants.values()},
-        positions=positions,
-        totals=_totals(positions),
-        fees_minor=sum(
-            one.fee_minor + one.vat_minor for one in positions if one.participant_id != OPERATOR_ID
-        ),
-        owed=net_obligations(obligations, parties),
+        books=[
+            _book(currency, positions, obligations)
+            for currency in sorted({one.currency for one in positions}, key=lambda one: one != night.currency)
+        ],
         deficits=read_deficits(connection, night),
         attention=list(find_exceptions(connection, night, participants, positions, obligations)),
     )
@@ -94,7 +91,7 @@ def write_operator_report(connection: Connection, window_id: int, directory: Pat
 
 def read_deficits(connection: Connection, night: Night) -> list[Deficits]:
     """What members owe each issuer after a night, where they owe or paid anything."""
-    totals = read.read_totals(connection, night)
+    totals = read.read_totals(connection, night.span)
     moved = totals.groupby(["movement", "issuer_id"])["points"].sum().to_dict()
     found = [
         Deficits(
@@ -117,9 +114,11 @@ def find_exceptions(
 ) -> Iterator[Attention]:
     """What asks for attention in a night, what is wrong before what is unusual."""
     codes = {one.partner_id: one.code for one in participants.values()}
-    left = sum(position.final_minor for position in positions)
-    if left:
-        yield Attention("positions", f"they sum to {money(night.major(left))} and not to 0.00", wrong=True)
+    for currency in dict.fromkeys(position.currency for position in positions):
+        left = sum(position.final_minor for position in positions if position.currency == currency)
+        if left:
+            sums = f"they sum to {money(read.major(left, currency))} {currency} and not to 0.00"
+            yield Attention("positions", sums, wrong=True)
     involved = {debt.debtor_id for debt in obligations} | {debt.creditor_id for debt in obligations}
     for one in participants.values():
         if one.status != "active" and one.partner_id in involved:
@@ -128,7 +127,8 @@ def find_exceptions(
         if debt.amount < 0:
             yield Attention(
                 f"{codes[debt.debtor_id]} to {codes[debt.creditor_id]}",
-                f"{debt.flow} of {money(debt.amount)}: reversals outweigh, so the money flows back",
+                f"{debt.flow} of {money(debt.amount)} {debt.currency}: reversals outweigh,"
+                " so the money flows back",
             )
     parameters = {"window_id": night.window_id, "business_date": night.business_date}
     for row in connection.execute(_REVERSED, parameters):
@@ -143,9 +143,36 @@ def find_exceptions(
         )
 
 
+class Book(msgspec.Struct, frozen=True, kw_only=True):
+    """A night's figures in one currency."""
+
+    currency: str
+    positions: Sequence[Position]
+    totals: Mapping[str, Decimal | int]
+    fees_minor: int
+    owed: Obligations
+
+    def major(self, minor: int) -> Decimal:
+        """Minor units as an exact amount."""
+        return read.major(minor, self.currency)
+
+
+def _book(currency: str, positions: Sequence[Position], obligations: Sequence[Obligation]) -> Book:
+    own = [one for one in positions if one.currency == currency]
+    return Book(
+        currency=currency,
+        positions=own,
+        totals=_totals(own),
+        fees_minor=sum(one.fee_minor + one.vat_minor for one in own if one.participant_id != OPERATOR_ID),
+        owed=net_obligations(
+            [one for one in obligations if one.currency == currency], [one.participant_id for one in own]
+        ),
+    )
+
+
 @exactly
 def _totals(positions: Sequence[Position]) -> dict[str, Decimal | int]:
-    amounts = ("credits", "debits", "carried_in", "exact", "carried_out")
+    amounts = ("credits", "debits", "converted", "carried_in", "exact", "carried_out")
     minors = ("fee_minor", "vat_minor", "final_minor")
     return {
         **{name: sum((getattr(one, name) for one in positions), ZERO) for name in amounts},

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 
 from network.model import EntryKind
 from partners.model import OPERATOR_ID, POOL_ID, Participant
-from settlement.model import OUTSTANDING, Obligation
+from settlement.model import NETTED_STATES, OUTSTANDING, Obligation
 from settlement.money import exactly, from_minor, minor_digits
 from settlement.reports.errors import NothingToReport
 from settlement.reports.matrix import Obligations, net_obligations
@@ -25,34 +25,33 @@ _COUNTED = {
 }
 """Movements that count under another name, and how."""
 
-# Of each window, the latest run; a run that is not netted yet has no position and so no part in a report.
-_NIGHTS = """
-    SELECT DISTINCT ON (w.window_id) w.window_id, w.business_date, r.revision
+# Of each window, the run that lives; one that is not netted yet has no position and so no part in a report.
+NIGHTS = f"""
+    SELECT w.window_id, w.business_date, r.revision
     FROM clearing_window w JOIN settlement_run r USING (window_id)
-    WHERE r.state = 'netted' AND w.business_date <= :last
-    ORDER BY w.window_id, r.revision DESC
+    WHERE r.state IN ({", ".join(f"'{state}'" for state in NETTED_STATES)}) AND w.business_date <= :last
 """
 _HEAD = text(
     f"""
-    WITH nights AS ({_NIGHTS})
+    WITH nights AS ({NIGHTS})
     SELECT n.name, n.currency, min(business_date) AS first, max(business_date) AS last, count(*) AS nights
     FROM nights, network n WHERE business_date >= :first GROUP BY 1, 2
     """
 )
 _POSITIONS = text(
     f"""
-    WITH nights AS ({_NIGHTS})
+    WITH nights AS ({NIGHTS})
     SELECT n.business_date, p.participant_id, p.final_minor, p.fee_minor, p.vat_minor
     FROM net_position p JOIN nights n USING (window_id, revision)
-    WHERE n.business_date >= :first ORDER BY 1, 2
+    WHERE n.business_date >= :first AND p.currency = :currency ORDER BY 1, 2
     """
 )
 _OBLIGATIONS = text(
     f"""
-    WITH nights AS ({_NIGHTS})
+    WITH nights AS ({NIGHTS})
     SELECT o.flow, o.debtor_id, o.creditor_id, sum(o.points)::bigint AS points, sum(o.amount) AS amount
     FROM obligation o JOIN nights n USING (window_id, revision)
-    WHERE n.business_date >= :first GROUP BY 1, 2, 3 ORDER BY 2, 3, 1
+    WHERE n.business_date >= :first AND o.currency = :currency GROUP BY 1, 2, 3 ORDER BY 2, 3, 1
     """
 )
 _MOVEMENTS = text(
@@ -71,10 +70,11 @@ _ACTIVITY = text(
 )
 _POOL_HOLDS = text(
     f"""
-    WITH nights AS ({_NIGHTS})
+    WITH nights AS ({NIGHTS})
     SELECT coalesce(sum(final_minor), 0)::bigint AS final_minor,
         coalesce((array_agg(carried_out ORDER BY business_date DESC))[1], 0) AS carried_out
-    FROM net_position JOIN nights USING (window_id, revision) WHERE participant_id = :pool
+    FROM net_position JOIN nights USING (window_id, revision)
+    WHERE participant_id = :pool AND currency = :currency
     """
 )
 _OUT = ", ".join(str(int(kind)) for kind in OUTSTANDING)
@@ -85,7 +85,7 @@ _POOL_MUST_HOLD = text(
             - CASE WHEN t.debit IN ({_OUT}) THEN 1 ELSE 0 END)), 0)
     FROM window_total t JOIN clearing_window w USING (window_id)
     JOIN contract_terms c ON c.partner_id = t.issuer_id AND c.terms_version = t.issuer_terms
-    WHERE w.business_date <= :last
+    WHERE w.business_date <= :last AND c.currency = :currency
     """
 )
 
@@ -106,7 +106,7 @@ class PartnerPeriod(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Period(msgspec.Struct, frozen=True, kw_only=True):
-    """A period of cleared nights.
+    """A period of cleared nights, in the network's currency; what is settled in others has no part in it.
 
     `nightly` has a row per night and a column per participant: net position in minor units. `points` has a
     row per night: POINTS of that night and `outstanding` at its end. `paid_minor` is what was paid in over
@@ -145,7 +145,7 @@ def read_period(connection: Connection, first: date, last: date) -> Period:
     head = connection.execute(_HEAD, wanted).one_or_none()
     if head is None:
         raise NothingToReport(f"no night from {first} to {last} has been cleared: run `tessera clear` first")
-    wanted = {"first": head.first, "last": head.last}
+    wanted = {"first": head.first, "last": head.last, "currency": head.currency}
     participants = read_participants(connection)
     positions = frame(connection, _POSITIONS, wanted).astype(
         {"participant_id": int, "final_minor": int, "fee_minor": int, "vat_minor": int}

@@ -38,12 +38,12 @@ _STYLE: dict[Any, Any] = {
     "xtick.color": "#3a424b",
     "ytick.color": "#3a424b",
 }
-_MINUS = "\N{MINUS SIGN}"
+MINUS = "\N{MINUS SIGN}"
 
 
 def obligation_matrix(period: Period) -> bytes:
     """Who owes whom over the period, gross beside net, in whole units of the currency."""
-    with _figure((15, 7.6)) as figure:
+    with drawing((15, 7.6)) as figure:
         left, right = figure.subplots(1, 2)
         codes = [period.participants[party].code for party in period.owed.parties]
         largest = max((abs(float(one)) for one in period.owed.gross.cells.values()), default=1.0)
@@ -53,16 +53,16 @@ def obligation_matrix(period: Period) -> bytes:
         ):
             _draw_matrix(axes, matrix, period.owed.parties, codes, largest or 1.0)
             axes.set_title(f"{title}: {matrix.total:,.2f} {period.currency}", pad=12)
-        return _svg(figure)
+        return as_svg(figure)
 
 
 def net_positions(period: Period) -> bytes:
     """What each participant has received (+) or paid (-) since the first night, a panel and a scale each."""
     columns = 5
-    nights = _as_numbers(period.nightly.index)
+    nights = as_numbers(period.nightly.index)
     shown = sorted(period.participants.keys() & set(period.nightly.columns))
     rows = -(-len(shown) // columns)
-    with _figure((15, 2.4 * rows)) as figure:
+    with drawing((15, 2.4 * rows)) as figure:
         panels = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel()
         for axes, participant_id in zip(panels, shown, strict=False):
             added = [float(period.major(int(minor))) for minor in period.nightly[participant_id].cumsum()]
@@ -75,13 +75,13 @@ def net_positions(period: Period) -> bytes:
                 axes.set_ylabel(period.currency)
             # the lowest panel of each column carries the dates
             axes.tick_params(labelbottom=place + columns >= len(shown))
-        return _svg(figure)
+        return as_svg(figure)
 
 
 def points_over_time(period: Period) -> bytes:
     """What became of the points: outstanding at each night's end, and what moved in each night."""
-    nights = _as_numbers(period.points.index)
-    with _figure((15, 9)) as figure:
+    nights = as_numbers(period.points.index)
+    with drawing((15, 9)) as figure:
         axes = figure.subplots(4, 1, sharex=True, height_ratios=[2.2, 1, 1, 1])
         axes[0].fill_between(nights, period.points["outstanding"].tolist(), color=BLUE, alpha=0.25, lw=0)
         axes[0].plot(nights, period.points["outstanding"].tolist(), color=BLUE, lw=2)
@@ -95,11 +95,11 @@ def points_over_time(period: Period) -> bytes:
             panel.set_title(f"{title.capitalize()} per night: {int(moved.sum()):,} in all")
         for panel in axes:
             panel.set_ylabel("points")
-            _from_zero(panel)
-            panel.yaxis.set_major_formatter(_thousands())
-        _date_axis(axes[-1])
+            from_zero(panel)
+            panel.yaxis.set_major_formatter(thousands())
+        date_axis(axes[-1])
         figure.align_ylabels()
-        return _svg(figure)
+        return as_svg(figure)
 
 
 def redemption_rates(partners: Sequence[PartnerPeriod]) -> bytes:
@@ -108,7 +108,7 @@ def redemption_rates(partners: Sequence[PartnerPeriod]) -> bytes:
         ((100 * one.redeemed / one.issued, one) for one in partners if one.issued),
         key=lambda pair: (pair[0], -pair[1].participant.partner_id),
     )
-    with _figure((15, 0.42 * len(drawn) + 1)) as figure:
+    with drawing((15, 0.42 * len(drawn) + 1)) as figure:
         axes = figure.subplots()
         names = [one.participant.name for _, one in drawn]
         bars = axes.barh(names, [rate for rate, _ in drawn], color=BLUE, height=0.65)
@@ -122,7 +122,7 @@ def redemption_rates(partners: Sequence[PartnerPeriod]) -> bytes:
         axes.set_xlim(min(0.0, least * 1.25), max(1.0, most * 1.25))
         axes.set_xlabel("points redeemed, % of the points the partner issued")
         axes.grid(visible=False, axis="y")
-        return _svg(figure)
+        return as_svg(figure)
 
 
 def _draw_matrix(
@@ -140,7 +140,7 @@ def _draw_matrix(
             row, column = place[debtor], place[creditor]
             text = f"{amount:,.0f}" if abs(amount) >= 10 else f"{amount:,.2f}"
             ink = "white" if shades[row, column] > 0.8 else "#1b1f24"
-            axes.text(column, row, text.replace("-", _MINUS), ha="center", va="center", size=8.5, color=ink)
+            axes.text(column, row, text.replace("-", MINUS), ha="center", va="center", size=8.5, color=ink)
     axes.set_xticks(range(len(codes)), list(codes), rotation=45, ha="left", rotation_mode="anchor")
     axes.set_yticks(range(len(codes)), list(codes))
     axes.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False, length=0)
@@ -154,7 +154,7 @@ def _draw_matrix(
     axes.spines[:].set_visible(False)
 
 
-def _from_zero(axes: Axes) -> None:
+def from_zero(axes: Axes) -> None:
     """A scale from zero; where more was returned than moved, bars hang below it and are seen."""
     low, _ = axes.get_ylim()
     if axes.dataLim.ymin < 0:
@@ -169,38 +169,41 @@ def _draw_course(axes: Axes, nights: list[float], added: list[float]) -> None:
     axes.step(nights, added, where="post", color=BLUE if added[-1] >= 0 else ORANGE, lw=1.6)
     axes.axhline(0, color=GREY, lw=0.8)
     axes.yaxis.set_major_locator(MaxNLocator(5))
-    axes.yaxis.set_major_formatter(_thousands())
-    _date_axis(axes, most=5)
+    axes.yaxis.set_major_formatter(thousands())
+    date_axis(axes, most=5)
 
 
-def _date_axis(axes: Axes, most: int = 12) -> None:
+def date_axis(axes: Axes, most: int = 12) -> None:
+    """Few dates, without overlap."""
     locator = AutoDateLocator(minticks=3, maxticks=most)  # type: ignore[no-untyped-call] # matplotlib has no types here
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call] # as above
     axes.margins(x=0.01)
 
 
-def _as_numbers(dates: Iterable[date]) -> list[float]:
+def as_numbers(dates: Iterable[date]) -> list[float]:
     """Dates as matplotlib counts them: days since 1970."""
     return [float(day) for day in np.array(list(dates), dtype="datetime64[D]").astype("int64")]
 
 
-def _thousands() -> FuncFormatter:
-    return FuncFormatter(lambda value, _: f"{value:,.10g}".replace("-", _MINUS))
+def thousands() -> FuncFormatter:
+    """1,234 with a true minus sign."""
+    return FuncFormatter(lambda value, _: f"{value:,.10g}".replace("-", MINUS))
 
 
 def _signed(amount: float) -> str:
-    return f"{amount:+,.2f}".replace("-", _MINUS)
+    return f"{amount:+,.2f}".replace("-", MINUS)
 
 
 @contextmanager
-def _figure(inches: tuple[float, float]) -> Iterator[Figure]:
+def drawing(inches: tuple[float, float]) -> Iterator[Figure]:
+    """A figure in the house style, for the length of a block."""
     with mpl.rc_context(_STYLE):
         yield Figure(figsize=inches, layout="constrained")
 
 
-def _svg(figure: Figure) -> bytes:
+def as_svg(figure: Figure) -> bytes:
+    """The figure as SVG; without a date, the same figures give the same bytes."""
     out = io.BytesIO()
-    # without a date, the same figures give the same bytes
     figure.savefig(out, format="svg", metadata={"Date": None})
     return out.getvalue()

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
+from unicodedata import category
 
 import msgspec
 import pandas as pd
@@ -11,10 +12,11 @@ from sqlalchemy import Connection, Row, TextClause, text
 
 from network.model import AccountKind, EntryKind
 from partners.model import Participant
-from settlement.model import Obligation, Position
+from settlement.model import NETTED_STATES, Obligation, Position
 from settlement.money import from_minor, minor_digits
 from settlement.reports.errors import NothingToReport
 
+UNREADABLE = "\N{REPLACEMENT CHARACTER}"
 OWED, CURED = "not taken back: owed as a deficit", "deficit cured"
 MOVEMENTS = {
     (AccountKind.ISSUED, AccountKind.MEMBER): "issued",
@@ -76,12 +78,31 @@ EVENTS = {
 """Entry kinds as statements call them."""
 
 
+NETTED = ", ".join(f"'{state}'" for state in NETTED_STATES)
 _ACCEPTED, _DEFICIT = int(AccountKind.ACCEPTED), int(AccountKind.DEFICIT)
 _DONATION = int(EntryKind.DONATION)
 
 
+class Span(msgspec.Struct, frozen=True, kw_only=True):
+    """Cleared nights that follow one another, of one network. One night is the shortest of them."""
+
+    first_window: int
+    last_window: int
+    first: date
+    last: date
+    nights: int
+    closed_at: datetime
+    network: str
+    currency: str
+
+    @property
+    def windows(self) -> dict[str, object]:
+        """The parameters by which queries are bound to it."""
+        return {"first_window": self.first_window, "last_window": self.last_window}
+
+
 class Night(msgspec.Struct, frozen=True, kw_only=True):
-    """A cleared window: which one, of which network, in which currency; and its seal, where it has one."""
+    """A cleared window: which one, of which network and its currency; and its seal, where it has one."""
 
     window_id: int
     business_date: date
@@ -95,9 +116,28 @@ class Night(msgspec.Struct, frozen=True, kw_only=True):
     root: bytes | None
     key_id: str | None
 
+    @property
+    def span(self) -> Span:
+        """This night alone."""
+        return Span(
+            first_window=self.window_id,
+            last_window=self.window_id,
+            first=self.business_date,
+            last=self.business_date,
+            nights=1,
+            closed_at=self.closed_at,
+            network=self.network,
+            currency=self.currency,
+        )
+
     def major(self, minor: int) -> Decimal:
-        """Minor units of the night's currency as an exact amount."""
-        return from_minor(minor, minor_digits(self.currency))
+        """Minor units of the network's currency as an exact amount."""
+        return major(minor, self.currency)
+
+
+def major(minor: int, currency: str) -> Decimal:
+    """Minor units of a currency as an exact amount."""
+    return from_minor(minor, minor_digits(currency))
 
 
 _NIGHT = text(
@@ -106,32 +146,55 @@ _NIGHT = text(
         n.currency, s.tree_size AS sealed_postings, s.root, s.key_id
     FROM clearing_window w JOIN settlement_run r USING (window_id) LEFT JOIN window_seal s USING (window_id),
         network n
-    WHERE w.window_id = :window_id AND w.closed_at IS NOT NULL ORDER BY r.revision DESC LIMIT 1
+    WHERE w.window_id = :window_id AND w.closed_at IS NOT NULL AND r.state <> 'aborted'
     """
 )
-_PARTICIPANTS = text("SELECT partner_id, code, name, kind, status FROM partner ORDER BY partner_id")
-_POSITIONS = text(
+_WITHIN = "BETWEEN :first_window AND :last_window"
+_SPAN = text(
+    f"""
+    SELECT min(w.window_id) AS first_window, max(w.window_id) AS last_window, min(w.business_date) AS first,
+        max(w.business_date) AS last, count(*) AS nights, max(w.closed_at) AS closed_at, n.name AS network,
+        n.currency
+    FROM clearing_window w JOIN settlement_run r USING (window_id), network n
+    WHERE r.state IN ({NETTED}) AND w.business_date BETWEEN :first AND :last
+    GROUP BY n.name, n.currency
     """
-    SELECT participant_id, currency, credits, debits, fee_minor, vat_minor, fee_base, vat_base, carried_in,
-        exact, final_minor, carried_out
-    FROM net_position WHERE window_id = :window_id AND revision = :revision ORDER BY participant_id
+)
+_CATEGORIES = text("SELECT category, name FROM redemption_category")
+_PARTICIPANTS = text("SELECT partner_id, code, name, kind, status FROM partner ORDER BY partner_id")
+RUNS = f"(SELECT window_id, revision FROM settlement_run WHERE state IN ({NETTED}))"
+"""Runs that live and are netted: at most one of each window."""
+_POSITIONS = text(
+    f"""
+    SELECT participant_id, currency, sum(credits) AS credits, sum(debits) AS debits,
+        sum(fee_minor)::bigint AS fee_minor, sum(vat_minor)::bigint AS vat_minor, sum(fee_base) AS fee_base,
+        sum(vat_base) AS vat_base, (array_agg(carried_in ORDER BY window_id))[1] AS carried_in,
+        sum(exact - carried_in) + (array_agg(carried_in ORDER BY window_id))[1] AS exact,
+        sum(final_minor)::bigint AS final_minor,
+        (array_agg(carried_out ORDER BY window_id DESC))[1] AS carried_out, sum(converted) AS converted,
+        (array_agg(deferred_in_minor ORDER BY window_id))[1] AS deferred_in_minor,
+        (array_agg(deferred_out_minor ORDER BY window_id DESC))[1] AS deferred_out_minor
+    FROM net_position JOIN {RUNS} r USING (window_id, revision) WHERE window_id {_WITHIN}
+    GROUP BY 1, 2 ORDER BY 1, 2
     """
 )
 _OBLIGATIONS = text(
-    """
-    SELECT flow, debtor_id, creditor_id, points, amount FROM obligation
-    WHERE window_id = :window_id AND revision = :revision
-    ORDER BY debtor_id, creditor_id, flow COLLATE "C"
+    f"""
+    SELECT flow, debtor_id, creditor_id, sum(points)::bigint AS points, sum(amount) AS amount, currency,
+        category
+    FROM obligation JOIN {RUNS} r USING (window_id, revision) WHERE window_id {_WITHIN}
+    GROUP BY flow, debtor_id, creditor_id, currency, category
+    ORDER BY debtor_id, creditor_id, flow COLLATE "C", currency, category
     """
 )
 _TOTALS = text(
-    """
+    f"""
     SELECT debit, credit, issuer_id, issuer_terms, acceptor_id, acceptor_terms,
         sum(points)::bigint AS points, sum(postings)::bigint AS postings
-    FROM window_total WHERE window_id = :window_id GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6
+    FROM window_total WHERE window_id {_WITHIN} GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6
     """
 )
-# Postings of one window beside their entries: what is accepted, and is no redemption at a till; and deficits
+# Postings of windows beside their entries: what is accepted, and is no redemption at a till; and deficits
 # that a merge took from one account to another, which nobody made or cured.
 _APART = text(
     f"""
@@ -144,7 +207,7 @@ _APART = text(
     FROM posting p JOIN entry e ON e.member_id = p.member_id AND e.entry_id = p.entry_id
     LEFT JOIN entry o ON o.member_id = e.member_id AND o.entry_id = e.reverses
     LEFT JOIN entry t ON t.member_id = e.counterpart_id AND t.entry_id = e.parent_id
-    WHERE p.window_id = :window_id AND (
+    WHERE p.window_id {_WITHIN} AND (
         (p.debit, p.credit) = ({int(AccountKind.MEMBER)}, {_ACCEPTED})
             AND e.kind <> {int(EntryKind.REDEMPTION)}
         OR p.debit = {_ACCEPTED} AND o.kind = {_DONATION}
@@ -154,15 +217,16 @@ _APART = text(
     """
 )
 _ACTIVITY = text(
-    """
-    SELECT partner_id, kind, entries, points, amount_minor FROM window_activity
-    WHERE window_id = :window_id ORDER BY partner_id, kind
+    f"""
+    SELECT partner_id, kind, sum(entries)::bigint AS entries, sum(points)::bigint AS points,
+        sum(amount_minor)::bigint AS amount_minor
+    FROM window_activity WHERE window_id {_WITHIN} GROUP BY 1, 2 ORDER BY 1, 2
     """
 )
 
 
 def read_night(connection: Connection, window_id: int) -> Night:
-    """A settled window, by its latest run.
+    """A settled window, by its run that lives; those that were aborted have no part in any report.
 
     Raises:
         NothingToReport: the window is not closed, or its night is under way: it has no positions yet.
@@ -170,7 +234,7 @@ def read_night(connection: Connection, window_id: int) -> Night:
     row = connection.execute(_NIGHT, {"window_id": window_id}).one_or_none()
     if row is None:
         raise NothingToReport(f"window {window_id} has not been cleared: run `tessera clear` first")
-    if row.state != "netted":
+    if row.state not in NETTED_STATES:
         raise NothingToReport(
             f"window {window_id} is {row.state} and not netted: run `tessera clear` to finish its night"
         )
@@ -179,22 +243,52 @@ def read_night(connection: Connection, window_id: int) -> Night:
 
 def read_participants(connection: Connection) -> dict[int, Participant]:
     """Every participant by id, in order of ids."""
-    return {row.partner_id: Participant(**row._asdict()) for row in connection.execute(_PARTICIPANTS)}
+    return {
+        row.partner_id: Participant(**{**row._asdict(), "name": readable(row.name)})
+        for row in connection.execute(_PARTICIPANTS)
+    }
 
 
-def read_positions(connection: Connection, night: Night) -> list[Position]:
-    """Net positions of a night, by participant id."""
-    return [Position(**row._asdict()) for row in connection.execute(_POSITIONS, _run(night))]
+def readable(text: str) -> str:
+    """A text as it looks: what would be unseen, or turn what stands beside it, is shown as a mark."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(UNREADABLE if category(one) in {"Cc", "Cf", "Co", "Cs"} else one for one in text)
 
 
-def read_obligations(connection: Connection, night: Night) -> list[Obligation]:
-    """Gross debts of a night, by debtor, creditor and flow."""
-    return [Obligation(**row._asdict()) for row in connection.execute(_OBLIGATIONS, _run(night))]
+def read_categories(connection: Connection) -> dict[int, str]:
+    """Names of redemption categories; 0, for none, is not among them."""
+    return {row.category: row.name for row in connection.execute(_CATEGORIES)}
 
 
-def read_totals(connection: Connection, night: Night) -> pd.DataFrame:
-    """Points of a night by movement (MOVEMENTS, ACCEPTED), issuer and terms, acceptor and terms."""
-    window = {"window_id": night.window_id}
+def read_span(connection: Connection, first: date, last: date) -> Span:
+    """The cleared nights of business dates from one to another, both included.
+
+    Raises:
+        NothingToReport: none of them has been cleared.
+    """
+    row = connection.execute(_SPAN, {"first": first, "last": last}).one_or_none()
+    if row is None:
+        raise NothingToReport(f"no night from {first} to {last} has been cleared: run `tessera clear` first")
+    return Span(**row._asdict())
+
+
+def read_positions(connection: Connection, span: Span) -> list[Position]:
+    """Net positions, by participant id and currency: of several nights what they come to.
+
+    What is carried or deferred in is the first night's, what goes out the last one's.
+    """
+    return [Position(**row._asdict()) for row in connection.execute(_POSITIONS, span.windows)]
+
+
+def read_obligations(connection: Connection, span: Span) -> list[Obligation]:
+    """Gross debts, by debtor, creditor, flow, currency and category."""
+    return [Obligation(**row._asdict()) for row in connection.execute(_OBLIGATIONS, span.windows)]
+
+
+def read_totals(connection: Connection, span: Span) -> pd.DataFrame:
+    """Points by movement (MOVEMENTS, ACCEPTED), issuer and terms, acceptor and terms."""
+    window = span.windows
     sums: dict[_Moved, tuple[int, int]] = {}
 
     def add(movement: str, row: Row[Any], sign: int = 1) -> None:
@@ -226,9 +320,9 @@ class _Moved(NamedTuple):
         return _RANK[self.movement], *(one or 0 for one in self[1:])
 
 
-def read_activity(connection: Connection, night: Night) -> pd.DataFrame:
-    """Entries of a night by partner and event (EVENTS), with points and sales in minor units."""
-    activity = frame(connection, _ACTIVITY, {"window_id": night.window_id})
+def read_activity(connection: Connection, span: Span) -> pd.DataFrame:
+    """Entries by partner and event (EVENTS), with points and sales in minor units."""
+    activity = frame(connection, _ACTIVITY, span.windows)
     return activity.assign(event=activity["kind"].map(EVENTS).astype(object))
 
 
@@ -246,7 +340,3 @@ def as_frame(values: Sequence[msgspec.Struct], kind: type[msgspec.Struct]) -> pd
     return pd.DataFrame(
         [msgspec.structs.astuple(one) for one in values], columns=list(kind.__struct_fields__), dtype=object
     )
-
-
-def _run(night: Night) -> dict[str, object]:
-    return {"window_id": night.window_id, "revision": night.revision}

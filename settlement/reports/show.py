@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from settlement.money import EXACT, from_minor, half_up_minor
 
 MINUS = "\N{MINUS SIGN}"
-_RISKY = ("=", "+", "-", "@", "\t", "\r", "\n")
+RISKY = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def plain(amount: Decimal) -> str:
@@ -58,7 +58,8 @@ def safe_cell(value: object) -> str:
     if isinstance(value, int):
         return str(value)
     text = str(value)
-    return f"'{text}" if text.startswith(_RISKY) else text
+    # one that has apostrophes already gets one more, so that who takes one off has the text again
+    return f"'{text}" if text.lstrip("'").startswith(RISKY) else text
 
 
 def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:

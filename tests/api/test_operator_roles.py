@@ -66,6 +66,21 @@ MAY = {
     "POST /nights/{business_date}/instruct": "maker",
     "POST /nights/{business_date}/advance": "maker checker",
     "POST /nights/{business_date}/reopen": "maker",
+    "POST /bank/accounts/{number}/approve": "checker",
+    "POST /bank/accounts/{number}/reject": "maker checker",
+    "POST /bank/accounts/{number}/withdraw": "maker checker",
+    "POST /bank/exceptions/{number}/resolutions": "maker",
+    "POST /bank/resolutions/{number}/approve": "checker",
+    "POST /bank/resolutions/{number}/reject": "maker checker",
+    "GET /defaults": ALL,
+    "POST /defaults/{case}/approve": "checker",
+    "POST /partners/{code}/exit": "maker",
+    "GET /partners/{code}/exit": ALL,
+    "GET /nights/{business_date}/default": ALL,
+    "POST /nights/{business_date}/default": "maker",
+    "POST /defaults/{case}/refuse": "checker",
+    "POST /partners/{code}/buy-out": "maker",
+    "POST /partners/{code}/leave": "maker",
 }
 """Every address and who may: a new one, or another right, is a decision that is made here too."""
 _FILLED = {
@@ -75,6 +90,8 @@ _FILLED = {
     "key_id": "nobody-1",
     "adjustment": f"adj_{7:032x}",
     "business_date": "2001-01-01",
+    "number": "7",
+    "case": "00000000-0000-0000-0000-000000000007",
     **dict.fromkeys(("account", "exception", "way_out", "message"), "7"),
 }
 

@@ -23,6 +23,8 @@ _HELLO = b"GET /health/live HTTP/1.1\r\nHost: load\r\n\r\n"
 _READ = 65_536
 _READY_SECONDS = 120.0
 _PATIENCE_SECONDS = 300.0
+_IDLE_SECONDS = 3.0
+"""A connection that was idle for longer is not used again."""
 _REST_SECONDS = 1.0
 """What Retry-After says."""
 _clock = time.perf_counter
@@ -201,12 +203,13 @@ def connect(address: tuple[str, int]) -> socket.socket:
 class _Open:
     """A connection, and what it waits for."""
 
-    __slots__ = ("asked", "rest", "sent_at", "socket")
+    __slots__ = ("asked", "rest", "sent_at", "socket", "used_at")
 
     def __init__(self, opened: socket.socket) -> None:
         self.socket = opened
         self.asked: Ask | None = None
         self.sent_at = 0.0
+        self.used_at = _clock()
         self.rest = b""
 
 
@@ -375,8 +378,12 @@ class _OpenLoop:
             self._idle.append(self._resting.popleft()[1])
         while self._idle:
             one = self._idle.pop()
-            if one.socket.fileno() >= 0:  # else the server closed it meanwhile
-                return one
+            if one.socket.fileno() < 0:
+                continue  # the server closed it meanwhile
+            if one.used_at < _clock() - _IDLE_SECONDS:
+                self._close(one)  # the server is about to close it, perhaps just when we send
+                continue
+            return one
         if len(self._open) >= most:
             return None
         connection = socket.create_connection(self._address, timeout=5)
@@ -417,6 +424,7 @@ class _OpenLoop:
             if status == 201 and (one.asked is None or one.asked.marks not in body):
                 raise Incomplete(f"an answer that belongs to another request: {body[:200]!r}")
             self._timed.append(Timed(place, due, sent, _clock() - due, status, b"retry-after:" in head))
+            one.used_at = _clock()
             if b"connection: close" in head:
                 self._close(one)
             elif self._rests and status == 503:

@@ -11,7 +11,7 @@ import msgspec
 
 from partners.signature import sign_request
 from tests.benchmarks.load import Ask, Load, request_bytes, run_load
-from tests.benchmarks.site import KEY_ID, Site, now
+from tests.benchmarks.site import Site, now
 from tests.coalition import OUTLET
 
 LARGEST_FILE = 20_000
@@ -19,15 +19,15 @@ BESIDE = 4
 """Connections of the tills that go on beside a file."""
 
 
-def sale_of(card: int, reference: str, at: str, cents: int = 1250) -> dict[str, Any]:
-    """An earn's body."""
+def sale_of(site: Site, n: int, reference: str, at: str, cents: int = 1250) -> dict[str, Any]:
+    """An earn's body: of the n-th card, round and round."""
     return {
         "reference": reference,
         "occurred_at": at,
         "outlet": OUTLET,
-        "card": str(card),
+        "card": str(site.cards[n % len(site.cards)]),
         "amount_minor": cents,
-        "currency": "USD",
+        "currency": site.currency,
     }
 
 
@@ -35,7 +35,7 @@ def signed(site: Site, path: str, body: bytes, content_type: str = "application/
     """A whole signed request."""
     headers = sign_request(
         site.key,
-        KEY_ID,
+        site.key_id,
         method="POST",
         authority=site.authority,
         path=path,
@@ -57,10 +57,7 @@ def load(site: Site, asks: Sequence[Ask], connections: int) -> Load:
 def earns(site: Site, tag: str, count: int) -> list[Ask]:
     """Each request its own member, reference and signature, made beforehand."""
     at = now().isoformat()
-    return [
-        _ask(site, "/v1/accruals", sale_of(site.cards[n % len(site.cards)], f"{tag}-{n}", at))
-        for n in range(count)
-    ]
+    return [_ask(site, "/v1/accruals", sale_of(site, n, f"{tag}-{n}", at)) for n in range(count)]
 
 
 def _ask(site: Site, path: str, body: dict[str, Any], then: Callable[[bytes], Ask] | None = None) -> Ask:
@@ -77,8 +74,8 @@ def mixed(site: Site, tag: str, count: int) -> list[Ask]:
     asks = []
     for n in range(count * 10 // 11):  # of 110 requests 100 are asked at first, and 10 follow from an answer
         kind = n * 37 % 100
-        card, reference = site.cards[n % len(site.cards)], f"{tag}-{n}"
-        body = sale_of(card, reference, at)
+        reference = f"{tag}-{n}"
+        body = sale_of(site, n, reference, at)
         spending = {**body, "points": 20, "amount_minor": 20}
         if kind < 11:
             asks.append(_ask(site, "/v1/redemptions", spending))
@@ -128,7 +125,7 @@ def make_files(site: Site, tag: str, count: int) -> list[File]:
     made = []
     for start in range(0, count, LARGEST_FILE):
         numbers = range(start, min(start + LARGEST_FILE, count))
-        sales = [sale_of(site.cards[n % len(site.cards)], f"{tag}-f{n}", at) for n in numbers]
+        sales = [sale_of(site, n, f"{tag}-f{n}", at) for n in numbers]
         body = b"".join(msgspec.json.encode({"type": "accrual", **one}) + b"\n" for one in sales)
         request = signed(site, "/v1/batches", body, "application/x-ndjson")
         closing = request.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1)

@@ -36,7 +36,12 @@ _COPY = "tessera_bench_night_copy"
 _SECONDS = 1_800
 _BARE = text(
     "SELECT debit, credit, issuer_id, issuer_terms, acceptor_id, acceptor_terms, category,"
-    " reversed_window_id, sum(points), count(*) FROM posting WHERE window_id = :window_id GROUP BY 1, 2, 3, 4, 5, 6, 7, 8"
+    " reversed_window_id, sum(points), count(*) FROM posting WHERE window_id = :window_id"
+    " GROUP BY 1, 2, 3, 4, 5, 6, 7, 8"
+)
+_BARE_ENTRIES = text(
+    "SELECT partner_id, kind, count(*), sum(points), sum(amount_minor) FROM entry"
+    " WHERE window_id = :window_id GROUP BY 1, 2"
 )
 
 
@@ -71,7 +76,7 @@ def measure_night(filled: Engine) -> dict[str, Any]:
     )
     try:
         window = {"window_id": window_id_of(BUSINESS_DATE)}
-        bare = []
+        bare, both = [], []
         with copy.connect() as connection:
             counted = connection.execute(
                 text("SELECT count(*) FROM posting WHERE window_id = :window_id"), window
@@ -80,6 +85,8 @@ def measure_night(filled: Engine) -> dict[str, Any]:
                 started = time.perf_counter()
                 groups = len(connection.execute(_BARE, window).all())
                 bare.append(time.perf_counter() - started)
+                connection.execute(_BARE_ENTRIES, window).all()
+                both.append(time.perf_counter() - started)
         printed = subprocess.run(
             [sys.executable, "-m", __spec__.name, copy.url.render_as_string(hide_password=False)],
             cwd=PROJECT,
@@ -96,6 +103,8 @@ def measure_night(filled: Engine) -> dict[str, Any]:
             "bare_seconds": min(bare),
             "night_seconds": own,
             "night_ratio": own / min(bare),
+            "bare_seconds_of_both": min(both),
+            "night_ratio_to_both": own / min(both),
             **measured,
         }
     finally:

@@ -34,7 +34,7 @@ _SIGNED_AHEAD_SECONDS = 200
 """A signature is good for 300 s: so much of an open loop is signed before it begins, at most."""
 
 ROWS = (
-    Row(f"sustainable rate: closed loop, {MANY} connections, earns a second", "sustainable_per_second", ",.0f"),
+    Row(f"sustainable: earns a second over {MANY} connections", "sustainable_per_second", ",.0f"),
     Row("offered, ÷ sustainable", "offered_by_sustainable", goal=2.9),
     Row("served meanwhile, ÷ sustainable", "served_by_sustainable", goal=0.8, beside="served_per_second"),
     Row("latency of the served, p99, ms", "served_p99_ms", ",.0f", goal=2000, better="less"),

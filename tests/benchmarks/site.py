@@ -39,7 +39,9 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
 
     database: Engine
     key: Ed25519PrivateKey
+    key_id: str = KEY_ID
     cards: list[int]
+    currency: str = "USD"
     authority: str
     process_id: int
 

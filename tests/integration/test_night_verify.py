@@ -175,10 +175,15 @@ TOLD_BY = {
     },
     "a fraction lost": {
         *("positions_sum_to_zero", "fractions_go_on", "positions_equal_obligations", "hashes_hold"),
-        "positions_follow_terms",
+        *("positions_follow_terms", "positions_equal_ledger"),
     },
     "a fee charged twice": {
-        *("fees_rounded_on_the_month", "positions_equal_obligations", "hashes_hold", "charges_equal_ledger"),
+        *(
+            "fees_rounded_on_the_month",
+            "positions_equal_obligations",
+            "hashes_hold",
+            "positions_equal_ledger",
+        ),
         "positions_follow_terms",
     },
     "a lot that grew": {"pool_covers_outstanding"},
@@ -271,7 +276,7 @@ def test_a_cent_given_to_another_is_told(database: Engine) -> None:
         )
     told = found(database)
     assert {problem.check for problem in told} == {
-        *("positions_follow_terms", "payments_equal_ledger", "carried_equals_ledger"),
+        *("positions_follow_terms", "payments_equal_ledger", "positions_equal_ledger"),
     }
     assert {problem.where.rpartition(" ")[2] for problem in told} == {str(won), str(lost)}
 

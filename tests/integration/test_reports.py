@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import openpyxl
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from matplotlib.figure import Figure
@@ -221,6 +222,11 @@ def test_the_same_night_gives_the_same_bytes(two_nights: Engine, tmp_path: Path)
     again = statements(two_nights, FIRST, tmp_path / "two")
     assert once == again
     assert len(once) == 8
+    with two_nights.connect() as connection:
+        more = write_statements(connection, window_id_of(FIRST), tmp_path / "one", workbooks=True)
+    assert len(more) == 12
+    sheet = openpyxl.load_workbook(tmp_path / "one" / "2017-05-01" / "participant-12.xlsx")["Statement"]
+    assert [cell.value for cell in sheet[sheet.max_row]][1::5] == ["net tonight", 0.81]
     pages = []
     for folder in ("one", "two"):
         with two_nights.connect() as connection:
@@ -264,7 +270,7 @@ def test_the_operator_sees_positions_and_exceptions(two_nights: Engine, tmp_path
         page = write_operator_report(connection, window_id_of(SECOND), tmp_path).read_text()
     lines = re.findall(r"<li[^>]*>([^<]+)</li>", page)
     assert lines == [
-        "Grocer to pool: issue of \N{MINUS SIGN}0.43: reversals outweigh, so the money flows back",
+        "Grocer to pool: issue of \N{MINUS SIGN}0.43 USD: reversals outweigh, so the money flows back",
         "Window 20170501: 1 postings of 50 points were reversed after it closed",
         "Grocer: 1 entries reported for earlier days, the earliest of 2017-05-01",
     ]
@@ -518,7 +524,7 @@ def test_fees_that_are_given_back_are_the_operators_too(database: Engine, tmp_pa
     assert (period.fees_minor, period.vat_minor) == (-90, -18)
     below = Figure().subplots()
     below.bar([1, 2], [5, -100])
-    pictures._from_zero(below)
+    pictures.from_zero(below)
     assert below.get_ylim()[0] < -100
 
 

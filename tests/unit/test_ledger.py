@@ -212,22 +212,27 @@ def test_what_is_to_be_paid_after_a_default(
 
 
 @pytest.mark.parametrize(
-    ("amounts", "target", "expected"),
+    ("amounts", "booked", "target", "expected"),
     [
-        ((100,), 100, [100]),
-        ((100,), 70, [70]),
-        ((100, 100), 100, [0, 100]),  # the first came back, and was sent again
-        ((100, 60), 100, [40, 60]),  # sixty of it came back
-        ((100, 29), 129, [100, 29]),  # a loss to bear besides
+        ((100,), (0,), 100, [100]),
+        ((100,), (0,), 70, [70]),
+        ((100, 100), (0, 0), 100, [0, 100]),  # the first came back, and was sent again
+        ((100, 60), (40, 0), 100, [40, 60]),  # sixty of it came back
+        ((100, 29), (0, 0), 129, [100, 29]),  # a loss to bear besides
+        ((2, 1, 1), (1, 0, 1), 2, [1, 0, 1]),  # what was sent again came back once more
+        ((100, 20), (100, 20), 90, [90, 0]),  # too much was booked: the later is what is over
     ],
 )
-def test_what_is_due_on_each_attempt(amounts: tuple[int, ...], target: int, expected: list[int]) -> None:
+def test_what_is_due_on_each_attempt(
+    amounts: tuple[int, ...], booked: tuple[int, ...], target: int, expected: list[int]
+) -> None:
     """Later attempts come first, whether they replace earlier ones or add to them."""
     known = [
         instruction(20170501, 1, A, "EUR", "in", amount, ON, attempt=attempt)
         for attempt, amount in enumerate(amounts, start=1)
     ]
-    found = dues(known, target)
+    ids = [one.end_to_end_id for one in known]
+    found = dues(known, target, dict(zip(ids, booked, strict=True)))
     assert [found[one.end_to_end_id] for one in known] == expected
 
 

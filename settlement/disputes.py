@@ -1,0 +1,472 @@
+"""Disputes as a service: raised, answered, escalated, decided by two, or carried on by the clock.
+
+Functions take a connection, by which one transaction of the caller is one move; who acts and the network's
+time are arguments. What a dispute comes to is a debt in the window that is open then
+(settlement.adjustments), and nothing that was settled changes.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from hashlib import sha256 as hash_of
+from typing import Literal
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+from sqlalchemy import Connection, Engine
+
+from network import ids
+from network.service import date_of_window, network_now, read_network
+from partners.errors import SecondPersonNeeded
+from partners.people import approvals
+from partners.people.audit import audited
+from partners.people.model import Proposal
+from settlement import dispute_store as store
+from settlement import evidence
+from settlement import store as nights
+from settlement.adjustments import add_adjustment
+from settlement.clearing import TermsByVersion, version_on, versions_by_partner
+from settlement.dispute import SILENCE, Move, Mover, Refused, Standing, deadline, judge
+from settlement.dispute_store import Case
+from settlement.disputed_lines import Paid, paid_to
+from settlement.errors import DisputeRefused
+from settlement.model import NETTED_STATES, WindowTotal
+from settlement.money import ZERO, exactly
+from settlement.money_model import Adjustment, Dispute, DisputeEvent, DisputeState, Evidence
+
+KINDS = ("dispute.decide",)
+"""Kinds of proposals that `decide` decides."""
+WORKER = "worker"
+_AT_A_TIME = 100
+Answer = Literal["accepted", "rejected"]
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """A dispute as a partner wishes to raise it: about an entry, or all of its points there in a window.
+
+    `amount` None: all that is left of the line.
+    """
+
+    reference: str
+    raised_by_id: int
+    against_id: int
+    entry_id: UUID | None = None
+    window_id: int | None = None
+    amount: Decimal | None = None
+    reason: str
+
+
+def raise_dispute(connection: Connection, wish: Wish, *, at: datetime) -> tuple[Case, bool]:
+    """Raise a dispute; the second value says that it was there before, under the same reference.
+
+    Raises:
+        DisputeRefused: dispute_line_unknown, dispute_not_yet, dispute_too_late, dispute_nothing_paid,
+            dispute_line_mixed, dispute_too_much, dispute_line_disputed, reference_reused.
+    """
+    window_id, totals = _line(connection, wish)
+    store.lock_window(connection, window_id)
+    before = store.find_by_reference(connection, wish.raised_by_id, wish.reference)
+    if before is not None:
+        return _require_same(connection, before, wish, window_id), True
+    closed = store.window_state(connection, window_id)
+    if closed is None or closed[1] not in NETTED_STATES:
+        raise DisputeRefused(
+            "dispute_not_yet", f"the night of {date_of_window(window_id)} is not on a statement yet"
+        )
+    terms = nights.load_terms(connection)
+    paid = _only(paid_to(totals, terms, by=wish.raised_by_id, to=wish.against_id))
+    network = read_network(connection)
+    on = date_of_window(window_id)
+    days = version_on(versions_by_partner(terms)[wish.raised_by_id], on).dispute_days
+    until = deadline(closed[0], days, network.time_zone)
+    if at >= until:
+        raise DisputeRefused(
+            "dispute_too_late", f"lines of {on} could be disputed for {days} days, until {until.isoformat()}"
+        )
+    raised = Dispute(
+        dispute_id=ids.mint(at, 0),
+        raised_by_id=wish.raised_by_id,
+        against_id=wish.against_id,
+        window_id=window_id,
+        member_id=None if wish.entry_id is None else ids.member_of(wish.entry_id),
+        entry_id=wish.entry_id,
+        flow="redemption",
+        currency=paid.currency,
+        amount=paid.amount if wish.amount is None else wish.amount,
+        reason=wish.reason,
+        raised_at=at,
+        reference=wish.reference,
+        credited_id=paid.credited_id,
+        credited_terms=paid.credited_terms,
+    )
+    left = _left_to_dispute(connection, raised, paid, terms)
+    if wish.amount is None:
+        raised = msgspec.structs.replace(raised, amount=left)
+    if left <= 0:
+        raise DisputeRefused("dispute_line_disputed", "all of this line has been disputed before")
+    if raised.amount > left:
+        raise DisputeRefused("dispute_too_much", f"{left:f} {paid.currency} of this line can be disputed")
+    _require_new(connection, raised)
+    store.add_dispute(connection, raised)
+    store.add_event(
+        connection,
+        DisputeEvent(
+            dispute_id=raised.dispute_id,
+            sequence=1,
+            state="raised",
+            text=wish.reason,
+            answer_until=_until(connection, raised.against_id, at, terms),
+            by=partner_name(wish.raised_by_id),
+            at=at,
+        ),
+    )
+    return _case(connection, raised.dispute_id), False
+
+
+def answer(
+    connection: Connection, dispute_id: UUID, *, partner_id: int, to: Answer, text: str, at: datetime
+) -> Case:
+    """Accept a dispute, and pay; or reject it. The same answer again gives what is there.
+
+    Raises:
+        DisputeRefused: see settlement.dispute; dispute_unknown for whoever is no party.
+    """
+    return _of_partner(connection, dispute_id, partner_id, to, text, at)
+
+
+def escalate(connection: Connection, dispute_id: UUID, *, partner_id: int, text: str, at: datetime) -> Case:
+    """Ask the operator to decide what was rejected. The same again gives what is there.
+
+    Raises:
+        DisputeRefused: see settlement.dispute; dispute_unknown for whoever is no party.
+    """
+    return _of_partner(connection, dispute_id, partner_id, "escalated", text, at)
+
+
+def propose_decision(
+    connection: Connection, dispute_id: UUID, *, awarded: Decimal, reason: str, by: str
+) -> Proposal:
+    """Prepare the operator's decision; another person approves it, and then it is made.
+
+    Args:
+        awarded: What is to be paid back, 0 for nothing, in major units.
+    Raises:
+        DisputeRefused: it waits for somebody else, or too much is awarded.
+        ProposalOpen: a decision is proposed already.
+    """
+    store.lock_dispute(connection, dispute_id)
+    case = _case(connection, dispute_id)
+    _judged(connection, case, "decided", "operator", network_now(connection), awarded)
+    shown = ids.show("dsp", dispute_id)
+    content = {
+        "dispute": shown,
+        "currency": case.dispute.currency,
+        "disputed": case.dispute.amount,
+        "awarded": awarded,
+        "reason": reason,
+    }
+    return approvals.propose(connection, kind=KINDS[0], subject=f"dispute:{shown}", content=content, by=by)
+
+
+def decide(connection: Connection, proposal_id: UUID, *, sha256: bytes, by: str, approve: bool) -> Proposal:
+    """Approve a proposed decision, which makes it, or reject the proposal; then another can be made.
+
+    Raises:
+        PeopleError: see approvals.decide.
+        DisputeRefused: since it was proposed too much of the line has come back.
+    """
+    found = approvals.read(connection, proposal_id)
+    if not approve or found.kind not in KINDS or found.decided_by is not None:
+        return approvals.decide(connection, proposal_id, sha256=sha256, by=by, approve=approve, of=KINDS)
+    if found.prepared_by == by:
+        raise SecondPersonNeeded(f"{by} prepared it: another must approve it")
+    content = approvals.content_of(found)
+    dispute_id = ids.read("dsp", content["dispute"])
+    if dispute_id is None:
+        raise DisputeRefused("dispute_unknown", f"{content['dispute']} is no dispute")
+    store.lock_dispute(connection, dispute_id)
+    before = _case(connection, dispute_id)
+    if before.last.state == "decided":  # another approved it while this one waited for the lock
+        return approvals.decide(connection, proposal_id, sha256=sha256, by=by, approve=approve, of=KINDS)
+    # The record's lock is taken last: so the debt is written first, and undone where it is not approved.
+    event = _move(
+        connection,
+        before,
+        "decided",
+        "operator",
+        at=network_now(connection),
+        text=content["reason"],
+        people=(found.prepared_by, by),
+        awarded=Decimal(content["awarded"]),
+    )
+    decided = approvals.decide(connection, proposal_id, sha256=sha256, by=by, approve=True, of=KINDS)
+    audited(
+        connection,
+        by=by,
+        action="dispute.decided",
+        subject=found.subject,
+        before={"state": before.last.state},
+        after={"state": event.state, "awarded": event.awarded, "adjustment": event.adjustment_id},
+    )
+    return decided
+
+
+def carry_on_due(database: Engine, *, limit: int = _AT_A_TIME) -> list[DisputeEvent]:
+    """Take disputes whose deadline has passed to where silence takes them, each in a transaction.
+
+    Any number may do so at once: each dispute is moved by one of them.
+    """
+    with database.connect() as connection:
+        waiting = store.due(connection, network_now(connection), limit)
+    moved: list[DisputeEvent] = []
+    for dispute_id in waiting:
+        with database.begin() as connection:
+            store.lock_dispute(connection, dispute_id)
+            case = _case(connection, dispute_id)
+            at = network_now(connection)
+            if case.last.answer_until is None or at < case.last.answer_until:
+                continue  # somebody else was here first
+            moved.append(
+                _move(
+                    connection,
+                    case,
+                    SILENCE[case.last.state],
+                    "clock",
+                    at=at,
+                    text=f"nothing was said until {case.last.answer_until.isoformat()}",
+                    people=(partner_name(case.dispute.raised_by_id), WORKER),
+                )
+            )
+    return moved
+
+
+def attach(
+    connection: Connection,
+    dispute_id: UUID,
+    *,
+    partner_id: int,
+    name: str,
+    media_type: str,
+    content: bytes,
+    at: datetime,
+) -> Case:
+    """Attach a file; the same content again gives what is there.
+
+    Raises:
+        DisputeRefused: evidence_unfit, evidence_too_many, dispute_over, dispute_unknown.
+    """
+    why = evidence.unfit(name, media_type, content)
+    if why is not None:
+        raise DisputeRefused("evidence_unfit", why)
+    store.lock_dispute(connection, dispute_id)
+    case = case_of(connection, dispute_id, partner_id)
+    digest = hash_of(content).digest()
+    if any(one.sha256 == digest for one in case.evidence):
+        return case
+    if case.last.state in ("accepted", "decided"):
+        raise DisputeRefused("dispute_over", f"it is {case.last.state}")
+    if len(case.evidence) >= evidence.MOST_FILES:
+        raise DisputeRefused("evidence_too_many", f"{evidence.MOST_FILES} files are attached already")
+    added = Evidence(
+        dispute_id=dispute_id,
+        sha256=digest,
+        name=name,
+        media_type=media_type,
+        size=len(content),
+        attached_by=partner_name(partner_id),
+        attached_at=at,
+    )
+    store.add_evidence(connection, added, content)
+    return msgspec.structs.replace(case, evidence=(*case.evidence, added))
+
+
+def case_of(connection: Connection, dispute_id: UUID, partner_id: int | None = None) -> Case:
+    """A dispute as a partner sees it, or the operator with None.
+
+    Raises:
+        DisputeRefused: dispute_unknown, also where it is between others.
+    """
+    case = _case(connection, dispute_id)
+    if partner_id is not None and partner_id not in (case.dispute.raised_by_id, case.dispute.against_id):
+        raise DisputeRefused("dispute_unknown", "")
+    return case
+
+
+def partner_name(partner_id: int) -> str:
+    """How a partner stands among those who do things; operators' names hold no colon."""
+    return f"partner:{partner_id}"
+
+
+def _case(connection: Connection, dispute_id: UUID) -> Case:
+    case = store.load_cases(connection, [dispute_id]).get(dispute_id)
+    if case is None:
+        raise DisputeRefused("dispute_unknown", "")
+    return case
+
+
+def _line(connection: Connection, wish: Wish) -> tuple[int, Sequence[WindowTotal]]:
+    """The window of the line and its postings, with what of them was returned."""
+    if wish.entry_id is not None:
+        window_id, totals = store.entry_totals(connection, wish.entry_id)
+        parties = {wish.raised_by_id, wish.against_id}
+        if window_id is not None and any({one.issuer_id, one.acceptor_id} == parties for one in totals):
+            return window_id, totals
+    elif wish.window_id is not None:
+        totals = store.window_totals(connection, wish.window_id, by=wish.raised_by_id, to=wish.against_id)
+        if totals:
+            return wish.window_id, totals
+    raise DisputeRefused("dispute_line_unknown", "")
+
+
+def _only(paid: Sequence[Paid]) -> Paid:
+    due = [one for one in paid if one.amount > 0]
+    if not due:
+        raise DisputeRefused("dispute_nothing_paid", "")
+    if len(paid) > 1:
+        raise DisputeRefused("dispute_line_mixed", "")
+    return due[0]
+
+
+@exactly
+def _left_to_dispute(connection: Connection, one: Dispute, paid: Paid, terms: TermsByVersion) -> Decimal:
+    """What of a line can be disputed: what is paid, less what was disputed of its window before."""
+    before: Decimal = store.disputed_so_far(connection, one)
+    if one.entry_id is None:
+        return paid.amount - before
+    if one.credited_id == one.raised_by_id:  # it took back a redemption, which is a line by itself
+        return paid.amount
+    totals = store.window_totals(connection, one.window_id, by=one.raised_by_id, to=one.against_id)
+    of_window = sum(
+        (each.amount for each in paid_to(totals, terms, by=one.raised_by_id, to=one.against_id)), ZERO
+    )
+    return min(paid.amount, of_window - before)
+
+
+def _require_new(connection: Connection, one: Dispute) -> None:
+    if store.is_disputed(connection, one):
+        raise DisputeRefused("dispute_line_disputed", "this line has been disputed before")
+
+
+def _require_same(connection: Connection, before: Dispute, wish: Wish, window_id: int) -> Case:
+    same = (before.against_id, before.entry_id, before.window_id, before.reason) == (
+        wish.against_id,
+        wish.entry_id,
+        window_id,
+        wish.reason,
+    )
+    if not same or (wish.amount is not None and wish.amount != before.amount):
+        raise DisputeRefused("reference_reused", "")
+    return _case(connection, before.dispute_id)
+
+
+def _until(connection: Connection, partner_id: int, at: datetime, terms: TermsByVersion) -> datetime:
+    """Until when a partner has time for its move: the days of its own contract."""
+    zone = read_network(connection).time_zone
+    on = at.astimezone(ZoneInfo(zone)).date()
+    return deadline(at, version_on(versions_by_partner(terms)[partner_id], on).dispute_days, zone)
+
+
+def _of_partner(
+    connection: Connection, dispute_id: UUID, partner_id: int, to: DisputeState, text: str, at: datetime
+) -> Case:
+    store.lock_dispute(connection, dispute_id)
+    case = case_of(connection, dispute_id, partner_id)
+    by = partner_name(partner_id)
+    if (case.last.state, case.last.by, case.last.text) == (to, by, text):
+        return case
+    mover: Mover = "raiser" if partner_id == case.dispute.raised_by_id else "other"
+    people = (partner_name(case.dispute.raised_by_id), by)
+    _move(connection, case, to, mover, at=at, text=text, people=people)
+    return _case(connection, dispute_id)
+
+
+def _judged(
+    connection: Connection,
+    case: Case,
+    to: DisputeState,
+    mover: Mover,
+    at: datetime,
+    awarded: Decimal | None = None,
+) -> Decimal | None:
+    """What a move that may be made awards.
+
+    Raises:
+        DisputeRefused: it may not be made.
+    """
+    standing = Standing(
+        state=case.last.state, answer_until=case.last.answer_until, amount=case.dispute.amount
+    )
+    left = _left_now(connection, case.dispute)
+    judged = judge(standing, Move(to=to, mover=mover, at=at, awarded=awarded), left)
+    if isinstance(judged, Refused):
+        raise DisputeRefused(judged.reason, judged.detail)
+    return judged.awarded
+
+
+@exactly
+def _left_now(connection: Connection, one: Dispute) -> Decimal:
+    """What is still paid on a disputed line: goods may have been returned meanwhile."""
+    if one.entry_id is not None:
+        totals = store.entry_totals(connection, one.entry_id)[1]
+        others = ZERO
+    else:
+        totals = store.window_totals(connection, one.window_id, by=one.raised_by_id, to=one.against_id)
+        others = store.disputed_so_far(connection, one, entries_only=True)
+    paid = paid_to(totals, nights.load_terms(connection), by=one.raised_by_id, to=one.against_id)
+    return max(ZERO, sum((each.amount for each in paid), ZERO) - others)
+
+
+def _move(
+    connection: Connection,
+    case: Case,
+    to: DisputeState,
+    mover: Mover,
+    *,
+    at: datetime,
+    text: str,
+    people: tuple[str, str],
+    awarded: Decimal | None = None,
+) -> DisputeEvent:
+    """Make a move under the dispute's lock: its event, and the debt where something is paid back."""
+    one = case.dispute
+    pays = _judged(connection, case, to, mover, at, awarded)
+    adjustment = _adjustment(one, pays, at) if pays else None
+    if adjustment is not None:
+        add_adjustment(connection, adjustment, prepared_by=people[0], approved_by=people[1], at=at)
+    until = None
+    if to == "rejected":
+        until = _until(connection, one.raised_by_id, at, nights.load_terms(connection))
+    event = DisputeEvent(
+        dispute_id=one.dispute_id,
+        sequence=case.last.sequence + 1,
+        state=to,
+        text=text,
+        answer_until=until,
+        by=people[1],
+        at=at,
+        adjustment_id=None if adjustment is None else adjustment.adjustment_id,
+        awarded=pays,
+    )
+    store.add_event(connection, event)
+    return event
+
+
+@exactly
+def _adjustment(one: Dispute, pays: Decimal, at: datetime) -> Adjustment:
+    """The debt that a dispute comes to; fees follow the credit that was given for the line, or taken."""
+    about = f"window {one.window_id}" if one.entry_id is None else f"entry {ids.show('ent', one.entry_id)}"
+    return Adjustment(
+        adjustment_id=ids.mint(at, 0),
+        origin="dispute",
+        origin_reference=str(one.dispute_id),
+        origin_window_id=one.window_id,
+        debtor_id=one.against_id,
+        creditor_id=one.raised_by_id,
+        currency=one.currency,
+        amount=pays,
+        credited_id=one.credited_id,
+        credited_terms=one.credited_terms,
+        credited_amount=-pays if one.credited_id == one.against_id else pays,
+        reason=f"dispute {ids.show('dsp', one.dispute_id)} of {about}",
+    )

@@ -1,0 +1,252 @@
+"""The operator's figures to date: positions, debts, breakage and exposure of last night, month and year."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+
+import msgspec
+from sqlalchemy import Connection, text
+
+from partners.model import Participant
+from settlement.model import Obligation
+from settlement.money import ZERO, exactly
+from settlement.reports import read
+from settlement.reports.liability import Outstanding
+from settlement.reports.matrix import Obligations, net_obligations
+from settlement.reports.read import Span, major
+
+_BY_DATE = text(
+    f"""
+    SELECT p.participant_id, p.currency, date_trunc('month', w.business_date)::date AS month,
+        sum(p.final_minor)::bigint AS final_minor,
+        sum(p.final_minor) FILTER (WHERE w.business_date = :on)::bigint AS last_minor,
+        sum(p.fee_minor)::bigint AS fee_minor, sum(p.vat_minor)::bigint AS vat_minor,
+        sum(greatest(p.final_minor, 0))::bigint AS paid_minor
+    FROM net_position p JOIN {read.RUNS} r USING (window_id, revision)
+    JOIN clearing_window w ON w.window_id = p.window_id
+    WHERE w.business_date BETWEEN :first AND :on GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+    """
+)
+_DEBTS = text(
+    f"""
+    SELECT date_trunc('month', w.business_date)::date AS month, o.flow, o.debtor_id, o.creditor_id,
+        o.currency, o.category, sum(o.points)::bigint AS points, sum(o.amount) AS amount
+    FROM obligation o JOIN {read.RUNS} r USING (window_id, revision)
+    JOIN clearing_window w ON w.window_id = o.window_id
+    WHERE w.business_date BETWEEN :first AND :on GROUP BY 1, 2, 3, 4, 5, 6
+    """
+)
+# What a partner still owes of nights that are netted and whose payments are not booked.
+_UNSETTLED = text(
+    f"""
+    SELECT p.participant_id, p.currency,
+        sum(p.final_minor + p.deferred_in_minor - p.deferred_out_minor)::bigint AS unpaid_minor
+    FROM net_position p JOIN settlement_run r USING (window_id, revision)
+    WHERE r.state IN ({read.NETTED}) AND r.state NOT IN ('paid', 'settled') GROUP BY 1, 2
+    """
+)
+_CAPS = text(
+    """
+    SELECT DISTINCT ON (partner_id) partner_id, currency, deposit, net_debit_cap, at_cap, cap_warning_bps
+    FROM contract_terms WHERE effective_on <= :on ORDER BY partner_id, effective_on DESC
+    """
+)
+_RATES = text(
+    """
+    SELECT max(greatest(t.reimbursement_rate, coalesce(c.rate, 0))) FROM contract_terms t
+    LEFT JOIN contract_category c USING (partner_id, terms_version)
+    WHERE t.effective_on <= :on AND t.currency = :currency
+        AND NOT EXISTS (SELECT FROM contract_terms later WHERE later.partner_id = t.partner_id
+            AND later.effective_on > t.effective_on AND later.effective_on <= :on)
+    """
+)
+
+
+class ToDate(msgspec.Struct, frozen=True, kw_only=True):
+    """A participant's net in one currency, in minor units: last night, month to date, year to date."""
+
+    participant_id: int
+    currency: str
+    night_minor: int = 0
+    month_minor: int = 0
+    year_minor: int = 0
+    month_charged_minor: int = 0
+    year_charged_minor: int = 0
+
+    def major(self, minor: int) -> Decimal:
+        """Minor units as an exact amount."""
+        return major(minor, self.currency)
+
+
+class Month(msgspec.Struct, frozen=True, kw_only=True):
+    """A month's debts in the network's currency: gross, netted once, and paid as every night was netted."""
+
+    month: date
+    owed: Obligations
+    paid: Decimal
+
+
+class Breakage(msgspec.Struct, frozen=True, kw_only=True):
+    """What lapsed of an issuer's points: points, and the pool's money for them."""
+
+    issuer_id: int
+    month_points: int
+    year_points: int
+
+
+class Exposure(msgspec.Struct, frozen=True, kw_only=True):
+    """What a partner may come to owe, against its cap, in major units.
+
+    `unpaid`: of netted nights whose payments are not booked, above zero where it owes. `points`: those that
+    are out, at the highest live rate, for the part that is not funded at issue.
+    """
+
+    partner_id: int
+    currency: str
+    unpaid: Decimal
+    points: Decimal
+    cap: Decimal
+    deposit: Decimal
+    at_cap: str
+    warning_bps: int
+
+    @property
+    def exposure(self) -> Decimal:
+        """What it may come to owe."""
+        return max(ZERO, self.unpaid) + self.points
+
+    @property
+    def limit(self) -> Decimal:
+        """What it may come to owe at most."""
+        return self.cap + self.deposit
+
+    @property
+    def state(self) -> str:
+        """Within its limit, near it, or at it."""
+        if self.exposure >= self.limit:
+            return "at the cap"
+        return "near the cap" if self.exposure * 10_000 >= self.limit * self.warning_bps else "within"
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """All of it, as of a business date; `lapses` are the debts of lapsed points, month and year."""
+
+    on: date
+    participants: Mapping[int, Participant]
+    to_date: Sequence[ToDate]
+    months: Sequence[Month]
+    breakage: Sequence[Breakage]
+    lapses: Sequence[tuple[int, str, Decimal, Decimal]]
+    exposures: Sequence[Exposure]
+
+    def total(self, currency: str, name: str) -> int:
+        """A column's sum in one currency, minor units; of nets it is zero."""
+        return sum(getattr(one, name) for one in self.to_date if one.currency == currency)
+
+
+@exactly
+def read_figures(connection: Connection, span: Span, outstanding: Outstanding) -> Figures:
+    """Read figures to date.
+
+    Args:
+        connection: Read from only.
+        span: The cleared nights of the year up to the date.
+        outstanding: What is out after that date.
+    """
+    participants = read.read_participants(connection)
+    wanted = {"first": span.first, "on": span.last}
+    this_month = span.last.replace(day=1)
+    sums: dict[tuple[int, str], ToDate] = {}
+    paid: dict[date, int] = {}
+    for row in connection.execute(_BY_DATE, wanted):
+        key = (row.participant_id, row.currency)
+        before = sums.get(key, ToDate(participant_id=key[0], currency=key[1]))
+        now = row.month == this_month
+        charged = row.fee_minor + row.vat_minor
+        sums[key] = ToDate(
+            participant_id=key[0],
+            currency=key[1],
+            night_minor=before.night_minor + (row.last_minor or 0),
+            month_minor=before.month_minor + (row.final_minor if now else 0),
+            year_minor=before.year_minor + row.final_minor,
+            month_charged_minor=before.month_charged_minor + (charged if now else 0),
+            year_charged_minor=before.year_charged_minor + charged,
+        )
+        if row.currency == span.currency:
+            paid[row.month] = paid.get(row.month, 0) + row.paid_minor
+    debts = list(connection.execute(_DEBTS, wanted))
+    by_month: dict[date, list[Obligation]] = {}
+    lapses: dict[tuple[int, str], list[Decimal]] = {}
+    for row in debts:
+        values = row._asdict()
+        month = values.pop("month")
+        if row.currency == span.currency:
+            by_month.setdefault(month, []).append(Obligation(**values))
+        if row.flow == "lapse":
+            both = lapses.setdefault((row.creditor_id, row.currency), [ZERO, ZERO])
+            both[1] += row.amount
+            both[0] += row.amount if month == this_month else ZERO
+    parties = sorted(participants)
+    return Figures(
+        on=span.last,
+        participants=participants,
+        to_date=list(sums.values()),
+        months=[
+            Month(
+                month=month, owed=net_obligations(own, parties), paid=major(paid.get(month, 0), span.currency)
+            )
+            for month, own in sorted(by_month.items())
+        ],
+        breakage=_breakage(outstanding, span),
+        lapses=[(party, currency, both[0], both[1]) for (party, currency), both in sorted(lapses.items())],
+        exposures=_exposures(connection, span.last, outstanding),
+    )
+
+
+def _breakage(outstanding: Outstanding, span: Span) -> list[Breakage]:
+    month = span.last.replace(day=1)
+    lapsed: dict[int, tuple[int, int]] = {}
+    for cohort, moved in outstanding.cohorts.moved.items():
+        of_month, of_year = lapsed.get(cohort.issuer_id, (0, 0))
+        of_month += moved[month].lapsed if month in moved else 0
+        of_year += sum(one.lapsed for at, one in moved.items() if span.first.replace(day=1) <= at <= month)
+        lapsed[cohort.issuer_id] = (of_month, of_year)
+    return [
+        Breakage(issuer_id=issuer, month_points=both[0], year_points=both[1])
+        for issuer, both in sorted(lapsed.items())
+        if both[1]
+    ]
+
+
+def _exposures(connection: Connection, on: date, outstanding: Outstanding) -> list[Exposure]:
+    """Of partners that have a cap."""
+    unpaid = {
+        (row.participant_id, row.currency): major(row.unpaid_minor, row.currency)
+        for row in connection.execute(_UNSETTLED)
+    }
+    found = []
+    for row in connection.execute(_CAPS, {"on": on}):
+        if row.net_debit_cap is None:
+            continue
+        rate = connection.execute(_RATES, {"on": on, "currency": row.currency}).scalar_one() or ZERO
+        points = sum(
+            (
+                one.estimate.outstanding * (1 - one.funding_share)
+                for one in outstanding.liabilities
+                if one.issuer_id == row.partner_id
+            ),
+            ZERO,
+        )
+        found.append(
+            Exposure(
+                partner_id=row.partner_id,
+                currency=row.currency,
+                unpaid=-unpaid.get((row.partner_id, row.currency), ZERO),
+                points=points * rate,
+                cap=row.net_debit_cap,
+                deposit=row.deposit,
+                at_cap=row.at_cap,
+                warning_bps=row.cap_warning_bps,
+            )
+        )
+    return found
