@@ -80,7 +80,7 @@ _TRANSACTIONS = text(
 
 def sum_postings(connection: Connection, window_id: int) -> list[WindowTotal]:
     """A closed window's postings, summed by what prices them; in no order."""
-    rows = connection.execute(_SUM_POSTINGS, {"window_id": window_id}).mappings()
+    rows = connection.execute(_SUM_POSTINGS, {"window_id": window_id})
     return [WindowTotal(**row._asdict()) for row in rows]
 
 
