@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from api import cli_net
 from api.cli_adjust import adjust_app, tier_app
 from api.cli_bank import bank_app
+from api.cli_contract import add_contracts
 from api.cli_default import default_app, exit_app
 from api.cli_desk import add_desk
 from api.cli_night import night_app
@@ -55,6 +56,7 @@ app.add_typer(exit_app, name="exit")
 app.command("net", help=cli_net.HELP, epilog=cli_net.EPILOG)(cli_net.net)
 add_people(app)
 add_desk(app)
+add_contracts(app)
 app.add_typer(night_app, name="night")
 app.add_typer(report_app, name="report")
 app.command("reconcile")(reconcile)

@@ -10,6 +10,8 @@ from sqlalchemy import Connection, Engine
 from network import adjustments
 from network.adjustments import Standing
 from network.rules import Rules
+from network.service import open_date
+from partners import contracts
 from partners import service as partners
 from partners.errors import NotAllowed
 from partners.people import approvals, operators
@@ -38,6 +40,10 @@ def _of_partners(connection: Connection, proposal_id: UUID, decision: Decision, 
     return partners.decide(connection, proposal_id, **decision), None
 
 
+def _of_contracts(connection: Connection, proposal_id: UUID, decision: Decision, _: datetime) -> Outcome:
+    return contracts.decide(connection, proposal_id, **decision, open_on=open_date(connection)), None
+
+
 def _of_exits(connection: Connection, proposal_id: UUID, decision: Decision, _: datetime) -> Outcome:
     return exits.decide(connection, proposal_id, **decision), None
 
@@ -45,6 +51,7 @@ def _of_exits(connection: Connection, proposal_id: UUID, decision: Decision, _: 
 DECIDED_BY: Mapping[str, tuple[Role, CarryOut]] = {
     **dict.fromkeys(operators.KINDS, ("admin", _of_operators)),
     **dict.fromkeys(partners.KINDS, ("checker", _of_partners)),
+    **dict.fromkeys(contracts.KINDS, ("checker", _of_contracts)),
     **dict.fromkeys(exits.KINDS, ("checker", _of_exits)),
 }
 """Of each kind one role decides; whoever prepared it may withdraw it."""

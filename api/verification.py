@@ -17,9 +17,7 @@ Run = Callable[[Connection], Sequence[ledger.Problem]]
 
 def checks_of(connection: Connection) -> list[tuple[str, str, Run]]:
     """Name, law and how to run it, for every check of all rooms."""
-    asked = [
-        (check.name, check.says, _runner(check)) for check in (*ledger.CHECKS, *nights.checks(connection))
-    ]
+    asked = [(check.name, check.says, _runner(check)) for check in (*ledger.CHECKS, *nights.CHECKS)]
     return [
         *asked,
         (

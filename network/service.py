@@ -75,6 +75,20 @@ def read_network(connection: Connection) -> Network:
     return Network(**row._asdict())
 
 
+def open_date(connection: Connection) -> date:
+    """The business date whose window is open.
+
+    Raises:
+        NotReady: no window was ever opened.
+    """
+    found: date | None = connection.execute(
+        text("SELECT business_date FROM clearing_window WHERE closed_at IS NULL")
+    ).scalar_one_or_none()
+    if found is None:
+        raise NotReady("no window is open: set the network up first")
+    return found
+
+
 def network_now(connection: Connection) -> datetime:
     """The network's time: its clock where one is set, else real time as the database has it."""
     at: datetime = connection.execute(

@@ -20,6 +20,18 @@ class KeyNotFound(PartnersError):
         super().__init__(f"no key {key_id!r} is registered: check the id against the table partner_key")
 
 
+class DraftUnfit(PartnersError):
+    """A contract that was drafted says what no contract can; each fault is named."""
+
+
+class DraftUnknown(PartnersError):
+    """There is no such draft, or it was decided before."""
+
+
+class RateUnfit(PartnersError):
+    """A rate that is none, or would change what nights were worked out by."""
+
+
 class TermsNotAccepted(PartnersError):
     """A terms version would rewrite history: versions are only ever superseded, by a later date."""
 

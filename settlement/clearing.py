@@ -6,7 +6,12 @@ Per point, with the issuer's funding share s and issue price, and the acceptor's
     redemption  issuer → acceptor    rate * (1 - s)
                 pool → acceptor      rate * s
                 pool → operator      (price - rate) * s; the other way round where that is below zero
-    lapse       pool → recipient     price * s
+                between two currencies the operator stands between: pool → operator price * s, in the
+                issuer's, and operator → acceptor rate * s, in the acceptor's
+    lapse       pool → recipients    price * s, shared by the issuer's contract (settlement.breakage)
+    VAT         on each of these for which the contract that sets the price names a code, at the code's rate
+                on the business date; a reversal at its original's. The operator stands in for the pool,
+                whose money is for points alone
     reversal    the same flows with the sign turned, at the terms on the posting: the original's
     hold        nothing; its capture is a redemption, in the capture's window, at the hold's terms
     release     nothing: points that wait for an event were paid for when they were issued
@@ -17,16 +22,20 @@ Per point, with the issuer's funding share s and issue price, and the acceptor's
     donation    a redemption whose acceptor is the cause
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 
+import msgspec
+
 from network.model import AccountKind
 from partners.model import OPERATOR_ID, POOL_ID, Terms
+from partners.rates import VatRates, vat_bps
 from partners.terms import terms_on
-from settlement.errors import CurrencyMixed, FlowUnknown, TermsMissing
+from settlement.breakage import share_breakage
+from settlement.errors import FlowUnknown, RateMissing, TermsMissing
 from settlement.model import FeeBasis, Flow, Obligation, PricedLine, Transactions, WindowTotal
-from settlement.money import ZERO, exactly
+from settlement.money import ONE_BPS, ZERO, exactly, minor_digits
 from settlement.money_model import Adjustment
 
 TermsByVersion = Mapping[tuple[int, int], Terms]
@@ -35,25 +44,57 @@ _Debt = tuple[Flow, int, int, str, int]
 """Flow, debtor, creditor, currency, category."""
 
 
-def price(totals: Iterable[WindowTotal], terms: TermsByVersion) -> tuple[PricedLine, ...]:
+class Night(msgspec.Struct, frozen=True, kw_only=True):
+    """What prices a window besides its totals and contracts.
+
+    `on`: its business date. `vat`: rates by code. `accepted`: points that each acceptor took in the calendar
+    month before, by issuer, which breakage is shared by.
+    """
+
+    on: date = date.max
+    vat: VatRates = {}
+    accepted: Mapping[int, Mapping[int, int]] = {}
+
+
+_NO_NIGHT = Night()
+
+
+def price(
+    totals: Iterable[WindowTotal], terms: TermsByVersion, night: Night | None = None
+) -> tuple[PricedLine, ...]:
     """The money flows of a window's totals, exact, one line per total and flow that is not nothing.
 
+    Args:
+        totals: Postings that are priced alike, summed.
+        terms: Every version of every contract.
+        night: Which night; without it there is no VAT, and the operator has what acceptors would share.
     Raises:
         FlowUnknown: accounts between which no money flow is agreed.
         TermsMissing: a total names terms that are not in `terms`.
+        RateMissing: a contract names a VAT code that has no rate yet.
     """
     lines: list[PricedLine] = []
     for total in totals:
-        lines.extend(_price_total(total, terms))
+        lines.extend(_price_total(total, terms, night))
     return tuple(lines)
 
 
-def adjusted(adjustments: Iterable[Adjustment]) -> tuple[PricedLine, ...]:
-    """The money flows of a window's adjustments: debts that no posting makes."""
-    return tuple(
-        PricedLine("adjustment", one.debtor_id, one.creditor_id, 0, one.amount, None, one.currency)
-        for one in adjustments
-    )
+@exactly
+def adjusted(
+    adjustments: Iterable[Adjustment], terms: TermsByVersion, night: Night
+) -> tuple[PricedLine, ...]:
+    """The money flows of a window's adjustments: debts that no posting makes.
+
+    One that adds to a version's credits is for redemptions, and bears their VAT by that version.
+    """
+    lines: list[PricedLine] = []
+    for one in adjustments:
+        parties = (one.debtor_id, one.creditor_id)
+        lines.append(PricedLine("adjustment", *parties, 0, one.amount, None, one.currency))
+        if one.credited_id is not None and one.credited_terms is not None:
+            version = _terms(terms, one.credited_id, one.credited_terms)
+            lines.extend(_vat_on("redemption", lines[-1], version, night.vat, night.on))
+    return tuple(lines)
 
 
 @exactly
@@ -134,25 +175,11 @@ def fee_bases(
     }
 
 
-def require_currency(terms: Iterable[Terms], currency: str) -> None:
-    """Refuse terms in another currency than the network's.
-
-    Raises:
-        CurrencyMixed: naming the first such version.
-    """
-    for version in terms:
-        if version.currency != currency:
-            raise CurrencyMixed(
-                f"partner {version.partner_id} terms {version.terms_version} are in {version.currency}, "
-                f"and the network settles in {currency}: supersede them by terms in {currency}"
-            )
-
-
-Event = Callable[[WindowTotal, int, Terms, TermsByVersion], Sequence[PricedLine]]
+Event = Callable[[WindowTotal, int, Terms, TermsByVersion, Night], Sequence[PricedLine]]
 
 
 @exactly
-def _price_total(total: WindowTotal, terms: TermsByVersion) -> list[PricedLine]:
+def _price_total(total: WindowTotal, terms: TermsByVersion, night: Night | None) -> list[PricedLine]:
     event = _EVENTS.get((total.debit, total.credit))
     if event is None:
         raise FlowUnknown(
@@ -161,42 +188,109 @@ def _price_total(total: WindowTotal, terms: TermsByVersion) -> list[PricedLine]:
         )
     name, sign = event
     issuer = _terms(terms, total.issuer_id, total.issuer_terms)
-    lines = _PRICES[name](total, sign * total.points, issuer, terms)
-    return [line for line in lines if line.amount != 0]
+    lines = _PRICES[name](total, sign * total.points, issuer, terms, night or _NO_NIGHT)
+    vat = () if night is None else _vat(total, lines, issuer, terms, night)
+    return [*(line for line in lines if line.amount != 0), *vat]
 
 
-def _issue(total: WindowTotal, points: int, issuer: Terms, terms: TermsByVersion) -> Sequence[PricedLine]:
-    del terms
+def _issue(
+    total: WindowTotal, points: int, issuer: Terms, terms: TermsByVersion, night: Night
+) -> Sequence[PricedLine]:
+    del terms, night
     amount = points * issuer.issue_price * issuer.funding_share
     return [PricedLine("issue", total.issuer_id, POOL_ID, points, amount, None, issuer.currency)]
 
 
 def _redemption(
-    total: WindowTotal, points: int, issuer: Terms, terms: TermsByVersion
+    total: WindowTotal, points: int, issuer: Terms, terms: TermsByVersion, night: Night
 ) -> Sequence[PricedLine]:
+    del night
     if total.acceptor_id is None or total.acceptor_terms is None:
         raise TermsMissing(f"points of issuer {total.issuer_id} were redeemed, and no acceptor is on them")
     acceptor = _terms(terms, total.acceptor_id, total.acceptor_terms)
-    share, rate = issuer.funding_share, acceptor.reimbursement_rate
+    share, rate = issuer.funding_share, rate_of(acceptor, total.category)
     version = None if total.acceptor_id == total.issuer_id else acceptor.terms_version
-    direct = points * rate * (1 - share)
+    accepted = (total.acceptor_id, points)
+    currency, category = acceptor.currency, total.category
+    direct = PricedLine(
+        "redemption", total.issuer_id, *accepted, points * rate * (1 - share), version, currency, category
+    )
+    funded = points * rate * share
+    if issuer.currency != currency:
+        held = points * issuer.issue_price * share
+        return [
+            direct,
+            PricedLine("redemption", OPERATOR_ID, *accepted, funded, version, currency, category),
+            PricedLine("margin", POOL_ID, OPERATOR_ID, points, held, None, issuer.currency),
+        ]
     margin = (issuer.issue_price - rate) * share
-    currency = acceptor.currency
     payer, receiver = (POOL_ID, OPERATOR_ID) if margin >= 0 else (OPERATOR_ID, POOL_ID)
     return [
-        PricedLine("redemption", total.issuer_id, total.acceptor_id, points, direct, version, currency),
-        PricedLine(
-            "redemption", POOL_ID, total.acceptor_id, points, points * rate * share, version, currency
-        ),
-        PricedLine("margin", payer, receiver, points, points * abs(margin), None, currency),
+        direct,
+        PricedLine("redemption", POOL_ID, *accepted, funded, version, currency, category),
+        PricedLine("margin", payer, receiver, points, points * abs(margin), None, issuer.currency),
     ]
 
 
-def _lapse(total: WindowTotal, points: int, issuer: Terms, terms: TermsByVersion) -> Sequence[PricedLine]:
+def rate_of(acceptor: Terms, category: int) -> Decimal:
+    """What an acceptor is paid for a point of a category, exclusive of VAT."""
+    return dict(acceptor.category_rates).get(category, acceptor.reimbursement_rate)
+
+
+def _lapse(
+    total: WindowTotal, points: int, issuer: Terms, terms: TermsByVersion, night: Night
+) -> Sequence[PricedLine]:
     del terms
-    recipient = total.issuer_id if issuer.breakage_to == "issuer" else OPERATOR_ID
-    amount = points * issuer.issue_price * issuer.funding_share
-    return [PricedLine("lapse", POOL_ID, recipient, points, amount, None, issuer.currency)]
+    shares = share_breakage(
+        points * issuer.issue_price * issuer.funding_share,
+        points,
+        issuer_id=total.issuer_id,
+        rest_to=issuer.breakage_to,
+        operator_share=issuer.breakage_operator_share,
+        accepted=night.accepted.get(total.issuer_id, {}),
+        digits=minor_digits(issuer.currency),
+    )
+    return [
+        PricedLine("lapse", POOL_ID, one.recipient_id, one.points, one.amount, None, issuer.currency)
+        for one in shares
+    ]
+
+
+def _vat(
+    total: WindowTotal, lines: Sequence[PricedLine], issuer: Terms, terms: TermsByVersion, night: Night
+) -> Iterator[PricedLine]:
+    """VAT on flows, by the contract that sets their price; none on what somebody owes itself."""
+    taxed = total.reversed_window_id
+    on = night.on if taxed is None else _date(taxed)
+    for line in lines:
+        version = issuer
+        if line.flow == "redemption" and total.acceptor_id is not None and total.acceptor_terms is not None:
+            version = _terms(terms, total.acceptor_id, total.acceptor_terms)
+        yield from _vat_on(line.flow, line, version, night.vat, on)
+
+
+def _vat_on(flow: Flow, line: PricedLine, version: Terms, rates: VatRates, on: date) -> Iterator[PricedLine]:
+    """VAT on a line as on a flow; the operator stands in for the pool."""
+    debtor, creditor = (
+        OPERATOR_ID if party == POOL_ID else party for party in (line.debtor_id, line.creditor_id)
+    )
+    code = next((code for taxed, code in version.vat_codes if taxed == flow), None)
+    if code is None or line.amount == 0 or debtor == creditor:
+        return
+    amount = line.amount * _vat_bps(rates, code, on) * ONE_BPS
+    if amount != 0:
+        yield PricedLine("vat", debtor, creditor, 0, amount, None, line.currency)
+
+
+def _date(window_id: int) -> date:
+    return date(window_id // 10_000, window_id // 100 % 100, window_id % 100)
+
+
+def _vat_bps(rates: VatRates, code: str, on: date) -> int:
+    found = vat_bps(rates, code, on)
+    if found is None:
+        raise RateMissing(f"VAT code {code} has no rate on {on}, and a contract names it: add one")
+    return found
 
 
 def _terms(terms: TermsByVersion, partner_id: int, version: int) -> Terms:
@@ -233,8 +327,10 @@ def _in_force(versions: Mapping[int, Sequence[Terms]], partner_id: int, on: date
         raise TermsMissing(f"partner {partner_id} had transactions and has no contract terms") from None
 
 
-def _nothing(total: WindowTotal, points: int, issuer: Terms, terms: TermsByVersion) -> Sequence[PricedLine]:
-    del total, points, issuer, terms  # points change their place, and nobody owes anything for that
+def _nothing(
+    total: WindowTotal, points: int, issuer: Terms, terms: TermsByVersion, night: Night
+) -> Sequence[PricedLine]:
+    del total, points, issuer, terms, night  # points change their place, and nobody owes anything for that
     return []
 
 

@@ -17,8 +17,8 @@ class TermsMissing(SettlementError):
     """A posting names contract terms that do not exist."""
 
 
-class CurrencyMixed(SettlementError):
-    """Contract terms are in another currency than the network settles in."""
+class RateMissing(SettlementError):
+    """A VAT code or a pair of currencies has no rate on a day that needs one: add it, and go on."""
 
 
 class PositionsNotZero(SettlementError):

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from partners.model import FX_ID, HUB_ID, OPERATOR_ID, POOL_ID
 from settlement.errors import LedgerUnbalanced
-from settlement.model import Obligation, Position
+from settlement.model import Flow, Obligation, Position
 from settlement.money import ZERO, exactly, from_minor, minor_digits
 from settlement.money_model import Account, Direction, EntryKind, MoneyEntry, MoneyLine
 
@@ -31,7 +31,8 @@ def netted(
 ) -> MoneyEntry:
     """What a night leaves to be paid, what it carries, and what of it is points, fees, VAT and margin."""
     sums: dict[_Key, Decimal] = {}
-    lapsed = _breakage(obligations)
+    debts = tuple(obligations)
+    lapsed, taxed = _operators(debts, "lapse"), _operators(debts, "vat")
     charged: dict[str, Decimal] = {}
     for one in positions:
         _add_payment(sums, one)
@@ -46,9 +47,10 @@ def netted(
         elif one.participant_id == FX_ID:
             _add(sums, "fx", FX_ID, one.currency, -tonight)
         elif one.participant_id == OPERATOR_ID:
-            breakage = lapsed.get(one.currency, ZERO)
-            margin = tonight - one.converted - charged.get(one.currency, ZERO) - breakage
+            breakage, vat = lapsed.get(one.currency, ZERO), taxed.get(one.currency, ZERO)
+            margin = tonight - one.converted - charged.get(one.currency, ZERO) - breakage - vat
             _add(sums, "breakage", OPERATOR_ID, one.currency, -breakage)
+            _add(sums, "vat", OPERATOR_ID, one.currency, -vat)
             _add(sums, "margin", OPERATOR_ID, one.currency, -margin)
             _add(sums, "fx", OPERATOR_ID, one.currency, -one.converted)
     return entry("netted", f"{window_id}/{revision}", value_on, sums, run=(window_id, revision))
@@ -181,11 +183,11 @@ def _charge(sums: dict[_Key, Decimal], one: Position) -> Decimal:
     return fee + vat
 
 
-def _breakage(obligations: Iterable[Obligation]) -> dict[str, Decimal]:
-    """What lapsed points bring the operator, by currency."""
+def _operators(obligations: Iterable[Obligation], flow: Flow) -> dict[str, Decimal]:
+    """What a flow brings the operator, by currency."""
     sums: dict[str, Decimal] = {}
     for debt in obligations:
-        if debt.flow == "lapse" and debt.debtor_id != debt.creditor_id:
+        if debt.flow == flow and debt.debtor_id != debt.creditor_id:
             sign = (debt.creditor_id == OPERATOR_ID) - (debt.debtor_id == OPERATOR_ID)
             sums[debt.currency] = sums.get(debt.currency, ZERO) + sign * debt.amount
     return sums

@@ -102,7 +102,8 @@ class Obligation(msgspec.Struct, frozen=True, kw_only=True):
     """A gross debt of one participant to another; negative where reversals outweigh.
 
     Debtor and creditor are one where a partner accepts points that it funds itself: it is on the statement
-    and nets to nothing. `category` is of redemptions alone.
+    and nets to nothing. `category` is of redemptions alone. `vat_base`: of VAT, tonight's before rounding;
+    `amount` is then the month to date rounded to minor units, less what was charged before.
     """
 
     flow: Flow
@@ -112,6 +113,7 @@ class Obligation(msgspec.Struct, frozen=True, kw_only=True):
     amount: Decimal
     currency: str = ""
     category: int = 0
+    vat_base: Decimal = Decimal(0)
 
 
 class FeeBasis(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,10 +134,14 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Before(msgspec.Struct, frozen=True, kw_only=True):
-    """What earlier nights left to a participant: this month's charges, and the fraction of a minor unit."""
+    """What earlier nights left to a participant in a currency.
+
+    This month's charges, the fraction of a minor unit, and what was too little to pay.
+    """
 
     month_to_date: Charge = Charge()
     carried_out: Decimal = Decimal(0)
+    deferred_out_minor: int = 0
 
 
 class Rounded(msgspec.Struct, frozen=True):
@@ -234,6 +240,7 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
 class NightResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a night came to. Reading it again gives an equal value.
 
+    Obligations and positions are of all currencies; the four sums are of the network's own.
     `gross`, `bilateral` and `multilateral` are what would be paid one by one, pair by pair, and through the
     hub before fees; `payment_minor` is what is paid in, and so out, after fees and rounding.
     `hashes` holds the SHA-256 of each step's output.

@@ -7,6 +7,7 @@ integer minor units.
 from collections.abc import Callable
 from decimal import (
     ROUND_FLOOR,
+    ROUND_HALF_EVEN,
     ROUND_HALF_UP,
     Context,
     Decimal,
@@ -24,6 +25,7 @@ EXACT = Context(prec=100, traps=[Inexact, InvalidOperation, Overflow, DivisionBy
 """Arithmetic that raises where it would round; 100 digits hold any sum of points, prices and shares."""
 
 ZERO = Decimal(0)
+ONE_BPS = Decimal("0.0001")
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -52,6 +54,14 @@ def minor_unit_sql(column: str) -> str:
     return f"(CASE {column} {cases} ELSE 0.01 END)"
 
 
+def minor_units_sql(column: str) -> str:
+    """How many minor units one major one has as SQL, of the currency that a column holds."""
+    cases = " ".join(
+        f"WHEN '{currency}' THEN {10**digits}" for currency, digits in sorted(_MINOR_DIGITS.items())
+    )
+    return f"(CASE {column} {cases} ELSE 100 END)"
+
+
 def exactly(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """Run a function in the exact context.
 
@@ -77,6 +87,12 @@ def floor_minor(amount: Decimal, digits: int) -> int:
 def half_up_minor(amount: Decimal, digits: int) -> int:
     """Minor units, the nearest; a half goes away from zero: 0.005 gives 1, -0.005 gives -1."""
     return int(amount.scaleb(digits).to_integral_value(rounding=ROUND_HALF_UP))
+
+
+@exactly
+def half_even(amount: Decimal, decimals: int) -> Decimal:
+    """To so many decimals, the nearest; a half goes to the even digit: 0.125 at 2 gives 0.12."""
+    return amount.scaleb(decimals).to_integral_value(rounding=ROUND_HALF_EVEN).scaleb(-decimals)
 
 
 @exactly

@@ -19,10 +19,11 @@ from network.service import (
     read_network,
     window_id_of,
 )
-from settlement import ledger, ledger_store, standing, store, window_store
+from settlement import fixings, ledger, ledger_store, standing, store, window_store
 from settlement.adjustments import load_adjustments
-from settlement.clearing import adjusted, fee_bases, obligations, price, require_currency
+from settlement.clearing import adjusted, fee_bases, obligations, price
 from settlement.errors import NightOutOfOrder
+from settlement.fees import vat_rounded
 from settlement.model import (
     NETTED_STATES,
     NightResult,
@@ -32,8 +33,7 @@ from settlement.model import (
     Transactions,
     WindowActivity,
 )
-from settlement.money import minor_digits
-from settlement.positions import charges, net_positions, require_balance, terms_in_force
+from settlement.positions import charges, net_positions, require_balance, settling, terms_in_force
 
 WORKER = "worker"
 """Who does what nobody is asked for."""
@@ -54,7 +54,7 @@ def clear(
     Raises:
         NightOutOfOrder: an earlier date is closed and not settled.
         network.errors.WindowOrder: the date is not over, or an earlier one is open.
-        PositionsNotZero, TermsMissing, FlowUnknown, CurrencyMixed: the step was rolled back.
+        PositionsNotZero, TermsMissing, FlowUnknown, RateMissing: the step was rolled back.
     """
     window_id = window_id_of(business_date)
     with database.connect() as connection:
@@ -133,10 +133,12 @@ def price_step(
             counting = beside.submit(_count_entries, database, window_id)
             totals = window_store.sum_postings(connection, window_id) if summed is None else summed.totals
             terms = store.load_terms(connection)
-            require_currency(terms.values(), currency)
             adjustments = load_adjustments(connection, [window_id])[window_id]
-            flows = standing.stood_in(price(totals, terms), window_id, standing.load_stand_ins(connection))
-            debts = obligations([*flows, *adjusted(adjustments)])
+            night = store.load_night(connection, business_date)
+            stand_ins = standing.load_stand_ins(connection)
+            flows = standing.stood_in(price(totals, terms, night), window_id, stand_ins)
+            before = store.load_vat_before(connection, business_date)
+            debts = vat_rounded(obligations([*flows, *adjusted(adjustments, terms, night)]), before)
             store.save_obligations(connection, run, debts)
             activity, transactions = counting.result()
         if summed is None:
@@ -170,28 +172,33 @@ def net_step(
         if run.state != "priced":
             raise NightOutOfOrder(f"window {window_id} is not priced: price it before it is netted")
         currency = read_network(connection).currency
-        digits = minor_digits(currency)
         priced = store.load_outputs(connection, [window_id])[window_id]
         terms = store.load_terms(connection)
         before = store.load_before(connection, business_date)
         in_force = terms_in_force(terms, business_date)
+        last_days = store.load_last_days(connection)
+        night = store.load_night(connection, business_date)
         if transactions is None:
             transactions = window_store.load_transactions(connection, [window_id])[window_id]
-        lines = price(priced.totals, terms)
+        lines = price(priced.totals, terms, night)
         bases = fee_bases(priced.totals, lines, transactions, terms, priced.adjustments)
-        positions = net_positions(
+        netted = net_positions(
             store.load_participants(connection),
             priced.obligations,
-            charges(bases, terms, in_force, before, digits),
+            charges(bases, terms, in_force, before, business_date, vat=night.vat, last_days=last_days),
             before,
             currency=currency,
-            digits=digits,
+            settles=settling(in_force, business_date, last_days),
+            fixing_of=fixings.of_night(connection, business_date, in_force),
         )
+        positions = netted.positions
         require_balance(window_id, positions)
         positions = standing.owing_on(positions, standing.load_carried(connection, [window_id])[window_id])
         store.save_positions(connection, run, positions)
+        store.save_conversions(connection, run, netted.conversions)
         _book_netted(connection, run, positions, priced.obligations, at)
-        store.finish_step(connection, run, "netted", Output(positions=positions), at)
+        output = Output(positions=positions, conversions=netted.conversions)
+        store.finish_step(connection, run, "netted", output, at)
 
 
 def book_netted_nights(database: Engine, *, at: datetime) -> int:

@@ -13,12 +13,15 @@ from sqlalchemy import Connection, Table, select, text
 from network.bulk import insert_from_arrays, insert_rows
 from network.service import read_network, window_id_of
 from network.tables import clearing_window
+from partners import rates_store
 from partners import store as partners_store
 from settlement import tables
+from settlement.acceptance import load_accepted
 from settlement.adjustments import load_adjustments
 from settlement.canonical import digest
-from settlement.clearing import TermsByVersion
+from settlement.clearing import Night, TermsByVersion
 from settlement.errors import NightOutOfOrder
+from settlement.fees import VatPair, VatToDate
 from settlement.model import (
     NETTED_STATES,
     Before,
@@ -35,6 +38,7 @@ from settlement.model import (
 from settlement.money import minor_digits
 from settlement.money_model import FxConversion
 from settlement.netting import bilateral_nets, gross, multilateral_positions, payments, to_be_paid
+from settlement.positions import Holder
 
 UNFINISHED = "('closed', 'priced')"
 """SQL: states of a run whose positions are not there yet."""
@@ -93,16 +97,25 @@ _STATE = text(
 )
 _BEFORE = text(
     """
-    SELECT participant_id,
+    SELECT participant_id, currency,
         coalesce(sum(fee_base) FILTER (WHERE window_id >= :month), 0) AS fee_base,
         coalesce(sum(vat_base) FILTER (WHERE window_id >= :month), 0) AS vat_base,
         coalesce(sum(fee_minor) FILTER (WHERE window_id >= :month), 0)::bigint AS fee_minor,
         coalesce(sum(vat_minor) FILTER (WHERE window_id >= :month), 0)::bigint AS vat_minor,
-        coalesce(sum(carried_out) FILTER (WHERE window_id = last), 0) AS carried_out
+        coalesce(sum(carried_out) FILTER (WHERE window_id = last), 0) AS carried_out,
+        coalesce(sum(deferred_out_minor) FILTER (WHERE window_id = last), 0)::bigint AS deferred_out_minor
     FROM net_position JOIN settlement_run USING (window_id, revision),
         (SELECT max(window_id) AS last FROM clearing_window WHERE window_id < :window_id) w
     WHERE state <> 'aborted' AND window_id >= least(:month, last) AND window_id < :window_id
-    GROUP BY participant_id
+    GROUP BY participant_id, currency
+    """
+)
+_VAT_BEFORE = text(
+    """
+    SELECT debtor_id, creditor_id, currency, sum(vat_base) AS base, sum(amount) AS amount
+    FROM obligation JOIN settlement_run USING (window_id, revision)
+    WHERE flow = 'vat' AND state <> 'aborted' AND window_id >= :month AND window_id < :window_id
+    GROUP BY 1, 2, 3
     """
 )
 _NIGHT = text(
@@ -276,21 +289,47 @@ def load_participants(connection: Connection) -> list[int]:
     return list(connection.execute(text("SELECT partner_id FROM partner ORDER BY partner_id")).scalars())
 
 
-def load_before(connection: Connection, business_date: date) -> dict[int, Before]:
-    """What earlier nights left: the charges of this month so far, and what the last night carried on."""
-    wanted = {
-        "window_id": window_id_of(business_date),
-        "month": window_id_of(business_date.replace(day=1)),
-    }
+def load_before(connection: Connection, business_date: date) -> dict[Holder, Before]:
+    """What earlier nights left, by participant and currency.
+
+    The charges of this month so far, and what the last night carried on.
+    """
     return {
-        row.participant_id: Before(
+        (row.participant_id, row.currency): Before(
             month_to_date=Charge(
                 fee_base=row.fee_base, vat_base=row.vat_base, fee_minor=row.fee_minor, vat_minor=row.vat_minor
             ),
             carried_out=row.carried_out,
+            deferred_out_minor=row.deferred_out_minor,
         )
-        for row in connection.execute(_BEFORE, wanted)
+        for row in connection.execute(_BEFORE, _month_before(business_date))
     }
+
+
+def load_vat_before(connection: Connection, business_date: date) -> dict[VatPair, VatToDate]:
+    """VAT on flows that earlier windows of a date's month were charged, by debtor, creditor and currency."""
+    return {
+        (row.debtor_id, row.creditor_id, row.currency): VatToDate(row.base, row.amount)
+        for row in connection.execute(_VAT_BEFORE, _month_before(business_date))
+    }
+
+
+def load_night(connection: Connection, business_date: date) -> Night:
+    """What prices a date's window besides its totals and contracts."""
+    return Night(
+        on=business_date,
+        vat=rates_store.load_vat_rates(connection),
+        accepted=load_accepted(connection, business_date),
+    )
+
+
+def load_last_days(connection: Connection) -> dict[int, date]:
+    """On which day partners that leave accept for the last time."""
+    return {party: one.last_burn_on for party, one in partners_store.load_exits(connection).items()}
+
+
+def _month_before(business_date: date) -> dict[str, int]:
+    return {"window_id": window_id_of(business_date), "month": window_id_of(business_date.replace(day=1))}
 
 
 def save_totals(connection: Connection, window_id: int, totals: Sequence[WindowTotal]) -> None:
@@ -330,14 +369,19 @@ def read_night(connection: Connection, window_id: int) -> NightResult:
     if "netted" not in hashes:
         raise NightOutOfOrder(f"window {window_id} is not settled: clear it first")
     output = load_outputs(connection, [window_id])[window_id]
-    debts = [(debt.debtor_id, debt.creditor_id, debt.amount) for debt in output.obligations]
-    pay_in, _ = payments({position.participant_id: position.final_minor for position in output.positions})
+    own = rows[0].currency
+    debts = [
+        (debt.debtor_id, debt.creditor_id, debt.amount) for debt in output.obligations if debt.currency == own
+    ]
+    pay_in, _ = payments(
+        {one.participant_id: one.payment_minor for one in output.positions if one.currency == own}
+    )
     return NightResult(
         window_id=window_id,
         business_date=rows[0].business_date,
         revision=rows[0].revision,
-        currency=rows[0].currency,
-        minor_digits=minor_digits(rows[0].currency),
+        currency=own,
+        minor_digits=minor_digits(own),
         gross=gross(debts),
         bilateral=to_be_paid(bilateral_nets(debts).values()),
         multilateral=to_be_paid(multilateral_positions(debts).values()),

@@ -107,9 +107,14 @@ obligation = Table(
     Column("amount", Numeric, nullable=False),
     Column("currency", Text, nullable=False),
     Column("category", SmallInteger, nullable=False, server_default=text("0")),
+    Column("vat_base", Numeric, nullable=False, server_default=text("0")),
     PrimaryKeyConstraint("window_id", "revision", "flow", "debtor_id", "creditor_id", "currency", "category"),
 )
-"""Gross debts, exact Decimals in major units of the currency; negative where reversals outweigh."""
+"""Gross debts, exact Decimals in major units of the currency; negative where reversals outweigh.
+
+`vat_base`: of VAT, tonight's before rounding; its `amount` is the rounded month to date less what was
+charged before.
+"""
 
 net_position = Table(
     "net_position",

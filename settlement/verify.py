@@ -7,12 +7,10 @@ snapshot: the caller opens a repeatable read. A night that is under way at that 
 from sqlalchemy import Connection
 
 from network.model import WITH_ACTIVITY, AccountKind, Unit
-from network.service import read_network
 from network.verify import Check, Problem, faults
-from partners.model import OPERATOR_ID, POOL_ID
+from partners.model import FX_ID, OPERATOR_ID, POOL_ID
 from settlement.model import OUTSTANDING, STEPS
-from settlement.money import minor_digits
-from settlement.verify_bank import BANK_CHECKS
+from settlement.money import minor_unit_sql, minor_units_sql
 from settlement.verify_disputes import DISPUTE_CHECKS
 from settlement.verify_money import MONEY_CHECKS
 from settlement.verify_nights import recomputed
@@ -25,33 +23,11 @@ _KEY = (
     "window_id, debit, credit, issuer_id, issuer_terms, acceptor_id, acceptor_terms, category,"
     " reversed_window_id"
 )
+_UNIT = minor_unit_sql("currency")
+_UNITS = minor_units_sql("currency")
 _IS_NETTED = "state NOT IN ('closed', 'priced', 'aborted')"
 _STEPS = ", ".join(f"'{step}'" for step in STEPS)
 _PRICED = "window_id IN (SELECT window_id FROM settlement_run WHERE state <> 'closed')"
-
-
-def problems(connection: Connection) -> list[Problem]:
-    """Run every check of this room."""
-    found = [problem for check in checks(connection) for problem in faults(connection, check)]
-    found.extend(recomputed(connection))
-    found.extend(seal_problems(connection))
-    return found
-
-
-def checks(connection: Connection) -> tuple[Check, ...]:
-    """The checks that the database answers by itself, for the currency of its network."""
-    digits = minor_digits(read_network(connection).currency)
-    return (
-        *_RUNS,
-        *_LAPSES,
-        *_TOTALS,
-        *_positions(f"1e-{digits}"),
-        *_month_to_date(digits),
-        _pool(f"1e-{digits}"),
-        *MONEY_CHECKS,
-        *DISPUTE_CHECKS,
-        *BANK_CHECKS,
-    )
 
 
 _RUNS = (
@@ -141,141 +117,175 @@ _TOTALS = (
 )
 
 
-def _positions(unit: str) -> tuple[Check, ...]:
-    """Checks of positions; `unit` is one minor unit in major ones, as SQL."""
-    return (
-        Check(
-            name="positions_sum_to_zero",
-            says="every night's positions sum to zero, exactly and in minor units",
-            faults="""
-                SELECT format('window %s', window_id),
-                    format('final %s minor units, exact %s, carried %s, fees %s, VAT %s', sum(final_minor),
-                        sum(exact), sum(carried_out), sum(fee_minor), sum(vat_minor))
-                FROM net_position GROUP BY window_id, revision, currency
-                HAVING sum(final_minor) <> 0 OR sum(exact) <> 0 OR sum(carried_out) <> 0
-                    OR sum(fee_minor) <> 0 OR sum(vat_minor) <> 0
-            """,
-        ),
-        Check(
-            name="positions_add_up",
-            says="every position is the sum of its parts, and final with what is carried on",
-            faults=f"""
-                SELECT format('window %s, participant %s', window_id, participant_id),
-                    format('%s carried in + %s - %s - %s minor units charged, exact %s, final %s, carried %s',
-                        carried_in, credits, debits, fee_minor + vat_minor, exact, final_minor, carried_out)
-                FROM net_position
-                WHERE exact <> carried_in + credits - debits + converted - (fee_minor + vat_minor) * {unit}
-                    OR exact <> final_minor * {unit} + carried_out OR abs(carried_out) >= {unit}
-            """,
-        ),
-        Check(
-            name="fractions_go_on",
-            says="every night takes in what the night before carried on",
-            faults="""
-                SELECT format('window %s, participant %s', window_id, participant_id),
-                    format('carried in %s, the night before carried on %s', carried_in, before)
-                FROM (
-                    SELECT window_id, participant_id, carried_in, coalesce(lag(carried_out) OVER (
-                        PARTITION BY participant_id, currency ORDER BY window_id), 0) AS before
-                    FROM net_position JOIN settlement_run USING (window_id, revision)
-                    WHERE state <> 'aborted'
-                ) p WHERE carried_in <> before
-            """,
-        ),
-        Check(
-            name="positions_equal_obligations",
-            says="credits and debits are the window's obligations, self-dealing left out",
-            faults=f"""
-                SELECT format('window %s, participant %s', window_id, participant_id),
-                    format('positions less obligations: credits %s, debits %s', sum(credits), sum(debits))
-                FROM (
-                    SELECT window_id, participant_id, currency, credits, debits FROM net_position
-                    JOIN settlement_run USING (window_id, revision) WHERE state <> 'aborted'
-                    UNION ALL
-                    SELECT window_id, creditor_id, currency, -amount, 0 FROM obligation
-                    JOIN settlement_run USING (window_id, revision)
-                    WHERE {_IS_NETTED} AND creditor_id <> debtor_id
-                    UNION ALL
-                    SELECT window_id, debtor_id, currency, 0, -amount FROM obligation
-                    JOIN settlement_run USING (window_id, revision)
-                    WHERE {_IS_NETTED} AND creditor_id <> debtor_id
-                ) d GROUP BY window_id, participant_id, currency HAVING sum(credits) <> 0 OR sum(debits) <> 0
-            """,
-        ),
-    )
-
-
-def _month_to_date(digits: int) -> tuple[Check, ...]:
-    """PostgreSQL's round() of a numeric is half-up away from zero, as ours."""
-    return (
-        Check(
-            name="fees_rounded_on_the_month",
-            says="what was charged in a month so far is the rounded sum of its fees, and so is VAT",
-            faults=f"""
-                SELECT format('window %s, participant %s', window_id, participant_id),
-                    format('fees charged %s for %s, VAT charged %s for %s', fee, fee_base, vat, vat_base)
-                FROM (
-                    SELECT window_id, participant_id, sum(fee_minor) OVER month AS fee,
-                        sum(fee_base) OVER month AS fee_base, sum(vat_minor) OVER month AS vat,
-                        sum(vat_base) OVER month AS vat_base
-                    FROM net_position JOIN settlement_run USING (window_id, revision)
-                    WHERE participant_id <> {OPERATOR_ID} AND state <> 'aborted'
-                    WINDOW month AS (
-                        PARTITION BY participant_id, currency, window_id / 100 ORDER BY window_id)
-                ) p
-                WHERE fee <> round(fee_base * 1e{digits}) OR vat <> round(vat_base * 1e{digits})
-            """,
-        ),
-    )
-
-
-def _pool(unit: str) -> Check:
-    """What the pool was paid, with its fraction, against lots and what is held, pending or in transit.
-
-    What moved in windows that are not netted yet is left out: no money has moved for it.
-    """
-    return Check(
-        name="pool_covers_outstanding",
-        says="as of the last netted night, the pool holds outstanding points x issue price x share",
-        faults=f"""
-            WITH price AS (
-                SELECT partner_id AS issuer_id, terms_version, issue_price * funding_share AS per_point
-                FROM contract_terms
-            ), pool AS (
-                SELECT coalesce(sum(final_minor), 0) * {unit} + coalesce(
-                    (array_agg(carried_out ORDER BY window_id DESC))[1], 0) AS cash
-                FROM net_position JOIN settlement_run USING (window_id, revision)
-                WHERE participant_id = {POOL_ID} AND state <> 'aborted'
-            ), lots AS (
-                SELECT coalesce(sum(l.remaining * p.per_point), 0) AS worth
-                FROM (
-                    SELECT issuer_id, terms_version, sum(remaining) AS remaining
-                    FROM lot WHERE unit = {int(Unit.POINTS)} GROUP BY 1, 2
-                ) l JOIN price p USING (issuer_id, terms_version)
-            ), elsewhere AS (
-                SELECT coalesce(sum(h.points * p.per_point), 0) AS worth
-                FROM (
-                    SELECT issuer_id, issuer_terms AS terms_version,
-                        sum(CASE WHEN credit IN ({_ELSEWHERE}) THEN points ELSE 0 END
-                            - CASE WHEN debit IN ({_ELSEWHERE}) THEN points ELSE 0 END) AS points
-                    FROM posting WHERE unit = {int(Unit.POINTS)}
-                        AND (debit IN ({_ELSEWHERE}) OR credit IN ({_ELSEWHERE}))
-                    GROUP BY 1, 2
-                ) h JOIN price p USING (issuer_id, terms_version)
-            ), later AS (
-                SELECT coalesce(sum(d.points * p.per_point), 0) AS worth
-                FROM (
-                    SELECT issuer_id, issuer_terms AS terms_version,
-                        sum(CASE WHEN credit IN ({_OUT}) THEN points ELSE 0 END
-                            - CASE WHEN debit IN ({_OUT}) THEN points ELSE 0 END) AS points
-                    FROM posting WHERE unit = {int(Unit.POINTS)} AND window_id IN (
-                        SELECT window_id FROM clearing_window EXCEPT
-                        SELECT window_id FROM settlement_run WHERE {_IS_NETTED})
-                    GROUP BY 1, 2
-                ) d JOIN price p USING (issuer_id, terms_version)
-            )
-            SELECT 'the pool', format('cash and fraction %s, outstanding points are worth %s', cash,
-                lots.worth + elsewhere.worth - later.worth)
-            FROM pool, lots, elsewhere, later WHERE cash <> lots.worth + elsewhere.worth - later.worth
+_POSITIONS = (
+    Check(
+        name="positions_sum_to_zero",
+        says="every night's positions sum to zero, exactly and in minor units",
+        faults="""
+            SELECT format('window %s', window_id),
+                format('final %s minor units, exact %s, carried %s, fees %s, VAT %s, converted %s %s',
+                    sum(final_minor), sum(exact), sum(carried_out), sum(fee_minor), sum(vat_minor),
+                    sum(converted), currency)
+            FROM net_position GROUP BY window_id, revision, currency
+            HAVING sum(final_minor) <> 0 OR sum(exact) <> 0 OR sum(carried_out) <> 0
+                OR sum(fee_minor) <> 0 OR sum(vat_minor) <> 0 OR sum(converted) <> 0
         """,
-    )
+    ),
+    Check(
+        name="positions_add_up",
+        says="every position is the sum of its parts, and final with what is carried on",
+        faults=f"""
+            SELECT format('window %s, participant %s', window_id, participant_id),
+                format('%s carried in + %s - %s - %s minor units charged, exact %s, final %s, carried %s',
+                    carried_in, credits, debits, fee_minor + vat_minor, exact, final_minor, carried_out)
+            FROM net_position
+            WHERE exact <> carried_in + credits - debits + converted - (fee_minor + vat_minor) * {_UNIT}
+                OR exact <> final_minor * {_UNIT} + carried_out OR abs(carried_out) >= {_UNIT}
+        """,
+    ),
+    Check(
+        name="fractions_go_on",
+        says="every night takes in what the night before carried on",
+        faults="""
+            SELECT format('window %s, participant %s', window_id, participant_id),
+                format('carried in %s, the night before carried on %s', carried_in, before)
+            FROM (
+                SELECT window_id, participant_id, carried_in, coalesce(lag(carried_out) OVER (
+                    PARTITION BY participant_id, currency ORDER BY window_id), 0) AS before
+                FROM net_position JOIN settlement_run USING (window_id, revision)
+                WHERE state <> 'aborted'
+            ) p WHERE carried_in <> before
+        """,
+    ),
+    Check(
+        name="positions_equal_obligations",
+        says="credits and debits are the window's obligations, self-dealing left out",
+        faults=f"""
+            SELECT format('window %s, participant %s', window_id, participant_id),
+                format('positions less obligations: credits %s, debits %s', sum(credits), sum(debits))
+            FROM (
+                SELECT window_id, participant_id, currency, credits, debits FROM net_position
+                JOIN settlement_run USING (window_id, revision) WHERE state <> 'aborted'
+                UNION ALL
+                SELECT window_id, creditor_id, currency, -amount, 0 FROM obligation
+                JOIN settlement_run USING (window_id, revision)
+                WHERE {_IS_NETTED} AND creditor_id <> debtor_id
+                UNION ALL
+                SELECT window_id, debtor_id, currency, 0, -amount FROM obligation
+                JOIN settlement_run USING (window_id, revision)
+                WHERE {_IS_NETTED} AND creditor_id <> debtor_id
+            ) d GROUP BY window_id, participant_id, currency HAVING sum(credits) <> 0 OR sum(debits) <> 0
+        """,
+    ),
+    Check(
+        name="conversions_equal_positions",
+        says="what was converted is in the positions of who had it, and the FX account has the other side",
+        faults=f"""
+            SELECT format('window %s, participant %s', window_id, participant_id),
+                format('positions less conversions: %s %s', sum(amount), currency)
+            FROM (
+                SELECT window_id, revision, participant_id, currency, converted AS amount FROM net_position
+                UNION ALL
+                SELECT window_id, revision, c.party, c.currency, c.amount FROM fx_conversion, LATERAL (
+                    VALUES (participant_id, from_currency, from_amount),
+                        (participant_id, to_currency, -to_amount),
+                        ({FX_ID}, from_currency, -from_amount), ({FX_ID}, to_currency, to_amount)
+                ) c (party, currency, amount)
+            ) d GROUP BY window_id, revision, participant_id, currency HAVING sum(amount) <> 0
+        """,
+    ),
+)
+
+# PostgreSQL's round() of a numeric is half-up away from zero, as ours.
+_MONTH_TO_DATE = (
+    Check(
+        name="fees_rounded_on_the_month",
+        says="what was charged in a month so far is the rounded sum of its fees, and so is VAT",
+        faults=f"""
+            SELECT format('window %s, participant %s', window_id, participant_id),
+                format('fees charged %s for %s, VAT charged %s for %s', fee, fee_base, vat, vat_base)
+            FROM (
+                SELECT window_id, participant_id, currency, sum(fee_minor) OVER month AS fee,
+                    sum(fee_base) OVER month AS fee_base, sum(vat_minor) OVER month AS vat,
+                    sum(vat_base) OVER month AS vat_base
+                FROM net_position JOIN settlement_run USING (window_id, revision)
+                WHERE participant_id <> {OPERATOR_ID} AND state <> 'aborted'
+                WINDOW month AS (
+                    PARTITION BY participant_id, currency, window_id / 100 ORDER BY window_id)
+            ) p
+            WHERE fee <> round(fee_base * {_UNITS}) OR vat <> round(vat_base * {_UNITS})
+        """,
+    ),
+    Check(
+        name="vat_rounded_on_the_month",
+        says="VAT on flows that was charged in a month so far is the rounded sum of what is due",
+        faults=f"""
+            SELECT format('window %s, %s to %s', window_id, debtor_id, creditor_id),
+                format('VAT charged %s %s for %s', charged, currency, base)
+            FROM (
+                SELECT window_id, debtor_id, creditor_id, currency, sum(amount) OVER month AS charged,
+                    sum(vat_base) OVER month AS base
+                FROM obligation JOIN settlement_run USING (window_id, revision)
+                WHERE flow = 'vat' AND state <> 'aborted'
+                WINDOW month AS (
+                    PARTITION BY debtor_id, creditor_id, currency, window_id / 100 ORDER BY window_id)
+            ) p WHERE charged * {_UNITS} <> round(base * {_UNITS})
+        """,
+    ),
+)
+
+# What moved in windows that are not netted yet is left out: no money has moved for it.
+_POOL = Check(
+    name="pool_covers_outstanding",
+    says="as of the last netted night, the pool holds outstanding points x issue price x share",
+    faults=f"""
+        WITH price AS (
+            SELECT partner_id AS issuer_id, terms_version, currency, issue_price * funding_share AS per_point
+            FROM contract_terms
+        ), pool AS (
+            SELECT currency, sum(final_minor) * {_UNIT} + (array_agg(carried_out ORDER BY window_id DESC))[1]
+                AS cash
+            FROM net_position JOIN settlement_run USING (window_id, revision)
+            WHERE participant_id = {POOL_ID} AND state <> 'aborted' GROUP BY currency
+        ), points AS (
+            SELECT issuer_id, terms_version, sum(remaining) AS points
+            FROM lot WHERE unit = {int(Unit.POINTS)} GROUP BY 1, 2
+            UNION ALL
+            SELECT issuer_id, issuer_terms,
+                sum(CASE WHEN credit IN ({_ELSEWHERE}) THEN points ELSE 0 END
+                    - CASE WHEN debit IN ({_ELSEWHERE}) THEN points ELSE 0 END)
+            FROM posting WHERE unit = {int(Unit.POINTS)}
+                AND (debit IN ({_ELSEWHERE}) OR credit IN ({_ELSEWHERE}))
+            GROUP BY 1, 2
+            UNION ALL
+            SELECT issuer_id, issuer_terms,
+                sum(CASE WHEN debit IN ({_OUT}) THEN points ELSE 0 END
+                    - CASE WHEN credit IN ({_OUT}) THEN points ELSE 0 END)
+            FROM posting WHERE unit = {int(Unit.POINTS)} AND window_id IN (
+                SELECT window_id FROM clearing_window EXCEPT
+                SELECT window_id FROM settlement_run WHERE {_IS_NETTED})
+            GROUP BY 1, 2
+        )
+        SELECT 'the pool', format('cash and fraction %s %s, outstanding points are worth %s', sum(cash),
+            currency, sum(worth))
+        FROM (
+            SELECT currency, cash, 0 AS worth FROM pool
+            UNION ALL
+            SELECT currency, 0, points * per_point FROM points JOIN price USING (issuer_id, terms_version)
+        ) d GROUP BY currency HAVING sum(cash) <> sum(worth) ORDER BY currency
+    """,
+)
+
+CHECKS = (
+    *(*_RUNS, *_LAPSES, *_TOTALS, *_POSITIONS, *_MONTH_TO_DATE, _POOL),
+    *(*MONEY_CHECKS, *DISPUTE_CHECKS),
+)
+"""What the database answers by itself."""
+
+
+def problems(connection: Connection) -> list[Problem]:
+    """Run every check of this room."""
+    found = [problem for check in CHECKS for problem in faults(connection, check)]
+    found.extend(recomputed(connection))
+    found.extend(seal_problems(connection))
+    return found

@@ -115,6 +115,12 @@ MONEY_CHECKS = (
                         ('carried', (deferred_out_minor - deferred_in_minor) * {_UNIT})
                 ) c (account, amount)
                 WHERE {_NETTED}
+                UNION ALL
+                SELECT window_id, {OPERATOR_ID}, currency, 'vat',
+                    CASE creditor_id WHEN {OPERATOR_ID} THEN amount ELSE -amount END
+                FROM obligation JOIN settlement_run USING (window_id, revision)
+                WHERE {_NETTED} AND flow = 'vat' AND debtor_id <> creditor_id
+                    AND {OPERATOR_ID} IN (debtor_id, creditor_id)
             ) d GROUP BY window_id, participant_id, currency, account HAVING sum(amount) <> 0 ORDER BY 1
         """,
     ),

@@ -21,7 +21,7 @@ from network.service import Network, create_network, open_first_window, window_i
 from partners.model import Participant, Terms
 from partners.store import add_participants, add_terms
 from settlement import store
-from settlement.errors import CurrencyMixed, NightOutOfOrder, PositionsNotZero
+from settlement.errors import NightOutOfOrder, PositionsNotZero, RateMissing
 from settlement.model import NightResult
 from settlement.reports import write_operator_report
 from settlement.service import clear, clear_due, close_step, net_step, price_step
@@ -454,10 +454,11 @@ def test_fractions_are_carried_from_night_to_night(database: Engine) -> None:
 
 
 def test_a_step_that_fails_writes_nothing(database: Engine) -> None:
-    """Terms in another currency stop the pricing; the run stays where it was, and can go on."""
-    set_up(database, [contract(A), contract(B, currency="USD")])
+    """A VAT code without a rate stops the pricing; the run stays where it was, and can go on."""
+    taxed = msgspec.structs.replace(contract(B), vat_codes=(("redemption", "STD"),))
+    set_up(database, [contract(A), taxed])
     post(database, [burn(A, B, 1)])
-    with pytest.raises(CurrencyMixed, match="partner 12 terms 1 are in USD"):
+    with pytest.raises(RateMissing, match="VAT code STD has no rate on"):
         clear_first(database)
     assert counts(database) == {
         "settlement_run": 1,

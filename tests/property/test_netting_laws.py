@@ -1,5 +1,6 @@
 """Laws of netting, rounding and pricing, for any debts."""
 
+from datetime import date
 from decimal import Decimal
 from random import Random
 
@@ -222,12 +223,12 @@ def test_a_night_sums_to_zero_with_fees_and_carries(
     in_force = {partner_id: terms[partner_id, 2] for partner_id in (A, B, C)}
     fraction = Decimal(hundredths).scaleb(-3)
     before = {
-        A: Before(carried_out=fraction, month_to_date=Charge(fee_base=Decimal("0.004"))),
-        B: Before(carried_out=-fraction),
+        (A, "EUR"): Before(carried_out=fraction, month_to_date=Charge(fee_base=Decimal("0.004"))),
+        (B, "EUR"): Before(carried_out=-fraction),
     }
     lines = price(totals, terms)
-    charged = charges(fee_bases(totals, lines, [], terms), terms, in_force, before, 2)
-    night = net_positions((A, B, C), obligations(lines), charged, before, currency="EUR", digits=2)
+    charged = charges(fee_bases(totals, lines, [], terms), terms, in_force, before, date(2017, 5, 1))
+    night = net_positions((A, B, C), obligations(lines), charged, before, currency="EUR").positions
     assert sum(position.final_minor for position in night) == 0
     for position in night:
         assert position.exact == _parts(position)

@@ -6,8 +6,8 @@ from decimal import Decimal
 import pytest
 
 from network.model import AccountKind
-from settlement.clearing import fee_bases, obligations, price, require_currency
-from settlement.errors import CurrencyMixed, FlowUnknown, TermsMissing
+from settlement.clearing import fee_bases, obligations, price
+from settlement.errors import FlowUnknown, TermsMissing
 from settlement.model import FeeBasis, Transactions, WindowTotal
 from tests.factories import (
     ACCEPTED,
@@ -273,13 +273,6 @@ def test_missing_terms_are_named() -> None:
         price([total("issue", 5, A, issuer_terms=7)], by_version(contract(A)))
     with pytest.raises(TermsMissing, match="terms 1 of partner 12"):
         price([total("redemption", 5, A, B)], by_version(contract(A)))
-
-
-def test_terms_in_another_currency_are_refused() -> None:
-    """One network settles in one currency."""
-    require_currency([contract(A)], "EUR")
-    with pytest.raises(CurrencyMixed, match="partner 12 terms 1 are in USD"):
-        require_currency([contract(A), contract(B, currency="USD")], "EUR")
 
 
 def test_fees_are_based_on_what_each_version_issued_and_was_credited() -> None:

@@ -12,6 +12,8 @@ from settlement.money import fixed_scale, floor_minor, from_minor, half_up_minor
 from settlement.positions import charges, terms_in_force
 from tests.factories import A, B, by_version, contract
 
+ON = date(2017, 3, 5)
+
 
 def test_a_fee_has_three_parts() -> None:
     """Per issued point, per transaction, and basis points of credits: .0004, .015 and 1.25 %."""
@@ -71,8 +73,8 @@ def test_a_new_month_starts_at_nothing() -> None:
     terms = by_version(contract(A, per_transaction="0.001"))
     basis = {(A, 1): FeeBasis(transactions=4)}
     in_force = {A: terms[A, 1]}
-    assert charges(basis, terms, in_force, {A: month}, 2)[A].fee_minor == 1
-    assert charges(basis, terms, in_force, {}, 2)[A].fee_minor == 0
+    assert charges(basis, terms, in_force, {(A, "EUR"): month}, ON)[A, "EUR"].fee_minor == 1
+    assert charges(basis, terms, in_force, {}, ON)[A, "EUR"].fee_minor == 0
 
 
 def test_everybody_with_terms_is_charged_by_versions_and_todays_vat() -> None:
@@ -84,12 +86,12 @@ def test_everybody_with_terms_is_charged_by_versions_and_todays_vat() -> None:
     )
     in_force = terms_in_force(terms, date(2017, 3, 5))
     basis = {(A, 1): FeeBasis(issued_points=-1000), (A, 2): FeeBasis(issued_points=3000)}
-    assert charges(basis, terms, in_force, {}, 2) == {
-        A: Charge(fee_base=Decimal("5.00"), vat_base=Decimal("1.00"), fee_minor=500, vat_minor=100),
-        B: Charge(),
+    assert charges(basis, terms, in_force, {}, ON) == {
+        (A, "EUR"): Charge(fee_base=Decimal("5.00"), vat_base=Decimal("1.00"), fee_minor=500, vat_minor=100),
+        (B, "EUR"): Charge(),
     }
     with pytest.raises(TermsMissing, match="partner 11 is to be charged by terms 9"):
-        charges({(A, 9): FeeBasis(transactions=1)}, terms, in_force, {}, 2)
+        charges({(A, 9): FeeBasis(transactions=1)}, terms, in_force, {}, ON)
 
 
 def test_terms_in_force_go_by_the_date() -> None:

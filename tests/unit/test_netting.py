@@ -56,16 +56,16 @@ OBLIGATIONS = obligations(LINES)
 DEBTS = [(debt.debtor_id, debt.creditor_id, debt.amount) for debt in OBLIGATIONS]
 
 
-def charged() -> dict[int, Charge]:
+def charged() -> dict[tuple[int, str], Charge]:
     """Fees and VAT of the worked night, the first of its month."""
-    return charges(fee_bases(TOTALS, LINES, TRANSACTIONS, TERMS), TERMS, IN_FORCE, {}, 2)
+    return charges(fee_bases(TOTALS, LINES, TRANSACTIONS, TERMS), TERMS, IN_FORCE, {}, date(2017, 5, 1))
 
 
 def worked_night() -> dict[int, Position]:
     """Positions of the worked night by participant."""
     positions = net_positions(
-        [OPERATOR, POOL, A, B, C, D], OBLIGATIONS, charged(), {}, currency="EUR", digits=2
-    )
+        [OPERATOR, POOL, A, B, C, D], OBLIGATIONS, charged(), {}, currency="EUR"
+    ).positions
     return {position.participant_id: position for position in positions}
 
 
@@ -117,7 +117,9 @@ def test_worked_night_multilateral() -> None:
 
 def test_worked_night_fees() -> None:
     """Issued points, transactions and credits make these fees; VAT is on them."""
-    assert {partner_id: (charge.fee_minor, charge.vat_minor) for partner_id, charge in charged().items()} == {
+    assert {
+        partner_id: (charge.fee_minor, charge.vat_minor) for (partner_id, _), charge in charged().items()
+    } == {
         A: (14317, 2863),
         B: (8884, 1777),
         C: (5404, 1081),
@@ -270,10 +272,10 @@ def test_positions_that_do_not_sum_to_zero_stop_the_night() -> None:
 def test_a_participant_with_a_carry_and_no_business_keeps_its_row() -> None:
     """Whoever left the network still owns its fraction of a cent."""
     before = {
-        A: Before(carried_out=Decimal("0.0040")),
-        D: Before(carried_out=Decimal("-0.0040")),
+        (A, "EUR"): Before(carried_out=Decimal("0.0040")),
+        (D, "EUR"): Before(carried_out=Decimal("-0.0040")),
     }
-    night = net_positions([A, B], [], {}, before, currency="EUR", digits=2)
+    night = net_positions([A, B], [], {}, before, currency="EUR").positions
     assert [(position.participant_id, position.carried_in, position.final_minor) for position in night] == [
         (OPERATOR, Decimal(0), 0),
         (A, Decimal("0.0040"), 0),
