@@ -315,7 +315,7 @@ def _advance(database: "Engine", window_ids: Iterable[int]) -> None:
 @contextmanager
 def _acting(*roles: "Role", by: str | None) -> Iterator[tuple["Engine", str]]:
     """The database, and who acts; what is refused ends the command with its text."""
-    with _known(), acting(*roles, by=by) as (_, database, who):
+    with acting(*roles, by=by) as (_, database, who), _known():
         yield database, who
 
 

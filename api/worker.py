@@ -18,7 +18,7 @@ from apscheduler.schedulers.background import BackgroundScheduler  # type: ignor
 from apscheduler.triggers.combining import OrTrigger  # type: ignore[import-untyped]  # has no types
 from apscheduler.triggers.cron import CronTrigger  # type: ignore[import-untyped]  # has no types
 from apscheduler.triggers.interval import IntervalTrigger  # type: ignore[import-untyped]  # has no types
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.nightly import write_missing_nights
@@ -27,6 +27,7 @@ from network.errors import InvariantBroken, NetworkError, Unavailable
 from network.rules import Rules
 from network.service import Network, load_rules, make_partitions_ahead, network_now, read_network
 from network.store import members_with_over_holds
+from settlement.bank.resolving import objections as bank_objections
 from settlement.disputes import carry_on_due
 from settlement.errors import NotFinal, SettlementError
 from settlement.runs import Objections, advance_due
@@ -47,12 +48,6 @@ Stop = SimpleQueue[None]
 """Whatever is put here ends the worker. A queue, because a signal handler may put to it at any moment."""
 
 
-def no_objections(connection: Connection, window_id: int) -> Sequence[str]:
-    """Nothing but its own figures speaks against finalising a run."""
-    del connection, window_id
-    return ()
-
-
 def no_signer() -> Signer | None:
     """No network key: nights are settled, and not sealed."""
     return None
@@ -64,7 +59,7 @@ def run_worker(
     *,
     stop: Stop | None = None,
     find_signer: FindSigner = no_signer,
-    objections: Objections = no_objections,
+    objections: Objections = bank_objections,
 ) -> None:
     """Work until SIGTERM or SIGINT, or until something is put on `stop`; the night under way is finished.
 
@@ -109,7 +104,7 @@ def nudge(
     statements: Path,
     stop: Callable[[], bool] = lambda: False,
     find_signer: FindSigner = no_signer,
-    objections: Objections = no_objections,
+    objections: Objections = bank_objections,
 ) -> None:
     """Make the partitions to come, settle and seal what is due, write files; what fails is tried again."""
     try:

@@ -11,6 +11,7 @@ from network.verify import Check, Problem, faults
 from partners.model import FX_ID, OPERATOR_ID, POOL_ID
 from settlement.model import OUTSTANDING, STEPS
 from settlement.money import minor_unit_sql, minor_units_sql
+from settlement.verify_bank import BANK_CHECKS
 from settlement.verify_defaults import DEFAULT_CHECKS
 from settlement.verify_disputes import DISPUTE_CHECKS
 from settlement.verify_money import MONEY_CHECKS
@@ -279,7 +280,7 @@ _POOL = Check(
 
 CHECKS = (
     *(*_RUNS, *_LAPSES, *_TOTALS, *_POSITIONS, *_MONTH_TO_DATE, _POOL),
-    *(*MONEY_CHECKS, *DISPUTE_CHECKS, *DEFAULT_CHECKS),
+    *(*MONEY_CHECKS, *DISPUTE_CHECKS, *DEFAULT_CHECKS, *BANK_CHECKS),
 )
 """What the database answers by itself."""
 

@@ -41,6 +41,7 @@ def pay_out_files(connection: Connection, window_id: int, *, by: str) -> list[Wr
         NotPayable: the run is not funded yet, or a participant has no account in use.
     """
     store.lock_bank(connection)
+    night_store.lock_run(connection, window_id)  # what is due does not change while it is written
     run, output = _run(connection, window_id)
     if STEPS.index(run.state) < STEPS.index("funded"):
         raise NotPayable(f"window {window_id} is {run.state}: pay-outs leave once all pay-ins are booked")

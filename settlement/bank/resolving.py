@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from network.service import network_now, read_network
-from partners.model import HUB_ID
+from partners.model import HUB_ID, OPERATOR_ID
 from partners.people.audit import audited
 from settlement import payments
 from settlement import store as night_store
@@ -28,6 +28,9 @@ from settlement.bank.model import (
 from settlement.bank.numbers import read_bic, read_iban
 from settlement.bank.pain import amount_text
 from settlement.errors import FourEyesNeeded
+from settlement.ledger import moved
+from settlement.ledger_store import book
+from settlement.money_model import Account as LedgerAccount
 from settlement.money_model import Booked
 
 _REFUND = "REFUND-"
@@ -292,17 +295,19 @@ def _carry_out(
         night_store.lock_run(connection, window_id)
     payment = _check_allocation(connection, standing, wanted) if wanted.way == "allocate" else None
     today = _today(connection, at)
-    payments.release_suspense(
-        connection,
-        amount_minor=sign * wanted.amount_minor,
+    # What is left of each exception was seen above. The balance of suspense is no measure: it is of all of
+    # them, and what the bank took without a word stands in it too.
+    credit: tuple[LedgerAccount, int] = ("loss", OPERATOR_ID) if wanted.way == "charge" else ("cash", HUB_ID)
+    entry = moved(
+        "suspense_out",
+        f"way out {wanted.resolution_id}",
+        today,
+        ("suspense", _participant(connection, standing)),
+        credit,
         currency=standing.exception.currency,
-        to="charge" if wanted.way == "charge" else "back",
-        payment_reference=f"way out {wanted.resolution_id}",
-        booked_on=today,
-        by=by,
-        at=at,
-        participant_id=_participant(connection, standing),
+        minor=sign * wanted.amount_minor,
     )
+    book(connection, entry, by=by, at=at)
     if wanted.way in {"deposit", "guarantee"}:
         payments.move_cover(
             connection,

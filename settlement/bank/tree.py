@@ -8,6 +8,7 @@ from settlement.bank.errors import StatementRefused
 MOST_BYTES = 16 * 1024 * 1024
 MOST_ELEMENTS = 1_000_000
 MOST_LEVELS = 64
+_PIECE = 64 * 1024
 
 
 class _Guarded(TreeBuilder):
@@ -57,7 +58,9 @@ def read_tree(data: bytes) -> Element:
     # No entity is expanded, since none can be defined: a document type is refused before its first entity.
     parser = XMLParser(target=_Guarded())  # noqa: S314 - document types are refused, sizes are bounded
     try:
-        parser.feed(text)
+        # In pieces: the parser looks at what we refuse only at the end of each.
+        for at in range(0, len(text), _PIECE):
+            parser.feed(text[at : at + _PIECE])
         root = parser.close()
     except ParseError as error:
         raise StatementRefused(f"the file is no whole XML: {error}") from error
