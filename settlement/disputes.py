@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from network import ids
 from network.service import date_of_window, network_now, read_network
@@ -26,7 +27,7 @@ from settlement.clearing import TermsByVersion, version_on, versions_by_partner
 from settlement.dispute import SILENCE, Move, Mover, Refused, Standing, deadline, judge
 from settlement.dispute_store import Case
 from settlement.disputed_lines import Paid, paid_to
-from settlement.errors import DisputeRefused
+from settlement.errors import DisputeRefused, SettlementError
 from settlement.model import NETTED_STATES, WindowTotal
 from settlement.money import ZERO, exactly
 from settlement.money_model import Adjustment, Dispute, DisputeEvent, DisputeState, Evidence
@@ -140,30 +141,36 @@ def escalate(connection: Connection, dispute_id: UUID, *, partner_id: int, text:
 def carry_on_due(database: Engine, *, limit: int = _AT_A_TIME) -> list[DisputeEvent]:
     """Take disputes whose deadline has passed to where silence takes them, each in a transaction.
 
-    Any number may do so at once: each dispute is moved by one of them.
+    Any number may do so at once: each dispute is moved by one of them. One that cannot be moved keeps no
+    other from it.
+
+    Raises:
+        SettlementError: none could be moved; what is wrong with the first.
     """
     with database.connect() as connection:
         waiting = store.due(connection, network_now(connection), limit)
     moved: list[DisputeEvent] = []
+    failed: list[SettlementError | SQLAlchemyError] = []
     for dispute_id in waiting:
-        with database.begin() as connection:
-            store.lock_dispute(connection, dispute_id)
-            case = case_of(connection, dispute_id)
-            at = network_now(connection)
-            if case.last.answer_until is None or at < case.last.answer_until:
-                continue  # somebody else was here first
-            moved.append(
-                move(
-                    connection,
-                    case,
-                    SILENCE[case.last.state],
-                    "clock",
-                    at=at,
-                    text=f"nothing was said until {case.last.answer_until.isoformat()}",
-                    people=(partner_name(case.dispute.raised_by_id), WORKER),
-                )
-            )
+        try:
+            with database.begin() as connection:
+                moved.extend(_carry_on(connection, dispute_id))
+        except (SettlementError, SQLAlchemyError) as error:
+            failed.append(error)
+    if failed and not moved:
+        raise failed[0]
     return moved
+
+
+def _carry_on(connection: Connection, dispute_id: UUID) -> Sequence[DisputeEvent]:
+    store.lock_dispute(connection, dispute_id)
+    case = case_of(connection, dispute_id)
+    until, at = case.last.answer_until, network_now(connection)
+    if until is None or at < until:
+        return ()  # somebody else was here first
+    people = (partner_name(case.dispute.raised_by_id), WORKER)
+    to, said = SILENCE[case.last.state], f"nothing was said until {until.isoformat()}"
+    return (move(connection, case, to, "clock", at=at, text=said, people=people),)
 
 
 def attach(

@@ -21,7 +21,7 @@ from settlement import dispute_store, disputes
 from settlement.dispute_decisions import decide, propose_decision
 from settlement.dispute_store import Case
 from settlement.disputes import Wish
-from settlement.errors import DisputeRefused
+from settlement.errors import DisputeRefused, TermsMissing
 from settlement.service import clear_due
 from settlement.verify_disputes import DISPUTE_CHECKS
 from tests.conftest import as_owner
@@ -175,10 +175,29 @@ def test_answer_and_silence_at_once_pay_once(database: Engine) -> None:
             at = TODAY + timedelta(days=30) - timedelta(seconds=1)  # it was asked a second before
             return disputes.answer(connection, dispute_id, partner_id=B, to="accepted", text="yes", at=at)
 
-    at_once(accept, *[lambda: disputes.carry_on_due(database)] * 3)
+    came = at_once(accept, *[lambda: disputes.carry_on_due(database)] * 3)
+    broken = [one for one in came if isinstance(one, Exception) and not isinstance(one, DisputeRefused)]
+    assert broken == []
     [(debtor, creditor, amount, prepared_by, _)] = adjustments(database)
     assert (debtor, creditor, amount, prepared_by) == (B, A, Decimal(750), "partner:11")
     assert found_wrong(database) == []
+
+
+def test_a_dispute_that_cannot_be_moved_keeps_no_other_from_it(database: Engine) -> None:
+    """One whose terms are gone waits and is told; the other is carried on all the same."""
+    entry_id = settled(database)
+    broken = raised(database, wish(entry_id, "one", amount=Decimal(1)))
+    whole = raised(database, wish(None, "two", amount=Decimal(1)))
+    with as_owner(database) as connection:
+        connection.execute(text("ALTER TABLE posting DISABLE TRIGGER USER"))
+        connection.execute(text("UPDATE posting SET acceptor_terms = 9"))
+    put_clock(database, TODAY + timedelta(days=30))
+    [event] = disputes.carry_on_due(database)
+    assert event.dispute_id == whole.dispute.dispute_id
+    with pytest.raises(TermsMissing, match="terms 9 of partner 12"):
+        disputes.carry_on_due(database)
+    with database.connect() as connection:
+        assert disputes.case_of(connection, broken.dispute.dispute_id).last.state == "raised"
 
 
 def test_two_people_decide_and_one_wins(database: Engine) -> None:
