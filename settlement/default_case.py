@@ -204,11 +204,11 @@ def _unwound(
             "go up the ladder"
         )
     kept = (HUB_ID, FX_ID, POOL_ID)
-    touched = [
+    touched = sorted(
         (debtor, creditor, amount)
         for debtor, creditor, amount, rank in facts.debts
         if rank == CLAIMS and facts.debtor_id in (debtor, creditor) and not {debtor, creditor} & set(kept)
-    ]
+    )
     positions = multilateral_positions(touched)
     rounded = round_positions(positions, facts.digits)
     borne = {

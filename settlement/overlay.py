@@ -140,14 +140,12 @@ def _targets(
     for one in booked:
         if one.currency == currency and one.direction == "in":
             paid_in[one.participant_id] = paid_in.get(one.participant_id, 0) + one.booked_minor
+    payments = {one.participant_id: one.payment_minor for one in positions if one.currency == currency}
+    # Who bears a part need have nothing else in this currency: the operator, for the hub's FX account.
+    parties = {*payments, OPERATOR_ID, *(party for party, of in relief if of == currency)}
     return {
-        one.participant_id: targets(
-            one.payment_minor,
-            relief.get((one.participant_id, currency), 0),
-            paid_in.get(one.participant_id, 0),
-        )
-        for one in positions
-        if one.currency == currency
+        party: targets(payments.get(party, 0), relief.get((party, currency), 0), paid_in.get(party, 0))
+        for party in sorted(parties)
     }
 
 
@@ -186,8 +184,8 @@ def _book_case(
         sums[key] = sums.get(key, 0) + minor
 
     for party, (pays, gets) in after.items():
-        add("receivable", party, pays - before[party][0])
-        add("payable", party, before[party][1] - gets)
+        add("receivable", party, pays - before.get(party, (0, 0))[0])
+        add("payable", party, before.get(party, (0, 0))[1] - gets)
     for line in lines:
         if line.rung in _PAID_BY:
             add(_PAID_BY[line.rung], line.participant_id, line.amount_minor)

@@ -9,8 +9,10 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from partners.model import Terms
+from partners.model import FX_ID, FxRate, Participant, Terms
 from partners.people.audit import chain_faults
+from partners.rates_store import add_fixings
+from partners.store import add_participants
 from settlement import defaults, runs
 from settlement.defaults import KeptCase
 from settlement.errors import (
@@ -459,6 +461,39 @@ def test_cover_goes_back_once(database: Engine) -> None:
             waiting.result(timeout=0.5)
         connection.commit()
         assert "holds 0 EUR" in waiting.result(timeout=20)
+
+
+def test_between_currencies_the_operator_bears_the_loss(database: Engine) -> None:
+    """D settles in dollars and owes A 8.00 euro: the FX account stood between, and that is the operator's.
+
+    What D owes B, in its own currency, B bears; A is paid in euro as if nothing had happened.
+    """
+    terms = [
+        contract(A, rate="0.0080"),
+        contract(B, rate="0.0100", currency="USD"),
+        contract(C, rate="0.0085"),
+        contract(D, rate="0.0070", currency="USD"),
+    ]
+    set_up(database, terms)
+    with database.begin() as connection:
+        fx = Participant(partner_id=FX_ID, code="fx", name="FX account", kind="fx")
+        add_participants(connection, [fx])
+        rate = FxRate(
+            source="bank", base="EUR", quote="USD", fixed_on=FIRST, revision=1, rate=Decimal("1.25")
+        )
+        add_fixings(connection, [rate], prepared_by="anna", activated_by="bert")
+    post(database, [burn(D, A, 1000), burn(D, B, 1000)])
+    instruct_first(database)
+    before = dues(database)
+    kept = defaults.propose(database, FIRST, D, currency="USD", reason="nothing", by="anna", at=OVER)
+    assert kept.simulation.missing_minor == 2000
+    assert lines(kept) == [("loss", OPERATOR, 1000), ("loss", B, 1000)]
+    approve(database, kept)
+    assert dues(database)[A, "out"] == before[A, "out"] == 800
+    for way, state in (("in", "funded"), ("out", "settled")):
+        pay_all(database, way)
+        assert runs.advance(database, FIRST, at=OVER) == state
+    sound(database)
 
 
 @pytest.mark.parametrize(
