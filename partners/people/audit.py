@@ -113,7 +113,7 @@ def chain_faults(connection: Connection, noted: tuple[int, bytes] | None = None)
     faults: list[Fault] = []
     expected, previous, known = 1, _START, noted is None
     latest: dict[str, Mapping[str, object]] = {}
-    for found in connection.execution_options(yield_per=5_000).execute(_ALL):
+    for found in connection.execute(_ALL, execution_options={"yield_per": 5_000}):
         row = AuditRow(**found._asdict())
         faults.extend(_faults_of(row, expected, previous))
         after = _after(row.record)

@@ -206,7 +206,7 @@ def _filled(server: Engine, which: str, ledger: Ledger, console: Console) -> Eng
             connection.exec_driver_sql(f"CREATE DATABASE {name}")
             connection.exec_driver_sql(f"COMMENT ON DATABASE {name} IS '{said}'")
     database = make_engine(server.url.set(database=name), schema=SCHEMA)
-    fill_ledger(database, ledger, console)
+    fill_ledger(database, ledger, SCHEMA, console)
     return database
 
 

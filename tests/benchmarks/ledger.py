@@ -31,7 +31,6 @@ from tests.benchmarks.fill import (
     make_coalition,
     settle_in,
 )
-from tests.benchmarks.site import SCHEMA
 
 _CHUNK = 5_000_000
 """Members of one step, so that a step is done in a minute or so."""
@@ -62,10 +61,10 @@ class _Step(msgspec.Struct, frozen=True):
     work: Callable[[Connection], None]
 
 
-def fill_ledger(database: Engine, ledger: Ledger, console: Console) -> None:
-    """Fill a database of its own, or go on with one that was begun with the same sizes."""
+def fill_ledger(database: Engine, ledger: Ledger, schema: str, console: Console) -> None:
+    """Fill a schema of its own, or go on with one that was begun with the same sizes."""
     with database.begin() as connection:
-        ensure_schema(connection, SCHEMA)
+        ensure_schema(connection, schema)
         connection.execute(text("CREATE TABLE IF NOT EXISTS bench_fill (step text PRIMARY KEY)"))
         done = set(connection.execute(text("SELECT step FROM bench_fill")).scalars())
     steps = list(_steps(ledger))
@@ -75,6 +74,7 @@ def fill_ledger(database: Engine, ledger: Ledger, console: Console) -> None:
             migrate(database)
             make_coalition(database, ledger.today)
             with database.begin() as connection:
+                connection.execute(_PAST_WINDOWS, {"first": ledger.month(0), "today": ledger.today})
                 _note(connection, "coalition")
             progress.advance(bar)
         for step in steps:
@@ -110,6 +110,11 @@ def _note(connection: Connection, step: str) -> None:
     connection.execute(text("INSERT INTO bench_fill VALUES (:step)"), {"step": step})
 
 
+_PAST_WINDOWS = text(
+    "INSERT INTO clearing_window (window_id, business_date, opened_at, closed_at, lapsed_through)"
+    " SELECT to_char(day, 'YYYYMMDD')::integer, day::date, day, day + interval '1 day', day::date"
+    " FROM generate_series(CAST(:first AS date), CAST(:today AS date) - 1, interval '1 day') day"
+)
 _MEMBER_PARTNER = f"({FIRST_PARTNER} + m * 7 % {PARTNERS})::integer"
 _POINTS = "(10 + m % 90)"
 _UNCHECKED = f"({CARD_PREFIX * 10**11} + m)"
@@ -150,10 +155,6 @@ _MONTHLY = {
         "member_id, unit, issuer_id, terms_version, spendable_on, expires_on, remaining",
         f"m, 1, {_MEMBER_PARTNER}, 2, '1970-01-01', {_EXPIRES}, {_POINTS}",
     ),
-    "idempotency": (
-        "request_key, content_hash, entry_id, recorded_on",
-        "md5(:number || 'r' || m)::uuid, md5('c' || m)::uuid, md5('e' || m)::uuid, CAST(:month AS date)",
-    ),
 }
 """Tables with a row a member and month."""
 _ENTRIES = f"""member_id, entry_id, kind, partner_id, window_id, programme_version, points, balance_after,
@@ -161,6 +162,11 @@ _ENTRIES = f"""member_id, entry_id, kind, partner_id, window_id, programme_versi
     SELECT m, {_ENTRY_ID}, {int(EntryKind.ACCRUAL)}, {_MEMBER_PARTNER}, {_WINDOW}, 1, {_POINTS},
         {_POINTS} * (:number + 1), 100 * {_POINTS}, {_AT}, {_AT}, '{CURRENCY}', '{OUTLET}',
         'till ' || n % 400 || ' receipt ' || :number || '-' || n
+    FROM {_SHUFFLED}
+"""
+_IDEMPOTENCY = f"""
+    INSERT INTO idempotency (request_key, content_hash, entry_id, recorded_on)
+    SELECT md5('r' || :number || '-' || n)::uuid, md5('c' || n)::uuid, {_ENTRY_ID}, ({_AT})::date
     FROM {_SHUFFLED}
 """
 _POSTINGS = f"""member_id, entry_id, line, debit, credit, points, issuer_id, issuer_terms, unit, window_id,
@@ -172,7 +178,7 @@ _POSTINGS = f"""member_id, entry_id, line, debit, credit, points, issuer_id, iss
 
 
 def _steps(ledger: Ledger) -> Iterator[_Step]:
-    tables = (*_PLAIN, *_MONTHLY)
+    tables = (*_PLAIN, *_MONTHLY, "idempotency")
     for name in tables:
         yield _Step(f"{name}: keys taken off", partial(_take_off_keys, table=name))
     opened = datetime.combine(ledger.month(0), time(), tzinfo=UTC)
@@ -192,6 +198,7 @@ def _steps(ledger: Ledger) -> Iterator[_Step]:
         for table, query in ((entry, _ENTRIES), (posting, _POSTINGS)):
             filling = partial(fill_partition, table=table, month=month, query=query, given=whole)
             yield _Step(f"{table.name} {month:%Y-%m}", filling)
+        yield _Step(f"idempotency {month:%Y-%m}", partial(_run, sql=_IDEMPOTENCY, given=whole))
     for name in tables:
         yield _Step(f"{name}: keys", partial(_put_keys_back, table=name))
 
@@ -199,6 +206,10 @@ def _steps(ledger: Ledger) -> Iterator[_Step]:
 def _insert(connection: Connection, *, table: str, given: Mapping[str, object]) -> None:
     columns, values = (_PLAIN | _MONTHLY)[table]
     connection.execute(text(f"INSERT INTO {table} ({columns}) SELECT {values} FROM {_MEMBERS}"), given)
+
+
+def _run(connection: Connection, *, sql: str, given: Mapping[str, object]) -> None:
+    connection.execute(text(sql), given)
 
 
 _KEYS = text(

@@ -263,3 +263,39 @@ def test_a_decision_made_beside_the_record_shows(database: Engine) -> None:
         )
         connection.execute(text("UPDATE proposal SET decided_by = 'y', decided_at = now(), approved = true"))
     assert faults_of(database) == [(f"proposal {made}", "was decided, which the record does not say")]
+
+
+def test_no_single_change_goes_unseen(database: Engine) -> None:
+    """Every column of every row, every row removed, every two neighbours swapped: each is found."""
+    write(database, 4)
+    changes = [
+        f"UPDATE operator_audit SET {column} = {changed} WHERE seq = {seq}"
+        for seq in range(1, 5)
+        for column, changed in {
+            "seq": "seq + 100",
+            "at": "at + interval '1 microsecond'",
+            "done_by": "done_by || 'a'",
+            "action": "upper(action)",
+            "subject": "subject || ' '",
+            "record": "record || ' '",
+            "previous_hash": "sha256(previous_hash)",
+            "hash": "sha256(hash)",
+        }.items()
+    ]
+    changes += [f"DELETE FROM operator_audit WHERE seq = {seq}" for seq in range(1, 5)]
+    swaps = [
+        f"UPDATE operator_audit SET seq = {2 * seq + 1} - seq WHERE seq IN ({seq}, {seq + 1})"
+        for seq in (1, 2, 3)
+    ]
+    unseen = []
+    with as_owner(database) as connection:
+        connection.execute(text("ALTER TABLE operator_audit DISABLE TRIGGER USER"))
+        connection.execute(text("ALTER TABLE operator_audit DROP CONSTRAINT operator_audit_pkey"))
+        for statement in (*changes, *swaps):
+            changed = connection.begin_nested()
+            assert connection.execute(text(statement)).rowcount > 0
+            if not chain_faults(connection):
+                unseen.append(statement)
+            changed.rollback()
+        assert chain_faults(connection) == []
+    assert unseen == []
