@@ -125,6 +125,9 @@ OPERATOR_PROBLEMS: Mapping[str, tuple[int, str]] = {
     "not_now": (409, "That does not fit how things are"),
     "adjustment_unknown": (404, "There is no such adjustment"),
     "adjustment_invalid": (422, "Card, partner, points, reason or evidence of the adjustment cannot be used"),
+    "report_unknown": (404, "There is nothing to report on that, or not in that form"),
+    "draft_unknown": (404, "There is no such draft, or it was decided"),
+    "terms_unfit": (422, "No contract or rate can say that, or not from that day on"),
     "partner_not_found": (404, "No partner has that code"),
     "key_not_found": (404, "No key of that id is registered"),
     "key_not_accepted": (422, "The key cannot be registered"),
@@ -135,8 +138,6 @@ OPERATOR_PROBLEMS: Mapping[str, tuple[int, str]] = {
     "cannot_unwind": (409, "The night cannot be unwound without the debtor any more"),
     "case_unknown": (404, "No such default case"),
     "exit_refused": (409, "The partner cannot leave so, or not yet"),
-    "nothing_to_report": (404, "There is nothing of that to report"),
-    "span_unclear": (422, "Say which nights: one of date, month and year"),
     "night_unknown": (404, "No window is of that business date"),
     # the bank
     "bank_account_invalid": (422, "Name, number or evidence of the account cannot be used"),

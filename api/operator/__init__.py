@@ -8,7 +8,9 @@ from api.operator import (
     adjustments,
     audit,
     bank,
+    contracts,
     defaults,
+    finance,
     nights,
     partners,
     people,
@@ -21,7 +23,21 @@ from api.operator.desk import Desk, add_error_answers
 
 __all__ = ["TYPES", "Desk", "mount"]
 
-_MODULES = (sessions, people, proposals, audit, partners, adjustments, nights, runs, bank, defaults, reports)
+_MODULES = (
+    sessions,
+    people,
+    proposals,
+    audit,
+    partners,
+    contracts,
+    adjustments,
+    nights,
+    runs,
+    bank,
+    defaults,
+    finance,
+    reports,
+)
 TYPES: tuple[Any, ...] = tuple(each for module in _MODULES for each in module.TYPES)
 """The types of requests and answers, for the description."""
 

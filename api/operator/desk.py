@@ -28,6 +28,7 @@ from partners.people.sessions import authenticate
 from partners.people.tokens import OperatorKeys
 from settlement import errors as settlement_errors
 from settlement.bank import errors as bank_errors
+from settlement.reports.errors import NothingToReport
 
 MAX_BODY_BYTES = 64 << 10
 EVERYBODY: tuple[Role, ...] = ("viewer", "maker", "checker", "admin")
@@ -56,6 +57,10 @@ PROBLEM_OF: Mapping[type[Exception], str] = {
     errors.ProposalOpen: "proposal_open",
     errors.SecondPersonNeeded: "second_person_needed",
     errors.PartnerUnknown: "partner_not_found",
+    errors.DraftUnknown: "draft_unknown",
+    errors.DraftUnfit: "terms_unfit",
+    errors.RateUnfit: "terms_unfit",
+    errors.TermsNotAccepted: "terms_unfit",
     errors.KeyNotFound: "key_not_found",
     errors.KeyNotAccepted: "key_not_accepted",
     network_errors.AdjustmentUnknown: "adjustment_unknown",
@@ -75,6 +80,7 @@ PROBLEM_OF: Mapping[type[Exception], str] = {
     settlement_errors.NightOutOfOrder: "run_not_ready",
     settlement_errors.NotFinal: "not_final",
     settlement_errors.PaymentRefused: "payment_refused",
+    NothingToReport: "report_unknown",
     settlement_errors.NothingMissing: "nothing_missing",
     settlement_errors.CannotUnwind: "cannot_unwind",
     settlement_errors.CaseUnknown: "case_unknown",
@@ -100,6 +106,7 @@ class Desk:
         self.rules = rules
         self.hashing = Hashing()
         self.verifying = Lock()
+        self.drawing = Lock()
 
 
 def desk_of(request: Request) -> Desk:
@@ -145,12 +152,19 @@ def allowed(*roles: Role) -> Any:
     return Depends(judge)
 
 
-def guarded(*roles: Role, answer: type, body: type | None = None, takes: str | None = None) -> dict[str, Any]:
+def guarded(
+    *roles: Role,
+    answer: type | None = None,
+    gives: tuple[str, ...] = (),
+    body: type | None = None,
+    takes: str | None = None,
+) -> dict[str, Any]:
     """Keyword arguments of a route: who may, what it takes and answers.
 
     Args:
         roles: Who may; nobody else. None: whoever asks, as to sign in.
-        answer: The type of its answer.
+        answer: The type of its answer, where that is JSON.
+        gives: The media types of its answer, where it is a file.
         body: The type of its request, where it takes JSON.
         takes: The media type, where it takes something else.
     """
@@ -160,7 +174,10 @@ def guarded(*roles: Role, answer: type, body: type | None = None, takes: str | N
     elif takes is not None:
         held = {takes: {"schema": {"type": "string", "format": "binary"}}}
         extra["requestBody"] = {"required": True, "content": held}
-    found = {"description": "Done, or found.", "content": content_of_type(answer.__name__)}
+    content = {given: {"schema": {"type": "string", "format": "binary"}} for given in gives}
+    if answer is not None:
+        content = content_of_type(answer.__name__)
+    found = {"description": "Done, or found.", "content": content}
     problem = {"description": "A problem.", "content": content_of_type("Problem", "application/problem+json")}
     return {
         "dependencies": [allowed(*roles)] if roles else [],
@@ -250,7 +267,7 @@ def add_error_answers(app: FastAPI) -> None:
         if isinstance(error, errors.TooManyTries):
             headers = {"retry-after": str(error.seconds)}
             return problem_response("too_many_tries", request_id=request_id, headers=headers)
-        code = PROBLEM_OF[type(error)]
+        code = next(PROBLEM_OF[each] for each in type(error).__mro__ if each in PROBLEM_OF)
         told = "" if code in _TOLD_NOTHING else str(error)
         answer = problem_response(code, told, request_id=request_id)
         if answer.status_code == 401:

@@ -327,3 +327,31 @@ def test_every_law_is_checked_over_http(office: Office, owner_database: Engine) 
     broken = [check for check in vera.get("/verify")["checks"] if not check["holds"]]
     assert [check["name"] for check in broken] == ["audit_chain_holds"]
     assert broken[0]["faults"][0]["where"] == "operator max"
+
+
+def test_statements_and_reports_are_drawn(office: Office, database: Engine, live: Rules, card: str) -> None:
+    """As page, CSV, workbook and postings, for a partner; as page and workbook, for the operator."""
+    vera = office.person("vera", "viewer")
+    run(database, live, sale(int(card), 25_000, "s"))
+    over = START + timedelta(days=1)
+    span = "first=2017-05-01&last=2017-05-01"
+    early = vera.send("GET", f"/partners/grocer/statement/csv?{span}")
+    assert refusal(early) == (404, "report_unknown")
+    with database.begin() as connection:
+        set_clock(connection, over)
+    clear(database, START.date(), at=over, programme_version=1)
+    begins = {"html": b"<!doctype html>", "xlsx": b"PK", "csv": b"", "postings.csv": b""}
+    for part, start in begins.items():
+        answer = vera.send("GET", f"/partners/grocer/statement/{part}?{span}")
+        assert answer.status_code == 200, answer.text
+        assert answer.content.lower().lstrip(b"\xef\xbb\xbf").startswith(start.lower())
+        assert answer.headers["content-disposition"].startswith('attachment; filename="grocer-2017-05-01')
+        assert "sandbox" in answer.headers["content-security-policy"]
+    listed = vera.send("GET", f"/partners/grocer/reconciliation?{span}")
+    assert (listed.status_code, "text/csv" in listed.headers["content-type"]) == (200, True)
+    for form in ("html", "xlsx"):
+        assert vera.send("GET", f"/reports/operator/{form}").status_code == 200
+    assert refusal(vera.send("GET", f"/partners/nobody/statement/csv?{span}")) == (404, "partner_not_found")
+    assert refusal(vera.send("GET", f"/partners/grocer/statement/pdf?{span}")) == (422, "validation_failed")
+    unsealed = vera.send("GET", f"/partners/grocer/statement/proofs.ndjson?{span}")
+    assert refusal(unsealed) == (404, "report_unknown")
