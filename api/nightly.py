@@ -8,7 +8,8 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from network.service import date_of_window
-from settlement.reports import NIGHT_REPORT, write_operator_report, write_statements
+from settlement.reports.night import NIGHT_REPORT, write_operator_report
+from settlement.reports.statements import write_statements
 
 log = logging.getLogger(__name__)
 

@@ -160,8 +160,6 @@ OPERATOR_PROBLEMS: Mapping[str, tuple[int, str]] = {
     "cannot_unwind": (409, "The night cannot be unwound without the debtor any more"),
     "case_unknown": (404, "No such default case"),
     "exit_refused": (409, "The partner cannot leave so, or not yet"),
-    "nothing_to_report": (404, "There is nothing of that to report"),
-    "span_unclear": (422, "Say which nights: one of date, month and year"),
     "night_unknown": (404, "No window is of that business date"),
     # the bank
     "bank_account_invalid": (422, "Name, number or evidence of the account cannot be used"),

@@ -11,6 +11,7 @@ from api.operator import (
     contracts,
     defaults,
     disputes,
+    finance,
     nights,
     partners,
     people,
@@ -36,6 +37,7 @@ _MODULES = (
     bank,
     defaults,
     disputes,
+    finance,
     reports,
 )
 TYPES: tuple[Any, ...] = tuple(each for module in _MODULES for each in module.TYPES)

@@ -1,245 +1,113 @@
-"""Reports over HTTP: what is outstanding, deferred revenue, statements as files, the operator's page.
+"""Statements, reconciliation files and the operator's report, drawn from the ledger as one moment has it.
 
-What draws and counts is loaded when the first report is asked for: a server for tills never needs it.
+One is drawn at a time, because it takes processor and memory that requests of tills want too.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import date
-from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Lock
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import msgspec
 from fastapi import Query, Request, Response
 from sqlalchemy import Connection
 
-from api.operator.desk import EVERYBODY, answered, desk_of, guarded, make_router
+from api.operator.desk import EVERYBODY, desk_of, guarded, make_router
 from api.problems import ProblemError
+from partners.service import partner_of
 
 router = make_router("Reports")
-_MEDIA = {
+
+Part = Literal["html", "csv", "xlsx", "postings.csv", "proofs.ndjson"]
+Form = Literal["html", "xlsx"]
+First = Annotated[date, Query(description="The first business date.")]
+Last = Annotated[date, Query(description="The last business date.")]
+_MEDIA: Mapping[str, str] = {
     ".html": "text/html; charset=utf-8",
     ".csv": "text/csv; charset=utf-8",
     ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ".ndjson": "application/x-ndjson",
 }
-_ONE_DRAWS = Lock()
-"""Matplotlib's settings are the process's: one request at a time draws."""
-_PAGE = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-
-_AsOf = Annotated[
-    date | None, Query(alias="date", description="The last business date; by default the last.")
-]
-_Date = Annotated[str | None, Query(alias="date", description="One business date, as 2017-05-31.")]
-_Month = Annotated[str | None, Query(description="A month, as 2017-05.")]
-_Year = Annotated[str | None, Query(description="A year, as 2017.")]
-
-
-class LiabilityBody(msgspec.Struct, frozen=True, kw_only=True):
-    """Points of one issuer and terms version: how many, what they cost, how many will be redeemed.
-
-    Amounts are exact decimals. `issuers` and `pools` are the two parts of `plain`. `error` is one standard
-    error of `expected_points`.
-    """
-
-    issuer: str
-    terms: int
-    currency: str
-    price: Decimal
-    points: int
-    plain: Decimal
-    issuers: Decimal
-    pools: Decimal
-    expected_points: int
-    error: int
-    unseen_points: int
-    own_history: bool
+_ENDS: Mapping[Part, str] = {"postings.csv": "-postings.csv", "proofs.ndjson": "-proofs.ndjson"}
+_SAFE = {
+    "cache-control": "no-store",
+    "content-security-policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:",
+    "x-content-type-options": "nosniff",
+}
+"""A page that is drawn here runs nothing and fetches nothing, wherever it is opened."""
+_WAIT_SECONDS = 20.0
+TYPES = ()
 
 
-class LiabilitiesBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What is outstanding after a business date; `forecasts_missed` by, as a part of what they expected."""
+@router.get("/partners/{code}/statement/{part}", **guarded(*EVERYBODY, gives=tuple(_MEDIA.values())))
+def statement(code: str, part: Part, request: Request, first: First, last: Last) -> Response:
+    """A partner's statement of a night, a month or any span: page, CSV, workbook, postings or proofs."""
+    from settlement.reports.account import write_account  # noqa: PLC0415 - pandas, only where it is asked for
+    from settlement.reports.read import read_span  # noqa: PLC0415
 
-    business_date: date
-    open: bool
-    forecasts_missed: str
-    data: list[LiabilityBody]
+    form = part if part in {"html", "csv", "xlsx"} else "csv"
+    wanted = _ENDS.get(part, f".{part}")
 
-
-class MovementBody(msgspec.Struct, frozen=True, kw_only=True):
-    """A month: closing = opening + allocated - recognised - catch_up - lapsed, in minor units."""
-
-    month: str
-    opening: int
-    allocated: int
-    recognised: int
-    catch_up: int
-    lapsed: int
-    closing: int
-
-
-class RollForwardBody(msgspec.Struct, frozen=True, kw_only=True):
-    """Deferred revenue of an issuer, or of all together, in one currency."""
-
-    issuer: str | None
-    currency: str
-    data: list[MovementBody]
-
-
-class RollForwardsBody(msgspec.Struct, frozen=True, kw_only=True):
-    """Deferred revenue up to a business date."""
-
-    business_date: date
-    data: list[RollForwardBody]
-
-
-TYPES = (LiabilityBody, LiabilitiesBody, MovementBody, RollForwardBody, RollForwardsBody)
-
-
-def _a_file(*ends: str) -> dict[str, Any]:
-    """Keyword arguments of a route that answers with a file of one of these kinds."""
-    route = guarded(*EVERYBODY, answer=LiabilitiesBody)
-    held = {_MEDIA[end]: {"schema": {"type": "string", "format": "binary"}} for end in ends}
-    return {**route, "responses": {**route["responses"], 200: {"description": "The file.", "content": held}}}
-
-
-@router.get("/reports/liability", **guarded(*EVERYBODY, answer=LiabilitiesBody))
-def liability(request: Request, on: _AsOf = None) -> Response:
-    """What points that are out cost: plainly, and as far as they are expected to be redeemed."""
-    from settlement.reports.liability import read_outstanding
-
-    with _reading(request) as connection:
-        found = read_outstanding(connection, on)
-    return answered(
-        LiabilitiesBody(
-            business_date=found.on,
-            open=found.is_open,
-            forecasts_missed=f"{found.missed:.4f}",
-            data=[
-                LiabilityBody(
-                    issuer=found.participants[one.issuer_id].code,
-                    terms=one.terms_version,
-                    currency=one.currency,
-                    price=one.price,
-                    points=one.estimate.outstanding,
-                    plain=one.plain,
-                    issuers=one.of_issuer,
-                    pools=one.of_pool,
-                    expected_points=round(one.estimate.expected),
-                    error=round(one.estimate.clustered),
-                    unseen_points=round(one.estimate.unseen),
-                    own_history=one.by_own_history,
-                )
-                for one in found.liabilities
-            ],
+    def draw(connection: Connection, folder: Path) -> list[Path]:
+        partner_of(connection, code)
+        span = read_span(connection, first, last)
+        label = f"{first}" if first == last else f"{first}-{last}"
+        return write_account(
+            connection, span, code, folder, label=label, formats=[form], postings=part != "csv"
         )
-    )
+
+    return _drawn(request, draw, wanted)
 
 
-@router.get("/reports/roll-forward", **guarded(*EVERYBODY, answer=RollForwardsBody))
-def roll_forward(request: Request, on: _AsOf = None, partner: str | None = None) -> Response:
-    """Deferred revenue month by month (IFRS 15): of one issuer, or of all together."""
-    from settlement.reports.cohorts import read_cohorts
-    from settlement.reports.liability import as_of
-    from settlement.reports.rollforward import read_roll_forwards
-    from settlement.reports.tables import chosen
+@router.get("/partners/{code}/reconciliation", **guarded(*EVERYBODY, gives=(_MEDIA[".csv"],)))
+def reconciliation(code: str, request: Request, first: First, last: Last) -> Response:
+    """A partner's own entries, a line each, to hold against its own list."""
+    from settlement.reports.read import read_span  # noqa: PLC0415 - pandas, only where it is asked for
+    from settlement.reports.reconciliation import write_reconciliation  # noqa: PLC0415
 
-    with _reading(request) as connection:
-        day = as_of(connection, on)
-        lines = read_roll_forwards(connection, read_cohorts(connection, day))
-        found = chosen(lines, partner)
-    return answered(
-        RollForwardsBody(
-            business_date=day,
-            data=[
-                RollForwardBody(
-                    issuer=lines.participants[one.issuer_id].code if one.issuer_id else None,
-                    currency=one.currency,
-                    data=[
-                        MovementBody(month=f"{month:%Y-%m}", **msgspec.structs.asdict(movement))
-                        for month, movement in zip(lines.months, one.months, strict=True)
-                    ],
-                )
-                for one in found
-            ],
-        )
-    )
+    def draw(connection: Connection, folder: Path) -> list[Path]:
+        partner_of(connection, code)
+        span = read_span(connection, first, last)
+        return [write_reconciliation(connection, span, code, folder, label=f"{first}-{last}")]
+
+    return _drawn(request, draw, ".csv")
 
 
-@router.get("/reports/operator.{form}", **_a_file(".html", ".xlsx"))
-def operator_page(request: Request, form: Literal["html", "xlsx"], on: _AsOf = None) -> Response:
-    """The operator's report as of a business date: one page, or its workbook."""
-    from settlement.reports.operator import write_operator_pages
-
-    with _reading(request) as connection, TemporaryDirectory() as folder, _ONE_DRAWS:
-        files = write_operator_pages(connection, on, Path(folder))
-        return _file(next(file for file in files if file.suffix == f".{form}"))
-
-
-@router.get("/partners/{code}/statement.{form}", **_a_file(*_MEDIA))
-def statement(
+@router.get("/reports/operator/{form}", **guarded(*EVERYBODY, gives=(_MEDIA[".html"], _MEDIA[".xlsx"])))
+def operator_report(
+    form: Form,
     request: Request,
-    code: str,
-    form: Literal["html", "csv", "xlsx"],
-    on: _Date = None,
-    month: _Month = None,
-    year: _Year = None,
+    last: Annotated[date | None, Query(description="The last business date; else the last netted.")] = None,
 ) -> Response:
-    """A participant's statement of a night, a month or a year, down to each posting up to a month."""
-    from settlement.reports.account import PROVED_NIGHTS, write_account
-    from settlement.reports.read import read_span
-    from settlement.reports.spans import span_of
+    """Positions, exposure, liability, breakage, ageing and exceptions, with pictures."""
+    from settlement.reports.operator import write_operator_pages  # noqa: PLC0415 - pandas, only when asked for
 
-    with _reading(request) as connection, TemporaryDirectory() as folder:
-        asked = span_of(on, month, year)
-        span = read_span(connection, asked.first, asked.last)
-        postings = span.nights <= PROVED_NIGHTS
-        files = write_account(
-            connection, span, code, Path(folder), label=asked.label, formats=[form], postings=postings
-        )
-        return _file(files[0])
+    return _drawn(
+        request, lambda connection, folder: write_operator_pages(connection, last, folder), f".{form}"
+    )
 
 
-@router.get("/partners/{code}/reconciliation.csv", **_a_file(".csv"))
-def reconciliation(
-    request: Request, code: str, on: _Date = None, month: _Month = None, year: _Year = None
-) -> Response:
-    """A partner's own entries, a line each."""
-    from settlement.reports.read import read_span
-    from settlement.reports.reconciliation import write_reconciliation
-    from settlement.reports.spans import span_of
+def _drawn(request: Request, draw: Callable[[Connection, Path], list[Path]], wanted: str) -> Response:
+    """The file that ends so among those that are drawn.
 
-    with _reading(request) as connection, TemporaryDirectory() as folder:
-        asked = span_of(on, month, year)
-        span = read_span(connection, asked.first, asked.last)
-        return _file(write_reconciliation(connection, span, code, Path(folder), label=asked.label))
-
-
-@contextmanager
-def _reading(request: Request) -> Iterator[Connection]:
-    """One moment of the ledger."""
-    from settlement.reports.errors import NothingToReport, SpanUnclear
-
+    Raises:
+        ProblemError: overloaded, where another is drawn for long; report_unknown, where there is none.
+    """
+    desk = desk_of(request)
+    if not desk.drawing.acquire(timeout=_WAIT_SECONDS):
+        raise ProblemError("overloaded", "another report is being drawn")
     try:
-        with (
-            desk_of(request)
-            .database.connect()
-            .execution_options(isolation_level="REPEATABLE READ") as connection
-        ):
-            yield connection
-    except NothingToReport as error:
-        raise ProblemError("nothing_to_report", str(error)) from error
-    except SpanUnclear as error:
-        raise ProblemError("span_unclear", str(error)) from error
-
-
-def _file(path: Path) -> Response:
-    """A file as an answer; a page may load nothing and run nothing."""
-    headers = {
-        "cache-control": "no-store",
-        "content-disposition": f'inline; filename="{path.name}"',
-        "content-security-policy": _PAGE,
-        "x-content-type-options": "nosniff",
-    }
-    return Response(path.read_bytes(), media_type=_MEDIA[path.suffix], headers=headers)
+        with TemporaryDirectory() as folder, desk.database.connect() as plain:
+            connection = plain.execution_options(isolation_level="REPEATABLE READ")
+            files = [file for file in draw(connection, Path(folder)) if file.name.endswith(wanted)]
+            if not files:
+                raise ProblemError("report_unknown")
+            name, content = files[0].name, files[0].read_bytes()
+    finally:
+        desk.drawing.release()
+    ascii_name = name.encode("ascii", "replace").decode().replace('"', "_")
+    return Response(
+        content,
+        media_type=_MEDIA[Path(name).suffix],
+        headers={**_SAFE, "content-disposition": f'attachment; filename="{ascii_name}"'},
+    )

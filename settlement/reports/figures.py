@@ -51,7 +51,7 @@ _CAPS = text(
 )
 _RATES = text(
     """
-    SELECT max(greatest(t.reimbursement_rate, coalesce(c.rate, 0))) FROM contract_terms t
+    SELECT max(greatest(t.reimbursement_rate, coalesce(c.reimbursement_rate, 0))) FROM contract_terms t
     LEFT JOIN contract_category c USING (partner_id, terms_version)
     WHERE t.effective_on <= :on AND t.currency = :currency
         AND NOT EXISTS (SELECT FROM contract_terms later WHERE later.partner_id = t.partner_id

@@ -23,7 +23,7 @@ from partners.store import add_participants, add_terms
 from settlement import store
 from settlement.errors import NightOutOfOrder, PositionsNotZero, RateMissing
 from settlement.model import NightResult
-from settlement.reports import write_operator_report
+from settlement.reports.night import write_operator_report
 from settlement.service import clear, clear_due, close_step, net_step, price_step
 from tests.conftest import SCHEMA, Run, database_on
 from tests.factories import (

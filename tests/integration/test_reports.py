@@ -30,10 +30,12 @@ from network.service import (
 from partners.model import OPERATOR_ID, POOL_ID, Participant, Terms
 from partners.store import add_outlets, add_participants, add_terms
 from settlement.errors import SettlementError
-from settlement.reports import pictures, write_operator_report, write_statements
+from settlement.reports import pictures
 from settlement.reports.errors import FiguresDisagree, NothingToReport
 from settlement.reports.network import write_network_report
+from settlement.reports.night import write_operator_report
 from settlement.reports.show import cents, csv_bytes, money, plain, write_whole
+from settlement.reports.statements import write_statements
 from settlement.seal import Signer
 from settlement.sealing import seal_due
 from settlement.service import clear, clear_due, close_step, price_step

@@ -15,9 +15,10 @@ from config.database import make_engine
 from network.model import EntryKind
 from network.service import set_clock
 from settlement.clearing import _EVENTS
-from settlement.reports import write_operator_report, write_statements
 from settlement.reports.network import write_network_report
+from settlement.reports.night import write_operator_report
 from settlement.reports.read import EVENTS, MOVEMENTS
+from settlement.reports.statements import write_statements
 from settlement.service import clear_due
 from settlement.window_store import load_transactions
 from tests.between import give
