@@ -160,14 +160,16 @@ def test_a_nudge_that_fails_is_logged_and_the_next_one_works(
 ) -> None:
     """Contract terms that cannot be priced stop no worker; mended, the next nudge settles the night."""
     business_until(database, START + timedelta(days=1))
+    rename = "UPDATE posting SET issuer_terms = issuer_terms + :by"
     with owner_database.begin() as connection:
-        connection.execute(text("UPDATE network SET currency = 'EUR'"))
+        connection.execute(text("ALTER TABLE posting DISABLE TRIGGER USER"))
+        connection.execute(text(rename), {"by": 8})
     nudge(database, tmp_path)
     assert "a night was not settled" in caplog.text
-    assert "the network settles in EUR" in caplog.text
+    assert "postings name terms 9 of partner" in caplog.text
     assert settled(database) == []
     with owner_database.begin() as connection:
-        connection.execute(text("UPDATE network SET currency = 'USD'"))
+        connection.execute(text(rename), {"by": -8})
     nudge(database, tmp_path)
     assert settled(database) == [20170501]
 
