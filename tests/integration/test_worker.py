@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from datetime import time as local_time
 from pathlib import Path
 from queue import SimpleQueue
@@ -21,8 +21,6 @@ from api.nightly import write_missing_nights
 from api.worker import next_nudges, nudge, run_worker
 from network.errors import NotReady
 from network.service import Network, network_now, set_clock
-from partners.model import VatRate
-from partners.rates_store import add_vat_rate
 from settlement.seal import Signer
 from settlement.sealing import load_seals
 from settlement.service import clear_due
@@ -158,19 +156,20 @@ def test_a_folder_that_cannot_be_made_raises_nothing(
 
 
 def test_a_nudge_that_fails_is_logged_and_the_next_one_works(
-    database: Engine, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    database: Engine, owner_database: Engine, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A VAT code without a rate stops no worker; once it has one, the next nudge settles the night."""
+    """Contract terms that cannot be priced stop no worker; mended, the next nudge settles the night."""
     business_until(database, START + timedelta(days=1))
-    with database.begin() as connection:
-        connection.execute(text("INSERT INTO contract_vat VALUES (11, 1, 'issue', 'STD')"))
+    rename = "UPDATE posting SET issuer_terms = issuer_terms + :by"
+    with owner_database.begin() as connection:
+        connection.execute(text("ALTER TABLE posting DISABLE TRIGGER USER"))
+        connection.execute(text(rename), {"by": 8})
     nudge(database, tmp_path)
     assert "a night was not settled" in caplog.text
-    assert "VAT code STD has no rate on 2017-05-01" in caplog.text
+    assert "postings name terms 9 of partner" in caplog.text
     assert settled(database) == []
-    rate = VatRate(vat_code="STD", effective_on=date(2017, 1, 1), rate_bps=2000)
-    with database.begin() as connection:
-        add_vat_rate(connection, rate, prepared_by="maker", activated_by="checker")
+    with owner_database.begin() as connection:
+        connection.execute(text(rename), {"by": -8})
     nudge(database, tmp_path)
     assert settled(database) == [20170501]
 
