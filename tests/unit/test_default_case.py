@@ -141,7 +141,7 @@ def test_unwinding_leaves_what_is_owed_to_pool_and_operator() -> None:
         facts({D: -1100, A: 600, POOL_ID: 300, OPERATOR_ID: 200}, debts, deposits={D: 250}), way="unwind"
     )
     assert lines(one) == [("deposit", D, 250), ("unwind", A, 600), ("loss", OPERATOR_ID, 250)]
-    assert [(debtor, creditor) for debtor, creditor, _ in one.outside] == [(D, A), (A, D)]
+    assert [(debtor, creditor) for debtor, creditor, _ in one.outside] == [(A, D), (D, A)]
 
 
 parties = st.sampled_from((OPERATOR_ID, POOL_ID, FX_ID, HUB_ID, A, B, C, D))
