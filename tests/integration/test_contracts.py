@@ -33,6 +33,7 @@ from partners.rates_store import add_fixings, add_vat_rate, load_fixings, load_v
 from partners.store import load_directory, load_terms
 from settlement.errors import RateMissing
 from settlement.model import NightResult
+from settlement.reports import write_operator_report, write_statements
 from settlement.service import clear, clear_due
 from settlement.verify import problems
 from settlement.verify_nights import CONVERSIONS_FOLLOW_FIXINGS
@@ -265,7 +266,7 @@ def unsound(database: Engine) -> list[Problem]:
         return [one for one in problems(connection) if one.check != "pool_covers_outstanding"]
 
 
-def test_a_night_in_three_currencies(database: Engine) -> None:
+def test_a_night_in_three_currencies(database: Engine, tmp_path: Path) -> None:
     """The worked figures of a first night: yen whole, dinars to the fils, zero per currency."""
     three_currencies(database)
     night = month(database, 1)
@@ -282,6 +283,11 @@ def test_a_night_in_three_currencies(database: Engine) -> None:
     for currency in ("EUR", "JPY", "KWD"):
         assert sum(minor for (_, of), minor in found.items() if of == currency) == 0
     assert unsound(database) == []
+    with database.connect() as connection:
+        write_operator_report(connection, night.window_id, tmp_path)
+        write_statements(connection, night.window_id, tmp_path)
+    statement = "".join(path.read_text(encoding="utf-8") for path in sorted(tmp_path.rglob(f"p{D}*.csv")))
+    assert "vat" in statement
 
 
 def test_a_month_in_three_currencies_holds(database: Engine) -> None:
