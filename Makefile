@@ -33,7 +33,7 @@ demo-year: $(VENV)/demo ## the same for the whole year and its 366 nights
 	@$(RUN) -m api.cli demo --year
 
 test: lint ## lint, types, import contracts, and all tests on a real PostgreSQL
-	@$(RUN) -m pytest
+	@$(RUN) -m pytest -n auto
 
 lint: $(VENV)/all ## ruff, mypy --strict and the import contracts
 	@$(RUN) -m ruff check --quiet
