@@ -17,6 +17,8 @@ from tests.coalition import OUTLET
 LARGEST_FILE = 20_000
 BESIDE = 4
 """Connections of the tills that go on beside a file."""
+_MOST_BESIDE = 8_000
+"""Earns of those tills, at most."""
 
 
 def sale_of(site: Site, n: int, reference: str, at: str, cents: int = 1250) -> dict[str, Any]:
@@ -160,12 +162,12 @@ def beside_files(site: Site, tag: str, lines: int) -> tuple[float, Load]:
     """Lines per second of files while a few tills go on, and how the tills fared."""
     rate: list[float] = []
     made = make_files(site, tag, lines)
-    till_asks = iter(earns(site, f"{tag}-beside", 40_000))
+    till_asks = iter(earns(site, f"{tag}-beside", _MOST_BESIDE))
     sender = threading.Thread(target=lambda: rate.append(send_files(site, made)))
     sender.start()
     measured = []
-    while sender.is_alive():
-        measured.append(load(site, list(islice(till_asks, 200)), BESIDE))
+    while sender.is_alive() and (some := list(islice(till_asks, 200))):
+        measured.append(load(site, some, BESIDE))
     sender.join()
     if not rate:
         raise RuntimeError("a file beside the tills was answered wrongly")
