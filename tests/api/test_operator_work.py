@@ -280,7 +280,7 @@ def test_a_night_is_approved_instructed_and_paid(
                     connection,
                     end_to_end_id=one["end_to_end_id"],
                     amount_minor=one["amount_minor"],
-                    payment_reference=f"bank {one['end_to_end_id']}",
+                    payment_reference=f"paid {one['end_to_end_id']}",
                     booked_on=over.date(),
                     by="bank",
                     at=over,

@@ -81,7 +81,7 @@ def pay(database: Engine, on: date, way: str, when: datetime) -> None:
                     connection,
                     end_to_end_id=one.end_to_end_id,
                     amount_minor=one.due_minor - one.booked_minor,
-                    payment_reference=f"bank {one.end_to_end_id}",
+                    payment_reference=f"paid {one.end_to_end_id}",
                     booked_on=on,
                     by="bank",
                     at=when,

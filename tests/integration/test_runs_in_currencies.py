@@ -62,7 +62,7 @@ def settle(database: Engine, on: date) -> None:
                 Booking(
                     end_to_end_id=one.end_to_end_id,
                     amount_minor=one.due_minor,
-                    payment_reference=f"bank {one.end_to_end_id}",
+                    payment_reference=f"paid {one.end_to_end_id}",
                     booked_on=VALUE,
                 )
                 for one in due_of(connection, window_id_of(on))
