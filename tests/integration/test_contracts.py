@@ -33,7 +33,8 @@ from partners.rates_store import add_fixings, add_vat_rate, load_fixings, load_v
 from partners.store import load_directory, load_terms
 from settlement.errors import RateMissing
 from settlement.model import NightResult
-from settlement.reports import write_operator_report, write_statements
+from settlement.reports.night import write_operator_report
+from settlement.reports.statements import write_statements
 from settlement.service import clear, clear_due
 from settlement.verify import problems
 from settlement.verify_nights import CONVERSIONS_FOLLOW_FIXINGS
