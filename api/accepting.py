@@ -55,8 +55,11 @@ class AcceptingLoop(uvloop.Loop):
         """
         if ssl is not None:
             raise ValueError("TLS ends before this server")
+        family = socket.AF_INET6 if host is not None and ":" in host else socket.AF_INET
         listening = (
-            sock if sock is not None else socket.create_server((host or "", port or 0), backlog=backlog)
+            sock
+            if sock is not None
+            else socket.create_server((host or "", port or 0), family=family, backlog=backlog)
         )
         listening.setblocking(False)  # noqa: FBT003 - the library takes it so
         listening.listen(backlog)
@@ -67,7 +70,6 @@ class AcceptingLoop(uvloop.Loop):
                     connection, _ = listening.accept()
                 except OSError:  # none waits, or no file may be opened: then the loop comes back
                     return
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self.create_task(self._begin(protocol_factory, connection))
 
         self.add_reader(listening, accept)
@@ -77,6 +79,7 @@ class AcceptingLoop(uvloop.Loop):
         self, protocol_factory: Callable[[], asyncio.Protocol], connection: socket.socket
     ) -> None:
         with suppress(OSError):  # it went away in between
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await self.connect_accepted_socket(protocol_factory, connection)
 
 

@@ -134,6 +134,7 @@ def serve() -> None:
             port=settings.port,
             loop="api.accepting:make_loop",
             http=BoundedProtocol,
+            ws="none",
             access_log=False,
             server_header=False,
             proxy_headers=False,

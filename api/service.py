@@ -10,7 +10,7 @@ from api.lanes.lane import Hire, Lane
 from api.rules_cache import RulesCache
 
 FILES_AT_ONCE = 4
-"""Files that are carried out at a time; the others wait with their bodies unread where the server allows."""
+"""Chunks of files that are in the lane at a time; other files take turns with theirs."""
 MOST_WAITING = {"tills": 8_192, "files": 50_000}
 """Commands that may wait for a lane; beyond it callers are told to come back."""
 

@@ -45,9 +45,9 @@ from network.touch import SPENDING, cards_of, closed, named_by, touched
 Done = TypeVar("Done")
 
 _RETRIES = 3
-_RETRIED = frozenset({"40001", "40P01", "23505", "26000"})
+_RETRIED = frozenset({"40001", "40P01", "23505", "26000", "0A000"})
 """Serialization, deadlock, a card number that was drawn twice (the next try draws another), and a prepared
-statement that the server does not know (the next try prepares it)."""
+statement that the server does not know or that a migration made stale (the next try prepares it)."""
 _DRAWING = (*SPENDING, Reverse, Gift, Donate, Merge, Unmerge, Adjust)
 """Commands that take points out of lots, and so have to see them."""
 _LOCK_TIMEOUT = "55P03"

@@ -29,7 +29,8 @@ from network.bulk import expect
 
 _DIALECT = dialect.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]  # SQLAlchemy's
 _PREPARED = "tessera.prepared"
-_STATEMENT_UNKNOWN = b"26000"
+_STATEMENT_STALE = frozenset({b"26000", b"0A000"})
+"""The server does not know it, or a migration has changed the type of what it returns."""
 _MANY_ROWS = 64
 """Changes of more rows are planned anew: a plan made for any values, on tables that were never analysed, may
 look into every row for every other (measured: 118 ms for 512 balances, and 2 ms planned for them)."""
@@ -190,8 +191,8 @@ class Pipeline:
         connection.exit_pipeline_mode()
         for what, result in zip(sent, results, strict=True):
             if result.status in _FAILED:
-                if result.error_field(DiagnosticField.SQLSTATE) == _STATEMENT_UNKNOWN:
-                    prepared.names.clear()  # somebody between us and the server changed connections
+                if result.error_field(DiagnosticField.SQLSTATE) in _STATEMENT_STALE:
+                    prepared.names.clear()  # all, since it was somebody between us and the server, perhaps
                 raise error_from_result(result, encoding=self._driver.info.encoding)
             if isinstance(what, Answer):
                 what.receive(result)

@@ -13,6 +13,8 @@ from network.errors import Overloaded, Unavailable
 
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
+MOST_WAITING_BYTES = 64 << 20
+"""Of bodies that wait. A client that goes away leaves its command here, however large."""
 _ANSWERED = msgspec.msgpack.Decoder(Answered)
 
 log = logging.getLogger("tessera.api")
@@ -50,8 +52,9 @@ class Lane:
         self._observe = observe
         self._hired: Hired | None = None
         self._channel: _Channel | None = None
-        self._waiting: dict[int, tuple[asyncio.Future[Answer], int]] = {}
+        self._waiting: dict[int, tuple[asyncio.Future[Answer], int, int]] = {}
         self._commands = 0
+        self._bytes = 0
         self._asked = 0
         self._unsent: list[Ask] = []
         self._stopping = False
@@ -82,7 +85,7 @@ class Lane:
         if self._rehiring is not None:
             self._rehiring.cancel()
         if self._waiting:
-            await asyncio.wait([future for future, _ in self._waiting.values()], timeout=30)
+            await asyncio.wait([future for future, _, _ in self._waiting.values()], timeout=30)
         if self._channel is not None:
             self._channel.close()
         if self._hired is not None:
@@ -101,13 +104,16 @@ class Lane:
             raise Overloaded("the service is stopping")
         if self._commands + size > self._most_waiting and self._commands:
             raise Overloaded(f"{self._commands} commands are waiting")
+        if self._bytes + len(body) > MOST_WAITING_BYTES and self._commands:
+            raise Overloaded(f"{self._bytes} bytes of commands are waiting")
         if self._channel is None:
             raise Unavailable(f"the lane {self.name} is being started again")
         loop = asyncio.get_running_loop()
         self._asked += 1
         future: asyncio.Future[Answer] = loop.create_future()
-        self._waiting[self._asked] = (future, size)
+        self._waiting[self._asked] = (future, size, len(body))
         self._commands += size
+        self._bytes += len(body)
         if not self._unsent:
             # After all that this turn of the loop has read: they travel, and are carried out, together.
             loop.call_soon(self._send)
@@ -124,20 +130,23 @@ class Lane:
         came = _ANSWERED.decode(frame)
         self._observe(came.size, came.seconds)
         for answer in came.answers:
-            future, size = self._waiting.pop(answer.number)
+            future, size, body_bytes = self._waiting.pop(answer.number)
             self._commands -= size
+            self._bytes -= body_bytes
             if not future.done():  # its caller may have gone away
                 future.set_result(answer)
 
     def lost(self) -> None:
         """What served the lane is gone: nothing is known of what waits."""
         self._channel = None
-        waiting, self._waiting, self._unsent, self._commands = self._waiting, {}, [], 0
-        for future, _ in waiting.values():
+        waiting, self._waiting, self._unsent, self._commands, self._bytes = self._waiting, {}, [], 0, 0
+        for future, _, _ in waiting.values():
             if not future.done():
                 future.set_exception(Unavailable(f"the lane {self.name} ended before it answered"))
         if not self._stopping:
             log.error("the lane %s has ended by itself: it is started again", self.name)
+        # One that ends at once is lost while it is hired: two at it would hire two, and forget one.
+        if not self._stopping and (self._rehiring is None or self._rehiring.done()):
             self._rehiring = asyncio.get_running_loop().create_task(self._hire_again())
 
     async def _hire_again(self) -> None:

@@ -1,5 +1,6 @@
 """Lanes in processes of their own."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -32,6 +33,7 @@ class InProcess:
         self._process = subprocess.Popen(  # noqa: S603 - our own program and arguments, no shell
             [sys.executable, "-m", "api.lanes", str(channel.fileno())],
             cwd=PROJECT,
+            env={name: value for name, value in os.environ.items() if not name.startswith("TESSERA_")},
             pass_fds=(channel.fileno(),),
             stdin=subprocess.PIPE,
             process_group=0,  # Ctrl-C reaches the door alone, which lets the lane end in order

@@ -45,10 +45,12 @@ async def batch(request: Request) -> Response:
 async def _answers(service: Service, request_id: str, file: BytesIO, partner_id: int) -> AsyncIterator[bytes]:
     """A file's answers, chunk by chunk: one goes on while the next is read by the lane."""
     first = 1
-    async with service.file_slots:
-        while lines := list(islice(file, CHUNK)):
-            yield await _carried_out(service.files, request_id, lines, first, partner_id)
-            first += len(lines)
+    while lines := list(islice(file, CHUNK)):
+        # not while the answer is sent: who does not read it would keep others' files waiting
+        async with service.file_slots:
+            answer = await _carried_out(service.files, request_id, lines, first, partner_id)
+        yield answer
+        first += len(lines)
 
 
 async def _carried_out(lane: Lane, request_id: str, lines: list[bytes], first: int, partner_id: int) -> bytes:

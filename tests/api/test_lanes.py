@@ -6,8 +6,9 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
-from threading import Thread
+from threading import Thread, Timer
 from typing import Any
 
 import httpx
@@ -21,7 +22,8 @@ from api.child import running_server
 from api.lanes.hiring import in_threads
 from api.lanes.lane import Lane
 from api.lanes.serving import serve
-from api.lanes.wire import FILE, Answered, Ask, Frames, framed
+from api.lanes.wire import FILE, Answer, Answered, Ask, Frames, framed
+from api.routes import batches
 from network.engine import Outcome
 from network.errors import Overloaded, Unavailable
 from network.identity import card_number
@@ -144,6 +146,88 @@ def test_who_waits_for_a_lane_that_ends_is_told_and_another_is_hired() -> None:
         channel.close()
 
 
+def test_a_lane_that_ends_while_it_is_hired_again_is_hired_once() -> None:
+    """Two at it would each hire one, and the first would be forgotten: not stopped, and lost for another."""
+    hired: list[socket.socket] = []
+
+    class Slow:
+        def ended(self) -> None:
+            time.sleep(0.05)
+
+    def hire(name: str, channel: socket.socket) -> Slow:
+        hired.append(channel.dup())
+        if len(hired) < 3:
+            Timer(0.08 * (len(hired) - 1), hired[-1].shutdown, (socket.SHUT_RDWR,)).start()
+        return Slow()
+
+    async def use() -> None:
+        lane = Lane("tills", hire, most_waiting=9)
+        await lane.start()
+        await asyncio.sleep(0.8)
+        assert lane.alive
+        await lane.stop()
+
+    asyncio.run(use())
+    assert len(hired) == 3
+    for channel in hired:
+        channel.close()
+
+
+def test_what_waits_has_a_bound_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients that go away leave their commands here, each as large as a body may be; not any number."""
+    monkeypatch.setattr("api.lanes.lane.MOST_WAITING_BYTES", 2_000)
+    theirs: list[socket.socket] = []
+
+    class Idle:
+        def ended(self) -> None:
+            theirs[0].close()
+
+    def hire(name: str, channel: socket.socket) -> Idle:
+        theirs.append(channel.dup())
+        return Idle()
+
+    async def use() -> None:
+        lane = Lane("tills", hire, most_waiting=99)
+        await lane.start()
+        gone = [asyncio.create_task(lane.ask("/v1/voids", GROCER, "q", b"x" * 900)) for _ in range(2)]
+        await asyncio.sleep(0)
+        for task in gone:
+            task.cancel()
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded, match="1800 bytes"):
+            await lane.ask("/v1/voids", GROCER, "q", b"x" * 900)
+        theirs[0].shutdown(socket.SHUT_RDWR)
+        while lane.waiting:
+            await asyncio.sleep(0.01)
+        await lane.stop()
+
+    asyncio.run(use())
+    for channel in theirs:
+        channel.close()
+
+
+def test_a_file_whose_answer_nobody_reads_keeps_no_other_waiting() -> None:
+    """A place in the lane is held while a chunk is carried out, not while its answer is sent."""
+
+    class Lane_:  # noqa: N801 - what answers at once
+        async def ask(self, *asked: Any, **sizes: Any) -> Any:
+            return Answer(0, 200, b"{}\n")
+
+    class Service_:  # noqa: N801 - as much of one as a file needs
+        def __init__(self) -> None:
+            self.files = Lane_()
+            self.file_slots = asyncio.Semaphore(1)
+
+    async def use() -> bytes:
+        service: Any = Service_()
+        unread = batches._answers(service, "q1", BytesIO(b"{}\n" * 2 * batches.CHUNK), GROCER)
+        await anext(unread)
+        other = batches._answers(service, "q2", BytesIO(b"{}\n"), GROCER)
+        return await asyncio.wait_for(anext(other), 5)
+
+    assert asyncio.run(use()) == b"{}\n"
+
+
 def test_lanes_of_the_server_are_processes_that_may_be_killed(
     database: Engine, database_url: str, live: Rules, tmp_path: Path, till: Tills
 ) -> None:
@@ -154,6 +238,8 @@ def test_lanes_of_the_server_are_processes_that_may_be_killed(
     with running_server(environment, tmp_path / "api.log") as server:
         lanes = children_of(server.process_id)
         assert len(lanes) == 2
+        for lane in lanes:
+            assert b"TESSERA_DATABASE_URL" not in Path(f"/proc/{lane}/environ").read_bytes()
         for lane in lanes:
             os.kill(lane, signal.SIGKILL)
         statuses = set()

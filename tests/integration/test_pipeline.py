@@ -86,6 +86,19 @@ def test_a_statement_that_the_server_forgot_is_prepared_again(database: Engine) 
         send(connection, "SELECT 3 AS forgotten")
 
 
+def test_a_statement_whose_table_a_migration_changed_is_prepared_again(owner_database: Engine) -> None:
+    """PostgreSQL refuses to answer with other types than at first: once, and not until we are restarted."""
+    with owner_database.connect() as connection:
+        connection.execute(text("CREATE TEMPORARY TABLE changing AS SELECT 1 AS number"))
+        send(connection, "SELECT number FROM changing")
+        connection.execute(text("ALTER TABLE changing ALTER COLUMN number TYPE bigint"))
+        connection.commit()
+        with pytest.raises(DBAPIError, match="must not change result type"):
+            send(connection, "SELECT number FROM changing")
+        connection.rollback()
+        send(connection, "SELECT number FROM changing")
+
+
 def test_a_text_with_a_nul_is_refused(database: Engine) -> None:
     """libpq would cut it off there, and store what is before it."""
     set_up(database)
