@@ -11,6 +11,7 @@ from datetime import datetime
 from hashlib import blake2b
 from threading import Lock
 from typing import Annotated, Any
+from urllib.parse import unquote_plus
 from uuid import UUID
 
 import msgspec
@@ -51,6 +52,7 @@ PROBLEM_OF: Mapping[type[Exception], str] = {
     errors.OperatorKnown: "operator_known",
     errors.NotAllowed: "not_allowed",
     errors.NotNow: "not_now",
+    errors.RecordUnfit: "validation_failed",
     errors.ProposalUnknown: "proposal_unknown",
     errors.ProposalDecided: "proposal_decided",
     errors.ProposalChanged: "proposal_changed",
@@ -129,6 +131,8 @@ def make_router(tag: str) -> APIRouter:
 async def _keep_out(request: Request) -> None:
     if "signature" in request.headers or "signature-input" in request.headers:
         raise ProblemError("operators_only")
+    if "\0" in request.url.path or "\0" in unquote_plus(request.url.query):
+        raise ProblemError("validation_failed", "no text holds the character NUL")
     site = request.headers.get("sec-fetch-site", "none")
     if request.method not in {"GET", "HEAD"} and site not in {"none", "same-origin"}:
         raise ProblemError("cross_site")
@@ -198,6 +202,8 @@ def taking(limit: int, media_types: tuple[str, ...]) -> Callable[[Request], Awai
             held += chunk
             if len(held) > limit:
                 raise ProblemError("body_too_large", f"at most {limit} bytes are taken at this address")
+        if media_type == "application/json" and b"\\u0000" in held:
+            raise ProblemError("validation_failed", "no text holds the character NUL")
         return bytes(held)
 
     return read

@@ -355,3 +355,29 @@ def test_statements_and_reports_are_drawn(office: Office, database: Engine, live
     assert refusal(vera.send("GET", f"/partners/grocer/statement/pdf?{span}")) == (422, "validation_failed")
     unsealed = vera.send("GET", f"/partners/grocer/statement/proofs.ndjson?{span}")
     assert refusal(unsealed) == (404, "report_unknown")
+
+
+@pytest.mark.parametrize("text", ["\\u0000", "a\\u0000b", "\\ud800", "\\udc00x"])
+def test_what_no_text_can_be_is_refused(max_: Desk, card: str, text: str) -> None:
+    """NUL and halves of characters, in bodies as in addresses: never a failure of ours."""
+    headers = {"content-type": "application/json"}
+    for path, body in (
+        (
+            "/adjustments",
+            f'{{"card":"{card}","points":5,"issuer":"grocer","reason":"{text}","evidence":"e"}}',
+        ),
+        ("/partners/grocer/suspend", f'{{"reason":"{text}"}}'),
+        ("/operators", f'{{"operator":"{text}","role":"maker"}}'),
+    ):
+        answer = max_.send("POST", path, content=body.encode(), headers=headers)
+        assert answer.status_code in {400, 403, 422}, answer.text
+    for path in (
+        "/audit?subject=%00",
+        "/audit?by=a%00",
+        "/partners/%00/keys",
+        "/nights/%00",
+        "/proposals/%00",
+    ):
+        assert max_.send("GET", path).status_code == 422, path
+    for path in ("/audit?subject=%ff", "/partners/%ff/keys"):
+        assert max_.send("GET", path).status_code in {200, 404}, path
