@@ -20,6 +20,7 @@ from settlement.bank.model import (
     Account,
     BankException,
     ExceptionState,
+    Expected,
     Kind,
     Resolution,
     Standing,
@@ -32,6 +33,7 @@ from settlement.ledger import moved
 from settlement.ledger_store import book
 from settlement.money_model import Account as LedgerAccount
 from settlement.money_model import Booked
+from settlement.references import refund_id
 
 _REFUND = "REFUND-"
 
@@ -41,6 +43,7 @@ class _Payments(msgspec.Struct, frozen=True):
 
     booked: Mapping[str, Booked]
     window_of: Mapping[str, int]
+    refunds: Mapping[str, Expected]
 
 
 def standings(connection: Connection, *, only_open: bool = False) -> list[Standing]:
@@ -56,7 +59,7 @@ def standings(connection: Connection, *, only_open: bool = False) -> list[Standi
         transaction, iban, statement_id = transactions[one.statement_no, one.entry, one.detail]
         done = resolutions.get(one.exception_id, [])
         kind = _kind(one, about)
-        left = one.amount_minor - sum(r.amount_minor for r in done if r.approved and r.way != "chase")
+        left = one.amount_minor - sum(_taken(r, about) for r in done if r.approved and r.way != "chase")
         state = _state(one, done, left, about)
         standing = Standing(
             exception=one,
@@ -189,11 +192,23 @@ def objections(connection: Connection, window_id: int) -> Sequence[str]:
     return found
 
 
+def _taken(done: Resolution, about: _Payments) -> int:
+    """How much of its exception a way out took care of: of a refund that the bank rejected, what it paid."""
+    return (
+        about.refunds[refund_id(done.resolution_id)].amount_minor
+        if done.way == "refund"
+        else done.amount_minor
+    )
+
+
 def _state(
     one: BankException, done: Sequence[Resolution], left_minor: int, about: _Payments
 ) -> ExceptionState:
     payment = about.booked.get(one.end_to_end_id or "")
     if one.problem in {"partial", "returned"} and payment and payment.due_minor == payment.booked_minor:
+        return "completed"
+    refund = about.refunds.get(one.end_to_end_id or "")
+    if one.problem == "partial" and refund and refund.rest_minor == 0:
         return "completed"
     if left_minor <= 0:
         return "resolved"
@@ -211,13 +226,14 @@ def _kind(one: BankException, about: _Payments) -> Kind | None:
 
 
 def _payments(connection: Connection, exceptions: Sequence[BankException]) -> _Payments:
-    """The payments that exceptions are about, refunds left out."""
+    """The payments that exceptions are about; and every refund."""
     ids = [one.end_to_end_id for one in exceptions if one.end_to_end_id]
     window_of = store.load_windows(connection, ids)
     booked: dict[str, Booked] = {}
     for window_id in sorted(set(window_of.values())):
         booked.update({one.end_to_end_id: one for one in payments.due_of(connection, window_id)})
-    return _Payments(booked, window_of)
+    refunds = {one.end_to_end_id: one for one, *_ in store.load_refunds(connection)}
+    return _Payments(booked, window_of, refunds)
 
 
 def _standing(connection: Connection, exception_id: int) -> Standing:
