@@ -262,9 +262,7 @@ def test_statements_of_any_length_take_the_same_statements(night: Night) -> None
         return len(sent)
 
     with night.database.connect() as connection:
-        [reference] = [
-            one.reference for one in pay_in_requests(connection, WINDOW) if one.participant_id == D
-        ]
+        asked = {one.participant_id: one.reference for one in pay_in_requests(connection, WINDOW)}
     assert sent_for(10, "") == sent_for(100, "")
     assert sent_for(10, asked[D]) == sent_for(100, asked[D])
     assert night.stands_at("suspense", "receivable")["suspense", HUB_ID] == Decimal("-110.00")
