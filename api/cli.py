@@ -147,6 +147,7 @@ def serve() -> None:
 @app.command()
 def worker() -> None:
     """Clear every night at the network's cut-off, and missed nights in order."""
+    from api.nightly import folder_of
     from api.worker import run_worker
     from settlement.bank.resolving import objections
 
@@ -155,7 +156,7 @@ def worker() -> None:
             logging.getLogger(__name__).warning("TESSERA_NETWORK_KEY is not set: nights will not be sealed")
         run_worker(
             database,
-            settings.statements_folder,
+            folder_of(database, settings.statements_folder),
             find_signer=lambda: _signer_or_none(settings),
             objections=objections,
         )
@@ -187,7 +188,7 @@ def clear(
     on: Annotated[str, typer.Option("--date", help="The business date, as 2017-05-31.")],
 ) -> None:
     """Clear one business date and write its statements; doing it again changes nothing."""
-    from api.nightly import write_night
+    from api.nightly import folder_of, write_night
     from network.service import live_programme_version, network_now
     from settlement.money import from_minor
     from settlement.sealing import seal_due
@@ -202,7 +203,8 @@ def clear(
         signer = _signer_or_none(settings)
         if signer is not None:
             seal_due(database, signer, at)
-        folder = write_night(database, night.window_id, settings.statements_folder)
+        statements = folder_of(database, settings.statements_folder)
+        folder = write_night(database, night.window_id, statements)
     paid = from_minor(night.payment_minor, night.minor_digits)
     typer.echo(
         f"{night.business_date} is settled: {night.currency} {paid} is paid in and out"

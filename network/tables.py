@@ -36,9 +36,13 @@ network = Table(
     Column("cut_off", Time, nullable=False),
     Column("currency", Text, nullable=False),
     Column("clock", DateTime(timezone=True)),
+    Column("ledger_id", Uuid, nullable=False, server_default=text("gen_random_uuid()")),
     CheckConstraint("network_id = 1", name="network_is_one"),
 )
-"""The one row of the network. `clock` set: business time stands there (demo, tests); NULL: real time."""
+"""The one row of the network. `clock` set: business time stands there (demo, tests); NULL: real time.
+
+`ledger_id` tells this ledger from others of the same name, wherever it is restored.
+"""
 
 programme_version = Table(
     "programme_version",

@@ -1,4 +1,4 @@
-"""Payment files, or payments of them, that the bank did not carry out.
+"""Payment files, or payments of them, that the bank did not carry out; and what tells ledgers apart.
 
 Revision ID: 0017
 Revises: 0014
@@ -43,13 +43,16 @@ CREATE TRIGGER bank_rejection_facts_never_change BEFORE UPDATE ON bank_rejection
         (NEW.message_id, NEW.payments, NEW.note, NEW.proposed_by, NEW.proposed_at)
     ) EXECUTE FUNCTION refuse_change();
 """
+# A ledger's own name: two databases may hold networks of one name in schemas of one name.
+_LEDGER = "ALTER TABLE network ADD COLUMN ledger_id uuid NOT NULL DEFAULT gen_random_uuid()"
 
 
 def upgrade() -> None:
-    """Make the table; of what is written, only decisions are added."""
+    """Make the table; of what is written, only decisions are added. Give the ledger its id."""
     connection = op.get_bind()
     # Without a parameter list: only so does the driver send several statements at once.
     connection.exec_driver_sql(_TABLE, execution_options={"no_parameters": True})
+    connection.exec_driver_sql(_LEDGER)
     connection.execute(text("SELECT never_empties('bank_rejection')"))
     schema = str(connection.scalar(text("SELECT current_schema()")))
     grant_to_application(connection, schema, {"bank_rejection": "UPDATE (decided_by, decided_at, approved)"})
