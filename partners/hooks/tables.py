@@ -94,7 +94,7 @@ webhook_delivery = Table(
     Column("member_id", BigInteger, nullable=False),
     Column("event_id", Uuid, nullable=False),
     Column("endpoint_id", Uuid, nullable=False),
-    Column("place", BigInteger, Identity(always=True), nullable=False),
+    Column("place", BigInteger, Identity(), nullable=False),
     Column("state", Text, nullable=False, server_default="waiting"),
     Column("due_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
     Column("attempts", SmallInteger, nullable=False, server_default="0"),
