@@ -207,7 +207,7 @@ def test_answers_are_kept_once(database: Engine, live: Rules, cards: list[int]) 
             add_answers(connection, "spring", [Answer(cards[A], 1, JUNE)], by="anna")
     trade(database, live, cards)
     [survey] = read(database).surveys
-    assert (survey.name, survey.promoter.score, survey.promoter.answers.asked) == ("spring", 0, 2)
+    assert (survey.name, survey.promoter.score, survey.promoter.answers.asked) == ("spring", Decimal(0), 2)
     assert not faults_of(database)
 
 

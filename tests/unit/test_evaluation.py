@@ -38,7 +38,7 @@ def test_the_score_is_promoters_less_detractors() -> None:
     """50 promoters, 30 passives and 20 detractors: 30, with a standard error of √(0.61 / 100)."""
     promoter = net_promoter({10: 30, 9: 20, 8: 10, 7: 20, 6: 15, 0: 5})
     assert promoter is not None
-    assert (promoter.score, round(promoter.error, 4)) == (30, Decimal("7.8102"))
+    assert (promoter.score, round(promoter.error, 4)) == (Decimal(30), Decimal("7.8102"))
     assert promoter.answers.asked == 100
 
 
@@ -86,7 +86,7 @@ def group(*changes: int) -> Group:
 def test_the_effect_is_a_difference_of_means() -> None:
     """Means 4 and 1, variances 4 of three and 2 of two: 3, with an error of √(4/3 + 2/2) = 1.5275."""
     found = effect(group(2, 4, 6), group(0, 2))
-    assert (found.change, round(found.error, 4)) == (3, Decimal("1.5275"))
+    assert (found.change, round(found.error, 4)) == (Decimal(3), Decimal("1.5275"))
     assert (round(found.low, 4), round(found.high, 4)) == (Decimal("0.0061"), Decimal("5.9939"))
     assert found.is_shown
     assert not effect(group(2, 4, 6), group(1, 4)).is_shown
