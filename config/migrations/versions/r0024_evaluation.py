@@ -1,13 +1,13 @@
 """What evaluates a scheme: experiments with a control group, answers of surveys.
 
 Revision ID: 0024
-Revises: 0014
+Revises: 0016
 """
 
 from alembic import op
 
 revision = "0024"
-down_revision = "0014"
+down_revision = "0016"
 branch_labels = None
 depends_on = None
 
