@@ -1,7 +1,7 @@
 """Webhooks: endpoints, what signs for them, the outbox of events, deliveries, and what each attempt came to.
 
 Revision ID: 0020
-Revises: 0016
+Revises: 0024
 """
 
 from alembic import op
@@ -10,7 +10,7 @@ from sqlalchemy import text
 from config.roles import application_role, grant_to_application, reader_role
 
 revision = "0020"
-down_revision = "0016"
+down_revision = "0024"
 branch_labels = None
 depends_on = None
 
