@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from api import worker
 from network.ids import mint
 from network.model import EntryKind
 from network.service import network_now, set_clock
@@ -185,6 +186,43 @@ def test_answer_and_silence_at_once_pay_once(database: Engine) -> None:
     assert broken == []
     [(debtor, creditor, amount, prepared_by, _)] = adjustments(database)
     assert (debtor, creditor, amount, prepared_by) == (B, A, Decimal(750), "partner:11")
+    assert found_wrong(database) == []
+
+
+def test_deadlines_pass_in_order_and_once_with_two_workers(database: Engine) -> None:
+    """Raised and rejected ones whose time is over, by whichever worker: the longest over first, each once.
+
+    An instant before its time nothing is moved; a worker that comes again finds nothing.
+    """
+    set_up(database, [contract(A), contract(B), contract(C), contract(14)])
+    post(database, [burn(A, B, 1_000), burn(A, C, 2_000), burn(B, A, 3_000), burn(C, A, 4_000)])
+    put_clock(database, TODAY)
+    parties = [(A, B), (A, C), (B, A), (C, A)]
+    cases: list[Case] = []
+    for hours, (raiser, other) in enumerate(parties):
+        put_clock(database, TODAY + timedelta(hours=hours))
+        cases.append(raised(database, wish(None, f"d-{hours}", raised_by_id=raiser, against_id=other)))
+    put_clock(database, TODAY + timedelta(hours=4))
+    rejected(database, cases[0])  # its new deadline is the last of all
+    due = TODAY + timedelta(days=30)
+    put_clock(database, due - timedelta(seconds=1))
+    assert disputes.carry_on_due(database) == []
+    put_clock(database, due + timedelta(hours=4))
+    with database.connect() as connection:
+        waiting = dispute_store.due(connection, due + timedelta(hours=4), 100)
+    ids = [case.dispute.dispute_id for case in cases]
+    assert waiting == [*ids[1:], ids[0]]
+    came = at_once(*[lambda: worker._carry_on_disputes(database, lambda: False)] * 2)
+    assert came == [None, None]
+    with database.connect() as connection:
+        after = dispute_store.load_cases(connection, ids)
+        states = [[event.state for event in after[one].events] for one in ids]
+    assert states == [["raised", "rejected", "decided"], *[["raised", "accepted"]] * 3]
+    assert {after[one].last.by for one in ids} == {"worker"}
+    assert sorted(one[:3] for one in adjustments(database)) == [
+        *((A, B, Decimal(24)), (A, C, Decimal(32)), (C, A, Decimal(16))),
+    ]
+    assert disputes.carry_on_due(database) == []
     assert found_wrong(database) == []
 
 
