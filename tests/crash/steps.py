@@ -56,9 +56,8 @@ def work(task: Task, pipe: Pipe) -> None:
     try:
         go(engine, task.through)
         pipe.send("done")
-    except BaseException as error:
+    except Exception as error:
         pipe.send(repr(error))
-        raise
     pipe.recv()  # nothing ever comes: whoever started this process kills it
 
 
