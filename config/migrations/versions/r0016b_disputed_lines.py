@@ -1,13 +1,13 @@
 """Disputes of what a partner pays the operator; whose VAT goes back with what a dispute awards.
 
 Revision ID: 0016b
-Revises: 0016
+Revises: 0024
 """
 
 from alembic import op
 
 revision = "0016b"
-down_revision = "0016"
+down_revision = "0024"
 branch_labels = None
 depends_on = None
 
