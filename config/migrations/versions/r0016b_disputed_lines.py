@@ -1,13 +1,13 @@
 """Disputes of what a partner pays the operator; whose VAT goes back with what a dispute awards.
 
 Revision ID: 0016b
-Revises: 0024
+Revises: 0020
 """
 
 from alembic import op
 
 revision = "0016b"
-down_revision = "0024"
+down_revision = "0020"
 branch_labels = None
 depends_on = None
 
