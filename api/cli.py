@@ -22,9 +22,11 @@ from api.cli_contract import add_contracts
 from api.cli_default import default_app, exit_app
 from api.cli_desk import add_desk
 from api.cli_dispute import dispute_app
+from api.cli_money import calendar_app, correction_app
 from api.cli_night import night_app
 from api.cli_people import add_people
 from api.cli_report import reconcile, report_app
+from api.cli_survey import add_surveys
 from api.composition import BAD_INPUT, FAILED, now, opened, owned
 from config.database import migrate as migrate_database
 from config.errors import ConfigError, KeyFileError
@@ -56,6 +58,8 @@ app.add_typer(tier_app, name="tier")
 app.add_typer(default_app, name="default")
 app.add_typer(exit_app, name="exit")
 app.add_typer(dispute_app, name="dispute")
+app.add_typer(correction_app, name="correction")
+app.add_typer(calendar_app, name="calendar")
 app.command("net", help=cli_net.HELP, epilog=cli_net.EPILOG)(cli_net.net)
 add_people(app)
 add_desk(app)
@@ -63,6 +67,7 @@ add_contracts(app)
 app.add_typer(night_app, name="night")
 app.add_typer(report_app, name="report")
 app.command("reconcile")(reconcile)
+add_surveys(app)
 
 
 class JournalFormat(StrEnum):

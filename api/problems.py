@@ -36,7 +36,17 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     "key_revoked": (401, "The key has been revoked"),
     "key_expired": (401, "The key's time is over"),
     "key_not_yet_valid": (401, "The key's time has not begun"),
+    "key_of_other_mode": (401, "Keys of the test mode and of the live network do not mix"),
     "weak_key": (422, "The public key is a point of low order"),
+    "key_malformed": (422, "That is no Ed25519 public key, or no id of one"),
+    "key_interval": (422, "The key's time would end before it begins"),
+    "possession_not_proven": (422, "The proof is not the new key's signature of the possession statement"),
+    "key_id_taken": (409, "Another key has this id"),
+    "too_many_keys": (422, "As many keys are active as a partner may have"),
+    "key_not_found": (404, "No key of that id is registered"),
+    # limits
+    "rate_limited": (429, "Too many requests came from one key or one address"),
+    "cards_limited": (429, "Too many cards were named that do not exist"),
     # refusals of the rules
     "reference_reused": (422, "This reference was used for a request with other content"),
     "insufficient_points": (422, "The member has not enough points"),
@@ -151,7 +161,6 @@ OPERATOR_PROBLEMS: Mapping[str, tuple[int, str]] = {
     "draft_unknown": (404, "There is no such draft, or it was decided"),
     "terms_unfit": (422, "No contract or rate can say that, or not from that day on"),
     "partner_not_found": (404, "No partner has that code"),
-    "key_not_found": (404, "No key of that id is registered"),
     "key_not_accepted": (422, "The key cannot be registered"),
     "run_not_ready": (409, "The night is not as far as this needs, or further"),
     "not_final": (409, "The night does not add up, or something speaks against finalising it"),
@@ -160,6 +169,7 @@ OPERATOR_PROBLEMS: Mapping[str, tuple[int, str]] = {
     "cannot_unwind": (409, "The night cannot be unwound without the debtor any more"),
     "case_unknown": (404, "No such default case"),
     "exit_refused": (409, "The partner cannot leave so, or not yet"),
+    "correction_refused": (422, "No such debt, calendar or day can be"),
     "night_unknown": (404, "No window is of that business date"),
     # the bank
     "bank_account_invalid": (422, "Name, number or evidence of the account cannot be used"),

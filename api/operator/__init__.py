@@ -13,6 +13,7 @@ from api.operator import (
     defaults,
     disputes,
     finance,
+    money,
     nights,
     partners,
     people,
@@ -40,6 +41,7 @@ _MODULES = (
     defaults,
     disputes,
     finance,
+    money,
     reports,
 )
 TYPES: tuple[Any, ...] = tuple(each for module in _MODULES for each in module.TYPES)

@@ -253,8 +253,8 @@ def _check_way(standing: Standing, way: WayOut, note: str) -> None:
     if way not in standing.ways:
         ways = ", ".join(standing.ways) or f"none, it is {standing.state}"
         raise WayOutClosed(f"exception {number} ({standing.exception.problem}) has not the way {way}: {ways}")
-    if way in {"refund", "deposit", "guarantee"} and standing.transaction.amount_minor < 0:
-        raise WayOutClosed(f"exception {number} is money that left: there is nothing to keep or send back")
+    if way == "refund" and standing.transaction.amount_minor < 0:
+        raise WayOutClosed(f"exception {number} is money that left: there is nothing to send back")
     if not note.strip():
         raise WayOutClosed("say why, and what shows it: who approves, or audits, reads it")
 
@@ -330,7 +330,7 @@ def _carry_out(
             account="deposit" if wanted.way == "deposit" else "guarantee",
             participant_id=wanted.participant_id or HUB_ID,
             currency=standing.exception.currency,
-            amount_minor=wanted.amount_minor,
+            amount_minor=sign * wanted.amount_minor,
             reference=f"way out {wanted.resolution_id}",
             booked_on=today,
             by=by,
