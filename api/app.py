@@ -1,6 +1,7 @@
 """The application factory: routes, middleware, lanes and keys come together here."""
 
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -18,14 +19,16 @@ from api import operator
 from api.auth import KeyRing, SignatureAuth
 from api.bodies import COMMANDS, EntryBody
 from api.bodies.disputes import DISPUTE_BODIES
+from api.bodies.keys import KEY_BODIES
 from api.lanes.hiring import in_threads
 from api.lanes.lane import Hire
 from api.lanes.work import LineAnswer
+from api.limits import Limits, Rates
 from api.metrics import Metrics
 from api.middleware import RequestId
 from api.openapi import describe
 from api.problems import FieldError, ProblemError, answer_failure, problem_response
-from api.routes import batches, commands, disputes, members, reads
+from api.routes import batches, commands, disputes, keys, members, reads
 from api.service import Service
 from network.errors import NetworkError
 from partners.people.tokens import OperatorKeys
@@ -43,6 +46,7 @@ _TYPES = (
     reads.CardBody,
     members.BalanceBody,
     *DISPUTE_BODIES,
+    *KEY_BODIES,
     Proof,
 )
 
@@ -70,6 +74,8 @@ def create_app(
     now: Callable[[], datetime],
     operator_keys: OperatorKeys | None = None,
     hire: Hire | None = None,
+    rates: Rates | None = None,
+    test_mode: bool = False,
 ) -> Application:
     """Build the application.
 
@@ -79,9 +85,19 @@ def create_app(
         now: Real time, by which signatures are judged (the network's business time is the database's).
         operator_keys: Of operators' sessions; without them nothing is served under /operator.
         hire: What serves the lanes; by default threads of this process.
+        rates: How much may come under one key and from one address.
+        test_mode: Whether this is the test mode's application, with keys and data of its own.
     """
     metrics = Metrics()
-    service = Service(database, in_threads(database) if hire is None else hire, metrics.batch)
+    limits = Limits(rates or Rates(), time.monotonic)
+    service = Service(
+        database,
+        in_threads(database) if hire is None else hire,
+        metrics.batch,
+        now=now,
+        limits=limits,
+        test_mode=test_mode,
+    )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -100,7 +116,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.service = service
-    for router in (batches.router, reads.router, members.router, disputes.router):
+    for router in (batches.router, reads.router, members.router, disputes.router, keys.router):
         app.include_router(router)
     if operator_keys is not None:
         operator.mount(app, operator.Desk(database, operator_keys, now=now, rules=service.rules))
@@ -108,12 +124,17 @@ def create_app(
     _add_error_answers(app)
     _complete_description(app)
 
-    def keys() -> Any:
+    def registered() -> Any:
         with database.connect() as connection:
             return load_keys(connection)
 
     signed = SignatureAuth(
-        commands.Commands(app, service), keyring=KeyRing(keys), authority=authority, now=now
+        commands.Commands(app, service),
+        keyring=KeyRing(registered),
+        authority=authority,
+        now=now,
+        limits=limits,
+        test_mode=test_mode,
     )
     return Application(RequestId(signed, metrics), service)
 

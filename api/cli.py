@@ -115,6 +115,7 @@ def serve() -> None:
     from api.app import create_app
     from api.bounded import BoundedProtocol
     from api.lanes.process import in_processes
+    from api.limits import Rate, Rates
     from config.operator_key import load_or_make_operator_key
     from network.service import make_partitions_ahead
     from partners.people.tokens import OperatorKeys
@@ -129,6 +130,7 @@ def serve() -> None:
                 now=now,
                 operator_keys=OperatorKeys.of(load_or_make_operator_key(settings.operator_key_file)),
                 hire=in_processes(database, settings, application_role(settings.database_schema)),
+                rates=Rates(keys=Rate(settings.key_rate, int(2 * settings.key_rate) or 1)),
             ),
             host=settings.host,
             port=settings.port,

@@ -205,11 +205,18 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class ProblemError(Exception):
     """Ends a request with a problem; raised by parsing and routes, answered in one place."""
 
-    def __init__(self, code: str, detail: str = "", errors: Sequence[FieldError] = ()) -> None:
+    def __init__(
+        self,
+        code: str,
+        detail: str = "",
+        errors: Sequence[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(code)
         self.code = code
         self.detail = detail
         self.errors = errors
+        self.headers = headers
 
 
 def problem(
@@ -255,7 +262,7 @@ def answer_failure(error: Exception, request_id: str) -> Response:
     Raises:
         Exception: the error itself, where no problem stands for it.
     """
-    return _response(failure(error, request_id))
+    return _response(failure(error, request_id), error.headers if isinstance(error, ProblemError) else None)
 
 
 def problem_response(

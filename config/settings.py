@@ -41,6 +41,8 @@ class Settings(BaseSettings):
     """An access token under which commands act, in the place of `tessera login`."""
     sessions: Path | None = None
     """Folder of those who signed in with `tessera login`. Unset: `sessions` in the data folder."""
+    key_rate: float = Field(default=1_000, gt=0)
+    """Requests a second that each key may send in the long run, twice as many at once."""
     authority: str | None = None
     """Host and port as partners address and sign them, where that is not host:port (behind a proxy, say)."""
 

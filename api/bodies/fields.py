@@ -95,7 +95,7 @@ def read_body(raw: bytes, decoder: msgspec.json.Decoder[AnyBody]) -> AnyBody:
     """
     try:
         _PAIRS.decode(raw.decode())
-        return decoder.decode(raw)
+        body = decoder.decode(raw)
     except msgspec.ValidationError as error:
         reason, _, path = str(error).partition(" - at `$")
         pointer = path.rstrip("`").replace(".", "/").replace("[", "/").replace("]", "")
@@ -105,6 +105,9 @@ def read_body(raw: bytes, decoder: msgspec.json.Decoder[AnyBody]) -> AnyBody:
     except (ValueError, msgspec.DecodeError) as error:
         # ValueError: bad UTF-8, not JSON, or an integer of thousands of digits
         raise ProblemError("malformed_json", str(error)[:200]) from error
+    if b"\\u0000" in raw:
+        raise ProblemError("validation_failed", "no text holds the character NUL")
+    return body
 
 
 def utc(at: datetime) -> datetime:
