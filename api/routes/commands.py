@@ -31,14 +31,10 @@ class Commands:
         """Serve one request."""
         route = ROUTES.get(_path(scope)) if scope["type"] == "http" else None
         if route is None:
-            if b"%00" in scope.get(
-                "query_string", b""
-            ):  # no text of ours holds NUL, and PostgreSQL takes none
-                request_id = scope["state"]["request_id"]
-                refused = problem_response("validation_failed", "NUL in the query", request_id=request_id)
-                await refused(scope, receive, send)
-                return
-            await self._app(scope, receive, send)
+            if b"%00" in scope.get("query_string", b""):
+                await _refuse_nul(scope, receive, send)
+            else:
+                await self._app(scope, receive, send)
             return
         scope["route"] = route  # whose path the metrics count by
         request_id = scope["state"]["request_id"]
@@ -62,6 +58,13 @@ class Commands:
             await answer_failure(error, request_id)(scope, receive, send)
         else:
             await _send(answer, send)
+
+
+async def _refuse_nul(scope: Scope, receive: Receive, send: Send) -> None:
+    """No text of ours holds NUL, and PostgreSQL would take none."""
+    request_id = scope["state"]["request_id"]
+    refused = problem_response("validation_failed", "NUL in the query", request_id=request_id)
+    await refused(scope, receive, send)
 
 
 def require_no_guessing(service: Service, partner_id: int) -> None:
