@@ -180,6 +180,10 @@ ADVICE: Mapping[str, Advice] = {
         "Have the card read again, or enrol the member.",
     ),
     "card_blocked": ("The card was lost, replaced or blocked.", "Take another card of the member."),
+    "spending_locked": (
+        "The member locked its cards: they earn, and pay for nothing.",
+        "The member unlocks them where it signs in.",
+    ),
     "outlet_unknown": (
         "The outlet's code is not registered for you, or was a moment ago and is not read yet.",
         "Check the code; a new outlet is known after five seconds.",

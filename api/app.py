@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import Any
 
@@ -15,8 +15,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api import operator
-from api.auth import KeyRing, SignatureAuth
+from api import explaining, operator
+from api.auth import KeyRing, SignatureAuth, hosts_of
 from api.bodies import COMMANDS, EntryBody
 from api.bodies.disputes import DISPUTE_BODIES
 from api.bodies.keys import KEY_BODIES
@@ -24,11 +24,13 @@ from api.lanes.hiring import in_threads
 from api.lanes.lane import Hire
 from api.lanes.work import LineAnswer
 from api.limits import Limits, Rates
+from api.magic import provoking
 from api.metrics import Metrics
 from api.middleware import RequestId
-from api.openapi import describe
+from api.openapi import describe, explanation_docs
 from api.problems import FieldError, ProblemError, answer_failure, problem_response
-from api.routes import batches, commands, disputes, keys, members, reads
+from api.routes import batches, commands, disputes, keys, members, reads, testing
+from api.sandbox import ByHost, TestClock
 from api.service import Service
 from network.errors import NetworkError
 from partners.people.tokens import OperatorKeys
@@ -58,9 +60,10 @@ class Application:
     request, see only what is no command.
     """
 
-    def __init__(self, app: ASGIApp, service: Service) -> None:
+    def __init__(self, app: ASGIApp, service: Service, authority: str) -> None:
         self._app = app
         self.service = service
+        self.authority = authority
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, or the application's life."""
@@ -76,6 +79,7 @@ def create_app(
     hire: Hire | None = None,
     rates: Rates | None = None,
     test_mode: bool = False,
+    beside: Application | None = None,
 ) -> Application:
     """Build the application.
 
@@ -87,12 +91,13 @@ def create_app(
         hire: What serves the lanes; by default threads of this process.
         rates: How much may come under one key and from one address.
         test_mode: Whether this is the test mode's application, with keys and data of its own.
+        beside: The test mode's application; it lives as long as this one, and gets what names its host.
     """
     metrics = Metrics()
     limits = Limits(rates or Rates(), time.monotonic)
     service = Service(
         database,
-        in_threads(database) if hire is None else hire,
+        in_threads(database, provoking if test_mode else None) if hire is None else hire,
         metrics.batch,
         now=now,
         limits=limits,
@@ -101,11 +106,11 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await service.start()
-        try:
+        async with AsyncExitStack() as stack:
+            for each in (service, *([] if beside is None else [beside.service])):
+                await each.start()
+                stack.push_async_callback(each.stop)
             yield
-        finally:
-            await service.stop()
 
     app = FastAPI(
         title="Tessera partner API",
@@ -118,11 +123,14 @@ def create_app(
     app.state.service = service
     for router in (batches.router, reads.router, members.router, disputes.router, keys.router):
         app.include_router(router)
+    if test_mode:
+        app.state.test_clock = TestClock(database)
+        app.include_router(testing.router)
     if operator_keys is not None:
         operator.mount(app, operator.Desk(database, operator_keys, now=now, rules=service.rules))
     _add_operations(app, database, service, metrics)
     _add_error_answers(app)
-    _complete_description(app)
+    _complete_description(app, test_mode=test_mode)
 
     def registered() -> Any:
         with database.connect() as connection:
@@ -136,7 +144,10 @@ def create_app(
         limits=limits,
         test_mode=test_mode,
     )
-    return Application(RequestId(signed, metrics), service)
+    served = Application(RequestId(signed, metrics), service, authority)
+    if beside is None:
+        return served
+    return Application(ByHost(served, beside, hosts_of(beside.authority)), service, authority)
 
 
 def _add_operations(app: FastAPI, database: Engine, service: Service, metrics: Metrics) -> None:
@@ -204,14 +215,19 @@ def _add_error_answers(app: FastAPI) -> None:
         return problem_response(code, request_id=request_id(request), headers=error.headers)
 
 
-def _complete_description(app: FastAPI) -> None:
+def _complete_description(app: FastAPI, *, test_mode: bool) -> None:
     plain = app.openapi
+    types = (*_TYPES, *operator.TYPES)
+    if test_mode:
+        types = (*_TYPES, *testing.TYPES, *explaining.TYPES)
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             made = plain()
             commands.describe_commands(made)
-            app.openapi_schema = describe(made, (*_TYPES, *operator.TYPES))
+            if test_mode:
+                made["paths"][explaining.PATH] = {"post": explanation_docs()}
+            app.openapi_schema = describe(made, types)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend the description

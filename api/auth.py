@@ -9,6 +9,7 @@ from datetime import datetime
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api import explaining
 from api.limits import Limits, Rates, headers_of
 from api.problems import problem
 from partners.model import PartnerKey
@@ -170,7 +171,7 @@ class SignatureAuth:
         self._test_mode = test_mode
         self._keyring = keyring
         self._authority = authority.lower().encode()
-        self._hosts = _spellings(self._authority)
+        self._hosts = hosts_of(authority)
         self._now = now
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -179,6 +180,9 @@ class SignatureAuth:
         path = scope.get("path", "").removeprefix(scope.get("root_path", ""))
         if scope["type"] != "http" or not (path.startswith(PREFIX + "/") or path == PREFIX):
             await self._app(scope, receive, send)
+            return
+        if self._test_mode and path == explaining.PATH and scope["method"] == "POST":
+            await self._explain(scope, receive, send)
             return
         limit = MAX_FILE_BYTES if path == FILES_PATH else MAX_BODY_BYTES
         fields: dict[bytes, bytes] = dict(scope["headers"])
@@ -201,6 +205,27 @@ class SignatureAuth:
             state["partner_id"] = verified.key.partner_id
             state["key_id"] = verified.key.key_id
             await self._app(scope, _replay(body, receive), send)
+
+    async def _explain(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request of the test mode with what its signature comes to."""
+        fields: dict[bytes, bytes] = dict(scope["headers"])
+        head, address = self.head_of(scope, fields), _address(scope)
+        try:
+            body = await _read_body(receive, MAX_BODY_BYTES)
+            self._require_room(address)
+            judged = await self.judged(head, address)
+        except _Refused as refused:
+            await _answer(scope, send, refused, close=refused.code == "body_too_large")
+        except KeysUnavailable:
+            await _answer(scope, send, _Refused("unavailable", ""), close=False)
+        except _Disconnected:
+            return
+        else:
+            refusal = judged if isinstance(judged, SignatureRefused) else verify_body(judged, body)
+            said = msgspec.json.encode(explaining.explain(head, refusal, fields))
+            headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(said))]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": said})
 
     async def _judge_head(self, scope: Scope, fields: Mapping[bytes, bytes]) -> Verified:
         """Who signed the request.
@@ -252,6 +277,13 @@ class SignatureAuth:
         anew = await self._keyring.keys_anew(asked_at)
         return verify_head(head, anew, self._now(), test_mode=self._test_mode)
 
+    def _require_room(self, address: str) -> None:
+        """Count a request of an address as one that is refused, and refuse it where there are too many."""
+        addresses = self.limits.refused
+        wait = addresses.take(address, self.limits.now())
+        if wait:
+            raise _Refused("rate_limited", "", headers=headers_of("address", addresses.rate, wait))
+
     async def _verify(self, head: RequestHead, address: str) -> Verified:
         try:
             verified = await self.judged(head, address)
@@ -299,8 +331,9 @@ async def _judge_body(verified: Verified, body: bytes) -> None:
         raise _refusal(refused)
 
 
-def _spellings(authority: bytes) -> frozenset[bytes]:
+def hosts_of(given: str) -> frozenset[bytes]:
     """What a Host header may say of an authority: with its scheme's own port, too, where it names none."""
+    authority = given.lower().encode()
     if authority.rpartition(b":")[2].isdigit():
         return frozenset({authority})
     return frozenset({authority, authority + b":443", authority + b":80"})

@@ -52,6 +52,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     "insufficient_points": (422, "The member has not enough points"),
     "card_unknown": (422, "No such card"),
     "card_blocked": (422, "The card is blocked"),
+    "spending_locked": (422, "The member has locked spending"),
     "outlet_unknown": (422, "The partner has no such outlet"),
     "no_contract_terms": (422, "No terms of the contract are in force on that day"),
     "currency_not_contracted": (422, "The contract is in another currency"),

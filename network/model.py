@@ -522,6 +522,8 @@ class CardState(msgspec.Struct, frozen=True):
 
     member_id: int
     active: bool
+    locked: bool = False
+    """Its member has locked spending: it earns, and does not spend."""
 
 
 class LedgerState(msgspec.Struct, frozen=True, kw_only=True):
