@@ -22,9 +22,10 @@ from api.bodies.disputes import DISPUTE_BODIES
 from api.bodies.keys import KEY_BODIES
 from api.lanes.hiring import in_threads
 from api.lanes.lane import Hire
+from api.lanes.refusing import by_codes, refusing
 from api.lanes.work import LineAnswer
 from api.limits import Limits, Rates
-from api.magic import provoking
+from api.magic import provoked
 from api.metrics import Metrics
 from api.middleware import RequestId
 from api.openapi import describe, explanation_docs
@@ -33,7 +34,7 @@ from api.routes import batches, commands, disputes, keys, members, reads, testin
 from api.sandbox import ByHost, TestClock
 from api.service import Service
 from network.errors import NetworkError
-from partners.people.tokens import OperatorKeys
+from partners.people.tokens import OperatorKeys, members_keys
 from partners.store import load_keys
 from settlement.errors import DisputeRefused
 from settlement.proof import Proof
@@ -97,7 +98,7 @@ def create_app(
     limits = Limits(rates or Rates(), time.monotonic)
     service = Service(
         database,
-        in_threads(database, provoking if test_mode else None) if hire is None else hire,
+        _hired(database, operator_keys, now, test_mode=test_mode) if hire is None else hire,
         metrics.batch,
         now=now,
         limits=limits,
@@ -148,6 +149,17 @@ def create_app(
     if beside is None:
         return served
     return Application(ByHost(served, beside, hosts_of(beside.authority)), service, authority)
+
+
+def _hired(
+    database: Engine, keys: OperatorKeys | None, now: Callable[[], datetime], *, test_mode: bool
+) -> Hire:
+    """Lanes in threads of this process, with what stands before them."""
+    if test_mode:
+        return in_threads(database, refusing(provoked))
+    if keys is None:
+        return in_threads(database)
+    return in_threads(database, refusing(by_codes(database, members_keys(keys).secrets, now)))
 
 
 def _add_operations(app: FastAPI, database: Engine, service: Service, metrics: Metrics) -> None:

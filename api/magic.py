@@ -7,10 +7,8 @@ may be used again. Other cards of the test mode are enrolled as in the live netw
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from api.lanes.work import CarryOut
-from network.engine import Outcome
 from network.identity import card_number
-from network.model import Command, Rejected, Reply
+from network.model import Command
 
 _FIRST = 99_990_000_000
 
@@ -52,34 +50,7 @@ MAGIC_CARDS: Mapping[int, str] = {card_number(_FIRST + place): code for place, c
 """The code that each card provokes."""
 
 
-def provoked(command: Command) -> str | None:
-    """The code that a command's card provokes."""
-    card: Any = getattr(command, "card_number", None)
-    return None if card is None else MAGIC_CARDS.get(card)
-
-
-def provoking(carry_out: CarryOut) -> CarryOut:
-    """What carries commands out, but those with a card that provokes something are refused so."""
-
-    def carried_out(callers: Sequence[Sequence[Command]]) -> list[Outcome]:
-        codes = [[provoked(command) for command in commands] for commands in callers]
-        if not any(code for of_caller in codes for code in of_caller):
-            return carry_out(callers)
-        kept = [
-            [command for command, code in zip(commands, of_caller, strict=True) if code is None]
-            for commands, of_caller in zip(callers, codes, strict=True)
-        ]
-        left = iter(carry_out([commands for commands in kept if commands]))
-        return [
-            _merged(of_caller, next(left) if commands else [])
-            for commands, of_caller in zip(kept, codes, strict=True)
-        ]
-
-    return carried_out
-
-
-def _merged(codes: Sequence[str | None], outcome: Outcome) -> Outcome:
-    if isinstance(outcome, Exception):
-        return outcome
-    replies = iter(outcome)
-    return [next(replies) if code is None else Reply(outcome=Rejected(code)) for code in codes]
+def provoked(commands: Sequence[Command]) -> Mapping[int, str]:
+    """What commands are refused for by their cards, by place (an api.lanes.refusing.Judge)."""
+    cards: list[Any] = [getattr(command, "card_number", None) for command in commands]
+    return {place: MAGIC_CARDS[card] for place, card in enumerate(cards) if card in MAGIC_CARDS}

@@ -171,6 +171,8 @@ class Redeem(msgspec.Struct, frozen=True, kw_only=True, tag="redeem", omit_defau
     currency: str
     lines: tuple[int, ...] = ()
     category: str = ""
+    code: str = ""
+    """The rotating code on the member's card, where the till read it; judged before the command comes here."""
 
 
 class Reverse(msgspec.Struct, frozen=True, kw_only=True, tag="reverse"):
@@ -202,6 +204,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True, tag="hold", omit_defaults=
     currency: str
     minutes: int
     category: str = ""
+    code: str = ""
 
 
 class Capture(msgspec.Struct, frozen=True, kw_only=True, tag="capture"):

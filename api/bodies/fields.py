@@ -45,6 +45,13 @@ Category = Annotated[
         description="What the points pay for, where the network has categories.",
     ),
 ]
+RotatingCode = Annotated[
+    str,
+    Meta(
+        pattern="^[0-9]{6}(?!\\n)$",
+        description="The six digits after the card's number in the member's QR: good for a minute, once.",
+    ),
+]
 # `(?!\n)$`: a bare `$` would let a line feed pass at the end.
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}(?!\\n)$", description="ISO 4217.")]
 Amount = Annotated[int, Meta(ge=1, le=MOST, description="In minor units of the currency: 1250 is 12.50.")]
