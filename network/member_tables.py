@@ -31,10 +31,12 @@ member_login = Table(
     Column("added_at", DateTime(timezone=True), nullable=False),
     Column("card_secret", LargeBinary, nullable=False),
     Column("card_step", BigInteger, nullable=False, server_default=text("0")),
+    Column("card_used_for", LargeBinary),
     UniqueConstraint("email", name="member_login_email_once"),
     CheckConstraint("email = lower(email) AND length(email) <= 254", name="member_login_email_is_lower"),
 )
-"""`card_secret`, encrypted, makes the rotating codes of its card; `card_step` is the last one used."""
+"""`card_secret`, encrypted, makes the rotating codes of its card; `card_step` is the last one used, and
+`card_used_for` the hash of the request that used it, which may come again."""
 
 member_code = Table(
     "member_code",

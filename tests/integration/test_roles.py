@@ -56,8 +56,9 @@ HIDDEN = {
     "member_login",
     "member_code",
     "member_refresh",
+    "webhook_secret",
 }
-"""What the reader does not see: secrets of operators and members, if only their hashes, and addresses."""
+"""What the reader does not see: addresses of members, and secrets, if only their hashes."""
 PARTITIONED = ("entry", "posting")
 
 
@@ -194,6 +195,7 @@ def test_only_named_columns_change_in_the_other_tables(database: Engine) -> None
         "member_login": [
             "UPDATE member_login SET email",
             "UPDATE member_login SET card_step",
+            "UPDATE member_login SET card_used_for",
             "DELETE FROM member_login",
         ],
         "member_refresh": ["UPDATE member_refresh SET used_at"],
@@ -239,6 +241,29 @@ def test_only_named_columns_change_in_the_other_tables(database: Engine) -> None
             "UPDATE sign_in_guard SET tried_at",
             "UPDATE sign_in_guard SET locked_until",
         ],
+        "webhook_attempt": ["DELETE FROM webhook_attempt"],
+        "webhook_delivery": [
+            "UPDATE webhook_delivery SET state",
+            "UPDATE webhook_delivery SET due_at",
+            "UPDATE webhook_delivery SET attempts",
+            "UPDATE webhook_delivery SET tries",
+            "UPDATE webhook_delivery SET begun_at",
+            "UPDATE webhook_delivery SET finished_at",
+            "DELETE FROM webhook_delivery",
+        ],
+        "webhook_endpoint": [
+            "UPDATE webhook_endpoint SET status",
+            "UPDATE webhook_endpoint SET because",
+            "UPDATE webhook_endpoint SET changed_at",
+            "UPDATE webhook_endpoint SET failures",
+            "UPDATE webhook_endpoint SET rests_until",
+            "UPDATE webhook_endpoint SET delivered_at",
+            "UPDATE webhook_endpoint SET failed_at",
+            "UPDATE webhook_endpoint SET leased_by",
+            "UPDATE webhook_endpoint SET leased_until",
+        ],
+        "webhook_event": ["DELETE FROM webhook_event"],
+        "webhook_secret": ["UPDATE webhook_secret SET ends_at", "DELETE FROM webhook_secret"],
     }
 
 

@@ -1,7 +1,7 @@
 """A network says its mode, and keys are of it; members sign in: logins, codes, sessions, locked cards.
 
 Revision ID: 0018
-Revises: 0016
+Revises: 0020
 """
 
 from alembic import op
@@ -10,7 +10,7 @@ from sqlalchemy import text
 from config.roles import application_role, grant_to_application, reader_role
 
 revision = "0018"
-down_revision = "0016"
+down_revision = "0020"
 branch_labels = None
 depends_on = None
 
@@ -30,6 +30,7 @@ CREATE TABLE member_login (
     added_at timestamptz NOT NULL,
     card_secret bytea NOT NULL,
     card_step bigint DEFAULT 0 NOT NULL,
+    card_used_for bytea,
     PRIMARY KEY (member_id),
     CONSTRAINT member_login_email_once UNIQUE (email),
     CONSTRAINT member_login_email_is_lower CHECK (email = lower(email) AND length(email) <= 254)
@@ -86,7 +87,7 @@ REVOKE SELECT ON member_login, member_code, member_refresh FROM "{reader}";
 
 _CHANGES = {
     "member_code": "UPDATE (code_hash, sent_at, ends_at, tries), DELETE",
-    "member_login": "UPDATE (email, card_step), DELETE",
+    "member_login": "UPDATE (email, card_step, card_used_for), DELETE",
     "member_refresh": "UPDATE (used_at)",
     "member_session": "UPDATE (ended_at, ended_because)",
 }
