@@ -181,12 +181,12 @@ ADVICE: Mapping[str, Advice] = {
     ),
     "card_blocked": ("The card was lost, replaced or blocked.", "Take another card of the member."),
     "code_stale": (
-        "The QR was read from an old picture, or the phone's clock is off; each code is shown thirty seconds.",
+        "The QR was read from an old picture, or the phone's clock is off.",
         "Have the QR on the member's phone read again.",
     ),
     "code_used": (
         "The same code came with another request; each is good for one.",
-        "Wait until the QR changes, and read it again; send a lost request again as it was, with its reference.",
+        "Wait until the QR changes, and read it again. A request that was lost may come again as it was.",
     ),
     "spending_locked": (
         "The member locked its cards: they earn, and pay for nothing.",

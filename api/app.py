@@ -26,11 +26,12 @@ from api.lanes.refusing import by_codes, refusing
 from api.lanes.work import LineAnswer
 from api.limits import Limits, Rates
 from api.magic import provoked
+from api.mail import SendMail, nowhere
 from api.metrics import Metrics
 from api.middleware import RequestId
 from api.openapi import describe, explanation_docs
 from api.problems import FieldError, ProblemError, answer_failure, problem_response
-from api.routes import batches, commands, disputes, keys, members, reads, testing
+from api.routes import batches, commands, disputes, keys, member_app, member_logins, members, reads, testing
 from api.sandbox import ByHost, TestClock
 from api.service import Service
 from network.errors import NetworkError
@@ -81,6 +82,7 @@ def create_app(
     rates: Rates | None = None,
     test_mode: bool = False,
     beside: Application | None = None,
+    send_mail: SendMail = nowhere,
 ) -> Application:
     """Build the application.
 
@@ -88,10 +90,12 @@ def create_app(
         database: A migrated database.
         authority: Host and port that partners address, as they sign it; never taken from a request.
         now: Real time, by which signatures are judged (the network's business time is the database's).
-        operator_keys: Of operators' sessions; without them nothing is served under /operator.
+        operator_keys: Of operators' sessions; members' are derived of them. Without them nothing is served
+            under /operator and /m.
         hire: What serves the lanes; by default threads of this process.
         rates: How much may come under one key and from one address.
         test_mode: Whether this is the test mode's application, with keys and data of its own.
+        send_mail: How mails to members leave.
         beside: The test mode's application; it lives as long as this one, and gets what names its host.
     """
     metrics = Metrics()
@@ -128,6 +132,16 @@ def create_app(
         app.state.test_clock = TestClock(database)
         app.include_router(testing.router)
     if operator_keys is not None:
+        app.state.member_desk = member_app.MemberDesk(
+            database,
+            members_keys(operator_keys),
+            now=now,
+            limits=limits,
+            send=send_mail,
+            origins=frozenset({f"https://{authority}", f"http://{authority}"}),
+        )
+        app.include_router(member_app.router)
+        app.include_router(member_logins.router)
         operator.mount(app, operator.Desk(database, operator_keys, now=now, rules=service.rules))
     _add_operations(app, database, service, metrics)
     _add_error_answers(app)
@@ -229,7 +243,7 @@ def _add_error_answers(app: FastAPI) -> None:
 
 def _complete_description(app: FastAPI, *, test_mode: bool) -> None:
     plain = app.openapi
-    types = (*_TYPES, *operator.TYPES)
+    types: tuple[Any, ...] = (*_TYPES, *operator.TYPES, *member_app.TYPES, *member_logins.TYPES)
     if test_mode:
         types = (*_TYPES, *testing.TYPES, *explaining.TYPES)
 

@@ -37,6 +37,7 @@ from partners.errors import PartnersError
 from settlement.errors import SettlementError
 
 if TYPE_CHECKING:
+    from api.mail import SendMail
     from settlement.seal import Signer
 
 app = typer.Typer(
@@ -110,6 +111,15 @@ def _signer_or_none(settings: Settings) -> "Signer | None":
         return None
 
 
+def _mail_of(settings: Settings) -> "SendMail":
+    """How mails to members leave."""
+    from api.mail import by_smtp, to_file
+
+    if settings.mail is None:
+        return to_file(settings.mail_file)
+    return by_smtp(settings.mail.get_secret_value(), settings.mail_from)
+
+
 @app.command()
 def serve() -> None:
     """Serve the partner API on TESSERA_HOST:TESSERA_PORT (127.0.0.1:8080)."""
@@ -121,12 +131,13 @@ def serve() -> None:
     from api.limits import Rate, Rates
     from config.operator_key import load_or_make_operator_key
     from network.service import make_partitions_ahead
-    from partners.people.tokens import OperatorKeys
+    from partners.people.tokens import OperatorKeys, members_keys
 
     with ExitStack() as stack:
         settings, database = stack.enter_context(opened(migrated=True))
         make_partitions_ahead(database)
         authority = settings.authority or f"{settings.host}:{settings.port}"
+        keys = OperatorKeys.of(load_or_make_operator_key(settings.operator_key_file))
         beside = None
         if settings.test_authority is not None:
             apart = stack.enter_context(sandbox(settings, database))
@@ -137,8 +148,14 @@ def serve() -> None:
                 authority=authority,
                 beside=beside,
                 now=now,
-                operator_keys=OperatorKeys.of(load_or_make_operator_key(settings.operator_key_file)),
-                hire=in_processes(database, settings, application_role(settings.database_schema)),
+                operator_keys=keys,
+                hire=in_processes(
+                    database,
+                    settings,
+                    application_role(settings.database_schema),
+                    members_keys(keys).secrets,
+                ),
+                send_mail=_mail_of(settings),
                 rates=Rates(keys=Rate(settings.key_rate, int(2 * settings.key_rate) or 1)),
             ),
             host=settings.host,

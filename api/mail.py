@@ -8,13 +8,17 @@ from email.message import EmailMessage
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-Send = Callable[[str, str, str], None]
+SendMail = Callable[[str, str, str], None]
 """Sends a mail: to whom, subject, text."""
 _OWNER_ONLY = 0o600
 _PATIENCE_SECONDS = 20
 
 
-def to_file(path: Path) -> Send:
+def nowhere(to: str, subject: str, text: str) -> None:
+    """No mail leaves: where no way is set up."""
+
+
+def to_file(path: Path) -> SendMail:
     """Mails as lines of JSON at the end of a file that its owner alone may read."""
 
     def send(to: str, subject: str, text: str) -> None:
@@ -27,7 +31,7 @@ def to_file(path: Path) -> Send:
     return send
 
 
-def by_smtp(url: str, sender: str) -> Send:
+def by_smtp(url: str, sender: str) -> SendMail:
     """Mails through a server: smtps://user:password@host:465, or smtp://… with STARTTLS.
 
     Args:

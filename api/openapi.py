@@ -265,6 +265,12 @@ def describe(openapi: dict[str, Any], types: Sequence[Any]) -> dict[str, Any]:
             "name": "Signature",
             "description": "RFC 9421 with Ed25519; see the introduction.",
         },
+        "memberSession": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "Ten minutes of a session that `/m/sessions` began.",
+        },
         "operatorSession": {
             "type": "http",
             "scheme": "bearer",

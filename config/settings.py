@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     """Host and port at which partners address the test mode, and sign it. Unset: there is no test mode."""
     key_rate: float = Field(default=1_000, gt=0)
     """Requests a second that each key may send in the long run, twice as many at once."""
+    mail: SecretStr | None = None
+    """How codes reach members: smtps://user:password@host:465, smtp://… with STARTTLS. Unset: a file."""
+    mail_from: str = "no-reply@localhost"
     authority: str | None = None
     """Host and port as partners address and sign them, where that is not host:port (behind a proxy, say)."""
 
@@ -74,6 +77,11 @@ class Settings(BaseSettings):
         if self.statements is not None:
             return self.statements.expanduser()
         return self.data_folder / "statements" / self.database_schema
+
+    @property
+    def mail_file(self) -> Path:
+        """Where mails are kept that no server sends; each schema is a network of its own."""
+        return self.data_folder / "mail" / f"{self.database_schema}.ndjson"
 
     @property
     def operator_key_file(self) -> Path:

@@ -1,8 +1,8 @@
 """A member's own cards: locked and unlocked, and the rotating code that shows that the member is there.
 
-The code is a TOTP (RFC 6238) of thirty seconds, one step late allowed, in the QR after the card's number. It is
-good once: the step that was used last is kept, with the hash of the request that used it, so that a till which
-lost the answer may send the very same request again.
+The code is a TOTP (RFC 6238) of thirty seconds, one step early or late, in the QR after the card's number. It
+is good once: the step that was used last is kept, with the hash of the request that used it, so that a till
+which lost the answer may send the very same request again.
 """
 
 from collections.abc import Mapping, Sequence

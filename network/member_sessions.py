@@ -38,7 +38,8 @@ _ADD = text(
     " ON CONFLICT (member_id) DO UPDATE SET email = excluded.email RETURNING member_id"
 )
 _KEEP_CODE = text(
-    "INSERT INTO member_code AS c (guarded, code_hash, sent_at, ends_at) VALUES (:guarded, :hash, :now, :ends)"
+    "INSERT INTO member_code AS c (guarded, code_hash, sent_at, ends_at)"
+    " VALUES (:guarded, :hash, :now, :ends)"
     " ON CONFLICT (guarded) DO UPDATE SET code_hash = :hash, sent_at = :now, ends_at = :ends, tries = 0"
     " WHERE c.sent_at <= :before RETURNING guarded"
 )

@@ -172,7 +172,7 @@ class Redeem(msgspec.Struct, frozen=True, kw_only=True, tag="redeem", omit_defau
     lines: tuple[int, ...] = ()
     category: str = ""
     code: str = ""
-    """The rotating code on the member's card, where the till read it; judged before the command comes here."""
+    """The rotating code of the card, where the till read one; judged before the command comes here."""
 
 
 class Reverse(msgspec.Struct, frozen=True, kw_only=True, tag="reverse"):

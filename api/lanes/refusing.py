@@ -1,4 +1,4 @@
-"""What is refused before the ledger sees it: by cards of the test mode, by rotating codes that are not right."""
+"""What is refused before the ledger sees it: by cards of the test mode, by rotating codes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -21,7 +21,7 @@ def refusing(judge: Judge) -> Callable[[CarryOut], CarryOut]:
         def carried_out(callers: Sequence[Sequence[Command]]) -> list[Outcome]:
             try:
                 refused = judge([command for commands in callers for command in commands])
-            except Exception as error:  # noqa: BLE001 - it is each caller's answer, as the ledger's would be
+            except Exception as error:
                 return [error] * len(callers)
             return _without(refused, callers, carry_out) if refused else carry_out(callers)
 

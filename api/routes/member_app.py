@@ -1,7 +1,7 @@
-"""What members do themselves, under /m: sign in by a code that is mailed, see their points, lock, show a card.
+"""What members do themselves, under /m: sign in by a code that is mailed, lock their cards, show one.
 
-Access tokens come in the header Authorization alone. A browser may keep the refresh token in a cookie that only
-our own origin gets; so whatever changes something is refused to pages of other sites.
+Access tokens come in the header Authorization alone. A browser may keep the refresh token in a cookie that
+only our own origin gets; so whatever changes something is refused to pages of other sites.
 """
 
 import logging
@@ -18,7 +18,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api.bodies import read_body
 from api.limits import Limits, headers_of
-from api.mail import Send
+from api.mail import SendMail
 from api.openapi import content_of_type
 from api.problems import ProblemError
 from api.routes.disputes import Raw
@@ -48,7 +48,7 @@ class MemberDesk:
         *,
         now: Callable[[], datetime],
         limits: Limits,
-        send: Send,
+        send: SendMail,
         origins: frozenset[str],
     ) -> None:
         self.database = database
@@ -80,7 +80,7 @@ class MemberRefreshBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
 
 class MemberTokensBody(msgspec.Struct, frozen=True, kw_only=True):
-    """`access` is good for `expires_in` seconds; `refresh`, null where the cookie holds it, brings the next."""
+    """`access` is good for `expires_in` seconds; `refresh` (null: the cookie holds it) brings the next."""
 
     access: str
     refresh: str | None
@@ -126,12 +126,14 @@ TYPES = (
     LockBody,
     CardCodeBody,
 )
-_WISH, _SIGN_IN, _REFRESH, _LOCK = (
-    msgspec.json.Decoder(each) for each in (CodeWishBody, MemberSignInBody, MemberRefreshBody, LockBody)
-)
+_WISH = msgspec.json.Decoder(CodeWishBody)
+_SIGN_IN = msgspec.json.Decoder(MemberSignInBody)
+_REFRESH = msgspec.json.Decoder(MemberRefreshBody)
+_LOCK = msgspec.json.Decoder(LockBody)
 
 
-def _desk(request: Request) -> MemberDesk:
+def desk_of(request: Request) -> MemberDesk:
+    """The application's desk for members."""
     desk: MemberDesk = request.app.state.member_desk
     return desk
 
@@ -144,13 +146,13 @@ async def _keep_out(request: Request) -> None:
         return
     origin = request.headers.get("origin")
     site = request.headers.get("sec-fetch-site", "none")
-    if site not in {"none", "same-origin"} or (origin is not None and origin not in _desk(request).origins):
+    if site not in {"none", "same-origin"} or (origin is not None and origin not in desk_of(request).origins):
         raise ProblemError("cross_site")
 
 
 def _limited(request: Request) -> None:
     """Count a try to sign in by its address."""
-    limits = _desk(request).limits
+    limits = desk_of(request).limits
     wait = limits.members.take(request.client.host if request.client else "", limits.now())
     if wait:
         raise ProblemError("rate_limited", headers=headers_of("members", limits.members.rate, wait))
@@ -158,7 +160,7 @@ def _limited(request: Request) -> None:
 
 def _member(request: Request) -> MemberSignedIn:
     """Who asks, as the token proves it."""
-    desk, given = _desk(request), request.headers.get("authorization", "")
+    desk, given = desk_of(request), request.headers.get("authorization", "")
     scheme, _, token = given.partition(" ")
     if scheme.lower() != "bearer" or not token or len(given) > _LONGEST_HEADER:
         raise ProblemError("member_token_missing")
@@ -193,14 +195,14 @@ def _answered(body: msgspec.Struct) -> Response:
 @router.post("/codes", dependencies=[Depends(_limited)], **_docs(body="CodeWishBody", open_to_all=True))
 def send_code(request: Request, raw: Raw) -> Response:
     """Have a code mailed. The answer is the same whether somebody signs in by that address or nobody does."""
-    desk, said = _desk(request), read_body(raw, _WISH)
+    desk, said = desk_of(request), read_body(raw, _WISH)
     code = member_sessions.send_code(desk.database, desk.keys, said.email, desk.now())
     # after the answer, whose time so tells nothing
     mailing = None if code is None else BackgroundTask(_mail, desk.send, said.email, code)
     return Response(status_code=202, headers=_NO_STORE, background=mailing)
 
 
-def _mail(send: Send, to: str, code: str) -> None:
+def _mail(send: SendMail, to: str, code: str) -> None:
     try:
         send(to, "Your code", f"{code}\n\nIt is good for ten minutes, once. Tell it to nobody.\n")
     except OSError:  # SMTP's errors are such
@@ -214,7 +216,7 @@ def _mail(send: Send, to: str, code: str) -> None:
 )
 def sign_in(request: Request, raw: Raw) -> Response:
     """Begin a session with the code that was mailed."""
-    desk, said = _desk(request), read_body(raw, _SIGN_IN)
+    desk, said = desk_of(request), read_body(raw, _SIGN_IN)
     try:
         given = member_sessions.sign_in(desk.database, desk.keys, said.email, said.code, desk.now())
     except SignInRefused as error:
@@ -229,7 +231,7 @@ def sign_in(request: Request, raw: Raw) -> Response:
 )
 def refresh(request: Request, raw: Raw) -> Response:
     """Carry the session on. A refresh token that comes a second time ends it: one of the two is a thief."""
-    desk, said = _desk(request), read_body(raw, _REFRESH)
+    desk, said = desk_of(request), read_body(raw, _REFRESH)
     token = said.refresh or request.cookies.get(COOKIE, "")
     try:
         given = member_sessions.refresh(desk.database, desk.keys, token, desk.now())
@@ -260,7 +262,7 @@ def _with_tokens(given: MemberTokens, *, cookie: bool) -> Response:
 @router.post("/sign-out", **_docs())
 async def sign_out(request: Request, who: Who) -> Response:
     """End the session; its tokens are of no more use."""
-    desk = _desk(request)
+    desk = desk_of(request)
 
     def end() -> None:
         with desk.database.begin() as connection:
@@ -275,7 +277,7 @@ async def sign_out(request: Request, who: Who) -> Response:
 @router.get("/me", **_docs("MemberBody"))
 def me(request: Request, who: Who) -> Response:
     """Who is signed in, and the cards."""
-    with _desk(request).database.connect() as connection:
+    with desk_of(request).database.connect() as connection:
         return _answered(_shown(who, member_cards.cards_of(connection, who.member_id)))
 
 
@@ -283,7 +285,7 @@ def me(request: Request, who: Who) -> Response:
 def lock(request: Request, raw: Raw, who: Who) -> Response:
     """Lock all cards, at once: they earn, and pay for nothing; or unlock them."""
     said = read_body(raw, _LOCK)
-    with _desk(request).database.begin() as connection:
+    with desk_of(request).database.begin() as connection:
         member_cards.lock_cards(connection, who.member_id, locked=said.locked)
         return _answered(_shown(who, member_cards.cards_of(connection, who.member_id)))
 
@@ -291,7 +293,7 @@ def lock(request: Request, raw: Raw, who: Who) -> Response:
 @router.get("/card", **_docs("CardCodeBody"))
 def card(request: Request, who: Who) -> Response:
     """A card as the phone shows it to a till; its code changes every thirty seconds, and is good once."""
-    desk = _desk(request)
+    desk = desk_of(request)
     with desk.database.connect() as connection:
         usable = [n for n, status in member_cards.cards_of(connection, who.member_id) if status != "blocked"]
         if not usable:

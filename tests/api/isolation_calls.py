@@ -41,6 +41,7 @@ class Own:
 NOBODYS = Own(
     code="",
     card="",
+    member="mbr_" + "0" * 32,
     sale="ent_" + "0" * 32,
     reward="ent_" + "0" * 32,
     hold="ent_" + "0" * 32,
@@ -172,6 +173,9 @@ CALLS: Mapping[tuple[str, str], Calls] = {
     ),
     ("GET", "/v1/disputes/{dispute}/evidence/{sha256}"): _at(
         lambda _, o: f"/v1/disputes/{o.dispute}/evidence/{o.evidence}"
+    ),
+    ("POST", "/v1/member-logins"): lambda m, o, r: iter(
+        [_json("/v1/member-logins", member=o.member, email=f"{r}@example.com")]
     ),
     ("GET", "/v1/keys"): _at(lambda *_: "/v1/keys"),
     ("POST", "/v1/keys"): lambda m, o, r: iter(

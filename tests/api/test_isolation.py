@@ -8,7 +8,7 @@ and not called fails the test.
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -17,11 +17,14 @@ import pytest
 from sqlalchemy import Engine, text
 from starlette.testclient import TestClient
 
+from api.app import create_app
+from network.rules import Rules
 from network.service import set_clock
 from settlement.service import clear_due
-from tests.api.conftest import Till, a_sale
+from tests.api.conftest import AUTHORITY, Till, a_sale, real_now
 from tests.api.isolation_calls import AT, CALLS, NOBODYS, Call, Own
 from tests.coalition import CODES, GROCER, HOTEL, PETROL, START
+from tests.people import KEYS
 
 Tills = Callable[[int], Till]
 OWNERS = ("partner_id", "raised_by_id", "enrolled_by", "issuer_id")
@@ -84,6 +87,14 @@ def complain(till: Till, own: Own) -> None:
     assert attached.status_code == 200, attached.text
     own.evidence = attached.json()["evidence"][0]["sha256"]
     own.secrets |= {own.dispute, own.evidence, f"{own.code}-secret.pdf", fields["reference"]}
+
+
+@pytest.fixture
+def client(database: Engine, live: Rules) -> Iterator[TestClient]:
+    """The application with all that it can serve."""
+    app = create_app(database, authority=AUTHORITY, now=real_now, operator_keys=KEYS)
+    with TestClient(app, base_url=f"http://{AUTHORITY}", raise_server_exceptions=False) as running:
+        yield running
 
 
 @pytest.fixture
