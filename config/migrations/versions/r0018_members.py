@@ -1,7 +1,7 @@
 """A network says its mode, and keys are of it; members sign in: logins, codes, sessions, locked cards.
 
 Revision ID: 0018
-Revises: 0020
+Revises: 0016b
 """
 
 from alembic import op
@@ -10,7 +10,7 @@ from sqlalchemy import text
 from config.roles import application_role, grant_to_application, reader_role
 
 revision = "0018"
-down_revision = "0020"
+down_revision = "0016b"
 branch_labels = None
 depends_on = None
 
