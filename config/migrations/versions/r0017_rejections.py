@@ -1,7 +1,7 @@
 """Payment files, or payments of them, that the bank did not carry out; and what tells ledgers apart.
 
 Revision ID: 0017
-Revises: 0016b
+Revises: 0018
 """
 
 from alembic import op
@@ -10,7 +10,7 @@ from sqlalchemy import text
 from config.roles import grant_to_application
 
 revision = "0017"
-down_revision = "0016b"
+down_revision = "0018"
 branch_labels = None
 depends_on = None
 
