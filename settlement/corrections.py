@@ -139,7 +139,14 @@ def propose_day(
     _require_currency(connection, currency)
     if not reason.strip():
         raise CorrectionRefused("say why the day is other than the calendar says")
-    content = {"currency": currency, "day": day, "is_open": is_open, "reason": reason.strip()}
+    known = [row for row in list_calendars(connection)[1] if (row["currency"], row["day"]) == (currency, day)]
+    content = {
+        "currency": currency,
+        "day": day,
+        "is_open": is_open,
+        "reason": reason.strip(),
+        "before": dict(known[0]) if known else None,
+    }
     return propose(connection, kind=DAY, subject=f"calendar:{currency}/{day}", content=content, by=by)
 
 

@@ -172,7 +172,7 @@ def decide_way_out(connection: Connection, resolution_id: int, *, by: str, appro
         _carry_out(connection, _standing(connection, found.exception_id), found, by=by, at=at)
     store.save_resolution_decision(connection, resolution_id, by=by, at=at, approved=approve)
     decided = msgspec.structs.replace(found, decided_by=by, decided_at=at, approved=approve)
-    _audit(connection, decided, f"bank_exception.{'resolved' if approve else 'rejected'}", by)
+    _audit(connection, decided, f"bank_exception.{'resolved' if approve else 'rejected'}", by, before=found)
     return decided
 
 
@@ -363,12 +363,14 @@ def _today(connection: Connection, at: datetime) -> date:
     return at.astimezone(ZoneInfo(read_network(connection).time_zone)).date()
 
 
-def _audit(connection: Connection, resolution: Resolution, action: str, by: str) -> None:
+def _audit(
+    connection: Connection, resolution: Resolution, action: str, by: str, before: Resolution | None = None
+) -> None:
     audited(
         connection,
         by=by,
         action=action,
         subject=f"bank_exception:{resolution.exception_id}",
-        before=None,
+        before=before,
         after=resolution,
     )

@@ -1,5 +1,6 @@
 """Debts that two decide for what was wrong in a night, cover that goes back, and the calendars of banks."""
 
+import json
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 
 from api.cli import app
 from partners.errors import ProposalChanged, SecondPersonNeeded
+from partners.people.approvals import content_of
 from partners.people.model import Proposal
 from settlement import corrections, runs
 from settlement.errors import CalendarUnknown, CorrectionRefused, PaymentRefused
@@ -137,6 +139,7 @@ def test_a_calendar_moves_value_dates(database: Engine) -> None:
         )
     decide(database, again)
     assert value_on() == date(2017, 5, 8)
+    assert content_of(again)["before"]["is_open"] is False
     with database.connect() as connection:
         with pytest.raises(CalendarUnknown):
             corrections.propose_calendar(connection, currency="EUR", calendar="XXX", value_days=1, by="anna")
@@ -159,12 +162,17 @@ def test_cover_that_went_back_is_taken_off(database: Engine) -> None:
     [went] = night.open()
     with pytest.raises(PaymentRefused, match="holds 0"):
         night.resolve(went, "deposit", participant_id=B)
-    with database.connect() as connection:
-        waits = night.open()[0].resolutions[0].resolution_id
-        assert waits
     night.decide(night.open()[0].resolutions[0], approve=False)
     night.resolve(night.open()[0], "deposit", participant_id=D)
     assert night.stands_at("deposit", "suspense") == {("deposit", D): Decimal("-100.00")}
+    with database.connect() as connection:
+        record = json.loads(
+            connection.execute(
+                text("SELECT record FROM operator_audit ORDER BY seq DESC LIMIT 1")
+            ).scalar_one()
+        )
+    both = record["before"]["decided_by"], record["after"]["decided_by"], record["after"]["approved"]
+    assert (record["action"], both) == ("bank_exception.resolved", (None, "bert", True))
     assert night.open() == []
     with database.connect() as connection:
         assert broken(connection) == []
