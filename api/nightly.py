@@ -42,6 +42,14 @@ def folder_of(database: Engine, wanted: Path) -> Path:
     """
     with database.connect() as connection:
         ours = str(read_ledger_id(connection))
+    try:
+        return _claimed(wanted, ours)
+    except OSError:
+        log.exception("%s cannot be made: no statements are written until it can", wanted)
+        return wanted
+
+
+def _claimed(wanted: Path, ours: str) -> Path:
     wanted.mkdir(parents=True, exist_ok=True)
     claim = wanted / f"{_OWNER}.{os.getpid()}-{secrets.token_hex(4)}"
     try:
@@ -118,7 +126,7 @@ def _is_written(directory: Path, window_id: int, mark: str) -> bool:
     try:
         with (directory / date_of_window(window_id).isoformat() / NIGHT_REPORT).open("rb") as report:
             return f'content="{mark}"'.encode() in report.read(_HEAD)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
 
 

@@ -147,6 +147,8 @@ def test_two_ledgers_never_share_a_folder(database: Engine, tmp_path: Path) -> N
     assert not (theirs / "2017-05-01").exists()
     assert (beside / "2017-05-01" / "_night.html").exists()
     assert sorted(path.name for path in theirs.iterdir()) == [".ledger"]
+    (tmp_path / "no folder").write_text("")
+    assert folder_of(database, tmp_path / "no folder") == tmp_path / "no folder"
 
 
 def test_a_night_that_cannot_be_written_keeps_no_other_back(
