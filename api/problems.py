@@ -50,6 +50,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     "partner_issues_no_more": (422, "The partner leaves the network: its last day to give points is over"),
     "partner_accepts_no_more": (422, "The partner leaves the network: its last day to take points is over"),
     "partner_unknown": (422, "The partner is not set up yet; try again with the same reference"),
+    "cap_reached": (422, "The partner has reached what it may come to owe; try later, under a new reference"),
     "too_many_points": (422, "One entry moves no more than a million million points"),
     "occurred_in_future": (422, "That is more than 10 minutes ahead of the network's time"),
     "occurred_too_long_ago": (422, "That is more than 30 days ago"),

@@ -509,12 +509,16 @@ class MemberState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
-    """When a batch happens: read once per batch, from the database, after the window's lock is held."""
+    """When a batch happens: read once per batch, from the database, after the window's lock is held.
+
+    `caps_basis`: which caps the rules have to know (network.caps.Caps).
+    """
 
     now: datetime
     window_id: int
     business_date: date
     lapsed_through: date
+    caps_basis: int = 0
 
 
 class CardState(msgspec.Struct, frozen=True):

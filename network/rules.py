@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import UnsetType
 
+from network.caps import Caps
 from network.draw import lot_key
 from network.model import (
     UNCHANGED,
@@ -58,6 +59,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     programme: Programme
     programmes: Mapping[int, Programme]
     time_zone: ZoneInfo
+    caps: Caps = msgspec.field(default_factory=Caps)
 
     def local_date(self, at: datetime) -> date:
         """The day an instant falls on in the network's time zone."""
@@ -123,7 +125,7 @@ class Folded:
 
     def __init__(self, loaded: LedgerState, today: date | None = None) -> None:
         """`today` is the network-local date; without it the business date."""
-        self._loaded = loaded
+        self.loaded = loaded
         self._members = dict(loaded.members)
         self._cards = dict(loaded.cards)
         self.today = loaded.moment.business_date if today is None else today

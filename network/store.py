@@ -1,8 +1,8 @@
 """Load and save for the group commit: a fixed number of statements per batch, locks in one order.
 
 Lock order, always: the window (shared advisory), idempotency records (inserted sorted), accounts (ordered
-FOR UPDATE); lots only under their account's lock. Sorting an array is not an order (the planner may hash it),
-so every locking statement carries ORDER BY.
+FOR UPDATE); lots only under their account's lock; capped partners last (network.exposure_store). Sorting an
+array is not an order (the planner may hash it), so every locking statement carries ORDER BY.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -47,8 +47,8 @@ POSTING_FIELDS = tuple(column.name for column in tables.posting.columns if colum
 
 _SHARE_WINDOW = text(f"SELECT pg_advisory_xact_lock_shared({WINDOW_LOCK})")
 _MOMENT = text(
-    "SELECT coalesce(n.clock, clock_timestamp()) AS now, w.window_id, w.business_date, w.lapsed_through"
-    " FROM network n, clearing_window w WHERE w.closed_at IS NULL"
+    "SELECT coalesce(n.clock, clock_timestamp()) AS now, w.window_id, w.business_date, w.lapsed_through,"
+    " n.caps_basis FROM network n, clearing_window w WHERE w.closed_at IS NULL"
 )
 _CARDS = text(
     "SELECT card_number, member_id, status FROM card WHERE card_number = ANY(CAST(:cards AS bigint[]))"
@@ -181,7 +181,7 @@ def begin(connection: Connection, cards: Collection[int] = ()) -> tuple[Moment, 
         )
     if row is None:
         raise NotReady("no window is open: set the network up, then open its first window")
-    at, window_id, business_date, lapsed_through = row
+    at, window_id, business_date, lapsed_through, caps_basis = row
     # Milliseconds, because that is what an entry's id can say of when it was recorded.
     now = at.astimezone(UTC)
     moment = Moment(
@@ -189,6 +189,7 @@ def begin(connection: Connection, cards: Collection[int] = ()) -> tuple[Moment, 
         window_id=window_id,
         business_date=business_date,
         lapsed_through=lapsed_through,
+        caps_basis=caps_basis,
     )
     return moment, known
 

@@ -120,7 +120,7 @@ def charges(
         bound = now.effective_on <= on <= (last_days or {}).get(party, date.max)
         if currency == now.currency and bound and _ends_month(on):
             fees[party, currency] = topped_up(of, now.monthly_minimum, so_far)
-        vat_rate = _fee_vat_bps(now, on, vat or {})
+        vat_rate = fee_vat_bps(now, on, vat or {})
         charged[party, currency] = charge(fees[party, currency], vat_rate, so_far, minor_digits(currency))
     return charged
 
@@ -287,7 +287,12 @@ def _received(charged: Iterable[Charge]) -> Charge:
     )
 
 
-def _fee_vat_bps(now: Terms, on: date, vat: VatRates) -> int:
+def fee_vat_bps(now: Terms, on: date, vat: VatRates) -> int:
+    """The rate of VAT on fees by a contract in force on a date, basis points.
+
+    Raises:
+        RateMissing: its VAT code has no rate on the date.
+    """
     code = dict(now.vat_codes).get("fee")
     if code is None:
         return now.vat_bps

@@ -10,7 +10,7 @@ from api.lanes.lane import Hire
 from api.lanes.serving import serve
 from api.rules_cache import RulesCache
 from network.engine import Outcome, carry_out
-from network.errors import NetworkError
+from network.errors import NetworkError, RulesStale
 from network.model import Command
 
 MAX_BATCH = {"tills": 512, "files": 500}
@@ -23,10 +23,13 @@ def serve_on(database: Engine, name: str, channel: socket.socket) -> None:
 
     def carry_out_live(callers: Sequence[Sequence[Command]]) -> list[Outcome]:
         try:
-            live = rules()
+            outcomes = carry_out(database, callers, rules())
+            if any(isinstance(outcome, RulesStale) for outcome in outcomes):
+                # What was committed before the batch met newer rules is answered again from memory.
+                outcomes = carry_out(database, callers, rules.anew())
         except NetworkError as error:
             return [error] * len(callers)
-        return carry_out(database, callers, live)
+        return outcomes
 
     serve(channel, carry_out_live, max_batch=MAX_BATCH[name])
 
