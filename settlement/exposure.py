@@ -37,10 +37,11 @@ _OUT = tuple(kind for kind in OUTSTANDING if kind is not AccountKind.HELD)
 
 
 class Accruals(msgspec.Struct, frozen=True, kw_only=True):
-    """All that happened in a window that is not netted."""
+    """All that happened in a window that is not netted. `prices`: contracts as they price this window."""
 
     window_id: int
     on: date
+    prices: TermsByVersion
     totals: Sequence[WindowTotal] = ()
     transactions: Sequence[Transactions] = ()
     adjustments: Sequence[Adjustment] = ()
@@ -64,7 +65,6 @@ def accrued(window: Accruals, ground: Ground) -> Sums:
     """What each participant owes of a window, less what it is owed; in `owed`."""
     night = Night(on=window.on, vat=ground.vat)
     totals = [one for one in window.totals if one.credit != AccountKind.LAPSED]
-    lines = price(totals, ground.terms, night)
     owed: dict[Holder, Decimal] = {}
     flows = [
         msgspec.structs.replace(
@@ -72,10 +72,11 @@ def accrued(window: Accruals, ground: Ground) -> Sums:
             debtor_id=ground.place(line.debtor_id, window.window_id),
             creditor_id=ground.place(line.creditor_id, window.window_id),
         )
-        for line in lines
+        for line in price(totals, window.prices, night)
     ]
     for line in [*flows, *adjusted(window.adjustments, ground.terms, night)]:
         _owes(owed, line)
+    lines = price(totals, ground.terms, night)
     bases = fee_bases(totals, lines, window.transactions, ground.terms, window.adjustments)
     versions = versions_by_partner(ground.terms)
     for (party, version), basis in bases.items():

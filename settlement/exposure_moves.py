@@ -15,10 +15,11 @@ from network.service import date_of_window
 from network.store import WINDOW_LOCK
 from partners.rates_store import load_vat_rates
 from partners.store import load_terms
+from settlement.clearing import TermsByVersion
 from settlement.exposure import Accruals, Ground, accrued, turned
 from settlement.model import Transactions, WindowTotal
 from settlement.money_model import Adjustment, MoneyLine
-from settlement.standing import load_stand_ins
+from settlement.standing import in_window, load_stand_ins
 
 OWING = ("receivable", "payable", "carried", "rounding")
 """Accounts of the money ledger that say what a participant owes (debit) or is owed of netted windows."""
@@ -60,21 +61,29 @@ def window_netted(
     """Take from rows what a window accrued: its positions are in the money ledger from now on."""
     connection.execute(SHARE)
     if connection.execute(ANY).scalar_one():
+        ground = load_ground(connection)
         window = Accruals(
             window_id=window_id,
             on=date_of_window(window_id),
+            prices=prices_of(connection, ground, window_id),
             totals=totals,
             transactions=transactions,
             adjustments=adjustments,
         )
-        exposure_store.add_all(connection, turned(accrued(window, load_ground(connection))))
+        exposure_store.add_all(connection, turned(accrued(window, ground)))
 
 
 def adjusted_by(connection: Connection, window_id: int, adjustment: Adjustment) -> None:
     """Move rows by a debt that no posting makes, in its transaction, which shares the window's lock."""
     if connection.execute(ANY).scalar_one():
-        window = Accruals(window_id=window_id, on=date_of_window(window_id), adjustments=[adjustment])
-        exposure_store.add_all(connection, accrued(window, load_ground(connection)))
+        ground = load_ground(connection)
+        window = Accruals(
+            window_id=window_id,
+            on=date_of_window(window_id),
+            prices=ground.terms,
+            adjustments=[adjustment],
+        )
+        exposure_store.add_all(connection, accrued(window, ground))
 
 
 def load_ground(connection: Connection) -> Ground:
@@ -90,3 +99,8 @@ def load_ground(connection: Connection) -> Ground:
             one.partner_id: (one.from_window_id, one.stand_in_id) for one in load_stand_ins(connection)
         },
     )
+
+
+def prices_of(connection: Connection, ground: Ground, window_id: int) -> TermsByVersion:
+    """Contracts as they price a window: what was bought out is the pool's to pay."""
+    return in_window(ground.terms, window_id, load_stand_ins(connection))

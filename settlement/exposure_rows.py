@@ -21,7 +21,7 @@ from network.tables import exposure
 from settlement import store, window_store
 from settlement.adjustments import load_adjustments
 from settlement.exposure import Accruals, Sums, accrued, standing_points, together
-from settlement.exposure_moves import ANY, OWING, SHARE, load_ground
+from settlement.exposure_moves import ANY, OWING, SHARE, load_ground, prices_of
 from settlement.model import WindowTotal
 from settlement.standing import load_stand_ins
 
@@ -72,6 +72,7 @@ def windows_reopened(connection: Connection, window_ids: Sequence[int]) -> None:
 
 def load_accruals(connection: Connection, window_ids: Sequence[int]) -> list[Accruals]:
     """All that happened in some windows: totals are summed anew where they are not kept yet."""
+    ground = load_ground(connection)
     outputs = store.load_outputs(connection, window_ids)
     transactions = window_store.load_transactions(connection, window_ids)
     adjustments = load_adjustments(connection, window_ids)
@@ -79,6 +80,7 @@ def load_accruals(connection: Connection, window_ids: Sequence[int]) -> list[Acc
         Accruals(
             window_id=window_id,
             on=date_of_window(window_id),
+            prices=prices_of(connection, ground, window_id),
             totals=outputs[window_id].totals or window_store.sum_postings(connection, window_id),
             transactions=transactions[window_id],
             adjustments=adjustments[window_id],
