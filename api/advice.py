@@ -203,6 +203,10 @@ ADVICE: Mapping[str, Advice] = {
         "Redeem no more.",
     ),
     "partner_unknown": ("Your set-up is a few seconds old.", "Send the same request again."),
+    "cap_reached": (
+        "The points would take you over what your contract lets you come to owe: cap and deposit.",
+        "Sell without points, and try again later under a new reference; pay in, or ask for a higher cap.",
+    ),
     "too_many_points": (
         "The amount comes to more than 10^12 points.",
         "Check the amount: it is in minor units.",
