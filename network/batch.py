@@ -293,7 +293,7 @@ def _decide(
     if rules.caps.partners:
         folded, outcomes = within_caps(connection, folded, judged, outcomes, rules, known.at_cap)
     else:
-        save(connection, folded.decided, folded.owed)
+        save(connection, folded.decided, folded.owed, rules.directory.hooks)
     refused = {
         request.key: outcome.reason
         for request, outcome in zip(requests, outcomes, strict=True)

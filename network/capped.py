@@ -89,7 +89,7 @@ def _save(
     tested: bool,
 ) -> None:
     """Write decisions, and last what they do to capped partners."""
-    stood = save(connection, folded.decided, folded.owed, change.added)
+    stood = save(connection, folded.decided, folded.owed, rules.directory.hooks, change.added)
     if not stood:
         return
     before = {partner_id: one.holdings for partner_id, one in stood.items()}

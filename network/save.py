@@ -28,9 +28,11 @@ from network.model import (
     Posting,
     Unit,
 )
+from network.outbox import tell_entries
 from network.pipeline import Pipeline
 from network.rules import held, hold_change, lot_change, pending_change, set_aside, undone
 from network.store import ENTRY_FIELDS, POSTING_FIELDS
+from partners.model import Hooks
 
 _INSERT_ENTRIES = insert_from_arrays(tables.entry, ENTRY_FIELDS)
 _INSERT_POSTINGS = insert_from_arrays(tables.posting, (*POSTING_FIELDS, "unit"))
@@ -125,6 +127,7 @@ def save(
     connection: Connection,
     decided: Sequence[Decision],
     owed: Callable[[int], Sequence[Deficit]],
+    hooks: Hooks,
     exposed: Mapping[Holder, Holding] = MappingProxyType({}),
 ) -> dict[int, Standing]:
     """Write decisions: entries, postings, lots, balances. Sums are made here, one row per key.
@@ -132,6 +135,7 @@ def save(
     Args:
         decided: In the order in which they were decided.
         owed: The deficits of a member that are open after them.
+        hooks: Who is told of entries.
         exposed: What they add to the sums of capped partners, whose rows are locked and changed last.
     Returns:
         How these partners stood before.
@@ -158,6 +162,8 @@ def save(
         for decision in decisions:
             if decision.cards is not None:
                 pipeline.ask(_MOVE_CARDS, msgspec.structs.asdict(decision.cards))
+        if hooks:
+            tell_entries(pipeline, decisions, hooks)
         return exposure_store.add(pipeline, exposed) if exposed else {}
 
 

@@ -20,6 +20,7 @@ from settlement.clearing import (
     TermsByVersion,
     adjusted,
     fee_bases,
+    fee_vat_bps,
     price,
     rate_of,
     version_on,
@@ -29,7 +30,7 @@ from settlement.fees import unrounded_fee
 from settlement.model import OUTSTANDING, PricedLine, Transactions, WindowTotal
 from settlement.money import ONE_BPS, ZERO, exactly
 from settlement.money_model import Adjustment
-from settlement.positions import Holder, fee_vat_bps
+from settlement.positions import Holder
 
 Sums = dict[Holder, Holding]
 """What partners owe, hold and have outstanding, by partner and currency."""
