@@ -9,9 +9,9 @@ What passes a threshold, up or down, is a row of `exposure_move` in the same tra
 numbered per partner under its lock, so that each crossing is there once.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from decimal import localcontext
+from decimal import Decimal, localcontext
 from typing import Any
 
 import msgspec
@@ -25,6 +25,8 @@ from network.model import Moment
 from network.pipeline import Pipeline
 from network.rules import Rules
 from network.store import begin
+from partners.hooks.events import Told
+from partners.hooks.outbox import publish
 from partners.rates_store import load_fixings, load_vat_rates
 from partners.store import load_terms
 
@@ -56,6 +58,10 @@ _MOVE_COLUMNS = (
 _RECORD = insert_from_arrays(tables.exposure_move, _MOVE_COLUMNS)
 _BASIS = text("SELECT caps_basis FROM network")
 _CAPPED = text("SELECT DISTINCT partner_id FROM exposure WHERE moved_by_tills")
+_TOLD = text(
+    "SELECT DISTINCT partner_id, level FROM exposure_move WHERE window_id = :window_id"
+    " AND partner_id = ANY(:partners) AND level > level_before"
+)
 _MOVES = text(
     f"SELECT {', '.join(_MOVE_COLUMNS)} FROM exposure_move"
     " WHERE (CAST(:window_id AS integer) IS NULL OR window_id = :window_id)"
@@ -71,6 +77,17 @@ class Standing(msgspec.Struct, frozen=True):
     number: int
 
 
+class Warned(msgspec.Struct, frozen=True, kw_only=True):
+    """What a partner is told: how near it came to the most it may owe, in major units of `currency`."""
+
+    level: str
+    exposure: Decimal
+    limit: Decimal | None
+    currency: str
+    business_date: date
+    moved_at: datetime
+
+
 class Move(msgspec.Struct, frozen=True, kw_only=True):
     """A partner has come to another level: past a threshold of its limit, or back.
 
@@ -84,8 +101,8 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
     window_id: int
     level_before: int
     level: int
-    amount: Any
-    limit_amount: Any
+    amount: Decimal
+    limit_amount: Decimal | None
     currency: str
     seen_by: str
     moved_at: datetime
@@ -223,10 +240,36 @@ def note_moves(
                 )
             )
     if moves:
+        _tell(connection, [one for one in moves if one.is_warning], moment)
         arrays = {name: [getattr(move, name) for move in moves] for name in _MOVE_COLUMNS}
         with Pipeline(connection) as pipeline:
             pipeline.change(_RECORD.statement, _RECORD.bound(arrays), len(moves), "moves recorded")
     return moves
+
+
+def _tell(connection: Connection, warnings: Sequence[Move], moment: Moment) -> None:
+    """Tell partners that listen, once a window for each level: one that goes up and down is not news."""
+    if not warnings:
+        return
+    wanted = {"window_id": moment.window_id, "partners": sorted({one.partner_id for one in warnings})}
+    known = {tuple(row) for row in connection.execute(_TOLD, wanted)}
+    told = [
+        Told(
+            partner_id=one.partner_id,
+            type="exposure.warning",
+            data=Warned(
+                level=Level(one.level).name.lower(),
+                exposure=one.amount,
+                limit=one.limit_amount,
+                currency=one.currency,
+                business_date=moment.business_date,
+                moved_at=one.moved_at,
+            ),
+        )
+        for one in warnings
+        if (one.partner_id, one.level) not in known
+    ]
+    publish(connection, told, at=moment.now)
 
 
 def watch(database: Engine, rules: Rules) -> list[Move]:

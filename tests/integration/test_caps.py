@@ -45,6 +45,7 @@ from tests.coalition import (
     terms,
     undo,
 )
+from tests.hooks import endpoint
 
 DAY = timedelta(days=1)
 CAP = Decimal("0.80")
@@ -402,6 +403,29 @@ def test_verify_names_a_row_that_is_wrong(database: Engine) -> None:
     rebuilt(database)
     with database.connect() as connection:
         assert problems(connection) == []
+
+
+def test_a_partner_that_listens_is_told_once_a_window(database: Engine) -> None:
+    """Of warning and alarm, and not again when it comes back to them; by the batch itself, with the figures."""
+    live = with_caps(database)
+    endpoint(database, PETROL, types=("exposure.warning",))
+    with database.connect() as connection:
+        live = load_rules(connection)
+    card = new_card(database, live)
+    for turn in range(2):
+        run(database, live, fuel(card, 80, f"a {turn}"))
+        run(database, live, fuel(card, 20, f"b {turn}"))
+        run(database, live, burn(card, 100, f"c {turn}", partner_id=PETROL))
+    with database.connect() as connection:
+        bodies = connection.execute(
+            text("SELECT body FROM webhook_event WHERE partner_id = 12 ORDER BY event_id")
+        ).scalars()
+        told = [msgspec.json.decode(body) for body in bodies]
+    assert len(moves(database)) == 6
+    assert sorted((one["level"], one["exposure"], one["limit"], one["business_date"]) for one in told) == [
+        ("alarm", "0.800000000000", "0.8000", "2017-05-01"),
+        ("warning", "0.640000000000", "0.8000", "2017-05-01"),
+    ]
 
 
 def test_moves_are_never_changed(database: Engine) -> None:
