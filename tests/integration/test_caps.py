@@ -406,7 +406,7 @@ def test_verify_names_a_row_that_is_wrong(database: Engine) -> None:
 
 
 def test_a_partner_that_listens_is_told_once_a_window(database: Engine) -> None:
-    """Of warning and alarm, and not again when it comes back to them; by the batch itself, with the figures."""
+    """Of warning and alarm, and not again when it comes back to them; by the batch itself, with figures."""
     live = with_caps(database)
     endpoint(database, PETROL, types=("exposure.warning",))
     with database.connect() as connection:
