@@ -1,7 +1,7 @@
 """Caps online: what capped partners owe and may come to owe, and each time that passes a threshold.
 
 Revision ID: 0015
-Revises: 0016b
+Revises: 0018
 """
 
 from alembic import op
@@ -10,7 +10,7 @@ from sqlalchemy import text
 from config.roles import grant_to_application
 
 revision = "0015"
-down_revision = "0016b"
+down_revision = "0018"
 branch_labels = None
 depends_on = None
 
