@@ -16,6 +16,7 @@ from api.bodies.fields import (
     Points,
     PointsOfLines,
     Request,
+    Retries,
     card_of,
     entry_id_of,
     unique_lines,
@@ -42,6 +43,7 @@ class AccrualBody(Request, frozen=True, tag_field="type", tag="accrual"):
     amount_minor: Amount
     currency: Currency
     lines: Amounts | None = None
+    retries: Retries | None = None
 
     def command(self, partner_id: int) -> Command:
         """The command it asks for."""
@@ -54,6 +56,7 @@ class AccrualBody(Request, frozen=True, tag_field="type", tag="accrual"):
             amount_minor=self.amount_minor,
             currency=self.currency,
             lines=self.lines or (),
+            retries=self.retries or "",
         )
 
 
@@ -67,6 +70,7 @@ class RedemptionBody(Request, frozen=True, tag_field="type", tag="redemption"):
     currency: Currency
     lines: PointsOfLines | None = None
     category: Category | None = None
+    retries: Retries | None = None
 
     def command(self, partner_id: int) -> Command:
         """The command it asks for."""
@@ -81,6 +85,7 @@ class RedemptionBody(Request, frozen=True, tag_field="type", tag="redemption"):
             currency=self.currency,
             lines=self.lines or (),
             category=self.category or "",
+            retries=self.retries or "",
         )
 
 
@@ -94,6 +99,7 @@ class HoldBody(Request, frozen=True, tag_field="type", tag="hold"):
     currency: Currency
     minutes: Annotated[int, Meta(ge=1, le=MOST_MINUTES, description="How long the points are held.")] = 30
     category: Category | None = None
+    retries: Retries | None = None
 
     def command(self, partner_id: int) -> Command:
         """The command it asks for."""
@@ -108,6 +114,7 @@ class HoldBody(Request, frozen=True, tag_field="type", tag="hold"):
             currency=self.currency,
             minutes=self.minutes,
             category=self.category or "",
+            retries=self.retries or "",
         )
 
 
