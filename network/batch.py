@@ -39,7 +39,7 @@ from network.model import (
     Reverse,
     Unmerge,
 )
-from network.rules import Folded, Rules
+from network.rules import RETRYING, Folded, Rules
 from network.save import save
 from network.touch import SPENDING, cards_of, closed, named_by, touched
 
@@ -148,6 +148,7 @@ def _begin(
 def _runs(commands: Sequence[Command]) -> list[list[tuple[Command, UUID]]]:
     """Commands with their keys, cut where a key stands again: the first is then answered from memory.
 
+    So where a command tries again what stands before it: that is answered by then.
     A command that changes who belongs to whom is a run of its own: what others have to load depends on it.
     """
     runs: list[list[tuple[Command, UUID]]] = [[]]
@@ -155,13 +156,23 @@ def _runs(commands: Sequence[Command]) -> list[list[tuple[Command, UUID]]]:
     alone = False
     for command in commands:
         key = request_key(command.partner_id, command.reference)
-        if key in seen or alone or isinstance(command, STRUCTURAL):
+        named = _retried_key(command)
+        if key in seen or named in seen or alone or isinstance(command, STRUCTURAL):
             runs.append([])
             seen = set()
         alone = isinstance(command, STRUCTURAL)
         seen.add(key)
+        if named is not None:
+            seen.add(named)
         runs[-1].append((command, key))
     return [run for run in runs if run]
+
+
+def _retried_key(command: Command) -> UUID | None:
+    """The key of the request that a command tries again."""
+    if isinstance(command, RETRYING) and command.retries:
+        return request_key(command.partner_id, command.retries)
+    return None
 
 
 class _MoreAccounts(Exception):
@@ -287,7 +298,17 @@ def _decide(
     """Load what the requests touch, judge them, write what was decided."""
     if not requests:
         return []
+    retries = {r.key: named for r in requests if (named := _retried_key(r.command)) is not None}
+    retried = store.lock_retried(connection, retries.values()) if retries else {}
     folded = _load(connection, moment, cards, [r.command for r in requests], rules, known.members)
+    if retries:
+        folded = folded.with_retried(
+            {
+                (r.command.partner_id, r.command.retries): retried[retries[r.key]]
+                for r in requests
+                if isinstance(r.command, RETRYING) and retries.get(r.key) in retried
+            }
+        )
     judged = [(r.command, r.minted) for r in requests]
     outcomes = decide_batch(folded, judged, rules)
     if rules.caps.partners:
@@ -302,6 +323,7 @@ def _decide(
     passing = {key for key, reason in refused.items() if reason in NOT_REMEMBERED}
     store.refuse(connection, {key: reason for key, reason in refused.items() if key not in passing})
     store.forget(connection, passing)
+    store.take_retried(connection, {named: key for key, named in retries.items() if key not in refused})
     return outcomes
 
 

@@ -68,7 +68,7 @@ STRUCTURAL = (Invite, Join, Leave, Merge, Unmerge)
 
 def decide(folded: Folded, command: Command, minted: Minted, rules: Rules) -> Decision | Rejected:
     """Judge one command on the state folded so far; mutates nothing."""
-    outcome = RULES[type(command)](folded, command, minted, rules)
+    outcome = folded.retry_refused(command) or RULES[type(command)](folded, command, minted, rules)
     return outcome if isinstance(outcome, Rejected) else completed(folded, outcome, rules)
 
 

@@ -15,9 +15,12 @@ from network.model import (
     WITH_ACTIVITY,
     AccountChange,
     AccountKind,
+    Accrue,
+    Command,
     Decision,
     Deficit,
     EntryKind,
+    Hold,
     HoldState,
     InvitationState,
     LedgerState,
@@ -28,13 +31,17 @@ from network.model import (
     Moment,
     Posting,
     RecordedEntry,
+    Redeem,
     Rejected,
+    Retried,
     Reversed,
 )
 from network.programme.compiled import Programme
 from partners.model import Directory, Terms
 from partners.terms import terms_on
 
+RETRYING = (Accrue, Redeem, Hold)
+"""Commands that may name a refused request that they try again."""
 MOST_POINTS = 10**12
 """Of one sale; a night sums some millions of them within 64 bits."""
 OLDEST = timedelta(days=30)
@@ -144,6 +151,10 @@ class Folded:
         self.decided: list[Decision] = []
         """All that was applied, in order."""
 
+    def with_retried(self, retried: Mapping[tuple[int, str], Retried]) -> "Folded":
+        """The same, loaded anew, with requests that commands try again."""
+        return Folded(msgspec.structs.replace(self.loaded, retried=retried), self.today)
+
     # ---- members ----
 
     def member_behind(self, card_number: int) -> int | None:
@@ -245,6 +256,17 @@ class Folded:
     def recorded(self, entry_id: UUID) -> RecordedEntry | None:
         """An entry a command refers to, loaded or made earlier in this batch."""
         return self._recorded.get(entry_id)
+
+    def retry_refused(self, command: Command) -> Rejected | None:
+        """Why a command cannot stand in the place of the request that it tries again, if it names one."""
+        if not isinstance(command, RETRYING) or not command.retries:
+            return None
+        retried = self.loaded.retried.get((command.partner_id, command.retries))
+        if retried is None:
+            return Rejected("retried_unknown")
+        if not retried.refused:
+            return Rejected("retried_accepted")
+        return Rejected("already_retried") if retried.taken else None
 
     # ---- what decisions do ----
 

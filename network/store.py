@@ -34,6 +34,7 @@ from network.model import (
     Moment,
     Posting,
     RecordedEntry,
+    Retried,
     Reversed,
     Unit,
 )
@@ -67,6 +68,16 @@ _REFUSE = text(
     "UPDATE idempotency i SET refusal = u.refusal"
     " FROM unnest(CAST(:keys AS uuid[]), CAST(:refusals AS text[])) AS u (request_key, refusal)"
     " WHERE i.request_key = u.request_key AND i.request_key = ANY(CAST(:keys AS uuid[]))"
+)
+_RETRIED = text(
+    "SELECT request_key, refusal IS NOT NULL, retried_by IS NOT NULL FROM idempotency"
+    " WHERE request_key = ANY(CAST(:keys AS uuid[])) ORDER BY request_key FOR UPDATE"
+)
+_TAKE_RETRIED = text(
+    "UPDATE idempotency i SET retried_by = u.taken"
+    " FROM unnest(CAST(:keys AS uuid[]), CAST(:taken AS uuid[])) AS u (request_key, taken)"
+    " WHERE i.request_key = u.request_key AND i.request_key = ANY(CAST(:keys AS uuid[]))"
+    " AND i.retried_by IS NULL"
 )
 _FORGET = text("DELETE FROM idempotency WHERE request_key = ANY(CAST(:keys AS uuid[]))")
 _LOCK_ACCOUNTS = text(
@@ -397,6 +408,21 @@ def refuse(connection: Connection, refusals: Mapping[UUID, str]) -> None:
         arrays = {"keys": uuids(refusals), "refusals": texts(refusals.values())}
         with Pipeline(connection) as pipeline:
             pipeline.change(_REFUSE, arrays, len(refusals), "refusals remembered")
+
+
+def lock_retried(connection: Connection, keys: Collection[UUID]) -> dict[UUID, Retried]:
+    """Lock requests that others try again, in order; they were answered before, unless they are unknown."""
+    with Pipeline(connection) as pipeline:
+        asked = pipeline.ask(_RETRIED, {"keys": uuids(keys)})
+        return {key: Retried(refused, taken) for key, refused, taken in asked}
+
+
+def take_retried(connection: Connection, taken: Mapping[UUID, UUID]) -> None:
+    """Note which request was accepted in the place of one that was refused: by the latter's key."""
+    if taken:
+        arrays = {"keys": uuids(taken), "taken": uuids(taken.values())}
+        with Pipeline(connection) as pipeline:
+            pipeline.change(_TAKE_RETRIED, arrays, len(taken), "requests tried again")
 
 
 def forget(connection: Connection, keys: Collection[UUID]) -> None:

@@ -336,8 +336,13 @@ idempotency = Table(
     Column("entry_id", Uuid, nullable=False),
     Column("recorded_on", Date, nullable=False),
     Column("refusal", Text),
+    Column("retried_by", Uuid),
+    CheckConstraint("retried_by IS NULL OR refusal IS NOT NULL", name="idempotency_retried_was_refused"),
 )
-"""What was answered to (partner, mode, reference). `refusal` set: refused, and no entry of that id exists."""
+"""What was answered to (partner, mode, reference). `refusal` set: refused, and no entry of that id exists.
+
+`retried_by`: the request that was accepted in the place of one that was refused; there is one at most.
+"""
 
 clearing_window = Table(
     "clearing_window",

@@ -188,7 +188,11 @@ def test_only_named_columns_change_in_the_other_tables(database: Engine) -> None
             "UPDATE exposure SET moved_by_tills",
         ],
         "hold": ["UPDATE hold SET captured", "UPDATE hold SET returned"],
-        "idempotency": ["UPDATE idempotency SET refusal", "DELETE FROM idempotency"],
+        "idempotency": [
+            "UPDATE idempotency SET refusal",
+            "UPDATE idempotency SET retried_by",
+            "DELETE FROM idempotency",
+        ],
         "invitation": ["UPDATE invitation SET joined_by"],
         "lot": ["UPDATE lot SET remaining"],
         "member": ["UPDATE member SET status"],
