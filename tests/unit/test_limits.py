@@ -1,6 +1,6 @@
 """Token buckets on literals: so many at once, so many a second, one number each."""
 
-from api.limits import Buckets, Limits, Rate, Rates, headers_of
+from api.limits import Buckets, Limits, Rate, Rates, address_of, headers_of
 
 
 def test_a_bucket_has_its_burst_and_fills_again() -> None:
@@ -57,3 +57,12 @@ def test_what_a_429_says() -> None:
         "ratelimit-policy": '"key";q=2000;w=2',
         "ratelimit": '"key";r=0;t=1',
     }
+
+
+def test_whom_an_address_is() -> None:
+    """The peer; of IPv6 the network that one customer has; nothing that a header says."""
+    assert address_of(("192.0.2.7", 4711)) == "192.0.2.7"
+    assert address_of(("2001:db8:1:2:3:4:5:6", 1)) == address_of(("2001:db8:1:2::9", 2)) == "2001:db8:1:2::"
+    assert address_of(("fe80::1%eth0", 1)) == "fe80::"
+    assert address_of(("a:b", 1)) == "a:b"
+    assert address_of(None) == ""
