@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 from network.bulk import insert_from_arrays, insert_rows
 from network.errors import InvariantBroken
 from settlement import money_tables
+from settlement.exposure_moves import money_moved
 from settlement.money_model import Account, EntryKind, MoneyEntry, MoneyLine
 
 _BOOK = insert_from_arrays(
@@ -43,7 +44,8 @@ Balances = Mapping[tuple[Account, int, str], Decimal]
 def book(connection: Connection, entry: MoneyEntry, *, by: str, at: datetime) -> bool:
     """Write an event into the money ledger; whether it was not booked before.
 
-    Its balance is checked again by the database, when the transaction commits.
+    Its balance is checked again by the database, when the transaction commits. Rows of capped partners move
+    with it, and the window cannot close before the transaction ends: book late.
     """
     return book_all(connection, [entry], by=by, at=at) == 1
 
@@ -80,6 +82,7 @@ def book_all(connection: Connection, entries: Sequence[MoneyEntry], *, by: str, 
         insert_rows(
             connection, _INSERT_LINES, dict(zip(_LINES, map(list, zip(*rows, strict=True)), strict=True))
         )
+        money_moved(connection, [line for key in numbers for line in named[key].lines])
     return len(numbers)
 
 

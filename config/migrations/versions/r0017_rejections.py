@@ -1,7 +1,7 @@
 """Payment files, or payments of them, that the bank did not carry out; and what tells ledgers apart.
 
 Revision ID: 0017
-Revises: 0018
+Revises: 0015b
 """
 
 from alembic import op
@@ -10,7 +10,7 @@ from sqlalchemy import text
 from config.roles import grant_to_application
 
 revision = "0017"
-down_revision = "0018"
+down_revision = "0015b"
 branch_labels = None
 depends_on = None
 
