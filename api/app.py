@@ -19,6 +19,7 @@ from api import explaining, operator
 from api.auth import KeyRing, SignatureAuth, hosts_of
 from api.bodies import COMMANDS, EntryBody
 from api.bodies.disputes import DISPUTE_BODIES
+from api.bodies.webhooks import HOOK_BODIES
 from api.bodies.keys import KEY_BODIES
 from api.lanes.hiring import in_threads
 from api.lanes.lane import Hire
@@ -31,10 +32,12 @@ from api.metrics import Metrics
 from api.middleware import RequestId
 from api.openapi import describe, explanation_docs
 from api.problems import FieldError, ProblemError, answer_failure, problem_response
-from api.routes import batches, commands, disputes, keys, member_app, member_logins, members, reads, testing
+from api.routes import batches, commands, disputes, keys, member_app, member_logins, members, reads, testing, webhooks
 from api.sandbox import ByHost, TestClock
-from api.service import Service
+from api.service import HookSetting, Service
 from network.errors import NetworkError
+from partners.errors import HookRefused
+from partners.hooks.signing import HookKey
 from partners.people.tokens import OperatorKeys, members_keys
 from partners.store import load_keys
 from settlement.errors import DisputeRefused
@@ -50,6 +53,7 @@ _TYPES = (
     reads.CardBody,
     members.BalanceBody,
     *DISPUTE_BODIES,
+    *HOOK_BODIES,
     *KEY_BODIES,
     Proof,
 )
@@ -78,6 +82,8 @@ def create_app(
     authority: str,
     now: Callable[[], datetime],
     operator_keys: OperatorKeys | None = None,
+    hook_key: HookKey | None = None,
+    hook_loopback: bool = False,
     hire: Hire | None = None,
     rates: Rates | None = None,
     test_mode: bool = False,
@@ -92,6 +98,8 @@ def create_app(
         now: Real time, by which signatures are judged (the network's business time is the database's).
         operator_keys: Of operators' sessions; members' are derived of them. Without them nothing is served
             under /operator and /m.
+        hook_key: Of webhooks' secrets; without it partners cannot have any.
+        hook_loopback: Webhooks may go to this machine; for tests and demos.
         hire: What serves the lanes; by default threads of this process.
         rates: How much may come under one key and from one address.
         test_mode: Whether this is the test mode's application, with keys and data of its own.
@@ -128,6 +136,9 @@ def create_app(
     app.state.service = service
     for router in (batches.router, reads.router, members.router, disputes.router, keys.router):
         app.include_router(router)
+    if hook_key is not None:
+        app.state.hooks = HookSetting(hook_key, now, hook_loopback)
+        app.include_router(webhooks.router)
     if test_mode:
         app.state.test_clock = TestClock(database)
         app.include_router(testing.router)
@@ -219,6 +230,7 @@ def _add_error_answers(app: FastAPI) -> None:
     @app.exception_handler(PoolTimeout)
     @app.exception_handler(NetworkError)
     @app.exception_handler(DisputeRefused)
+    @app.exception_handler(HookRefused)
     async def on_failure(request: Request, error: Exception) -> Response:
         return answer_failure(error, request_id(request))
 

@@ -27,6 +27,7 @@ from api.cli_night import night_app
 from api.cli_people import add_people
 from api.cli_report import reconcile, report_app
 from api.cli_survey import add_surveys
+from api.cli_webhooks import webhooks
 from api.composition import BAD_INPUT, FAILED, now, opened, owned, sandbox
 from config.database import migrate as migrate_database
 from config.errors import ConfigError, KeyFileError
@@ -65,6 +66,7 @@ add_contracts(app)
 app.add_typer(night_app, name="night")
 app.add_typer(report_app, name="report")
 app.command("reconcile")(reconcile)
+app.command("webhooks")(webhooks)
 add_surveys(app)
 
 
@@ -130,7 +132,9 @@ def serve() -> None:
     from api.lanes.process import in_processes
     from api.limits import Rate, Rates
     from config.operator_key import load_or_make_operator_key
+    from config.webhook_key import load_or_make_webhook_key
     from network.service import make_partitions_ahead
+    from partners.hooks.signing import HookKey
     from partners.people.tokens import OperatorKeys, members_keys
 
     with ExitStack() as stack:
@@ -149,6 +153,8 @@ def serve() -> None:
                 beside=beside,
                 now=now,
                 operator_keys=keys,
+                hook_key=HookKey.of(load_or_make_webhook_key(settings.webhook_key_file)),
+                hook_loopback=settings.webhook_loopback,
                 hire=in_processes(
                     database,
                     settings,
@@ -173,8 +179,11 @@ def serve() -> None:
 
 @app.command()
 def worker() -> None:
-    """Clear every night at the network's cut-off, and missed nights in order."""
+    """Clear every night at the network's cut-off, missed nights in order; deliver webhooks."""
+    from api.hooks.dispatch import Dispatcher
     from api.worker import run_worker
+    from config.webhook_key import load_or_make_webhook_key
+    from partners.hooks.signing import HookKey
     from settlement.bank.resolving import objections
 
     with opened(migrated=True) as (settings, database):
@@ -185,6 +194,12 @@ def worker() -> None:
             settings.statements_folder,
             find_signer=lambda: _signer_or_none(settings),
             objections=objections,
+            dispatcher=Dispatcher(
+                database,
+                HookKey.of(load_or_make_webhook_key(settings.webhook_key_file)),
+                now=now,
+                loopback=settings.webhook_loopback,
+            ),
         )
 
 

@@ -4,17 +4,27 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
+import msgspec
 from sqlalchemy import Engine
 from starlette.requests import Request
 
 from api.lanes.lane import Hire, Lane
 from api.limits import Limits
 from api.rules_cache import RulesCache
+from partners.hooks.signing import HookKey
 
 FILES_AT_ONCE = 4
 """Chunks of files that are in the lane at a time; other files take turns with theirs."""
 MOST_WAITING = {"tills": 8_192, "files": 50_000}
 """Commands that may wait for a lane; beyond it callers are told to come back."""
+
+
+class HookSetting(msgspec.Struct, frozen=True):
+    """What webhooks' addresses need: the key of their secrets, real time, whether this machine is meant."""
+
+    key: HookKey
+    now: Callable[[], datetime]
+    loopback: bool = False
 
 
 class Service:
@@ -70,6 +80,12 @@ def service_of(request: Request) -> Service:
     """The application's service."""
     service: Service = request.app.state.service
     return service
+
+
+def hooks_of(request: Request) -> HookSetting:
+    """What webhooks need."""
+    setting: HookSetting = request.app.state.hooks
+    return setting
 
 
 def partner_of(request: Request) -> int:

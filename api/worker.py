@@ -1,4 +1,4 @@
-"""The worker: settles every night at the network's cut-off, and keeps partitions ahead of the calendar.
+"""The worker: settles every night at the network's cut-off, delivers webhooks, keeps partitions ahead.
 
 The scheduler only nudges; the database decides what is due, so that workers may be many, late or killed.
 """
@@ -21,12 +21,14 @@ from apscheduler.triggers.interval import IntervalTrigger  # type: ignore[import
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from api.hooks.dispatch import Dispatcher, DispatcherThread
 from api.nightly import write_missing_nights
 from network.batch import end_over_holds
 from network.errors import InvariantBroken, NetworkError, Unavailable
 from network.rules import Rules
 from network.service import Network, load_rules, make_partitions_ahead, network_now, read_network
 from network.store import members_with_over_holds
+from partners.hooks.history import prune
 from settlement.bank.resolving import objections as bank_objections
 from settlement.disputes import carry_on_due
 from settlement.errors import NotFinal, SettlementError
@@ -60,6 +62,7 @@ def run_worker(
     stop: Stop | None = None,
     find_signer: FindSigner = no_signer,
     objections: Objections = bank_objections,
+    dispatcher: Dispatcher | None = None,
 ) -> None:
     """Work until SIGTERM or SIGINT, or until something is put on `stop`; the night under way is finished.
 
@@ -69,6 +72,7 @@ def run_worker(
         stop: Ends the work, for tests.
         find_signer: Gives the network's key.
         objections: What else speaks against finalising a run.
+        dispatcher: Delivers webhooks meanwhile; None: nobody does here.
 
     Raises:
         NotReady: the database holds no network.
@@ -90,11 +94,16 @@ def run_worker(
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
     with _signals(stop):
         scheduler.start()
+        hooks = None if dispatcher is None else DispatcherThread(dispatcher)
+        if hooks is not None:
+            hooks.start()
         log.info("settling nights of %s at %s %s", network.name, network.cut_off, network.time_zone)
         try:
             stop.get()
         finally:
             ending.set()
+            if hooks is not None:
+                hooks.stop()
             scheduler.shutdown(wait=True)
     log.info("the worker has ended")
 
@@ -111,6 +120,7 @@ def nudge(
         make_partitions_ahead(database)
     except (NetworkError, SQLAlchemyError):
         log.exception("partitions were not made; the next try is in %s seconds", NUDGE_SECONDS)
+    _prune_events(database)
     _end_holds(database, stop)
     _carry_on_disputes(database, stop)
     _settle(database, stop)
@@ -174,6 +184,19 @@ def _end_of(database: Engine, members: Sequence[int], rules: Rules) -> int:
     if broken == len(members):
         raise InvariantBroken(f"none of {len(members)} members' holds could be ended")
     return ended
+
+
+def _prune_events(database: Engine) -> None:
+    """Forget what partners were told more than thirty days ago."""
+    try:
+        with database.connect() as connection:
+            now = network_now(connection)
+        pruned = prune(database, now)
+    except (NetworkError, SQLAlchemyError):
+        log.exception("old events were not forgotten; the next try is in %s seconds", NUDGE_SECONDS)
+        return
+    if pruned:
+        log.info("%s events are older than thirty days and forgotten", pruned)
 
 
 def _carry_on_disputes(database: Engine, stop: Callable[[], bool]) -> None:

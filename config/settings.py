@@ -40,6 +40,10 @@ class Settings(BaseSettings):
     nights are settled all the same, and not sealed."""
     operator_key: Path | None = None
     """File of the operators' key, for their sessions. Unset: `operators.pem` in the data folder."""
+    webhook_key: Path | None = None
+    """File of the key that webhooks' secrets are sealed under. Unset: `webhooks.pem` in the data folder."""
+    webhook_loopback: bool = False
+    """Webhooks may go to this machine, also without TLS: for tests and demos alone."""
     operator_token: SecretStr | None = None
     """An access token under which commands act, in the place of `tessera login`."""
     sessions: Path | None = None
@@ -87,6 +91,11 @@ class Settings(BaseSettings):
     def operator_key_file(self) -> Path:
         """Where the operators' key is, or is to be made."""
         return self.data_folder / "operators.pem" if self.operator_key is None else self.operator_key
+
+    @property
+    def webhook_key_file(self) -> Path:
+        """Where the key of webhooks' secrets is, or is to be made."""
+        return self.data_folder / "webhooks.pem" if self.webhook_key is None else self.webhook_key
 
     @property
     def sessions_folder(self) -> Path:

@@ -34,6 +34,7 @@ from settlement.model import (
     WindowActivity,
 )
 from settlement.positions import charges, net_positions, require_balance, settling, terms_in_force
+from settlement.telling import tell_statements
 
 WORKER = "worker"
 """Who does what nobody is asked for."""
@@ -200,6 +201,7 @@ def net_step(
         _book_netted(connection, run, positions, priced.obligations, at)
         output = Output(positions=positions, conversions=netted.conversions)
         store.finish_step(connection, run, "netted", output, at)
+        tell_statements(connection, window_id, run.revision, positions, at=at)
 
 
 def book_netted_nights(database: Engine, *, at: datetime) -> int:

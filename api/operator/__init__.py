@@ -19,6 +19,7 @@ from api.operator import (
     reports,
     runs,
     sessions,
+    webhooks,
 )
 from api.operator.desk import Desk, add_error_answers
 
@@ -39,6 +40,7 @@ _MODULES = (
     disputes,
     finance,
     reports,
+    webhooks,
 )
 TYPES: tuple[Any, ...] = tuple(each for module in _MODULES for each in module.TYPES)
 """The types of requests and answers, for the description."""
