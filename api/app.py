@@ -32,7 +32,18 @@ from api.metrics import Metrics
 from api.middleware import RequestId
 from api.openapi import describe, explanation_docs
 from api.problems import FieldError, ProblemError, answer_failure, problem_response
-from api.routes import batches, commands, disputes, keys, member_app, member_logins, members, reads, testing, webhooks
+from api.routes import (
+    batches,
+    commands,
+    disputes,
+    keys,
+    member_app,
+    member_logins,
+    members,
+    reads,
+    testing,
+    webhooks,
+)
 from api.sandbox import ByHost, TestClock
 from api.service import HookSetting, Service
 from network.errors import NetworkError
