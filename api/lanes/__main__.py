@@ -4,7 +4,6 @@ It ends when the door closes the socket, having done what was asked before; sign
 whole service it leaves to the door.
 """
 
-import logging
 import os
 import signal
 import socket
@@ -16,6 +15,7 @@ import msgspec
 from api.lanes.hiring import serve_on
 from api.lanes.process import Setup
 from api.lanes.refusing import by_codes, refusing
+from api.logs import set_up_logging
 from config.database import make_engine
 
 _PATIENT = 5
@@ -33,9 +33,7 @@ def main() -> None:
     setup = msgspec.json.decode(sys.stdin.buffer.read(), type=Setup)
     if setup.name == "files":
         os.nice(_PATIENT)
-    logging.basicConfig(
-        level=setup.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
+    set_up_logging(setup.log_level, setup.log_format)
     database = make_engine(
         setup.database_url, schema=setup.schema, lock_timeout_ms=setup.lock_timeout_ms, role=setup.role
     )

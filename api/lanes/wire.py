@@ -7,6 +7,8 @@ import msgspec
 
 FILE = "/v1/batches"
 """The address of an ask that is lines of a file; every other is one command's."""
+PING = ""
+"""The address of an ask that is answered with nothing: whether somebody is there."""
 _LENGTH_BYTES = 4
 
 
