@@ -20,8 +20,8 @@ from api import explaining, operator
 from api.auth import KeyRing, SignatureAuth, hosts_of
 from api.bodies import COMMANDS, EntryBody
 from api.bodies.disputes import DISPUTE_BODIES
-from api.bodies.webhooks import HOOK_BODIES
 from api.bodies.keys import KEY_BODIES
+from api.bodies.webhooks import HOOK_BODIES
 from api.gauges import LedgerGauges
 from api.lanes.hiring import in_threads
 from api.lanes.lane import Hire
@@ -34,7 +34,18 @@ from api.metrics import Metrics
 from api.middleware import RequestId
 from api.openapi import describe, explanation_docs
 from api.problems import FieldError, ProblemError, answer_failure, problem_response
-from api.routes import batches, commands, disputes, keys, member_app, member_logins, members, reads, testing, webhooks
+from api.routes import (
+    batches,
+    commands,
+    disputes,
+    keys,
+    member_app,
+    member_logins,
+    members,
+    reads,
+    testing,
+    webhooks,
+)
 from api.sandbox import ByHost, TestClock
 from api.service import HookSetting, Service
 from network.errors import NetworkError
@@ -92,6 +103,7 @@ def create_app(
     beside: Application | None = None,
     send_mail: SendMail = nowhere,
     log_requests: bool = False,
+    around: Callable[[ASGIApp], ASGIApp] | None = None,
 ) -> Application:
     """Build the application.
 
@@ -108,6 +120,7 @@ def create_app(
         test_mode: Whether this is the test mode's application, with keys and data of its own.
         send_mail: How mails to members leave.
         log_requests: Whether each request gets a line in the log.
+        around: Stands before everything else: for traces.
         beside: The test mode's application; it lives as long as this one, and gets what names its host.
     """
     metrics = Metrics()
@@ -176,7 +189,8 @@ def create_app(
         limits=limits,
         test_mode=test_mode,
     )
-    served = Application(RequestId(signed, metrics, log_requests=log_requests), service, authority)
+    door: ASGIApp = RequestId(signed, metrics, log_requests=log_requests)
+    served = Application(door if around is None else around(door), service, authority)
     if beside is None:
         return served
     return Application(ByHost(served, beside, hosts_of(beside.authority)), service, authority)

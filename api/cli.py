@@ -132,6 +132,7 @@ def serve() -> None:
     from api.draining import DrainingServer
     from api.lanes.process import in_processes
     from api.limits import Rate, Rates
+    from api.switched import tracing_of
     from config.operator_key import load_or_make_operator_key
     from config.webhook_key import load_or_make_webhook_key
     from network.service import make_partitions_ahead
@@ -143,6 +144,7 @@ def serve() -> None:
         make_partitions_ahead(database)
         authority = settings.authority or f"{settings.host}:{settings.port}"
         keys = OperatorKeys.of(load_or_make_operator_key(settings.operator_key_file))
+        tracing = stack.enter_context(tracing_of(settings.traces, "door"))
         beside = None
         if settings.test_authority is not None:
             apart = stack.enter_context(sandbox(settings, database))
@@ -164,6 +166,7 @@ def serve() -> None:
             send_mail=_mail_of(settings),
             rates=Rates(keys=Rate(settings.key_rate, int(2 * settings.key_rate) or 1)),
             log_requests=settings.log_requests,
+            around=None if tracing is None else tracing.door,
         )
         config = uvicorn.Config(
             served,

@@ -75,7 +75,9 @@ class LedgerGauges(Collector):
                     float(nights.open_seconds),
                 ),
                 _gauge("tessera_nights_unsettled", "Closed windows that are not netted.", nights.unsettled),
-                _gauge("tessera_holds_over", "Holds whose time is over and that hold points.", nights.holds_over),
+                _gauge(
+                    "tessera_holds_over", "Holds whose time is over and that hold points.", nights.holds_over
+                ),
             ]
         return found
 
@@ -84,7 +86,9 @@ def _of_hooks(waiting: Backlog, now: datetime) -> list[GaugeMetricFamily]:
     oldest = waiting.oldest_due_at
     lag = 0.0 if oldest is None else max(0.0, (now - oldest).total_seconds())
     return [
-        _gauge("tessera_webhook_outbox_waiting", "Deliveries on their way, retries included.", waiting.waiting),
+        _gauge(
+            "tessera_webhook_outbox_waiting", "Deliveries on their way, retries included.", waiting.waiting
+        ),
         _gauge("tessera_webhook_outbox_due", "Deliveries that should have been tried by now.", waiting.due),
         _gauge("tessera_webhook_outbox_lag_seconds", "For how long the oldest of them has been due.", lag),
         _gauge("tessera_webhook_endpoints_failing", "Endpoints whose last attempt failed.", waiting.failing),

@@ -18,7 +18,7 @@ class WorkerMetrics:
         self.registry = CollectorRegistry()
         self._steps = Histogram(
             "tessera_worker_step_seconds",
-            "Time of a step of the worker: partitions, events, holds, disputes, settle, advance, seal, files.",
+            "Time of a step: partitions, events, holds, disputes, settle, advance, seal, files.",
             ("step",),
             buckets=_STEP_SECONDS,
             registry=self.registry,

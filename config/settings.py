@@ -41,6 +41,8 @@ class Settings(BaseSettings):
     """How long a server goes on after SIGTERM with its readiness down, so that nothing new is sent to it."""
     worker_metrics_port: int | None = Field(default=None, ge=1, le=65535)
     """Where the worker serves its metrics, on the loopback. Unset: nowhere."""
+    traces: str | None = None
+    """Where traces go, an OTLP address over HTTP (http://127.0.0.1:4318/v1/traces). Unset: none are made."""
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
     network_key: Path | None = None

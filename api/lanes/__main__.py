@@ -16,7 +16,9 @@ from api.lanes.hiring import serve_on
 from api.lanes.process import Setup
 from api.lanes.refusing import by_codes, refusing
 from api.logs import set_up_logging
+from api.switched import tracing_of
 from config.database import make_engine
+from network import pipeline
 
 _PATIENT = 5
 """How much sooner the kernel gives a core to a till's work than to a file's, where both want one."""
@@ -38,7 +40,11 @@ def main() -> None:
         setup.database_url, schema=setup.schema, lock_timeout_ms=setup.lock_timeout_ms, role=setup.role
     )
     around = refusing(by_codes(database, setup.card_key, _now)) if setup.card_key else None
-    serve_on(database, setup.name, socket.socket(fileno=int(sys.argv[1])), around)
+    channel = socket.socket(fileno=int(sys.argv[1]))
+    with tracing_of(setup.traces, f"lane-{setup.name}") as tracing:
+        if tracing is not None:
+            pipeline.observe_with(tracing.statements)
+        serve_on(database, setup.name, channel, around, None if tracing is None else tracing.batch)
     database.dispose()
 
 

@@ -88,7 +88,7 @@ class Lane:
             patience: How long an answer is waited for.
         """
         if self._pinged is None and self._channel is not None and not self._waiting:
-            self._pinged = self._ask(PING, 0, "", b"", 0, 1)
+            self._pinged = self._ask(PING, 0, "", b"", size=0)
         if self._pinged is not None:
             done, _ = await asyncio.wait({self._pinged}, timeout=patience)
             if done:
@@ -118,7 +118,15 @@ class Lane:
             await asyncio.to_thread(self._hired.ended)
 
     async def ask(
-        self, address: str, partner_id: int, request_id: str, body: bytes, *, size: int = 1, first: int = 1
+        self,
+        address: str,
+        partner_id: int,
+        request_id: str,
+        body: bytes,
+        *,
+        size: int = 1,
+        first: int = 1,
+        trace: str = "",
     ) -> Answer:
         """Have a body carried out; its durable answer.
 
@@ -134,10 +142,17 @@ class Lane:
             raise Overloaded(f"{self._bytes} bytes of commands are waiting")
         if self._channel is None:
             raise Unavailable(f"the lane {self.name} is being started again")
-        return await self._ask(address, partner_id, request_id, body, size, first)
+        return await self._ask(address, partner_id, request_id, body, size, first, trace)
 
     def _ask(
-        self, address: str, partner_id: int, request_id: str, body: bytes, size: int, first: int
+        self,
+        address: str,
+        partner_id: int,
+        request_id: str,
+        body: bytes,
+        size: int = 1,
+        first: int = 1,
+        trace: str = "",
     ) -> "asyncio.Future[Answer]":
         loop = asyncio.get_running_loop()
         self._asked += 1
@@ -148,7 +163,7 @@ class Lane:
         if not self._unsent:
             # After all that this turn of the loop has read: they travel, and are carried out, together.
             loop.call_soon(self._send)
-        self._unsent.append(Ask(self._asked, address, partner_id, request_id, body, size, first))
+        self._unsent.append(Ask(self._asked, address, partner_id, request_id, body, size, first, trace))
         return future
 
     def _send(self) -> None:

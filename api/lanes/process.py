@@ -26,6 +26,7 @@ class Setup(msgspec.Struct, frozen=True):
     lock_timeout_ms: int
     log_level: str
     log_format: LogFormat = "text"
+    traces: str | None = None
     card_key: bytes = b""
     """Opens the secrets of members' cards; empty where no member signs in."""
 
@@ -68,6 +69,7 @@ def in_processes(database: Engine, settings: Settings, role: str, card_key: byte
             lock_timeout_ms=settings.lock_timeout_ms,
             log_level=settings.log_level,
             log_format=settings.log_format,
+            traces=settings.traces,
             card_key=card_key,
         )
         return InProcess(setup, channel)

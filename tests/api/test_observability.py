@@ -228,10 +228,14 @@ def test_without_a_database_the_metrics_say_so() -> None:
         asked += 1
         return START
 
-    nowhere = create_engine("postgresql+psycopg://nobody@127.0.0.1:1/nothing", connect_args={"connect_timeout": 2})
+    nowhere = create_engine(
+        "postgresql+psycopg://nobody@127.0.0.1:1/nothing", connect_args={"connect_timeout": 2}
+    )
     gauges = LedgerGauges(nowhere, now, lambda: 7.0)
     for _ in range(3):
-        assert [(one.name, one.samples[0].value) for one in gauges.collect()] == [("tessera_database_up", 0.0)]
+        assert [(one.name, one.samples[0].value) for one in gauges.collect()] == [
+            ("tessera_database_up", 0.0)
+        ]
     assert asked == 1
     nowhere.dispose()
 
@@ -264,7 +268,7 @@ def _free_port() -> int:
 def test_a_database_error_tells_no_parameters(database: Engine) -> None:
     """What is bound to a statement may be a card: the error that is logged shows none of it."""
     set_up(database)
-    with database.connect() as connection, pytest.raises(Exception, match="hide_parameters") as failed:  # noqa: PT011
+    with database.connect() as connection, pytest.raises(Exception, match="hide_parameters") as failed:
         connection.execute(text("SELECT 1 / (:card - :card)"), {"card": 6330001234567895})
     assert "6330001234567895" not in str(failed.value)
     told: Any = failed.value

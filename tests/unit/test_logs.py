@@ -26,7 +26,7 @@ def record(said: str, *args: object, error: bool = False, **extra: Any) -> loggi
     told = None
     if error:
         try:
-            raise ValueError(f"card {CARD} is odd")
+            int(f"card {CARD} is odd")
         except ValueError:
             told = sys.exc_info()
     made = logging.LogRecord("tessera.api", logging.WARNING, __file__, 1, said, args, told)
