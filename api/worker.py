@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.hooks.dispatch import Dispatcher, DispatcherThread
 from api.nightly import write_missing_nights
+from api.worker_metrics import WorkerMetrics
 from network.batch import end_over_holds
 from network.errors import InvariantBroken, NetworkError, Unavailable
 from network.rules import Rules
@@ -63,6 +64,7 @@ def run_worker(
     find_signer: FindSigner = no_signer,
     objections: Objections = bank_objections,
     dispatcher: Dispatcher | None = None,
+    metrics: WorkerMetrics | None = None,
 ) -> None:
     """Work until SIGTERM or SIGINT, or until something is put on `stop`; the night under way is finished.
 
@@ -73,6 +75,7 @@ def run_worker(
         find_signer: Gives the network's key.
         objections: What else speaks against finalising a run.
         dispatcher: Delivers webhooks meanwhile; None: nobody does here.
+        metrics: What is counted.
 
     Raises:
         NotReady: the database holds no network.
@@ -85,7 +88,7 @@ def run_worker(
     scheduler.add_job(
         nudge,
         _trigger(network),
-        args=(database, statements, ending.is_set, find_signer, objections),
+        args=(database, statements, ending.is_set, find_signer, objections, metrics),
         next_run_time=datetime.now(UTC),  # noqa: TID251  # a composition root; the scheduler's own clock
         coalesce=True,
         max_instances=1,
@@ -114,20 +117,35 @@ def nudge(
     stop: Callable[[], bool] = lambda: False,
     find_signer: FindSigner = no_signer,
     objections: Objections = bank_objections,
+    metrics: WorkerMetrics | None = None,
 ) -> None:
     """Make the partitions to come, settle and seal what is due, write files; what fails is tried again."""
+    counted = WorkerMetrics() if metrics is None else metrics
+    with counted.step("partitions"):
+        _make_partitions(database)
+    with counted.step("events"):
+        _prune_events(database)
+    with counted.step("holds"):
+        _end_holds(database, stop)
+    with counted.step("disputes"):
+        _carry_on_disputes(database, stop)
+    with counted.step("settle"):
+        _settle(database, stop)
+    with counted.step("advance"):
+        _advance(database, objections)
+    with counted.step("seal"):
+        sealed = _seal(database, stop, find_signer)
+    with counted.step("files"):
+        for folder in write_missing_nights(database, statements, stop, anew=sealed):
+            log.info("statements written: %s", folder)
+    counted.nudged()
+
+
+def _make_partitions(database: Engine) -> None:
     try:
         make_partitions_ahead(database)
     except (NetworkError, SQLAlchemyError):
         log.exception("partitions were not made; the next try is in %s seconds", NUDGE_SECONDS)
-    _prune_events(database)
-    _end_holds(database, stop)
-    _carry_on_disputes(database, stop)
-    _settle(database, stop)
-    _advance(database, objections)
-    sealed = _seal(database, stop, find_signer)
-    for folder in write_missing_nights(database, statements, stop, anew=sealed):
-        log.info("statements written: %s", folder)
 
 
 def _seal(database: Engine, stop: Callable[[], bool], find_signer: FindSigner) -> list[int]:
