@@ -431,4 +431,29 @@ ADVICE: Mapping[str, Advice] = {
         "Get the file from the bank again.",
     ),
     "way_out_closed": ("The exception's kind has other ways out.", "The detail names them."),
+    # webhooks
+    "endpoint_unknown": (
+        "The id is mistyped, another partner's, or of an endpoint that was deleted.",
+        "List yours: GET /v1/webhook-endpoints.",
+    ),
+    "event_unknown": (
+        "The id is mistyped, another partner's, or the event is older than thirty days.",
+        "List yours: GET /v1/events.",
+    ),
+    "webhook_address": (
+        "The URL is not https, names a port or user, or leads to an address that is not public.",
+        "Give https://host/path with a public name, on port 443 or 8443.",
+    ),
+    "event_type_unknown": (
+        "A type is misspelled, or of a newer version.",
+        "Choose from the list in docs/webhooks.md; `entry.*` is all of a family, `*` is everything.",
+    ),
+    "too_many_endpoints": (
+        "Endpoints that are no longer used were not deleted.",
+        "Delete one: DELETE /v1/webhook-endpoints/{endpoint}.",
+    ),
+    "endpoint_disabled": (
+        "It answered 410, or nothing got through on the whole schedule of a delivery.",
+        "Mend it, then POST /v1/webhook-endpoints/{endpoint}/enablement.",
+    ),
 }

@@ -1,5 +1,6 @@
 """The application factory: routes, middleware, lanes and keys come together here."""
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
@@ -20,6 +21,8 @@ from api.auth import KeyRing, SignatureAuth, hosts_of
 from api.bodies import COMMANDS, EntryBody
 from api.bodies.disputes import DISPUTE_BODIES
 from api.bodies.keys import KEY_BODIES
+from api.bodies.webhooks import HOOK_BODIES
+from api.gauges import LedgerGauges
 from api.lanes.hiring import in_threads
 from api.lanes.lane import Hire
 from api.lanes.refusing import by_codes, refusing
@@ -31,10 +34,23 @@ from api.metrics import Metrics
 from api.middleware import RequestId
 from api.openapi import describe, explanation_docs
 from api.problems import FieldError, ProblemError, answer_failure, problem_response
-from api.routes import batches, commands, disputes, keys, member_app, member_logins, members, reads, testing
+from api.routes import (
+    batches,
+    commands,
+    disputes,
+    keys,
+    member_app,
+    member_logins,
+    members,
+    reads,
+    testing,
+    webhooks,
+)
 from api.sandbox import ByHost, TestClock
-from api.service import Service
+from api.service import HookSetting, Service
 from network.errors import NetworkError
+from partners.errors import HookRefused
+from partners.hooks.signing import HookKey
 from partners.people.tokens import OperatorKeys, members_keys
 from partners.store import load_keys
 from settlement.errors import DisputeRefused
@@ -50,6 +66,7 @@ _TYPES = (
     reads.CardBody,
     members.BalanceBody,
     *DISPUTE_BODIES,
+    *HOOK_BODIES,
     *KEY_BODIES,
     Proof,
 )
@@ -78,11 +95,15 @@ def create_app(
     authority: str,
     now: Callable[[], datetime],
     operator_keys: OperatorKeys | None = None,
+    hook_key: HookKey | None = None,
+    hook_loopback: bool = False,
     hire: Hire | None = None,
     rates: Rates | None = None,
     test_mode: bool = False,
     beside: Application | None = None,
     send_mail: SendMail = nowhere,
+    log_requests: bool = False,
+    around: Callable[[ASGIApp], ASGIApp] | None = None,
 ) -> Application:
     """Build the application.
 
@@ -92,13 +113,18 @@ def create_app(
         now: Real time, by which signatures are judged (the network's business time is the database's).
         operator_keys: Of operators' sessions; members' are derived of them. Without them nothing is served
             under /operator and /m.
+        hook_key: Of webhooks' secrets; without it partners cannot have any.
+        hook_loopback: Webhooks may go to this machine; for tests and demos.
         hire: What serves the lanes; by default threads of this process.
         rates: How much may come under one key and from one address.
         test_mode: Whether this is the test mode's application, with keys and data of its own.
         send_mail: How mails to members leave.
+        log_requests: Whether each request gets a line in the log.
+        around: Stands before everything else: for traces.
         beside: The test mode's application; it lives as long as this one, and gets what names its host.
     """
     metrics = Metrics()
+    metrics.registry.register(LedgerGauges(database, now))
     limits = Limits(rates or Rates(), time.monotonic)
     service = Service(
         database,
@@ -128,6 +154,9 @@ def create_app(
     app.state.service = service
     for router in (batches.router, reads.router, members.router, disputes.router, keys.router):
         app.include_router(router)
+    if hook_key is not None:
+        app.state.hooks = HookSetting(hook_key, now, hook_loopback)
+        app.include_router(webhooks.router)
     if test_mode:
         app.state.test_clock = TestClock(database)
         app.include_router(testing.router)
@@ -143,23 +172,25 @@ def create_app(
         app.include_router(member_app.router)
         app.include_router(member_logins.router)
         operator.mount(app, operator.Desk(database, operator_keys, now=now, rules=service.rules))
-    _add_operations(app, database, service, metrics)
-    _add_error_answers(app)
-    _complete_description(app, test_mode=test_mode)
 
     def registered() -> Any:
         with database.connect() as connection:
             return load_keys(connection)
 
+    keyring = KeyRing(registered)
+    _add_operations(app, database, service, metrics, keyring)
+    _add_error_answers(app)
+    _complete_description(app, test_mode=test_mode)
     signed = SignatureAuth(
         commands.Commands(app, service),
-        keyring=KeyRing(registered),
+        keyring=keyring,
         authority=authority,
         now=now,
         limits=limits,
         test_mode=test_mode,
     )
-    served = Application(RequestId(signed, metrics), service, authority)
+    door: ASGIApp = RequestId(signed, metrics, log_requests=log_requests)
+    served = Application(door if around is None else around(door), service, authority)
     if beside is None:
         return served
     return Application(ByHost(served, beside, hosts_of(beside.authority)), service, authority)
@@ -176,7 +207,9 @@ def _hired(
     return in_threads(database, refusing(by_codes(database, members_keys(keys).secrets, now)))
 
 
-def _add_operations(app: FastAPI, database: Engine, service: Service, metrics: Metrics) -> None:
+def _add_operations(
+    app: FastAPI, database: Engine, service: Service, metrics: Metrics, keyring: KeyRing
+) -> None:
     """Health and metrics: for the operator's machines, not signed."""
 
     @app.get("/health/live", tags=["Health"])
@@ -185,27 +218,41 @@ def _add_operations(app: FastAPI, database: Engine, service: Service, metrics: M
         return {"status": "live"}
 
     @app.get("/health/ready", tags=["Health"])
-    def ready() -> Response:
-        """The ledger answers, and a window is open."""
-        try:
-            with database.connect() as connection:
-                opened = connection.execute(
-                    text("SELECT business_date FROM clearing_window WHERE closed_at IS NULL")
-                ).scalar_one_or_none()
-        except (DBAPIError, PoolTimeout):
-            return problem_response("unavailable", "the ledger's database does not answer")
-        if opened is None:
-            return problem_response("unavailable", "no window is open")
-        if not service.alive:
-            return problem_response("unavailable", "a lane has ended: restart this process")
+    async def ready() -> Response:
+        """The ledger answers, a window is open, and both lanes answer; not so while the server drains."""
+        why = (
+            "the server is about to end" if service.draining else await asyncio.to_thread(_unready, database)
+        )
+        if not why and not service.alive:
+            why = "a lane has ended, and is started again"
+        if not why and (hung := await service.hung()):
+            why = f"the lane {hung} does not answer: restart this process"
+        if why:
+            return problem_response("unavailable", why)
         return Response('{"status":"ready"}', media_type="application/json")
 
     @app.get("/metrics", tags=["Health"], include_in_schema=False)
     async def metrics_page() -> Response:
         """Prometheus metrics."""
-        metrics.waiting.labels("tills").set(service.tills.waiting)
-        metrics.waiting.labels("files").set(service.files.waiting)
-        return Response(metrics.render(), media_type="text/plain; version=0.0.4")
+        for lane in (service.tills, service.files):
+            metrics.waiting.labels(lane.name).set(lane.waiting)
+            metrics.lane_silent.labels(lane.name).set(lane.silent_for)
+        metrics.keys_age.set(keyring.age)
+        metrics.draining.set(service.draining)
+        page = await asyncio.to_thread(metrics.render)  # it asks the database, too
+        return Response(page, media_type="text/plain; version=0.0.4")
+
+
+def _unready(database: Engine) -> str:
+    """Why the ledger cannot be written to; "" where it can."""
+    try:
+        with database.connect() as connection:
+            opened = connection.execute(
+                text("SELECT business_date FROM clearing_window WHERE closed_at IS NULL")
+            ).scalar_one_or_none()
+    except (DBAPIError, PoolTimeout):
+        return "the ledger's database does not answer"
+    return "" if opened is not None else "no window is open"
 
 
 def _add_error_answers(app: FastAPI) -> None:
@@ -219,6 +266,7 @@ def _add_error_answers(app: FastAPI) -> None:
     @app.exception_handler(PoolTimeout)
     @app.exception_handler(NetworkError)
     @app.exception_handler(DisputeRefused)
+    @app.exception_handler(HookRefused)
     async def on_failure(request: Request, error: Exception) -> Response:
         return answer_failure(error, request_id(request))
 

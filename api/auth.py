@@ -60,6 +60,11 @@ class KeyRing:
         self._reading: asyncio.Task[None] | None = None
         self._waiting = 0
 
+    @property
+    def age(self) -> float:
+        """Seconds since the keys here were read; -1 where they never were."""
+        return self._monotonic() - self._read_at if self._read_at > float("-inf") else -1.0
+
     async def keys(self) -> Mapping[str, PartnerKey]:
         """The keys to judge by now.
 

@@ -29,6 +29,7 @@ from api.cli_night import night_app
 from api.cli_people import add_people
 from api.cli_report import reconcile, report_app
 from api.cli_survey import add_surveys
+from api.cli_webhooks import webhooks
 from api.composition import BAD_INPUT, FAILED, now, opened, owned, sandbox
 from config.database import migrate as migrate_database
 from config.errors import ConfigError, KeyFileError
@@ -71,6 +72,7 @@ add_contracts(app)
 app.add_typer(night_app, name="night")
 app.add_typer(report_app, name="report")
 app.command("reconcile")(reconcile)
+app.command("webhooks")(webhooks)
 add_surveys(app)
 
 
@@ -133,10 +135,14 @@ def serve() -> None:
 
     from api.app import create_app
     from api.bounded import BoundedProtocol
+    from api.draining import DrainingServer
     from api.lanes.process import in_processes
     from api.limits import Rate, Rates
+    from api.switched import tracing_of
     from config.operator_key import load_or_make_operator_key
+    from config.webhook_key import load_or_make_webhook_key
     from network.service import make_partitions_ahead
+    from partners.hooks.signing import HookKey
     from partners.people.tokens import OperatorKeys, members_keys
 
     with ExitStack() as stack:
@@ -144,47 +150,63 @@ def serve() -> None:
         make_partitions_ahead(database)
         authority = settings.authority or f"{settings.host}:{settings.port}"
         keys = OperatorKeys.of(load_or_make_operator_key(settings.operator_key_file))
+        tracing = stack.enter_context(tracing_of(settings.traces, "door"))
         beside = None
         if settings.test_authority is not None:
             apart = stack.enter_context(sandbox(settings, database))
             beside = create_app(apart, authority=settings.test_authority, now=now, test_mode=True)
-        uvicorn.run(
-            create_app(
+        served = create_app(
+            database,
+            authority=authority,
+            beside=beside,
+            now=now,
+            operator_keys=keys,
+            hook_key=HookKey.of(load_or_make_webhook_key(settings.webhook_key_file)),
+            hook_loopback=settings.webhook_loopback,
+            hire=in_processes(
                 database,
-                authority=authority,
-                beside=beside,
-                now=now,
-                operator_keys=keys,
-                hire=in_processes(
-                    database,
-                    settings,
-                    application_role(settings.database_schema),
-                    members_keys(keys).secrets,
-                ),
-                send_mail=_mail_of(settings),
-                rates=Rates(keys=Rate(settings.key_rate, int(2 * settings.key_rate) or 1)),
+                settings,
+                application_role(settings.database_schema),
+                members_keys(keys).secrets,
             ),
+            send_mail=_mail_of(settings),
+            rates=Rates(keys=Rate(settings.key_rate, int(2 * settings.key_rate) or 1)),
+            log_requests=settings.log_requests,
+            around=None if tracing is None else tracing.door,
+        )
+        config = uvicorn.Config(
+            served,
             host=settings.host,
             port=settings.port,
             loop="api.accepting:make_loop",
             http=BoundedProtocol,
             ws="none",
             access_log=False,
+            log_config=None,
             server_header=False,
             proxy_headers=False,
             log_level=settings.log_level,
             timeout_graceful_shutdown=10,
         )
+        server = DrainingServer(config, drain=served.service.drain, drain_seconds=settings.drain_seconds)
+        server.run()
+        if not server.started:
+            raise typer.Exit(FAILED)
 
 
 @app.command()
 def worker() -> None:
-    """Clear every night at the network's cut-off, and missed nights in order."""
+    """Clear every night at the network's cut-off, missed nights in order; deliver webhooks."""
+    from api.hooks.dispatch import Dispatcher
     from api.nightly import folder_of
     from api.worker import run_worker
+    from api.worker_metrics import WorkerMetrics
+    from config.webhook_key import load_or_make_webhook_key
+    from partners.hooks.signing import HookKey
     from settlement.bank.resolving import objections
 
-    with opened(migrated=True) as (settings, database):
+    metrics = WorkerMetrics()
+    with opened(migrated=True) as (settings, database), metrics.served(settings.worker_metrics_port):
         if settings.network_key is None:
             logging.getLogger(__name__).warning("TESSERA_NETWORK_KEY is not set: nights will not be sealed")
         run_worker(
@@ -192,6 +214,14 @@ def worker() -> None:
             folder_of(database, settings.statements_folder),
             find_signer=lambda: _signer_or_none(settings),
             objections=objections,
+            dispatcher=Dispatcher(
+                database,
+                HookKey.of(load_or_make_webhook_key(settings.webhook_key_file)),
+                now=now,
+                loopback=settings.webhook_loopback,
+                observe=metrics.attempted,
+            ),
+            metrics=metrics,
         )
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Engine
 
+from api.logs import set_up_logging
 from api.sandbox import prepare
 from config.database import acting_as, ensure_schema, make_engine, open_database
 from config.database import migrate as migrate_database
@@ -63,8 +64,6 @@ def sandbox(settings: Settings, live: Engine) -> Iterator[Engine]:
 def owned() -> Iterator[tuple[Settings, Engine]]:
     """The database as its owner sees it: to migrate."""
     settings = load_settings()
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
+    set_up_logging(settings.log_level, settings.log_format)
     with open_database(settings) as database:
         yield settings, database

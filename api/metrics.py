@@ -32,6 +32,20 @@ class Metrics:
         )
         # Found by their labels once: that costs more than the counting. Routes and statuses are few.
         self._counted: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        self.keys_age = Gauge(
+            "tessera_keys_age_seconds",
+            "Age of the partners' keys that requests are judged by; -1 before the first reading.",
+            registry=self.registry,
+        )
+        self.draining = Gauge(
+            "tessera_draining", "Whether this process is about to end.", registry=self.registry
+        )
+        self.lane_silent = Gauge(
+            "tessera_lane_silent_seconds",
+            "For how long a lane has said nothing though it was asked.",
+            ("lane",),
+            registry=self.registry,
+        )
         self.waiting = Gauge(
             "tessera_commands_waiting", "Commands in the queue.", ("lane",), registry=self.registry
         )

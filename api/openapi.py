@@ -74,6 +74,13 @@ EXAMPLES: Mapping[str, Any] = {
     },
     "AnswerBody": {"answer": "reject", "text": "The receipt is signed; it is attached."},
     "EscalationBody": {"text": "The signature is another's."},
+    "NewEndpointBody": {
+        "reference": "hooks-1",
+        "url": "https://hooks.example.com/tessera",
+        "events": ["entry.*", "statement.ready"],
+    },
+    "RotationBody": {"reference": "hooks-1/secret-2", "overlap_hours": 24},
+    "ReplayBody": {"reference": "hooks-1/after-outage", "since": "2017-05-01T10:00:00Z"},
     "RegistrationBody": {
         "key_id": "grocer-2018",
         "public_key": "JrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs=",
@@ -123,9 +130,15 @@ def content_of_type(name: str, media_type: str = "application/json") -> dict[str
     return {media_type: held}
 
 
-def _problems(*statuses: int, dispute: bool = False) -> dict[int | str, dict[str, Any]]:
+Table = Mapping[str, tuple[int, str]]
+
+
+def _problems(
+    *statuses: int, dispute: bool = False, own: Table | None = None
+) -> dict[int | str, dict[str, Any]]:
     described: dict[int | str, dict[str, Any]] = {}
-    table = {**_OF_ANY, **DISPUTE_PROBLEMS} if dispute else PROBLEMS
+    special = DISPUTE_PROBLEMS if dispute else own
+    table = PROBLEMS if special is None else {**_OF_ANY, **special}
     for status in statuses:
         codes = [code for code, (its, _) in table.items() if its == status]
         described[status] = {
@@ -160,23 +173,26 @@ def command_docs(body: str, says: str) -> dict[str, Any]:
     }
 
 
-def read_docs(body: str, *more: int, dispute: bool = False) -> dict[str, Any]:
+def read_docs(body: str, *more: int, dispute: bool = False, own: Table | None = None) -> dict[str, Any]:
     """Keyword arguments of a route that looks something up; `more` are statuses that only this one has."""
     return {
         "responses": {
             200: {"description": "Found.", "content": content_of_type(body)},
-            **_problems(400, 401, 404, *more, 422, dispute=dispute),
+            **_problems(400, 401, 404, *more, 422, dispute=dispute, own=own),
         }
     }
 
 
-def post_docs(answer: str, status: int, body: str | Sequence[str], *more: int) -> dict[str, Any]:
+def post_docs(
+    answer: str, status: int, body: str | Sequence[str], *more: int, own: Table | None = None
+) -> dict[str, Any]:
     """Keyword arguments of a route that does something; `more` are statuses that only some of these have.
 
     Args:
         answer: The schema's name of what it answers.
         status: Of that answer.
-        body: The schema's name of the JSON it takes, or the media types of the file it takes.
+        body: The schema's name of the JSON it takes, or the media types of the file it takes; none: "".
+        own: Problems that its kind of routes has beside those of any; by default those of disputes.
     """
     held: dict[str, Any] = {}
     if isinstance(body, str):
@@ -184,10 +200,11 @@ def post_docs(answer: str, status: int, body: str | Sequence[str], *more: int) -
     else:
         held = {each: {"schema": {"type": "string", "format": "binary"}} for each in body}
     done = {"description": "Done, or was so before.", "content": content_of_type(answer)}
+    taken = {"requestBody": {"required": True, "content": held}} if body else {}
     return {
         "status_code": status,
-        "openapi_extra": {"requestBody": {"required": True, "content": held}},
-        "responses": {status: done, **_problems(400, 401, *more, 422, 503, dispute=True)},
+        "openapi_extra": taken,
+        "responses": {status: done, **_problems(400, 401, *more, 422, 503, dispute=own is None, own=own)},
     }
 
 

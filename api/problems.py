@@ -9,6 +9,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.responses import Response
 
 from network.errors import NetworkError, NotReady, Overloaded, Unavailable
+from partners.errors import HookRefused
 from settlement.errors import DisputeRefused
 
 log = logging.getLogger("tessera.api")
@@ -144,6 +145,16 @@ DISPUTE_PROBLEMS: Mapping[str, tuple[int, str]] = {
 }
 """Of disputes alone."""
 
+HOOK_PROBLEMS: Mapping[str, tuple[int, str]] = {
+    "endpoint_unknown": (404, "There is no such webhook endpoint of yours"),
+    "event_unknown": (404, "There is no such event of yours, or not any more"),
+    "webhook_address": (422, "Webhooks are not sent to this address"),
+    "event_type_unknown": (422, "There are no events of this type"),
+    "too_many_endpoints": (422, "As many endpoints are there as a partner may have"),
+    "endpoint_disabled": (409, "The endpoint is disabled"),
+}
+"""Of webhooks alone."""
+
 OPERATOR_PROBLEMS: Mapping[str, tuple[int, str]] = {
     # who asks
     "sign_in_refused": (401, "Login, password or code is wrong"),
@@ -191,7 +202,7 @@ OPERATOR_PROBLEMS: Mapping[str, tuple[int, str]] = {
 """Problems that operators alone meet, beside those of everybody."""
 
 
-_TABLES = (PROBLEMS, OPERATOR_PROBLEMS, DISPUTE_PROBLEMS)
+_TABLES = (PROBLEMS, OPERATOR_PROBLEMS, DISPUTE_PROBLEMS, HOOK_PROBLEMS)
 
 
 class FieldError(msgspec.Struct, frozen=True):
@@ -256,7 +267,7 @@ def failure(error: Exception, request_id: str) -> Problem:
     match error:
         case ProblemError():
             return problem(error.code, error.detail, errors=error.errors, request_id=request_id)
-        case DisputeRefused():
+        case DisputeRefused() | HookRefused():
             return problem(error.code, str(error), request_id=request_id)
         case Overloaded():
             return problem("overloaded", str(error), request_id=request_id)

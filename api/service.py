@@ -4,17 +4,30 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
+import msgspec
 from sqlalchemy import Engine
 from starlette.requests import Request
 
 from api.lanes.lane import Hire, Lane
 from api.limits import Limits
 from api.rules_cache import RulesCache
+from partners.hooks.signing import HookKey
 
+HUNG_SECONDS = 15.0
+"""A lane that says nothing for so long, though it was asked, is taken for hung. A batch that waits for locks
+may take ten."""
 FILES_AT_ONCE = 4
 """Chunks of files that are in the lane at a time; other files take turns with theirs."""
 MOST_WAITING = {"tills": 8_192, "files": 50_000}
 """Commands that may wait for a lane; beyond it callers are told to come back."""
+
+
+class HookSetting(msgspec.Struct, frozen=True):
+    """What webhooks' addresses need: the key of their secrets, real time, whether this machine is meant."""
+
+    key: HookKey
+    now: Callable[[], datetime]
+    loopback: bool = False
 
 
 class Service:
@@ -38,6 +51,7 @@ class Service:
         self.now = now
         self.limits = limits
         self.test_mode = test_mode
+        self.draining = False
         self.file_slots = asyncio.Semaphore(FILES_AT_ONCE)
         self.rules = RulesCache(database)
         self.tills, self.files = (
@@ -60,6 +74,17 @@ class Service:
         """Whether both lanes take commands."""
         return self.tills.alive and self.files.alive
 
+    def drain(self) -> None:
+        """Say from now on that nothing new should be sent here."""
+        self.draining = True
+
+    async def hung(self) -> str:
+        """The name of a lane that does not answer any more; "" where both do."""
+        for lane in (self.tills, self.files):
+            if await lane.silence(patience=1.0) > HUNG_SECONDS:
+                return lane.name
+        return ""
+
     async def stop(self) -> None:
         """Have what waits carried out, then end."""
         await self.tills.stop()
@@ -70,6 +95,12 @@ def service_of(request: Request) -> Service:
     """The application's service."""
     service: Service = request.app.state.service
     return service
+
+
+def hooks_of(request: Request) -> HookSetting:
+    """What webhooks need."""
+    setting: HookSetting = request.app.state.hooks
+    return setting
 
 
 def partner_of(request: Request) -> int:

@@ -1,4 +1,4 @@
-"""The worker: settles every night at the network's cut-off, and keeps partitions ahead of the calendar.
+"""The worker: settles every night at the network's cut-off, delivers webhooks, keeps partitions ahead.
 
 The scheduler only nudges; the database decides what is due, so that workers may be many, late or killed.
 """
@@ -21,13 +21,16 @@ from apscheduler.triggers.interval import IntervalTrigger  # type: ignore[import
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from api.hooks.dispatch import Dispatcher, DispatcherThread
 from api.nightly import write_missing_nights
+from api.worker_metrics import WorkerMetrics
 from network.batch import end_over_holds
 from network.errors import InvariantBroken, NetworkError, Unavailable
 from network.exposure_store import watch
 from network.rules import Rules
 from network.service import Network, load_rules, make_partitions_ahead, network_now, read_network
 from network.store import members_with_over_holds
+from partners.hooks.history import prune
 from settlement import exposure_rows
 from settlement.bank.resolving import objections as bank_objections
 from settlement.disputes import carry_on_due
@@ -64,6 +67,8 @@ def run_worker(
     stop: Stop | None = None,
     find_signer: FindSigner = no_signer,
     objections: Objections = bank_objections,
+    dispatcher: Dispatcher | None = None,
+    metrics: WorkerMetrics | None = None,
 ) -> None:
     """Work until SIGTERM or SIGINT, or until something is put on `stop`; the night under way is finished.
 
@@ -73,6 +78,8 @@ def run_worker(
         stop: Ends the work, for tests.
         find_signer: Gives the network's key.
         objections: What else speaks against finalising a run.
+        dispatcher: Delivers webhooks meanwhile; None: nobody does here.
+        metrics: What is counted.
 
     Raises:
         NotReady: the database holds no network.
@@ -85,7 +92,7 @@ def run_worker(
     scheduler.add_job(
         nudge,
         _trigger(network),
-        args=(database, statements, ending.is_set, find_signer, objections),
+        args=(database, statements, ending.is_set, find_signer, objections, metrics),
         next_run_time=datetime.now(UTC),  # noqa: TID251  # a composition root; the scheduler's own clock
         coalesce=True,
         max_instances=1,
@@ -102,11 +109,16 @@ def run_worker(
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
     with _signals(stop):
         scheduler.start()
+        hooks = None if dispatcher is None else DispatcherThread(dispatcher)
+        if hooks is not None:
+            hooks.start()
         log.info("settling nights of %s at %s %s", network.name, network.cut_off, network.time_zone)
         try:
             stop.get()
         finally:
             ending.set()
+            if hooks is not None:
+                hooks.stop()
             scheduler.shutdown(wait=True)
     log.info("the worker has ended")
 
@@ -117,19 +129,35 @@ def nudge(
     stop: Callable[[], bool] = lambda: False,
     find_signer: FindSigner = no_signer,
     objections: Objections = bank_objections,
+    metrics: WorkerMetrics | None = None,
 ) -> None:
     """Make the partitions to come, settle and seal what is due, write files; what fails is tried again."""
+    counted = WorkerMetrics() if metrics is None else metrics
+    with counted.step("partitions"):
+        _make_partitions(database)
+    with counted.step("events"):
+        _prune_events(database)
+    with counted.step("holds"):
+        _end_holds(database, stop)
+    with counted.step("disputes"):
+        _carry_on_disputes(database, stop)
+    with counted.step("settle"):
+        _settle(database, stop)
+    with counted.step("advance"):
+        _advance(database, objections)
+    with counted.step("seal"):
+        _seal(database, stop, find_signer)
+    with counted.step("files"):
+        for folder in write_missing_nights(database, statements, stop):
+            log.info("statements written: %s", folder)
+    counted.nudged()
+
+
+def _make_partitions(database: Engine) -> None:
     try:
         make_partitions_ahead(database)
     except (NetworkError, SQLAlchemyError):
         log.exception("partitions were not made; the next try is in %s seconds", NUDGE_SECONDS)
-    _end_holds(database, stop)
-    _carry_on_disputes(database, stop)
-    _settle(database, stop)
-    _advance(database, objections)
-    _seal(database, stop, find_signer)
-    for folder in write_missing_nights(database, statements, stop):
-        log.info("statements written: %s", folder)
 
 
 def watch_caps(database: Engine) -> None:
@@ -205,6 +233,19 @@ def _end_of(database: Engine, members: Sequence[int], rules: Rules) -> int:
     if broken == len(members):
         raise InvariantBroken(f"none of {len(members)} members' holds could be ended")
     return ended
+
+
+def _prune_events(database: Engine) -> None:
+    """Forget what partners were told more than thirty days ago."""
+    try:
+        with database.connect() as connection:
+            now = network_now(connection)
+        pruned = prune(database, now)
+    except (NetworkError, SQLAlchemyError):
+        log.exception("old events were not forgotten; the next try is in %s seconds", NUDGE_SECONDS)
+        return
+    if pruned:
+        log.info("%s events are older than thirty days and forgotten", pruned)
 
 
 def _carry_on_disputes(database: Engine, stop: Callable[[], bool]) -> None:

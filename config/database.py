@@ -66,6 +66,7 @@ def make_engine(
     options = f"{carried if isinstance(carried, str) else ' '.join(carried)} {own}".strip()
     return create_engine(
         url,  # its own options stay in it, for who opens it again; ours win
+        hide_parameters=True,  # an error is logged, and its parameters name cards
         connect_args={
             "options": options,
             "application_name": "tessera",

@@ -33,6 +33,16 @@ class Settings(BaseSettings):
     home: Path | None = None
     """Folder of the project's data. Unset: `.tessera` in the clone; see also config.cluster.postgres_home."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = "text"
+    """How lines of the log look: for people, or one JSON object each."""
+    log_requests: bool = False
+    """Whether each request gets a line: method, route, status, time; never a body, an address or a card."""
+    drain_seconds: float = Field(default=0.0, ge=0, le=600)
+    """How long a server goes on after SIGTERM with its readiness down, so that nothing new is sent to it."""
+    worker_metrics_port: int | None = Field(default=None, ge=1, le=65535)
+    """Where the worker serves its metrics, on the loopback. Unset: nowhere."""
+    traces: str | None = None
+    """Where traces go, an OTLP address over HTTP (http://127.0.0.1:4318/v1/traces). Unset: none are made."""
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
     network_key: Path | None = None
@@ -40,6 +50,10 @@ class Settings(BaseSettings):
     nights are settled all the same, and not sealed."""
     operator_key: Path | None = None
     """File of the operators' key, for their sessions. Unset: `operators.pem` in the data folder."""
+    webhook_key: Path | None = None
+    """File of the key that webhooks' secrets are sealed under. Unset: `webhooks.pem` in the data folder."""
+    webhook_loopback: bool = False
+    """Webhooks may go to this machine, also without TLS: for tests and demos alone."""
     operator_token: SecretStr | None = None
     """An access token under which commands act, in the place of `tessera login`."""
     sessions: Path | None = None
@@ -87,6 +101,11 @@ class Settings(BaseSettings):
     def operator_key_file(self) -> Path:
         """Where the operators' key is, or is to be made."""
         return self.data_folder / "operators.pem" if self.operator_key is None else self.operator_key
+
+    @property
+    def webhook_key_file(self) -> Path:
+        """Where the key of webhooks' secrets is, or is to be made."""
+        return self.data_folder / "webhooks.pem" if self.webhook_key is None else self.webhook_key
 
     @property
     def sessions_folder(self) -> Path:

@@ -110,3 +110,11 @@ class SecretUnreadable(PeopleError):
 
 class PartnerUnknown(PartnersError):
     """No partner has that code."""
+
+
+class HookRefused(PartnersError):
+    """What a partner asks of its webhooks cannot be; `code` is the problem's."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code

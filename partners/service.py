@@ -13,6 +13,8 @@ from sqlalchemy import Connection, text
 
 from partners import keys
 from partners.errors import KeyNotAccepted, KeyNotFound, NotNow, PartnerUnknown, ProposalChanged
+from partners.hooks.events import Told
+from partners.hooks.outbox import publish
 from partners.model import Participant, PartnerKey
 from partners.people import approvals
 from partners.people.approvals import content_of, propose
@@ -27,6 +29,7 @@ _COLUMNS = "partner_id, code, name, kind, status"
 _ALL = text(f"SELECT {_COLUMNS} FROM partner ORDER BY partner_id")
 _ONE = text(f"SELECT {_COLUMNS} FROM partner WHERE code = :code")
 _LOCKED = text(f"SELECT {_COLUMNS} FROM partner WHERE code = :code FOR UPDATE")
+_NOW = text("SELECT now()")
 _SET_STATUS = text("UPDATE partner SET status = :status WHERE code = :code")
 
 
@@ -120,6 +123,7 @@ def revoke(connection: Connection, key_id: str, *, at: datetime, by: str) -> Non
         raise KeyNotFound(key_id)
     revoke_key(connection, key_id, at)
     after = load_keys(connection)[key_id]
+    _tell(connection, after, "key.revoked")
     audited(
         connection,
         by=by,
@@ -157,9 +161,16 @@ def _register(connection: Connection, content: Mapping[str, Any], by: str) -> No
     if key.key_id in load_keys(connection):
         raise ProposalChanged(f"a key {key.key_id!r} was registered meanwhile")
     add_key(connection, key)
+    _tell(connection, key, "key.registered")
     audited(
         connection, by=by, action="partner.key_registered", subject=f"key:{key.key_id}", after=dict(content)
     )
+
+
+def _tell(connection: Connection, key: PartnerKey, event: str) -> None:
+    """Its partner, of what became of a key; by name alone."""
+    told = Told(partner_id=key.partner_id, type=event, data={"key_id": key.key_id})
+    publish(connection, [told], at=connection.execute(_NOW).scalar_one())
 
 
 _CARRY_OUT: Mapping[str, Callable[[Connection, Mapping[str, Any], str], None]] = {

@@ -47,6 +47,7 @@ from settlement.money_model import (
     DisputeState,
     Evidence,
 )
+from settlement.telling import tell_dispute
 
 WORKER = "worker"
 _AT_A_TIME = 100
@@ -117,18 +118,17 @@ def raise_dispute(connection: Connection, wish: Wish, *, at: datetime) -> tuple[
     if raised.amount > left:
         raise DisputeRefused("dispute_too_much", f"{left:f} {paid.currency} of this line can be disputed")
     store.add_dispute(connection, raised)
-    store.add_event(
-        connection,
-        DisputeEvent(
-            dispute_id=raised.dispute_id,
-            sequence=1,
-            state="raised",
-            text=wish.reason,
-            answer_until=_until(connection, raised, raised.against_id, at, terms),
-            by=partner_name(wish.raised_by_id),
-            at=at,
-        ),
+    event = DisputeEvent(
+        dispute_id=raised.dispute_id,
+        sequence=1,
+        state="raised",
+        text=wish.reason,
+        answer_until=_until(connection, raised, raised.against_id, at, terms),
+        by=partner_name(wish.raised_by_id),
+        at=at,
     )
+    store.add_event(connection, event)
+    tell_dispute(connection, raised, event)
     return case_of(connection, raised.dispute_id), False
 
 
@@ -364,6 +364,7 @@ def move(
         awarded=pays,
     )
     store.add_event(connection, event)
+    tell_dispute(connection, one, event)
     return event
 
 

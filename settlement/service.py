@@ -35,6 +35,7 @@ from settlement.model import (
     WindowActivity,
 )
 from settlement.positions import charges, net_positions, require_balance, settling, terms_in_force
+from settlement.telling import tell_statements
 
 WORKER = "worker"
 """Who does what nobody is asked for."""
@@ -202,6 +203,7 @@ def net_step(
         store.save_conversions(connection, run, netted.conversions)
         output = Output(positions=positions, conversions=netted.conversions)
         store.finish_step(connection, run, "netted", output, at)
+        tell_statements(connection, window_id, run.revision, positions, at=at)
         # Last, because tills of capped partners wait from here on: their rows move.
         _book_netted(connection, run, positions, priced.obligations, at)
         window_netted(connection, window_id, priced.totals, transactions, priced.adjustments)

@@ -4,7 +4,6 @@ It ends when the door closes the socket, having done what was asked before; sign
 whole service it leaves to the door.
 """
 
-import logging
 import os
 import signal
 import socket
@@ -16,7 +15,10 @@ import msgspec
 from api.lanes.hiring import serve_on
 from api.lanes.process import Setup
 from api.lanes.refusing import by_codes, refusing
+from api.logs import set_up_logging
+from api.switched import tracing_of
 from config.database import make_engine
+from network import pipeline
 
 _PATIENT = 5
 """How much sooner the kernel gives a core to a till's work than to a file's, where both want one."""
@@ -33,14 +35,16 @@ def main() -> None:
     setup = msgspec.json.decode(sys.stdin.buffer.read(), type=Setup)
     if setup.name == "files":
         os.nice(_PATIENT)
-    logging.basicConfig(
-        level=setup.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
+    set_up_logging(setup.log_level, setup.log_format)
     database = make_engine(
         setup.database_url, schema=setup.schema, lock_timeout_ms=setup.lock_timeout_ms, role=setup.role
     )
     around = refusing(by_codes(database, setup.card_key, _now)) if setup.card_key else None
-    serve_on(database, setup.name, socket.socket(fileno=int(sys.argv[1])), around)
+    channel = socket.socket(fileno=int(sys.argv[1]))
+    with tracing_of(setup.traces, f"lane-{setup.name}") as tracing:
+        if tracing is not None:
+            pipeline.observe_with(tracing.statements)
+        serve_on(database, setup.name, channel, around, None if tracing is None else tracing.batch)
     database.dispose()
 
 

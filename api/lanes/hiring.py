@@ -7,7 +7,7 @@ from threading import Thread
 from sqlalchemy import Engine
 
 from api.lanes.lane import Hire
-from api.lanes.serving import serve
+from api.lanes.serving import Watch, serve
 from api.lanes.work import CarryOut
 from api.rules_cache import RulesCache
 from network.engine import Outcome, carry_out
@@ -19,7 +19,11 @@ MAX_BATCH = {"tills": 512, "files": 500}
 
 
 def serve_on(
-    database: Engine, name: str, channel: socket.socket, around: Callable[[CarryOut], CarryOut] | None = None
+    database: Engine,
+    name: str,
+    channel: socket.socket,
+    around: Callable[[CarryOut], CarryOut] | None = None,
+    watch: Watch | None = None,
 ) -> None:
     """Serve a lane on a database, under its live rules, until the door closes the socket.
 
@@ -38,7 +42,7 @@ def serve_on(
         return outcomes
 
     carry = carry_out_live if around is None else around(carry_out_live)
-    serve(channel, carry, max_batch=MAX_BATCH[name])
+    serve(channel, carry, max_batch=MAX_BATCH[name], watch=watch)
 
 
 class InThread:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from api.lanes.wire import Answer, Answered, Ask, Frames, framed
+from api.lanes.wire import PING, Answer, Answered, Ask, Frames, framed
 from network.errors import Overloaded, Unavailable
 
 _FIRST_PAUSE_SECONDS = 0.1
@@ -58,6 +58,8 @@ class Lane:
         self._asked = 0
         self._unsent: list[Ask] = []
         self._stopping = False
+        self._silent_since: float | None = None
+        self._pinged: asyncio.Future[Answer] | None = None
         self._rehiring: asyncio.Task[None] | None = None
 
     @property
@@ -69,6 +71,30 @@ class Lane:
     def alive(self) -> bool:
         """Whether something serves it."""
         return self._channel is not None
+
+    @property
+    def silent_for(self) -> float:
+        """Seconds for which what serves it has said nothing though it was asked; 0.0 where nothing waits."""
+        if self._silent_since is None:
+            return 0.0
+        return asyncio.get_running_loop().time() - self._silent_since
+
+    async def silence(self, patience: float) -> float:
+        """Seconds for which what serves it has said nothing though it was asked; 0.0 where it answers.
+
+        Where nothing is asked, it is asked whether it is there.
+
+        Args:
+            patience: How long an answer is waited for.
+        """
+        if self._pinged is None and self._channel is not None and not self._waiting:
+            self._pinged = self._ask(PING, 0, "", b"", size=0)
+        if self._pinged is not None:
+            done, _ = await asyncio.wait({self._pinged}, timeout=patience)
+            if done:
+                self._pinged.exception()  # it was lost, perhaps: that is said by `alive`
+                self._pinged = None
+        return self.silent_for
 
     async def start(self) -> None:
         """Hire what serves the lane, and connect to it."""
@@ -92,7 +118,15 @@ class Lane:
             await asyncio.to_thread(self._hired.ended)
 
     async def ask(
-        self, address: str, partner_id: int, request_id: str, body: bytes, *, size: int = 1, first: int = 1
+        self,
+        address: str,
+        partner_id: int,
+        request_id: str,
+        body: bytes,
+        *,
+        size: int = 1,
+        first: int = 1,
+        trace: str = "",
     ) -> Answer:
         """Have a body carried out; its durable answer.
 
@@ -108,6 +142,18 @@ class Lane:
             raise Overloaded(f"{self._bytes} bytes of commands are waiting")
         if self._channel is None:
             raise Unavailable(f"the lane {self.name} is being started again")
+        return await self._ask(address, partner_id, request_id, body, size, first, trace)
+
+    def _ask(
+        self,
+        address: str,
+        partner_id: int,
+        request_id: str,
+        body: bytes,
+        size: int = 1,
+        first: int = 1,
+        trace: str = "",
+    ) -> "asyncio.Future[Answer]":
         loop = asyncio.get_running_loop()
         self._asked += 1
         future: asyncio.Future[Answer] = loop.create_future()
@@ -117,28 +163,32 @@ class Lane:
         if not self._unsent:
             # After all that this turn of the loop has read: they travel, and are carried out, together.
             loop.call_soon(self._send)
-        self._unsent.append(Ask(self._asked, address, partner_id, request_id, body, size, first))
-        return await future
+        self._unsent.append(Ask(self._asked, address, partner_id, request_id, body, size, first, trace))
+        return future
 
     def _send(self) -> None:
         unsent, self._unsent = self._unsent, []
+        if self._silent_since is None:
+            self._silent_since = asyncio.get_running_loop().time()
         if self._channel is not None:
             self._channel.write(framed(unsent))
 
     def answered(self, frame: bytes) -> None:
         """Tell who waits what came back."""
         came = _ANSWERED.decode(frame)
-        self._observe(came.size, came.seconds)
+        if came.size:
+            self._observe(came.size, came.seconds)
         for answer in came.answers:
             future, size, body_bytes = self._waiting.pop(answer.number)
             self._commands -= size
             self._bytes -= body_bytes
             if not future.done():  # its caller may have gone away
                 future.set_result(answer)
+        self._silent_since = asyncio.get_running_loop().time() if self._waiting else None
 
     def lost(self) -> None:
         """What served the lane is gone: nothing is known of what waits."""
-        self._channel = None
+        self._channel = self._silent_since = None
         waiting, self._waiting, self._unsent, self._commands, self._bytes = self._waiting, {}, [], 0, 0
         for future, _, _ in waiting.values():
             if not future.done():

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import Engine
 
 from api.lanes.lane import Hire, Hired
+from api.logs import LogFormat
 from config.settings import PROJECT, Settings
 
 _PATIENCE_SECONDS = 20.0
@@ -24,6 +25,8 @@ class Setup(msgspec.Struct, frozen=True):
     role: str
     lock_timeout_ms: int
     log_level: str
+    log_format: LogFormat = "text"
+    traces: str | None = None
     card_key: bytes = b""
     """Opens the secrets of members' cards; empty where no member signs in."""
 
@@ -65,6 +68,8 @@ def in_processes(database: Engine, settings: Settings, role: str, card_key: byte
             role=role,
             lock_timeout_ms=settings.lock_timeout_ms,
             log_level=settings.log_level,
+            log_format=settings.log_format,
+            traces=settings.traces,
             card_key=card_key,
         )
         return InProcess(setup, channel)

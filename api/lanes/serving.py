@@ -3,7 +3,8 @@
 import socket
 import time
 from collections import deque
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 import msgspec
 
@@ -14,7 +15,11 @@ _MOST_BYTES = 1 << 20
 _ASKS = msgspec.msgpack.Decoder(list[Ask])
 
 
-def serve(channel: socket.socket, carry_out: CarryOut, *, max_batch: int) -> None:
+Watch = Callable[[Sequence[Ask]], AbstractContextManager[None]]
+"""Stands around a batch: for traces."""
+
+
+def serve(channel: socket.socket, carry_out: CarryOut, *, max_batch: int, watch: Watch | None = None) -> None:
     """Answer what the door asks, until it closes the socket; what it asked before that is done.
 
     The batch forms while the last one commits, in the socket's buffer: there is no timer, and a lone request
@@ -24,6 +29,7 @@ def serve(channel: socket.socket, carry_out: CarryOut, *, max_batch: int) -> Non
         channel: To the door; closed at the end.
         carry_out: Carries a batch out.
         max_batch: Most commands of one transaction, unless a single ask has more.
+        watch: Stands around each batch.
     """
     frames = Frames()
     waiting: deque[Ask] = deque()
@@ -35,7 +41,8 @@ def serve(channel: socket.socket, carry_out: CarryOut, *, max_batch: int) -> Non
             taken = _take(waiting, max_batch)
             if taken:
                 started = time.perf_counter()
-                answered = answers(taken, carry_out)
+                with nullcontext() if watch is None else watch(taken):
+                    answered = answers(taken, carry_out)
                 size = sum(ask.size for ask in taken)
                 channel.sendall(framed(Answered(answered, size, time.perf_counter() - started)))
 

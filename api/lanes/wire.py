@@ -7,13 +7,16 @@ import msgspec
 
 FILE = "/v1/batches"
 """The address of an ask that is lines of a file; every other is one command's."""
+PING = ""
+"""The address of an ask that is answered with nothing: whether somebody is there."""
 _LENGTH_BYTES = 4
 
 
 class Ask(msgspec.Struct, frozen=True, array_like=True):
     """A body to be carried out. `number` names it to the door; `address` says what kind of body it is.
 
-    `size` is how many commands it may be; `first` is the number of a file's first line among them.
+    `size` is how many commands it may be; `first` is the number of a file's first line among them; `trace`
+    is the traceparent of its request, where traces are made.
     """
 
     number: int
@@ -23,6 +26,7 @@ class Ask(msgspec.Struct, frozen=True, array_like=True):
     body: bytes
     size: int = 1
     first: int = 1
+    trace: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True):

@@ -1,7 +1,7 @@
 """What a lane does with a batch: bodies → commands → outcomes → the bytes of answers."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from io import BytesIO
 
@@ -9,7 +9,8 @@ import msgspec
 
 from api.bodies import LINE, EntryBody, read_body, show_reply
 from api.commands import ROUTES
-from api.lanes.wire import FILE, Answer, Ask
+from api.lanes.wire import FILE, PING, Answer, Ask
+from api.logs import REQUEST_ID
 from api.problems import PROBLEMS, FieldError, ProblemError, failure, problem
 from network.engine import Outcome
 from network.model import Command, Reply
@@ -43,7 +44,7 @@ class _Read(msgspec.Struct, frozen=True):
 
 def answers(asks: Sequence[Ask], carry_out: CarryOut) -> list[Answer]:
     """Carry out what is asked, together, and answer each."""
-    read = [_read_file(ask) if ask.address == FILE else _read_command(ask) for ask in asks]
+    read = [_READERS.get(ask.address, _read_command)(ask) for ask in asks]
     outcomes = iter(carry_out([one.commands for one in read if one.commands]))
     return [one.answered(next(outcomes) if one.commands else []) for one in read]
 
@@ -57,12 +58,19 @@ def _read_command(ask: Ask) -> _Read:
     return _Read((command,), partial(_shown, ask))
 
 
+def _read_ping(ask: Ask) -> _Read:
+    return _Read((), lambda _: Answer(ask.number, 200, b""))
+
+
 def _failed(ask: Ask, error: Exception) -> Answer:
+    REQUEST_ID.set(ask.request_id)
     try:
         said = failure(error, ask.request_id)
     except Exception:
         log.exception("request %s failed", ask.request_id)
         said = problem("internal_error", request_id=ask.request_id)
+    finally:
+        REQUEST_ID.set("")
     return Answer(ask.number, said.status, msgspec.json.encode(said))
 
 
@@ -131,3 +139,4 @@ def _line(reply: Reply, number: int) -> LineAnswer:
 
 
 _ENCODER = msgspec.json.Encoder()
+_READERS: Mapping[str, Callable[[Ask], _Read]] = {FILE: _read_file, PING: _read_ping}

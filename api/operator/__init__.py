@@ -22,6 +22,7 @@ from api.operator import (
     reports,
     runs,
     sessions,
+    webhooks,
 )
 from api.operator.desk import Desk, add_error_answers
 
@@ -45,6 +46,7 @@ _MODULES = (
     finance,
     money,
     reports,
+    webhooks,
 )
 TYPES: tuple[Any, ...] = tuple(each for module in _MODULES for each in module.TYPES)
 """The types of requests and answers, for the description."""

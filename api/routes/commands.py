@@ -45,7 +45,8 @@ class Commands:
             partner_id = scope["state"]["partner_id"]
             if route.path in NAMING_CARDS:
                 require_no_guessing(self._service, partner_id)
-            answer = await self._service.tills.ask(route.path, partner_id, request_id, body)
+            trace = scope["state"].get("trace", "")
+            answer = await self._service.tills.ask(route.path, partner_id, request_id, body, trace=trace)
             if answer.status == 422:
                 self._service.limits.count_guesses(partner_id, answer.body)
         except ProblemError as error:

@@ -116,7 +116,7 @@ def entries(
     with service_of(request).database.connect() as connection:
         wanted = {
             "partner": partner_id,
-            "after": UUID(int=0) if cursor is None else _read_cursor(cursor, partner_id),
+            "after": UUID(int=0) if cursor is None else read_cursor(cursor, partner_id),
             "window": None if business_date is None else window_id_of(business_date),
             "limit": limit + 1,
         }
@@ -128,7 +128,7 @@ def entries(
         EntryPage(
             data=data,
             has_more=more,
-            next_cursor=_cursor(found[limit - 1], partner_id) if more else None,
+            next_cursor=cursor_of(found[limit - 1], partner_id) if more else None,
         )
     )
 
@@ -139,12 +139,17 @@ def _shown(connection: Connection, found: list[RecordedEntry]) -> list[EntryBody
     return [show_entry(one.entry, one.postings, made.get(one.entry.entry_id)) for one in found]
 
 
-def _cursor(entry_id: UUID, partner_id: int) -> str:
+def cursor_of(entry_id: UUID, partner_id: int) -> str:
     """Where the next page begins, with a check that it came from us for this partner."""
     return urlsafe_b64encode(entry_id.bytes + _check(entry_id.bytes, partner_id)).decode()
 
 
-def _read_cursor(cursor: str, partner_id: int) -> UUID:
+def read_cursor(cursor: str, partner_id: int) -> UUID:
+    """The position in a cursor.
+
+    Raises:
+        ProblemError: cursor_invalid.
+    """
     try:
         raw = urlsafe_b64decode(cursor.encode())
     except (NotBase64, ValueError) as error:

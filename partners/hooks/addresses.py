@@ -118,6 +118,8 @@ def read_url(url: str, *, loopback: bool = False) -> Target | AddressRefused:
         return target
     if scheme != "https":
         return AddressRefused("only https is taken")
+    if host == "localhost":
+        return AddressRefused("that is no public name")
     if port not in PORTS:
         return AddressRefused("only the ports 443 and 8443 are taken")
     if literal is not None and not is_public(literal):

@@ -63,6 +63,7 @@ MAY = {
     "GET /partners/{code}/reconciliation": ALL,
     "GET /reports/operator/{form}": ALL,
     "GET /reports/liability": ALL,
+    "GET /webhooks": ALL,
     "GET /reports/roll-forward": ALL,
     "GET /nights": ALL,
     "GET /nights/{business_date}": ALL,

@@ -361,6 +361,24 @@ SQL: dict[str, tuple[str, tuple[str, ...]]] = {
         ("pools_agreed", "requests_answered"),
     ),
     "a tier by nobody": ("UPDATE account SET tier = 'gold' WHERE member_id = 2", ("tiers_set",)),
+    "told to another": (
+        f"""
+            INSERT INTO webhook_event SELECT member_id, entry_id, partner_id + 1, 'entry.accrual'
+            FROM entry WHERE entry_id = {entry("fuel")}
+        """,
+        ("events_are_their_partners",),
+    ),
+    "told what it is not": (
+        f"""
+            INSERT INTO webhook_event SELECT member_id, entry_id, partner_id, 'entry.merge'
+            FROM entry WHERE entry_id = {entry("fuel")}
+        """,
+        ("events_are_their_partners",),
+    ),
+    "sent to nobody": (
+        f"INSERT INTO webhook_delivery SELECT 2, {entry('fuel')}, {entry('fuel')}",
+        ("deliveries_are_their_partners",),
+    ),
 }
 
 

@@ -1,0 +1,1 @@
+"""Delivering webhooks: bodies made, names resolved and checked, requests sent, one round after another."""
