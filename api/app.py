@@ -18,12 +18,12 @@ from api import operator
 from api.auth import KeyRing, SignatureAuth
 from api.bodies import COMMANDS, EntryBody
 from api.bodies.disputes import DISPUTE_BODIES
+from api.description import describe
 from api.lanes.hiring import in_threads
 from api.lanes.lane import Hire
 from api.lanes.work import LineAnswer
 from api.metrics import Metrics
 from api.middleware import RequestId
-from api.openapi import describe
 from api.problems import FieldError, ProblemError, answer_failure, problem_response
 from api.routes import batches, commands, disputes, members, reads
 from api.service import Service
@@ -54,9 +54,10 @@ class Application:
     request, see only what is no command.
     """
 
-    def __init__(self, app: ASGIApp, service: Service) -> None:
+    def __init__(self, app: ASGIApp, service: Service, describe: Callable[[], dict[str, Any]]) -> None:
         self._app = app
         self.service = service
+        self.describe = describe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, or the application's life."""
@@ -115,7 +116,7 @@ def create_app(
     signed = SignatureAuth(
         commands.Commands(app, service), keyring=KeyRing(keys), authority=authority, now=now
     )
-    return Application(RequestId(signed, metrics), service)
+    return Application(RequestId(signed, metrics), service, app.openapi)
 
 
 def _add_operations(app: FastAPI, database: Engine, service: Service, metrics: Metrics) -> None:

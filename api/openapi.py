@@ -4,9 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
-from api.problems import DISPUTE_PROBLEMS, PROBLEMS, Problem
+from api.problems import DISPUTE_PROBLEMS, PROBLEMS
 
 _ENTRY_ID = "ent_01595c8e7c1e7a3f9c2b5d0000000001"
 _CARD = "6330001234567895"
@@ -97,15 +95,6 @@ _OF_ANY = {
     if held[0] not in (404, 409, 422) or code in ("validation_failed", "reference_reused")
 }
 """Problems that any request may have."""
-_DESCRIPTION = """
-Every request under `/v1` is signed by RFC 9421 HTTP Message Signatures with an Ed25519 key of the partner.
-The signature covers `@method @authority @path @query`, with a body also `content-type content-digest`
-(RFC 9530), with that header also `idempotency-key`; its parameters are `created`, `keyid`
-and `tag="loyalty-v1"`.
-
-Every write carries your own `reference`. The same reference with the same content gives the same answer and
-does nothing twice, so after a timeout send it again.
-"""
 
 
 def content_of_type(name: str, media_type: str = "application/json") -> dict[str, Any]:
@@ -213,43 +202,3 @@ BATCH_DOCS: Mapping[str, Any] = {
         **_problems(401, 413, 415),
     },
 }
-
-
-def describe(openapi: dict[str, Any], types: Sequence[Any]) -> dict[str, Any]:
-    """Complete FastAPI's description with our schemas and the signature scheme.
-
-    Args:
-        openapi: What FastAPI made of the routes; changed in place.
-        types: The msgspec types that requests and answers are.
-    """
-    _, schemas = msgspec.json.schema_components((*types, Problem), ref_template="#/components/schemas/{name}")
-    for schema in schemas.values():
-        # A single command's address says its type; only a file's lines must.
-        if (
-            "type" in schema.get("properties", {})
-            and "required" in schema
-            and "reference" in schema["required"]
-        ):
-            schema["required"] = [name for name in schema["required"] if name != "type"]
-    components = openapi.setdefault("components", {})
-    components["schemas"] = {**components.get("schemas", {}), **schemas}
-    components["securitySchemes"] = {
-        "httpSignature": {
-            "type": "apiKey",
-            "in": "header",
-            "name": "Signature",
-            "description": "RFC 9421 with Ed25519; see the introduction.",
-        },
-        "operatorSession": {
-            "type": "http",
-            "scheme": "bearer",
-            "bearerFormat": "JWT",
-            "description": "Ten minutes of a session that `/operator/login` began.",
-        },
-    }
-    openapi["info"]["description"] = _DESCRIPTION.strip()
-    for path, methods in openapi["paths"].items():
-        if path.startswith("/v1/"):
-            for operation in methods.values():
-                operation["security"] = [{"httpSignature": []}]
-    return openapi
