@@ -34,7 +34,7 @@ class NoSuchPartner(Exception):
 def set_up(database: Engine, *, partner: str, key_id: str, public_key: bytes, now: datetime) -> bool:
     """Found the small network where the database has none, and register a key; whether it was founded.
 
-    Its partners, terms and programme are the demo's; every partner has the one outlet. For nothing but trying:
+    Its partners, terms and programme are the demo's; every partner has the one outlet. Only for trying:
     what two people decide in a network is decided here by one command, once.
 
     Args:
