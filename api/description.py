@@ -122,6 +122,12 @@ def describe(openapi: dict[str, Any], types: Sequence[Any]) -> dict[str, Any]:
             "description": _SIGNATURE.strip(),
             "x-http-message-signature": _PROFILE,
         },
+        "memberSession": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "Ten minutes of a session that `/m/sessions` began.",
+        },
         "operatorSession": {
             "type": "http",
             "scheme": "bearer",

@@ -72,6 +72,13 @@ EXAMPLES: Mapping[str, Any] = {
     },
     "AnswerBody": {"answer": "reject", "text": "The receipt is signed; it is attached."},
     "EscalationBody": {"text": "The signature is another's."},
+    "RegistrationBody": {
+        "key_id": "grocer-2018",
+        "public_key": "JrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs=",
+        "proof": "aXl3QWw40seHnH2KSPo48+nBxsBHAO/BKU9l+25TXZd+x4oZ3h/cnIdMj7jeIy8PY3N5T5IazMBAKx0VIZgbBQ==",
+    },
+    "RevocationBody": {"key_id": "grocer-2017"},
+    "ClockMoveBody": {"advance_seconds": 86_400},
     "EntryBody": _ENTRY,
     "EntryPage": {"data": [_ENTRY], "has_more": False, "next_cursor": None},
     "CardBody": {"card": _CARD, "status": "active", "member": "mbr_01595c8e7c1e7a3f9c2b5d0000000001"},
@@ -170,6 +177,24 @@ def post_docs(answer: str, status: int, body: str | Sequence[str], *more: int) -
         "status_code": status,
         "openapi_extra": {"requestBody": {"required": True, "content": held}},
         "responses": {status: done, **_problems(400, 401, *more, 422, 503, dispute=True)},
+    }
+
+
+def explanation_docs() -> dict[str, Any]:
+    """The description of what explains signatures, in the test mode."""
+    base = {"name": "Signature-Base", "in": "header", "schema": {"type": "string"}}
+    return {
+        "tags": ["Test mode"],
+        "summary": "Explain a signature",
+        "description": "What your signature of this very request comes to. Send your own signature base in"
+        " base64 in the header Signature-Base (not covered itself): the first line that differs is named.",
+        "operationId": "explain_signature",
+        "parameters": [{**base, "required": False, "description": "Your signature base, in base64."}],
+        "requestBody": {"required": False, "content": {"application/json": {"schema": {}, "example": {}}}},
+        "responses": {
+            "200": {"description": "Signed rightly or not.", "content": content_of_type("ExplanationBody")},
+            **{str(status): answer for status, answer in _problems(413, 503).items()},
+        },
     }
 
 

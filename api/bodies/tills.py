@@ -16,6 +16,7 @@ from api.bodies.fields import (
     Points,
     PointsOfLines,
     Request,
+    RotatingCode,
     card_of,
     entry_id_of,
     unique_lines,
@@ -67,6 +68,7 @@ class RedemptionBody(Request, frozen=True, tag_field="type", tag="redemption"):
     currency: Currency
     lines: PointsOfLines | None = None
     category: Category | None = None
+    code: RotatingCode | None = None
 
     def command(self, partner_id: int) -> Command:
         """The command it asks for."""
@@ -81,6 +83,7 @@ class RedemptionBody(Request, frozen=True, tag_field="type", tag="redemption"):
             currency=self.currency,
             lines=self.lines or (),
             category=self.category or "",
+            code=self.code or "",
         )
 
 
@@ -94,6 +97,7 @@ class HoldBody(Request, frozen=True, tag_field="type", tag="hold"):
     currency: Currency
     minutes: Annotated[int, Meta(ge=1, le=MOST_MINUTES, description="How long the points are held.")] = 30
     category: Category | None = None
+    code: RotatingCode | None = None
 
     def command(self, partner_id: int) -> Command:
         """The command it asks for."""
@@ -108,6 +112,7 @@ class HoldBody(Request, frozen=True, tag_field="type", tag="hold"):
             currency=self.currency,
             minutes=self.minutes,
             category=self.category or "",
+            code=self.code or "",
         )
 
 
