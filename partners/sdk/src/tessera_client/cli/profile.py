@@ -13,6 +13,7 @@ from tessera_client.errors import Unusable
 from tessera_client.keys import load_key
 
 _FILE = "profile.json"
+_NO_KEY = "no key yet: tessera-partner keys new --id ID --url URL"
 
 
 class _Kept(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -62,7 +63,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
             Unusable: there is none, or its file cannot be used.
         """
         if not self.key_id:
-            raise Unusable("no key yet: tessera-partner keys new --id ID --url URL")
+            raise Unusable(_NO_KEY)
         return load_key(self.key_file or self.file_of(self.key_id))
 
     def client(self) -> Client:
@@ -71,6 +72,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             Unusable: service or key are not known, or cannot be used.
         """
+        if not self.key_id:
+            raise Unusable(_NO_KEY)
         if not self.url:
             raise Unusable("which service? give --url https://api.example.com; `keys new --url` remembers it")
         return Client(self.url, self.key_id, self.private_key())
