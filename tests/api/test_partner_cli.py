@@ -101,6 +101,22 @@ def test_keys_are_made_with_a_proof(command: Command, tmp_path: Path) -> None:
     assert check_possession(key, b64decode(said["proof"])) is None
 
 
+def test_keys_are_rotated(partner: Command) -> None:
+    """A partner goes over to a new key by itself: registered, in use, the old one revoked, all listed."""
+    assert partner("keys", "new", "--id", "s-2")[0] == 0
+    assert partner("keys", "register", "--id", "s-2")[:2] == (0, "s-2 is registered\n")
+    status, out, _ = partner("keys", "rotate", "--id", "s-3", "--revoke-old")
+    assert (status, out.startswith("s-3 signs from now on")) == (0, True)
+    assert out.endswith("s-1 is revoked\n")
+    status, out, _ = partner("keys", "list")
+    lines = out.splitlines()
+    assert (status, [line.split()[0] for line in lines]) == (0, ["s-1", "s-2", "s-3"])
+    assert ["revoked" in line for line in lines] == [True, False, False]
+    assert lines[2].endswith("(signs here)")
+    status, _, err = partner("keys", "list", "--key-id", "nobody", "--key", "/nowhere.pem")
+    assert (status, "cannot read /nowhere.pem" in err) == (1, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -158,6 +158,7 @@ class Dispute(msgspec.Struct, frozen=True, kw_only=True):
     raised_by: str
     against: str
     entry: str | None
+    line: str
     business_date: date
     currency: str
     amount: str

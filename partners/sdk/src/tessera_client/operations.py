@@ -105,15 +105,17 @@ def raise_dispute(
     reason: str,
     entry: str | None = None,
     business_date: date | None = None,
+    line: str | None = None,
     amount: str | None = None,
 ) -> Operation[Dispute]:
-    """Dispute a line of your statement: an entry, or all of a business date; `amount` in major units."""
+    """Dispute a line of your statement: an entry, or a line of a business date; `amount` in major units."""
     given = {
         "reference": reference,
         "against": against,
         "reason": reason,
         "entry": entry,
         "business_date": business_date,
+        "line": line,
         "amount": amount,
     }
     said = {name: value for name, value in given.items() if value is not None}
