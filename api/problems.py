@@ -202,7 +202,7 @@ OPERATOR_PROBLEMS: Mapping[str, tuple[int, str]] = {
 """Problems that operators alone meet, beside those of everybody."""
 
 
-_TABLES = (PROBLEMS, OPERATOR_PROBLEMS, DISPUTE_PROBLEMS, HOOK_PROBLEMS)
+TABLES = (PROBLEMS, OPERATOR_PROBLEMS, DISPUTE_PROBLEMS, HOOK_PROBLEMS)
 
 
 class FieldError(msgspec.Struct, frozen=True):
@@ -246,7 +246,7 @@ def problem(
     code: str, detail: str = "", *, errors: Sequence[FieldError] = (), request_id: str = ""
 ) -> Problem:
     """The problem detail of a code."""
-    status, title = next(table[code] for table in _TABLES if code in table)
+    status, title = next(table[code] for table in TABLES if code in table)
     return Problem(
         type=f"urn:tessera:problem:{code}",
         title=title,

@@ -109,6 +109,23 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
     merged_into: str | None = None
 
 
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """A signing key of yours; `public_key` is in hexadecimal."""
+
+    key_id: str
+    public_key: str
+    not_before: datetime
+    not_after: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+class Keys(msgspec.Struct, frozen=True, kw_only=True):
+    """All keys that you ever had, and your number, which proofs of possession name."""
+
+    partner_id: int
+    data: Sequence[Key]
+
+
 class DisputeEvent(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a dispute. `by`: a partner's code, "operator", or "clock" where nobody answered."""
 
@@ -141,6 +158,7 @@ class Dispute(msgspec.Struct, frozen=True, kw_only=True):
     raised_by: str
     against: str
     entry: str | None
+    line: str
     business_date: date
     currency: str
     amount: str

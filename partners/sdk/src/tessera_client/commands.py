@@ -57,7 +57,10 @@ class Accrual(Command, frozen=True, tag="accrual"):
 
 
 class Redemption(Command, frozen=True, tag="redemption"):
-    """Points that pay for part of a sale: `points` of the card's member are worth `amount_minor` to you."""
+    """Points that pay for part of a sale: `points` of the card's member are worth `amount_minor` to you.
+
+    `code`: the six digits behind the card's number in the member's QR, where the programme asks for them.
+    """
 
     path = "/v1/redemptions"
 
@@ -68,6 +71,7 @@ class Redemption(Command, frozen=True, tag="redemption"):
     currency: str
     lines: Sequence[int] | None = None
     category: str | None = None
+    code: str | None = None
     retries: str | None = None
 
 
@@ -83,6 +87,7 @@ class Hold(Command, frozen=True, tag="hold"):
     currency: str
     minutes: int = 30
     category: str | None = None
+    code: str | None = None
     retries: str | None = None
 
 

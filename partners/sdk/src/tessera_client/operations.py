@@ -8,10 +8,12 @@ from datetime import date
 from typing import Any, Generic, TypeVar
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tessera_client.answers import Balance, Card, Dispute, Entry, Page
+from tessera_client.answers import Balance, Card, Dispute, Entry, Key, Keys, Page
 from tessera_client.commands import Command
 from tessera_client.errors import TesseraError
+from tessera_client.keys import possession_proof, public_text
 from tessera_client.messages import JSON, Request, Response, path_of, query_of
 
 T = TypeVar("T")
@@ -43,6 +45,7 @@ def _reader(kind: Any) -> Callable[[Response], Any]:
 
 
 _ENTRY, _CARD, _BALANCE, _DISPUTE = (_reader(kind) for kind in (Entry, Card, Balance, Dispute))
+_KEY, _KEYS = (_reader(kind) for kind in (Key, Keys))
 _ENTRIES, _DISPUTES = (_reader(Page[kind]) for kind in (Entry, Dispute))  # type: ignore[valid-type]  # at run time
 
 
@@ -102,15 +105,17 @@ def raise_dispute(
     reason: str,
     entry: str | None = None,
     business_date: date | None = None,
+    line: str | None = None,
     amount: str | None = None,
 ) -> Operation[Dispute]:
-    """Dispute a line of your statement: an entry, or all of a business date; `amount` in major units."""
+    """Dispute a line of your statement: an entry, or a line of a business date; `amount` in major units."""
     given = {
         "reference": reference,
         "against": against,
         "reason": reason,
         "entry": entry,
         "business_date": business_date,
+        "line": line,
         "amount": amount,
     }
     said = {name: value for name, value in given.items() if value is not None}
@@ -144,6 +149,29 @@ def attach_evidence(dispute_id: str, *, name: str, content: bytes, media_type: s
 def read_evidence(dispute_id: str, sha256: str) -> Operation[bytes]:
     """A file of a dispute."""
     return _get(_raw, "disputes", dispute_id, "evidence", sha256)
+
+
+def keys() -> Operation[Keys]:
+    """Your signing keys."""
+    return _get(_KEYS, "keys")
+
+
+def register_key(key: Ed25519PrivateKey, *, partner_id: int, key_id: str) -> Operation[Key]:
+    """Register a new key of yours, with the proof that you hold it; `keys()` tells your number."""
+    said = {
+        "key_id": key_id,
+        "public_key": public_text(key),
+        "proof": possession_proof(key, partner_id, key_id),
+    }
+    request = Request(method="POST", path=path_of("keys"), body=_ENCODER.encode(said), content_type=JSON)
+    return Operation(request, _KEY)
+
+
+def revoke_key(key_id: str) -> Operation[Key]:
+    """Revoke a key of yours, at once; again changes nothing."""
+    body = _ENCODER.encode({"key_id": key_id})
+    request = Request(method="POST", path=path_of("key-revocations"), body=body, content_type=JSON)
+    return Operation(request, _KEY)
 
 
 def _get(read: Callable[[Response], T], *parts: str, query: str = "") -> Operation[T]:
