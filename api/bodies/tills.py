@@ -16,6 +16,7 @@ from api.bodies.fields import (
     Points,
     PointsOfLines,
     Request,
+    Retries,
     RotatingCode,
     card_of,
     entry_id_of,
@@ -43,6 +44,7 @@ class AccrualBody(Request, frozen=True, tag_field="type", tag="accrual"):
     amount_minor: Amount
     currency: Currency
     lines: Amounts | None = None
+    retries: Retries | None = None
 
     def command(self, partner_id: int) -> Command:
         """The command it asks for."""
@@ -55,6 +57,7 @@ class AccrualBody(Request, frozen=True, tag_field="type", tag="accrual"):
             amount_minor=self.amount_minor,
             currency=self.currency,
             lines=self.lines or (),
+            retries=self.retries or "",
         )
 
 
@@ -69,6 +72,7 @@ class RedemptionBody(Request, frozen=True, tag_field="type", tag="redemption"):
     lines: PointsOfLines | None = None
     category: Category | None = None
     code: RotatingCode | None = None
+    retries: Retries | None = None
 
     def command(self, partner_id: int) -> Command:
         """The command it asks for."""
@@ -84,6 +88,7 @@ class RedemptionBody(Request, frozen=True, tag_field="type", tag="redemption"):
             lines=self.lines or (),
             category=self.category or "",
             code=self.code or "",
+            retries=self.retries or "",
         )
 
 
@@ -98,6 +103,7 @@ class HoldBody(Request, frozen=True, tag_field="type", tag="hold"):
     minutes: Annotated[int, Meta(ge=1, le=MOST_MINUTES, description="How long the points are held.")] = 30
     category: Category | None = None
     code: RotatingCode | None = None
+    retries: Retries | None = None
 
     def command(self, partner_id: int) -> Command:
         """The command it asks for."""
@@ -113,6 +119,7 @@ class HoldBody(Request, frozen=True, tag_field="type", tag="hold"):
             minutes=self.minutes,
             category=self.category or "",
             code=self.code or "",
+            retries=self.retries or "",
         )
 
 
