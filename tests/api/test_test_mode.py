@@ -301,7 +301,7 @@ def test_one_server_serves_both(database: Engine, database_url: str, live: Rules
     with (
         running_server(environment, tmp_path / "server.log") as server,
         sandbox(Settings(home=tmp_path), database) as test,
-        httpx.Client(base_url=server.base_url, trust_env=False) as client,
+        httpx.Client(base_url=server.base_url, trust_env=False, timeout=60) as client,
     ):
         for engine, key_id in ((database, "grocer"), (test, "test_grocer")):
             with engine.begin() as connection:

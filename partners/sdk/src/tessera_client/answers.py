@@ -126,6 +126,49 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True):
     data: Sequence[Key]
 
 
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """A file and how far it is: `state` is "received", "processing" or "done"."""
+
+    id: str
+    state: str
+    reference: str | None
+    format: str
+    lines: int
+    answered: int
+    accepted: int
+    refused: int
+    received_at: datetime
+    finished_at: datetime | None
+    result: str
+    result_until: datetime | None
+
+
+class LineAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a line of a file: its entry, or the code of the refusal."""
+
+    line: int
+    status: int
+    entry: Entry | None = None
+    code: str | None = None
+    detail: str | None = None
+    replayed: bool = False
+
+
+class PartnerEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that you are told of. `data` is the JSON of what it tells, as it came."""
+
+    id: str
+    type: str
+    timestamp: datetime
+    data: msgspec.Raw
+
+
+class Queued(msgspec.Struct, frozen=True, kw_only=True):
+    """How many deliveries are on their way."""
+
+    queued: int
+
+
 class DisputeEvent(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a dispute. `by`: a partner's code, "operator", or "clock" where nobody answered."""
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tessera_client.cli import keys, sales, signatures
+from tessera_client.cli import events, keys, sales, signatures
 from tessera_client.cli.profile import Profile
 from tessera_client.errors import ApiError, TesseraError
 
@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     group.add_argument("--key-id", metavar="ID", help="the id under which the key is registered")
     group.add_argument("--key", type=Path, metavar="FILE", help="the private key, PEM, mode 600")
     commands = root.add_subparsers(metavar="COMMAND", required=True)
-    for module in (keys, sales, signatures):
+    for module in (keys, sales, signatures, events):
         module.add_to(commands, shared)
     return root
 
