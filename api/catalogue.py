@@ -55,7 +55,5 @@ def _sections() -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    from config.settings import PROJECT
-
-    write(PROJECT / "docs" / "partners" / "errors.md")
+    write(Path(__file__).parents[1] / "docs" / "partners" / "errors.md")
     sys.stdout.write("written: docs/partners/errors.md\n")
