@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from api.problems import DISPUTE_PROBLEMS, PROBLEMS
+from api.webhook_examples import HOOK_EXAMPLES
 
 _ENTRY_ID = "ent_01595c8e7c1e7a3f9c2b5d0000000001"
 _CARD = "6330001234567895"
@@ -91,6 +92,7 @@ _PROOF = {
     ],
 }
 EXAMPLES: Mapping[str, Any] = {
+    **HOOK_EXAMPLES,
     "Proof": _PROOF,
     "DisputeBody": _DISPUTE,
     "DisputePage": {"data": [_DISPUTE], "has_more": False, "next_cursor": None},

@@ -90,7 +90,7 @@ def test_ed25519_shows_a_public_key_and_no_secret(till: Tills) -> None:
         "https://localhost/",
         "https://user:pass@hooks.example.com/",
         "https://hooks.example.com:22/",
-        "https://hooks.example.com/\x00",
+        "https://hooks.example.com/\x01",
     ],
 )
 def test_an_address_that_is_not_public_is_refused(till: Tills, url: str) -> None:
@@ -112,6 +112,8 @@ def test_what_else_is_refused(till: Tills) -> None:
     ):
         answer = grocer.post("/v1/webhook-endpoints", reference="h", url=URL, events=events)
         assert refused(answer) == said
+    nul = grocer.post("/v1/webhook-endpoints", reference="h", url=f"{URL}\x00", events=["*"])
+    assert refused(nul) == (422, "validation_failed")
     extra = grocer.post("/v1/webhook-endpoints", reference="h", url=URL, events=["*"], extra=1)
     assert refused(extra) == (422, "validation_failed")
     for number in range(MOST_ENDPOINTS):
