@@ -1,9 +1,11 @@
 """The application factory: routes, middleware, lanes and keys come together here."""
 
 import logging
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -18,9 +20,9 @@ from api import operator
 from api.auth import KeyRing, SignatureAuth
 from api.bodies import COMMANDS, EntryBody
 from api.bodies.disputes import DISPUTE_BODIES
+from api.files.lines import LineAnswer
 from api.lanes.hiring import in_threads
 from api.lanes.lane import Hire
-from api.lanes.work import LineAnswer
 from api.metrics import Metrics
 from api.middleware import RequestId
 from api.openapi import describe
@@ -39,6 +41,7 @@ _TYPES = (
     *COMMANDS,
     EntryBody,
     LineAnswer,
+    batches.BatchBody,
     reads.EntryPage,
     reads.CardBody,
     members.BalanceBody,
@@ -70,6 +73,7 @@ def create_app(
     now: Callable[[], datetime],
     operator_keys: OperatorKeys | None = None,
     hire: Hire | None = None,
+    spool: Path | None = None,
 ) -> Application:
     """Build the application.
 
@@ -79,9 +83,11 @@ def create_app(
         now: Real time, by which signatures are judged (the network's business time is the database's).
         operator_keys: Of operators' sessions; without them nothing is served under /operator.
         hire: What serves the lanes; by default threads of this process.
+        spool: Folder for files that are being received; by default the system's for what is temporary.
     """
     metrics = Metrics()
-    service = Service(database, in_threads(database) if hire is None else hire, metrics.batch)
+    folder = Path(tempfile.gettempdir()) if spool is None else spool
+    service = Service(database, in_threads(database) if hire is None else hire, metrics.batch, folder)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -113,7 +119,11 @@ def create_app(
             return load_keys(connection)
 
     signed = SignatureAuth(
-        commands.Commands(app, service), keyring=KeyRing(keys), authority=authority, now=now
+        commands.Commands(app, service),
+        keyring=KeyRing(keys),
+        authority=authority,
+        now=now,
+        spool=service.spool,
     )
     return Application(RequestId(signed, metrics), service)
 
@@ -146,7 +156,6 @@ def _add_operations(app: FastAPI, database: Engine, service: Service, metrics: M
     async def metrics_page() -> Response:
         """Prometheus metrics."""
         metrics.waiting.labels("tills").set(service.tills.waiting)
-        metrics.waiting.labels("files").set(service.files.waiting)
         return Response(metrics.render(), media_type="text/plain; version=0.0.4")
 
 

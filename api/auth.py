@@ -4,14 +4,16 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import closing
 from datetime import datetime
 
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.problems import problem
+from api.files.spool import MAX_FILE_BYTES, Disconnected, Spool
+from api.problems import ProblemError, problem, retry_after
 from partners.model import PartnerKey
-from partners.signature import RequestHead, Verified, verify_body, verify_head
+from partners.signature import RequestHead, Verified, verify_body, verify_digests, verify_head
 from partners.signature_fields import SignatureRefused
 
 log = logging.getLogger("tessera.api")
@@ -19,7 +21,6 @@ log = logging.getLogger("tessera.api")
 PREFIX = "/v1"
 FILES_PATH = "/v1/batches"
 MAX_BODY_BYTES = 1 << 20
-MAX_FILE_BYTES = 64 << 20
 MAX_AGE_SECONDS = 5.0
 """No request is judged by keys read longer ago: that is how fast a revocation works."""
 REFRESH_AFTER_SECONDS = 4.0
@@ -139,21 +140,26 @@ class _Refused(Exception):
         self.server_time = server_time
 
 
-class _Disconnected(Exception):
-    """The client went away before its body was whole."""
-
-
 class SignatureAuth:
     """Verifies requests under /v1 and puts `partner_id` and `key_id` into the scope's state.
+
+    A file's body goes to disk, and into the state as `spooled`; the application then reads an empty one.
 
     The authority that was signed is compared with the configured one: no header of a request can change it.
     The head is judged before the body is read, so that only partners make us hold a large body.
     """
 
     def __init__(
-        self, app: ASGIApp, *, keyring: KeyRing, authority: str, now: Callable[[], datetime]
+        self,
+        app: ASGIApp,
+        *,
+        keyring: KeyRing,
+        authority: str,
+        now: Callable[[], datetime],
+        spool: Spool,
     ) -> None:
         self._app = app
+        self._spool = spool
         self._keyring = keyring
         self._authority = authority.lower().encode()
         self._hosts = _spellings(self._authority)
@@ -166,7 +172,8 @@ class SignatureAuth:
         if scope["type"] != "http" or not (path.startswith(PREFIX + "/") or path == PREFIX):
             await self._app(scope, receive, send)
             return
-        limit = MAX_FILE_BYTES if path == FILES_PATH else MAX_BODY_BYTES
+        is_file = path == FILES_PATH and scope["method"] == "POST"
+        limit = MAX_FILE_BYTES if is_file else MAX_BODY_BYTES
         fields: dict[bytes, bytes] = dict(scope["headers"])
         length = _announced_length(fields)
         # What is refused before it is read is thrown away by the server, which is fine if it has a near end.
@@ -174,28 +181,49 @@ class SignatureAuth:
         try:
             if length > limit:
                 raise _too_large(limit)
-            verified = await self._judge_head(scope, fields)
+            verified = await self._judge_head(scope, fields, is_file=is_file)
+            if is_file:
+                await self._serve_file(verified, scope, receive, send)
+                return
             body = await _read_body(receive, limit)
             close = False
-            await _judge_body(verified, body)
+            _judge_body(verified, body)
         except _Refused as refused:
             await _answer(scope, send, refused, close=close)
-        except _Disconnected:
+        except Disconnected:
             return
         else:
-            state = scope.setdefault("state", {})
-            state["partner_id"] = verified.key.partner_id
-            state["key_id"] = verified.key.key_id
-            await self._app(scope, _replay(body, receive), send)
+            await self._app(_signed(scope, verified), _replay(body, receive), send)
 
-    async def _judge_head(self, scope: Scope, fields: Mapping[bytes, bytes]) -> Verified:
+    async def _serve_file(self, verified: Verified, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take a file's body to disk, judge it, and hand it on.
+
+        Raises:
+            _Refused: with the problem that is the answer.
+        """
+        try:
+            with self._spool.place(verified.partner_id):
+                spooled = await self._spool.take(receive)
+        except ProblemError as error:
+            raise _Refused(error.code, error.detail) from error
+        with closing(spooled.file):
+            refused = await self._spool.run(lambda: verify_digests(verified, spooled.size, spooled.digest))
+            if refused is not None:
+                raise _refusal(refused)
+            _signed(scope, verified)["state"]["spooled"] = spooled
+            await self._app(scope, _replay(b"", receive), send)
+
+    async def _judge_head(self, scope: Scope, fields: Mapping[bytes, bytes], *, is_file: bool) -> Verified:
         """Who signed the request.
 
         Raises:
             _Refused: with the problem that is the answer.
         """
-        if fields.get(b"content-encoding", b"identity").strip().lower() != b"identity":
-            raise _Refused("media_type_unsupported", "send the body as it is, without a content encoding")
+        encoding = fields.get(b"content-encoding", b"identity").strip().lower()
+        if encoding != b"identity" and not (is_file and encoding == b"gzip"):
+            raise _Refused(
+                "media_type_unsupported", "send the body without a content encoding; files may have gzip"
+            )
         head = RequestHead(
             scope["method"].encode(),
             self._authority,
@@ -225,19 +253,23 @@ class SignatureAuth:
         return verified
 
 
+def _signed(scope: Scope, verified: Verified) -> Scope:
+    """A request's scope that says who has signed it."""
+    state = scope.setdefault("state", {})
+    state["partner_id"] = verified.key.partner_id
+    state["key_id"] = verified.key.key_id
+    return scope
+
+
 def _announced_length(fields: Mapping[bytes, bytes]) -> int:
     """Content-Length, 0 without one; of a number beyond belief the first digits are enough."""
     length = fields.get(b"content-length", b"")
     return int(length[:20]) if length.isdigit() else 0
 
 
-async def _judge_body(verified: Verified, body: bytes) -> None:
+def _judge_body(verified: Verified, body: bytes) -> None:
     """Refuse a body that is not the one that was signed."""
-    if len(body) <= MAX_BODY_BYTES:
-        refused = verify_body(verified, body)
-    else:
-        # Hashing tens of megabytes takes long enough for others to notice, and frees the interpreter.
-        refused = await asyncio.to_thread(verify_body, verified, body)
+    refused = verify_body(verified, body)
     if refused is not None:
         raise _refusal(refused)
 
@@ -265,7 +297,7 @@ async def _read_body(receive: Receive, limit: int) -> bytes:
     while True:
         message = await receive()
         if message["type"] != "http.request":
-            raise _Disconnected
+            raise Disconnected
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > limit:
@@ -299,8 +331,9 @@ async def _answer(scope: Scope, send: Send, refused: _Refused, *, close: bool) -
     ]
     if said.status == 401:
         headers.append((b"www-authenticate", b"Signature"))
-    if said.status == 503:
-        headers.append((b"retry-after", b"1"))
+    seconds = retry_after(said)
+    if seconds:
+        headers.append((b"retry-after", b"%d" % seconds))
     if close:
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": said.status, "headers": headers})

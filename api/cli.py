@@ -129,6 +129,7 @@ def serve() -> None:
                 now=now,
                 operator_keys=OperatorKeys.of(load_or_make_operator_key(settings.operator_key_file)),
                 hire=in_processes(database, settings, application_role(settings.database_schema)),
+                spool=settings.spool_folder,
             ),
             host=settings.host,
             port=settings.port,

@@ -18,6 +18,9 @@ from yarl import URL
 from partners.signature import sign_request
 
 NDJSON = "application/x-ndjson"
+FILES = "/v1/batches"
+_WAIT_SECONDS = 20
+_TAKEN, _NOT_DONE = 202, 409
 MAX_CONNECTIONS = 64
 MAX_ATTEMPTS = 6
 FIRST_PAUSE_SECONDS = 0.1
@@ -136,9 +139,19 @@ class SignedClient:
         body = content if isinstance(content, bytes) else _ENCODER.encode(content)
         return await self._send("POST", path, "", body, "application/json")
 
-    async def post_ndjson(self, path: str, lines: Iterable[Any]) -> Answer:
-        """Send a file of JSON documents, one a line."""
-        return await self._send("POST", path, "", _ENCODER.encode_lines(lines), NDJSON)
+    async def send_file(self, lines: Iterable[Any]) -> Answer:
+        """Send a file of commands, one a line, and wait until each is answered; the answers, or a refusal.
+
+        The same file sent again, after whatever broke, is not carried out twice.
+        """
+        taken = await self._send("POST", FILES, "", _ENCODER.encode_lines(lines), NDJSON)
+        if taken.status != _TAKEN:
+            return taken
+        result = taken.json()["result"]
+        while True:
+            answers = await self.get(result, f"wait={_WAIT_SECONDS}")
+            if answers.status != _NOT_DONE:
+                return answers
 
     async def get(self, path: str, query: str = "") -> Answer:
         """Read; `query` is percent-encoded already and has no question mark."""

@@ -97,14 +97,19 @@ def read_body(raw: bytes, decoder: msgspec.json.Decoder[AnyBody]) -> AnyBody:
         _PAIRS.decode(raw.decode())
         return decoder.decode(raw)
     except msgspec.ValidationError as error:
-        reason, _, path = str(error).partition(" - at `$")
-        pointer = path.rstrip("`").replace(".", "/").replace("[", "/").replace("]", "")
-        raise ProblemError("validation_failed", reason, [FieldError(pointer, "invalid")]) from error
+        raise invalid(error) from error
     except RecursionError as error:
         raise ProblemError("malformed_json", "nested too deeply") from error
     except (ValueError, msgspec.DecodeError) as error:
         # ValueError: bad UTF-8, not JSON, or an integer of thousands of digits
         raise ProblemError("malformed_json", str(error)[:200]) from error
+
+
+def invalid(error: msgspec.ValidationError) -> ProblemError:
+    """What a field is refused by: validation_failed, with a pointer to it."""
+    reason, _, path = str(error).partition(" - at `$")
+    pointer = path.rstrip("`").replace(".", "/").replace("[", "/").replace("]", "")
+    return ProblemError("validation_failed", reason, [FieldError(pointer, "invalid")])
 
 
 def utc(at: datetime) -> datetime:

@@ -6,6 +6,7 @@ from threading import Thread
 
 from sqlalchemy import Engine
 
+from api.lanes.filing import serve_files
 from api.lanes.lane import Hire
 from api.lanes.serving import serve
 from api.rules_cache import RulesCache
@@ -13,7 +14,8 @@ from network.engine import Outcome, carry_out
 from network.errors import NetworkError
 from network.model import Command
 
-MAX_BATCH = {"tills": 512, "files": 500}
+FILES = "files"
+MAX_BATCH = {"tills": 512, FILES: 500}
 """Most commands of one transaction, by lane."""
 
 
@@ -28,7 +30,10 @@ def serve_on(database: Engine, name: str, channel: socket.socket) -> None:
             return [error] * len(callers)
         return carry_out(database, callers, live)
 
-    serve(channel, carry_out_live, max_batch=MAX_BATCH[name])
+    if name == FILES:
+        serve_files(channel, database, carry_out_live, max_batch=MAX_BATCH[name])
+    else:
+        serve(channel, carry_out_live, max_batch=MAX_BATCH[name])
 
 
 class InThread:

@@ -1,7 +1,10 @@
 """A running application on a real ledger, and tills that sign."""
 
+import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -9,8 +12,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Engine
 from starlette.testclient import TestClient
+from starlette.types import Message, Scope
 
 from api.app import create_app
+from api.files.spool import Spool, Spooled
 from network.rules import Rules
 from partners.model import PartnerKey
 from partners.signature import sign_request
@@ -20,7 +25,12 @@ from tests.coalition import CODES, START, set_up
 from tests.people import KEYS, NOW
 
 AUTHORITY = "api.example.com"
+NDJSON = "application/x-ndjson"
 LONG_AGO = datetime(2017, 1, 1, tzinfo=UTC)
+
+
+SPOOL = Spool(Path(tempfile.gettempdir()), ThreadPoolExecutor(2))
+"""For middleware that is tested without an application."""
 
 
 def real_now() -> datetime:
@@ -63,9 +73,23 @@ class Till:
     def file(self, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Post a file of lines; its answers."""
         raw = b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
-        answer = self.send("POST", "/v1/batches", raw, content_type="application/x-ndjson")
+        answers = self.answers(self.batch(raw))
+        return [msgspec.json.decode(line) for line in answers.splitlines()]
+
+    def batch(self, raw: bytes, content_type: str = NDJSON, **signing: Any) -> dict[str, Any]:
+        """Post a file that is taken."""
+        answer = self.send("POST", "/v1/batches", raw, content_type=content_type, **signing)
+        assert answer.status_code == 202, answer.text
+        batch: dict[str, Any] = answer.json()
+        assert answer.headers["location"] == f"/v1/batches/{batch['id']}"
+        return batch
+
+    def answers(self, batch: dict[str, Any], query: str = "wait=30") -> bytes:
+        """The answers to a file's lines, once they are there."""
+        answer = self.get(f"{batch['result']}?{query}")
         assert answer.status_code == 200, answer.text
-        return [msgspec.json.decode(line) for line in answer.content.splitlines()]
+        content: bytes = answer.content
+        return content
 
     def enrol(self, reference: str = "member-1") -> dict[str, Any]:
         """Enrol a member."""
@@ -73,6 +97,17 @@ class Till:
         assert answer.status_code == 201, answer.text
         entry: dict[str, Any] = answer.json()
         return entry
+
+
+def body_of(scope: Scope, message: Message) -> bytes:
+    """The body of a request that the signature's middleware let in: a file's was spooled."""
+    spooled: Spooled | None = scope.get("state", {}).get("spooled")
+    if spooled is None:
+        body: bytes = message["body"]
+        return body
+    assert message["body"] == b""
+    spooled.file.seek(0)
+    return spooled.file.read()
 
 
 def a_sale(card: str, amount_minor: int, reference: str, **changed: Any) -> dict[str, Any]:

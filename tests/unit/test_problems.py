@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import network
-from api.problems import DISPUTE_PROBLEMS, OPERATOR_PROBLEMS, PROBLEMS
+from api.problems import DISPUTE_PROBLEMS, FILE_PROBLEMS, OPERATOR_PROBLEMS, PROBLEMS
 
 ROOM = Path(network.__file__).parent
 _STATUS = {
@@ -39,7 +39,7 @@ def test_every_refusal_has_its_problem() -> None:
 
 def test_every_title_is_a_sentence_of_its_own() -> None:
     """An operator at a till reads the title alone: no two codes share one, and none ends in a full stop."""
-    tables = (PROBLEMS, OPERATOR_PROBLEMS, DISPUTE_PROBLEMS)
+    tables = (PROBLEMS, OPERATOR_PROBLEMS, DISPUTE_PROBLEMS, FILE_PROBLEMS)
     titles = [title for table in tables for _, title in table.values()]
     assert len({code for table in tables for code in table}) == len(titles)
     assert len(set(titles)) == len(titles)
