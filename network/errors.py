@@ -41,6 +41,10 @@ class Busy(Unavailable):
     """Rows stayed locked, and nothing was done: the batch's other commands may go on without this one."""
 
 
+class NotRead(Busy):
+    """Another process has read a partner that this one has not yet: nothing was done; try again."""
+
+
 class AdjustmentError(NetworkError):
     """Root of what can be wrong with an adjustment before the rules see it."""
 

@@ -17,7 +17,8 @@ from partners.people.audit import chain_faults
 from partners.people.model import Proposal
 from partners.rates_store import add_fixings
 from settlement import defaults, exits, runs
-from settlement.errors import ExitRefused
+from settlement.disputes import Wish, raise_dispute
+from settlement.errors import DisputeRefused, ExitRefused
 from settlement.exit_statement import statement
 from settlement.ledger_store import balances
 from settlement.payments import Cover, due_of, move_cover, record_payment
@@ -302,6 +303,12 @@ def test_points_that_are_bought_out_are_the_pools_to_pay(database: Engine) -> No
     sound(database)
     with database.connect() as connection:
         before, after = (read_period(connection, DAY, date(2017, 5, day)) for day in (3, 4))
+    wish = Wish(
+        reference="mine", raised_by_id=HOTEL, against_id=PETROL, window_id=20170504, reason="not ours"
+    )
+    with pytest.raises(DisputeRefused) as refused, database.begin() as connection:
+        raise_dispute(connection, wish, at=at(5))  # the pool paid: it was bought out before
+    assert refused.value.code == "dispute_nothing_paid"
     assert before.pool_holds == before.pool_must_hold == Decimal("6.50")
     assert after.pool_holds == after.pool_must_hold == Decimal("16.65")
 
