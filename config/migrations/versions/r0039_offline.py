@@ -1,13 +1,13 @@
 """Offline redemptions: how many points a till may accept without a line, and what each was for.
 
-Revision ID: 0019b
+Revision ID: 0039
 Revises: 0019
 """
 
 from alembic import op
 from sqlalchemy import text
 
-revision = "0019b"
+revision = "0039"
 down_revision = "0019"
 branch_labels = None
 depends_on = None
