@@ -171,6 +171,10 @@ ADVICE: Mapping[str, Advice] = {
         "Two different requests carry the same reference.",
         "Give every new request a reference of its own; send the same one only for the same content.",
     ),
+    "above_offline_floor": (
+        "A till accepted more points without a line than the contract lets it; you bear them all.",
+        "Set the tills' own limit to that of the contract, or agree on a higher one with the operator.",
+    ),
     "insufficient_points": (
         "The member has fewer points that can be spent today; pending ones do not count.",
         "Ask for the balance, and redeem less.",

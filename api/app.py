@@ -27,7 +27,7 @@ from api.metrics import Metrics
 from api.middleware import RequestId
 from api.openapi import describe
 from api.problems import FieldError, ProblemError, answer_failure, problem_response
-from api.routes import batches, commands, disputes, members, reads
+from api.routes import batches, clock, commands, disputes, members, reads
 from api.service import Service
 from network.errors import NetworkError
 from partners.people.tokens import OperatorKeys
@@ -42,6 +42,7 @@ _TYPES = (
     EntryBody,
     LineAnswer,
     batches.BatchBody,
+    clock.ClockBody,
     reads.EntryPage,
     reads.CardBody,
     members.BalanceBody,
@@ -106,7 +107,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.service = service
-    for router in (batches.router, reads.router, members.router, disputes.router):
+    for router in (batches.router, reads.router, members.router, disputes.router, clock.router):
         app.include_router(router)
     if operator_keys is not None:
         operator.mount(app, operator.Desk(database, operator_keys, now=now, rules=service.rules))
@@ -125,6 +126,8 @@ def create_app(
         now=now,
         spool=service.spool,
     )
+    app.state.skews = signed.skews
+    metrics.registry.register(signed.skews)
     return Application(RequestId(signed, metrics), service)
 
 

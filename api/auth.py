@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.files.spool import MAX_FILE_BYTES, Disconnected, Spool
 from api.problems import ProblemError, problem, retry_after
+from api.skew import Skews
 from partners.model import PartnerKey
 from partners.signature import RequestHead, Verified, verify_body, verify_digests, verify_head
 from partners.signature_fields import SignatureRefused
@@ -164,6 +165,8 @@ class SignatureAuth:
         self._authority = authority.lower().encode()
         self._hosts = _spellings(self._authority)
         self._now = now
+        self.skews = Skews(now)
+        """The clocks of those who have signed."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -193,7 +196,7 @@ class SignatureAuth:
         except Disconnected:
             return
         else:
-            await self._app(_signed(scope, verified), _replay(body, receive), send)
+            await self._app(self._signed(scope, verified), _replay(body, receive), send)
 
     async def _serve_file(self, verified: Verified, scope: Scope, receive: Receive, send: Send) -> None:
         """Take a file's body to disk, judge it, and hand it on.
@@ -210,8 +213,16 @@ class SignatureAuth:
             refused = await self._spool.run(lambda: verify_digests(verified, spooled.size, spooled.digest))
             if refused is not None:
                 raise _refusal(refused)
-            _signed(scope, verified)["state"]["spooled"] = spooled
+            self._signed(scope, verified)["state"]["spooled"] = spooled
             await self._app(scope, _replay(b"", receive), send)
+
+    def _signed(self, scope: Scope, verified: Verified) -> Scope:
+        """A request's scope that says who has signed it."""
+        state = scope.setdefault("state", {})
+        state["partner_id"] = verified.key.partner_id
+        state["key_id"] = verified.key.key_id
+        self.skews.note(verified.key.key_id, verified.created)
+        return scope
 
     async def _judge_head(self, scope: Scope, fields: Mapping[bytes, bytes], *, is_file: bool) -> Verified:
         """Who signed the request.
@@ -251,14 +262,6 @@ class SignatureAuth:
         if isinstance(verified, SignatureRefused):
             raise _refusal(verified)
         return verified
-
-
-def _signed(scope: Scope, verified: Verified) -> Scope:
-    """A request's scope that says who has signed it."""
-    state = scope.setdefault("state", {})
-    state["partner_id"] = verified.key.partner_id
-    state["key_id"] = verified.key.key_id
-    return scope
 
 
 def _announced_length(fields: Mapping[bytes, bytes]) -> int:

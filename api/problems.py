@@ -50,6 +50,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     # refusals of the rules
     "reference_reused": (422, "This reference was used for a request with other content"),
     "insufficient_points": (422, "The member has not enough points"),
+    "above_offline_floor": (422, "No redemption of so many points may be accepted offline"),
     "card_unknown": (422, "No such card"),
     "card_blocked": (422, "The card is blocked"),
     "outlet_unknown": (422, "The partner has no such outlet"),

@@ -109,6 +109,8 @@ _USE_INVITATION = text(
     "UPDATE invitation SET joined_by = :entry WHERE member_id = :member AND entry_id = :invitation"
     " AND joined_by IS NULL"
 )
+_OFFLINE_COLUMNS = ("member_id", "entry_id", "points")
+_INSERT_OFFLINE = insert_from_arrays(tables.offline_redemption, _OFFLINE_COLUMNS)
 _INSERT_LINES = insert_from_arrays(tables.entry_line, ("member_id", "entry_id", "line", "measure"))
 _RETURN_LINES = text(
     "UPDATE entry_line l SET returned_by = u.returned_by"
@@ -151,6 +153,7 @@ def save(
         _save_deficits(pipeline, decisions, owed)
         _save_invitations(pipeline, decisions)
         _save_lines(pipeline, decisions)
+        _save_offline(pipeline, decisions)
         for decision in decisions:
             if decision.cards is not None:
                 pipeline.ask(_MOVE_CARDS, msgspec.structs.asdict(decision.cards))
@@ -401,3 +404,10 @@ def _save_lines(pipeline: Pipeline, decisions: Sequence[Decision]) -> None:
             "returns": uuids(returns),
         }
         pipeline.change(_RETURN_LINES, arrays, len(returned), "lines returned")
+
+
+def _save_offline(pipeline: Pipeline, decisions: Sequence[Decision]) -> None:
+    """What tills have accepted offline, with the points that were asked for."""
+    made = [(d.entry.member_id, d.entry.entry_id, d.asked) for d in decisions if d.asked is not None]
+    if made:
+        _insert(pipeline, _INSERT_OFFLINE, _columns(_OFFLINE_COLUMNS, made))

@@ -99,6 +99,7 @@ contract_terms = Table(
     Column("run_off_days", Integer, nullable=False, server_default="365"),
     Column("suspended_cost_to", Text, nullable=False, server_default="issuer"),
     Column("late_days", Integer, nullable=False, server_default="30"),
+    Column("offline_floor_points", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("partner_id", "terms_version"),
     UniqueConstraint("partner_id", "effective_on", name="contract_terms_one_a_day"),
     CheckConstraint("terms_version > 0", name="contract_terms_version_positive"),
@@ -122,6 +123,7 @@ contract_terms = Table(
         "dispute_days >= 0 AND notice_days >= 0 AND run_off_days >= 0 AND late_days >= 0",
         name="contract_terms_days",
     ),
+    CheckConstraint("offline_floor_points >= 0", name="contract_terms_offline_floor"),
     CheckConstraint("suspended_cost_to IN ('issuer', 'operator')", name="contract_terms_suspended"),
 )
 """Dated terms: never edited, only superseded (a trigger refuses updates and deletes)."""

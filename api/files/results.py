@@ -36,5 +36,5 @@ def _row(one: LineAnswer) -> Iterator[Any]:
     yield from (None if entry is None else safe_cell(entry.get(name, _ZERO.get(name))) for name in _ENTRY)
 
 
-_ZERO = {"pooled": 0, "pending": 0, "cured": 0, "owed": 0}
+_ZERO = {"pooled": 0, "pending": 0, "cured": 0, "owed": 0, "shortfall": 0}
 """What NDJSON leaves out where it is zero."""

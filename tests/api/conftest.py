@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,23 @@ class Till:
         return entry
 
 
+def till_of(database: Engine, client: TestClient, partner_id: int) -> Till:
+    """A till of a partner, with a key of its own."""
+    private_key = Ed25519PrivateKey.generate()
+    key_id = f"{CODES[partner_id]}-test"
+    with database.begin() as connection:
+        add_key(
+            connection,
+            PartnerKey(
+                key_id=key_id,
+                partner_id=partner_id,
+                public_key=private_key.public_key().public_bytes_raw(),
+                not_before=LONG_AGO,
+            ),
+        )
+    return Till(client, key_id, private_key)
+
+
 def body_of(scope: Scope, message: Message) -> bytes:
     """The body of a request that the signature's middleware let in: a file's was spooled."""
     spooled: Spooled | None = scope.get("state", {}).get("spooled")
@@ -149,20 +167,4 @@ def office(database: Engine, live: Rules) -> Iterator[Office]:
 @pytest.fixture
 def till(database: Engine, client: TestClient) -> Callable[[int], Till]:
     """Makes a till of a partner, with a key of its own."""
-
-    def make(partner_id: int) -> Till:
-        private_key = Ed25519PrivateKey.generate()
-        key_id = f"{CODES[partner_id]}-test"
-        with database.begin() as connection:
-            add_key(
-                connection,
-                PartnerKey(
-                    key_id=key_id,
-                    partner_id=partner_id,
-                    public_key=private_key.public_key().public_bytes_raw(),
-                    not_before=LONG_AGO,
-                ),
-            )
-        return Till(client, key_id, private_key)
-
-    return make
+    return partial(till_of, database, client)

@@ -238,7 +238,7 @@ def test_the_description_is_complete(client: TestClient) -> None:
         if path.startswith("/v1/")
         for operation in methods.values()
     ]
-    assert len(signed) == 30
+    assert len(signed) == 31
     assert all(operation["security"] == [{"httpSignature": []}] for operation in signed)
     bodies = [op["requestBody"]["content"] for op in signed if "requestBody" in op]
     assert len(bodies) == 20
