@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from api.files.spool import Spool
 from api.lanes.hiring import FILES
 from api.lanes.lane import Hire, Lane
 from api.lanes.wire import FILE, Answer
+from api.limits import Limits
 from api.rules_cache import RulesCache
 from partners.files import FileBatch
 
@@ -29,9 +31,20 @@ class Service:
     """
 
     def __init__(
-        self, database: Engine, hire: Hire, observe: Callable[[str, int, float], None], spool: Path
+        self,
+        database: Engine,
+        hire: Hire,
+        observe: Callable[[str, int, float], None],
+        spool: Path,
+        *,
+        now: Callable[[], datetime],
+        limits: Limits,
+        test_mode: bool = False,
     ) -> None:
         self.database = database
+        self.now = now
+        self.limits = limits
+        self.test_mode = test_mode
         self._threads = ThreadPoolExecutor(_FILE_THREADS, "files")
         self.spool = Spool(spool, self._threads)
         self._watched: dict[UUID, asyncio.Future[Answer]] = {}

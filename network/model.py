@@ -175,6 +175,8 @@ class Redeem(msgspec.Struct, frozen=True, kw_only=True, tag="redeem", omit_defau
     lines: tuple[int, ...] = ()
     category: str = ""
     offline: bool = False
+    code: str = ""
+    """The rotating code of the card, where the till read one; judged before the command comes here."""
 
 
 class Reverse(msgspec.Struct, frozen=True, kw_only=True, tag="reverse"):
@@ -206,6 +208,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True, tag="hold", omit_defaults=
     currency: str
     minutes: int
     category: str = ""
+    code: str = ""
 
 
 class Capture(msgspec.Struct, frozen=True, kw_only=True, tag="capture"):
@@ -534,6 +537,8 @@ class CardState(msgspec.Struct, frozen=True):
 
     member_id: int
     active: bool
+    locked: bool = False
+    """Its member has locked spending: it earns, and does not spend."""
 
 
 class LedgerState(msgspec.Struct, frozen=True, kw_only=True):

@@ -61,7 +61,7 @@ def spender_at_till(
     category = rules.directory.categories.get(command.category) if command.category else 0
     if category is None:
         return Rejected("category_unknown")
-    member_id = folded.member_of_card(command.card_number)
+    member_id = folded.member_of_card(command.card_number, spending=True)
     return member_id if isinstance(member_id, Rejected) else (terms, member_id, category)
 
 
@@ -95,7 +95,7 @@ def donate(folded: Folded, command: Donate, minted: Minted, rules: Rules) -> Dec
         return Rejected("cause_unknown")
     if rules.inactive(cause_id) is not None or rules.accepts_no_more(cause_id, command.occurred_at):
         return Rejected("cause_not_active")
-    member_id = folded.member_of_card(command.card_number)
+    member_id = folded.member_of_card(command.card_number, spending=True)
     if isinstance(member_id, Rejected):
         return member_id
     draws = draw_own(folded, member_id, command.points, minted)

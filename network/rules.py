@@ -153,11 +153,13 @@ class Folded:
         """Whether a member's account is there, and loaded."""
         return member_id in self._members
 
-    def member_of_card(self, card_number: int) -> int | Rejected:
-        """The member behind a card that may be used."""
+    def member_of_card(self, card_number: int, *, spending: bool = False) -> int | Rejected:
+        """The member behind a card that may be used; `spending`: to take points from it."""
         card = self._cards.get(card_number)
         if card is None:
             return Rejected("card_unknown")
+        if spending and card.locked:
+            return Rejected("spending_locked")
         return card.member_id if card.active else Rejected("card_blocked")
 
     def recipient_of_card(self, card_number: int, *, blocked_too: bool = False) -> int | Rejected:

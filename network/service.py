@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, time, timedelta
 from time import sleep
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -33,6 +34,7 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
     cut_off: time
     currency: str
     clock: datetime | None = None
+    mode: Literal["live", "test"] = "live"
 
 
 class LapseResult(msgspec.Struct, frozen=True):
@@ -56,8 +58,8 @@ def create_network(connection: Connection, network: Network) -> None:
     """Write the network's row; once."""
     connection.execute(
         text(
-            "INSERT INTO network (network_id, name, time_zone, cut_off, currency, clock)"
-            " VALUES (1, :name, :time_zone, :cut_off, :currency, :clock)"
+            "INSERT INTO network (network_id, name, time_zone, cut_off, currency, clock, mode)"
+            " VALUES (1, :name, :time_zone, :cut_off, :currency, :clock, :mode)"
         ),
         msgspec.structs.asdict(network),
     )
@@ -70,7 +72,7 @@ def read_network(connection: Connection) -> Network:
         NotReady: there is none yet.
     """
     row = connection.execute(
-        text("SELECT name, time_zone, cut_off, currency, clock FROM network")
+        text("SELECT name, time_zone, cut_off, currency, clock, mode FROM network")
     ).one_or_none()
     if row is None:
         raise NotReady("this database holds no network yet: run `tessera demo`, or set one up")

@@ -178,7 +178,9 @@ def begin(connection: Connection, cards: Collection[int] = ()) -> tuple[Moment, 
         owners = pipeline.ask(_CARDS, {"cards": integers(cards)}) if cards else None
         row = asked.first()
         known = (
-            {} if owners is None else {n: CardState(whose, status == "active") for n, whose, status in owners}
+            {}
+            if owners is None
+            else {n: CardState(whose, status != "blocked", status == "locked") for n, whose, status in owners}
         )
     if row is None:
         raise NotReady("no window is open: set the network up, then open its first window")

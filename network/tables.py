@@ -36,7 +36,9 @@ network = Table(
     Column("cut_off", Time, nullable=False),
     Column("currency", Text, nullable=False),
     Column("clock", DateTime(timezone=True)),
+    Column("mode", Text, nullable=False, server_default="live"),
     CheckConstraint("network_id = 1", name="network_is_one"),
+    CheckConstraint("mode IN ('live', 'test')", name="network_mode_known"),
 )
 """The one row of the network. `clock` set: business time stands there (demo, tests); NULL: real time."""
 
@@ -71,10 +73,13 @@ card = Table(
     Column("issued_at", DateTime(timezone=True), nullable=False),
     Column("issued_to", BigInteger, nullable=False),
     CheckConstraint("card_number BETWEEN 1000000000000000 AND 9999999999999999", name="card_16_digits"),
-    CheckConstraint("status IN ('active', 'blocked')", name="card_status_known"),
+    CheckConstraint("status IN ('active', 'blocked', 'locked')", name="card_status_known"),
     Index("card_member", "member_id"),
 )
-"""`member_id` is whose points the card opens; after a merge not the member it was issued to."""
+"""`member_id` is whose points the card opens; after a merge not the member it was issued to.
+
+`locked`: its member has locked spending; the card earns and does not spend.
+"""
 
 account = Table(
     "account",

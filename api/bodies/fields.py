@@ -45,6 +45,13 @@ Category = Annotated[
         description="What the points pay for, where the network has categories.",
     ),
 ]
+RotatingCode = Annotated[
+    str,
+    Meta(
+        pattern="^[0-9]{6}(?!\\n)$",
+        description="The six digits after the card's number in the member's QR: good for a minute, once.",
+    ),
+]
 # `(?!\n)$`: a bare `$` would let a line feed pass at the end.
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}(?!\\n)$", description="ISO 4217.")]
 Amount = Annotated[int, Meta(ge=1, le=MOST, description="In minor units of the currency: 1250 is 12.50.")]
@@ -95,7 +102,7 @@ def read_body(raw: bytes, decoder: msgspec.json.Decoder[AnyBody]) -> AnyBody:
     """
     try:
         _PAIRS.decode(raw.decode())
-        return decoder.decode(raw)
+        body = decoder.decode(raw)
     except msgspec.ValidationError as error:
         raise invalid(error) from error
     except RecursionError as error:
@@ -103,6 +110,9 @@ def read_body(raw: bytes, decoder: msgspec.json.Decoder[AnyBody]) -> AnyBody:
     except (ValueError, msgspec.DecodeError) as error:
         # ValueError: bad UTF-8, not JSON, or an integer of thousands of digits
         raise ProblemError("malformed_json", str(error)[:200]) from error
+    if b"\\u0000" in raw:
+        raise ProblemError("validation_failed", "no text holds the character NUL")
+    return body
 
 
 def invalid(error: msgspec.ValidationError) -> ProblemError:

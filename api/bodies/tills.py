@@ -16,6 +16,7 @@ from api.bodies.fields import (
     Points,
     PointsOfLines,
     Request,
+    RotatingCode,
     card_of,
     entry_id_of,
     unique_lines,
@@ -75,6 +76,7 @@ class RedemptionBody(Request, frozen=True, tag_field="type", tag="redemption"):
             " rest; up to the floor of your contract, and without `lines`."
         ),
     ] = False
+    code: RotatingCode | None = None
 
     def command(self, partner_id: int) -> Command:
         """The command it asks for."""
@@ -96,6 +98,7 @@ class RedemptionBody(Request, frozen=True, tag_field="type", tag="redemption"):
             lines=self.lines or (),
             category=self.category or "",
             offline=self.offline,
+            code=self.code or "",
         )
 
 
@@ -109,6 +112,7 @@ class HoldBody(Request, frozen=True, tag_field="type", tag="hold"):
     currency: Currency
     minutes: Annotated[int, Meta(ge=1, le=MOST_MINUTES, description="How long the points are held.")] = 30
     category: Category | None = None
+    code: RotatingCode | None = None
 
     def command(self, partner_id: int) -> Command:
         """The command it asks for."""
@@ -123,6 +127,7 @@ class HoldBody(Request, frozen=True, tag_field="type", tag="hold"):
             currency=self.currency,
             minutes=self.minutes,
             category=self.category or "",
+            code=self.code or "",
         )
 
 

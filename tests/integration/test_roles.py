@@ -49,8 +49,16 @@ APPEND_ONLY = (
     "bank_booking",
     "bank_exception",
 )
-HIDDEN = {"operator_credential", "operator_refresh", "sign_in_guard", "webhook_secret"}
-"""What the reader does not see: secrets of operators, if only their hashes, and those of webhooks."""
+HIDDEN = {
+    "operator_credential",
+    "operator_refresh",
+    "sign_in_guard",
+    "member_login",
+    "member_code",
+    "member_refresh",
+    "webhook_secret",
+}
+"""What the reader does not see: addresses of members, and secrets, if only their hashes."""
 PARTITIONED = ("entry", "posting")
 
 
@@ -187,6 +195,24 @@ def test_only_named_columns_change_in_the_other_tables(database: Engine) -> None
         "invitation": ["UPDATE invitation SET joined_by"],
         "lot": ["UPDATE lot SET remaining"],
         "member": ["UPDATE member SET status"],
+        "member_code": [
+            "UPDATE member_code SET code_hash",
+            "UPDATE member_code SET sent_at",
+            "UPDATE member_code SET ends_at",
+            "UPDATE member_code SET tries",
+            "DELETE FROM member_code",
+        ],
+        "member_login": [
+            "UPDATE member_login SET email",
+            "UPDATE member_login SET card_step",
+            "UPDATE member_login SET card_used_for",
+            "DELETE FROM member_login",
+        ],
+        "member_refresh": ["UPDATE member_refresh SET used_at"],
+        "member_session": [
+            "UPDATE member_session SET ended_at",
+            "UPDATE member_session SET ended_because",
+        ],
         "network": ["UPDATE network SET clock"],
         "operator": ["UPDATE operator SET role", "UPDATE operator SET status"],
         "operator_credential": [
