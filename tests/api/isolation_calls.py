@@ -35,6 +35,7 @@ class Own:
     evidence: str = ""
     cursor: str = ""
     key_id: str = ""
+    batch: str = ""
     secrets: set[str] = field(default_factory=set)
 
 
@@ -51,6 +52,7 @@ NOBODYS = Own(
     evidence="0" * 64,
     cursor="A" * 32,
     key_id="nobodys",
+    batch="bat_" + "0" * 32,
 )
 """Ids of the right form that nobody has."""
 
@@ -154,6 +156,9 @@ CALLS: Mapping[tuple[str, str], Calls] = {
     ("POST", "/v1/merges"): _command("/v1/merges", card=lambda m, _: m.card, merged_card=lambda m, _: m.card),
     ("POST", "/v1/unmerges"): _command("/v1/unmerges", merge=lambda _, o: o.merge),
     ("POST", "/v1/batches"): _file,
+    ("GET", "/v1/batches/{batch}"): _at(lambda _, o: f"/v1/batches/{o.batch}"),
+    ("GET", "/v1/batches/{batch}/result"): _at(lambda _, o: f"/v1/batches/{o.batch}/result"),
+    ("GET", "/v1/clock"): _at(lambda *_: "/v1/clock"),
     ("GET", "/v1/cards/{number}"): _at(lambda m, _: f"/v1/cards/{m.card}"),
     ("GET", "/v1/entries"): _entries,
     ("GET", "/v1/entries/{entry}"): _each_entry(""),
