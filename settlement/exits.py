@@ -8,8 +8,8 @@
    the pool holds. From that window on its points are funded in full: the pool pays all that they cost, and
    the operator has the partner's place in what is left. The debt is one of the night's: if it is not paid,
    it falls on deposit, then guarantee, then the operator, which makes it good to the pool.
-4. *Left.* When its positions are settled and nothing is carried or disputed, it has left, and what it has as
-   cover goes back.
+4. *Left.* When its positions are settled and nothing is carried, disputed, or to be disputed any more, it has
+   left, and what it has as cover goes back.
 """
 
 from collections.abc import Mapping

@@ -124,6 +124,7 @@ def price_step(
         run = store.lock_run(connection, window_id)
         if run.state != "closed":
             return None
+        store.require_earlier_netted(connection, window_id)
         version = live_programme_version(connection) if programme_version is None else programme_version
         lapse_expired(database, business_date + timedelta(days=1), version)
         currency = read_network(connection).currency
@@ -172,6 +173,7 @@ def net_step(
             return
         if run.state != "priced":
             raise NightOutOfOrder(f"window {window_id} is not priced: price it before it is netted")
+        store.require_earlier_netted(connection, window_id)
         currency = read_network(connection).currency
         priced = store.load_outputs(connection, [window_id])[window_id]
         terms = store.load_terms(connection)
