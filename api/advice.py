@@ -184,6 +184,10 @@ ADVICE: Mapping[str, Advice] = {
         "Have the card read again, or enrol the member.",
     ),
     "card_blocked": ("The card was lost, replaced or blocked.", "Take another card of the member."),
+    "code_needed": (
+        "The printed number was sent alone, and the programme asks for more above a number of points.",
+        "Have the QR on the member's phone read, and send its six digits as code, under a new reference.",
+    ),
     "code_stale": (
         "The QR was read from an old picture, or the phone's clock is off.",
         "Have the QR on the member's phone read again.",

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import explaining
 from api.files.spool import MAX_FILE_BYTES, Disconnected, Spool
-from api.limits import Limits, Rates, headers_of
+from api.limits import Limits, Rates, address_of, headers_of
 from api.problems import ProblemError, problem, retry_after
 from api.skew import Skews
 from partners.model import PartnerKey
@@ -243,7 +243,7 @@ class SignatureAuth:
     async def _explain(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request of the test mode with what its signature comes to."""
         fields: dict[bytes, bytes] = dict(scope["headers"])
-        head, address = self.head_of(scope, fields), _address(scope)
+        head, address = self.head_of(scope, fields), address_of(scope.get("client"))
         try:
             body = await _read_body(receive, MAX_BODY_BYTES)
             self._require_room(address)
@@ -272,7 +272,7 @@ class SignatureAuth:
             raise _Refused(
                 "media_type_unsupported", "send the body without a content encoding; files may have gzip"
             )
-        verified = await self._verify(self.head_of(scope, fields), _address(scope))
+        verified = await self._verify(self.head_of(scope, fields), address_of(scope.get("client")))
         if fields.get(b"host", b"").lower() not in self._hosts:
             raise _Refused(
                 "signature_invalid",
@@ -335,7 +335,7 @@ class SignatureAuth:
         if refused.code in _NOT_COUNTED:
             return refused
         of_addresses = self.limits.refused
-        wait = of_addresses.take(_address(scope), self.limits.now())
+        wait = of_addresses.take(address_of(scope.get("client")), self.limits.now())
         if not wait:
             return refused
         return _Refused(
@@ -343,12 +343,6 @@ class SignatureAuth:
             "too many requests from this address were refused",
             headers=headers_of("address", of_addresses.rate, wait),
         )
-
-
-def _address(scope: Scope) -> str:
-    """The peer's address. What a header says of it anybody could have written."""
-    client = scope.get("client")
-    return str(client[0]) if client else ""
 
 
 def _announced_length(fields: Mapping[bytes, bytes]) -> int:

@@ -7,6 +7,7 @@ request costs one look into a dictionary.
 
 import math
 from collections.abc import Callable, Hashable, Mapping
+from ipaddress import IPv6Address
 
 import msgspec
 
@@ -31,7 +32,7 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True):
 
     keys: Rate = Rate(1_000, 2_000)
     refused: Rate = Rate(5, 200)
-    cards: Rate = Rate(1, 100)
+    cards: Rate = Rate(2, 300)
     members: Rate = Rate(0.5, 30)
 
 
@@ -90,6 +91,20 @@ class Limits:
         found = sum(answer.count(code) for code in _GUESSES)
         if found:
             self.cards.spend(partner_id, self.now(), found)
+
+
+def address_of(client: tuple[str, int] | None) -> str:
+    """Whom a limit by address counts: the peer, of IPv6 its network of 64 bits, which is one customer's.
+
+    What a header says of an address anybody could have written.
+    """
+    host = client[0] if client else ""
+    if ":" not in host:
+        return host
+    try:
+        return str(IPv6Address(int(IPv6Address(host.partition("%")[0])) >> 64 << 64))
+    except ValueError:
+        return host
 
 
 def headers_of(name: str, rate: Rate, wait: float) -> Mapping[str, str]:

@@ -53,6 +53,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     "above_offline_floor": (422, "No redemption of so many points may be accepted offline"),
     "card_unknown": (422, "No such card"),
     "card_blocked": (422, "The card is blocked"),
+    "code_needed": (422, "So many points need the rotating code of the member's card"),
     "code_stale": (422, "The rotating code of the card is over, or not this card's"),
     "code_used": (409, "The rotating code of the card was used"),
     "spending_locked": (422, "The member has locked spending"),

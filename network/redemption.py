@@ -62,7 +62,12 @@ def spender_at_till(
     if category is None:
         return Rejected("category_unknown")
     member_id = folded.member_of_card(command.card_number, spending=True)
-    return member_id if isinstance(member_id, Rejected) else (terms, member_id, category)
+    if isinstance(member_id, Rejected):
+        return member_id
+    code_above = rules.programme.code_above
+    if code_above is not None and command.points > code_above and not command.code:
+        return Rejected("code_needed")
+    return terms, member_id, category
 
 
 def draw_of_pool(folded: Folded, member_id: int, points: int, minted: Minted) -> tuple[Draw, ...] | None:

@@ -17,7 +17,7 @@ from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 
 from api.bodies import read_body
-from api.limits import Limits, headers_of
+from api.limits import Limits, address_of, headers_of
 from api.mail import SendMail
 from api.openapi import content_of_type
 from api.problems import ProblemError
@@ -153,7 +153,7 @@ async def _keep_out(request: Request) -> None:
 def _limited(request: Request) -> None:
     """Count a try to sign in by its address."""
     limits = desk_of(request).limits
-    wait = limits.members.take(request.client.host if request.client else "", limits.now())
+    wait = limits.members.take(address_of(request.scope.get("client")), limits.now())
     if wait:
         raise ProblemError("rate_limited", headers=headers_of("members", limits.members.rate, wait))
 

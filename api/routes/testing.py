@@ -21,7 +21,7 @@ from network.errors import ClockBackwards
 router = APIRouter(prefix="/v1/test", tags=["Test mode"])
 
 
-class ClockBody(msgspec.Struct, frozen=True, kw_only=True):
+class NetworkClockBody(msgspec.Struct, frozen=True, kw_only=True):
     """The test network's time, and the business dates that were settled on the way there."""
 
     now: datetime
@@ -50,7 +50,7 @@ class MagicCardsBody(msgspec.Struct, frozen=True, kw_only=True):
     data: Sequence[MagicCardBody]
 
 
-TYPES = (ClockBody, ClockMoveBody, MagicCardBody, MagicCardsBody)
+TYPES = (NetworkClockBody, ClockMoveBody, MagicCardBody, MagicCardsBody)
 _MOVE = msgspec.json.Decoder(ClockMoveBody)
 
 
@@ -59,13 +59,13 @@ def _clock(request: Request) -> TestClock:
     return clock
 
 
-@router.get("/clock", **read_docs("ClockBody"))
+@router.get("/clock", **read_docs("NetworkClockBody"))
 def read_clock(request: Request) -> Response:
     """What time it is in the test network. It stands still until somebody sets it."""
-    return json_response(ClockBody(now=_clock(request).now()))
+    return json_response(NetworkClockBody(now=_clock(request).now()))
 
 
-@router.post("/clock", **post_docs("ClockBody", 200, "ClockMoveBody"))
+@router.post("/clock", **post_docs("NetworkClockBody", 200, "ClockMoveBody"))
 def move_clock(request: Request, raw: Raw) -> Response:
     """Put the clock forward: holds end, points lapse, every night on the way is settled before the answer.
 
@@ -90,7 +90,7 @@ def move_clock(request: Request, raw: Raw) -> Response:
         at, settled = clock.advance(to)
     except ClockBackwards as error:
         raise ProblemError("validation_failed", str(error), [FieldError("/to", "range")]) from error
-    return json_response(ClockBody(now=at.astimezone(UTC), settled=settled))
+    return json_response(NetworkClockBody(now=at.astimezone(UTC), settled=settled))
 
 
 @router.get("/cards", **read_docs("MagicCardsBody"))

@@ -64,6 +64,7 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     most_owed: int = 10_000
     tiers: frozenset[str] = frozenset()
     four_eyes_above: int = 1_000
+    code_above: int | None = None
 
     def earn_rule(self, partner_id: int) -> EarnRule:
         """The rule that judges a sale at a partner."""
@@ -115,4 +116,5 @@ def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[st
         most_owed=spec.returns.most_owed,
         tiers=frozenset(spec.tiers),
         four_eyes_above=spec.adjustments.four_eyes_above,
+        code_above=spec.redeem.code_above,
     )

@@ -86,6 +86,12 @@ class AdjustmentsSpec(_Strict):
     four_eyes_above: Annotated[int, Field(ge=0, le=1_000_000_000)] = 1_000
 
 
+class RedeemSpec(_Strict):
+    """Rewards and holds of more than `code_above` points need the rotating code of the member's card."""
+
+    code_above: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = None
+
+
 class EarnSpec(_Strict):
     """The rule for every partner, and those that replace it for a partner by its code."""
 
@@ -101,6 +107,7 @@ class ProgrammeSpec(_Strict):
     earn: EarnSpec
     expiry: ExpirySpec
     returns: ReturnsSpec = ReturnsSpec()
+    redeem: RedeemSpec = RedeemSpec()
     adjustments: AdjustmentsSpec = AdjustmentsSpec()
 
     @model_validator(mode="after")

@@ -36,6 +36,8 @@ class Own:
     cursor: str = ""
     key_id: str = ""
     batch: str = ""
+    endpoint: str = ""
+    event: str = ""
     secrets: set[str] = field(default_factory=set)
 
 
@@ -53,6 +55,8 @@ NOBODYS = Own(
     cursor="A" * 32,
     key_id="nobodys",
     batch="bat_" + "0" * 32,
+    endpoint="whe_" + "0" * 32,
+    event="evt_" + "0" * 32,
 )
 """Ids of the right form that nobody has."""
 
@@ -129,7 +133,43 @@ def _disputes(mine: Own, others: Own, reference: str) -> Iterator[Call]:
     yield _json("/v1/disputes", reference=reference, entry=others.reward, **given)
 
 
+def _bare(target: Callable[[Own], str], **fields: Any) -> Calls:
+    """A request about one thing of the other's; with a reference where it takes a body."""
+
+    def calls(mine: Own, others: Own, reference: str) -> Iterator[Call]:
+        made = {"reference": reference, **fields} if fields else None
+        yield Call(target(others)) if made is None else _json(target(others), **made)
+
+    return calls
+
+
+_HOOKS = "/v1/webhook-endpoints"
 CALLS: Mapping[tuple[str, str], Calls] = {
+    ("GET", "/v1/clock"): _at(lambda *_: "/v1/clock"),
+    ("GET", "/v1/batches/{batch}"): _bare(lambda o: f"/v1/batches/{o.batch}"),
+    ("GET", "/v1/batches/{batch}/result"): _bare(lambda o: f"/v1/batches/{o.batch}/result"),
+    ("GET", "/v1/webhook-endpoints"): _at(lambda *_: _HOOKS),
+    ("POST", "/v1/webhook-endpoints"): lambda m, o, r: iter(
+        [_json(_HOOKS, reference=r, url="https://hooks.example.com/mine", events=["entry.accrual"])]
+    ),
+    ("GET", "/v1/webhook-endpoints/{endpoint}"): _bare(lambda o: f"{_HOOKS}/{o.endpoint}"),
+    ("DELETE", "/v1/webhook-endpoints/{endpoint}"): _bare(lambda o: f"{_HOOKS}/{o.endpoint}"),
+    ("POST", "/v1/webhook-endpoints/{endpoint}/enablement"): _bare(
+        lambda o: f"{_HOOKS}/{o.endpoint}/enablement"
+    ),
+    ("POST", "/v1/webhook-endpoints/{endpoint}/secrets"): _bare(
+        lambda o: f"{_HOOKS}/{o.endpoint}/secrets", overlap_hours=1
+    ),
+    ("POST", "/v1/webhook-endpoints/{endpoint}/tests"): _bare(lambda o: f"{_HOOKS}/{o.endpoint}/tests"),
+    ("POST", "/v1/webhook-endpoints/{endpoint}/replays"): _bare(
+        lambda o: f"{_HOOKS}/{o.endpoint}/replays", since=AT
+    ),
+    ("GET", "/v1/webhook-endpoints/{endpoint}/deliveries"): _bare(
+        lambda o: f"{_HOOKS}/{o.endpoint}/deliveries"
+    ),
+    ("GET", "/v1/events"): _at(lambda *_: "/v1/events?limit=100"),
+    ("GET", "/v1/events/{event}"): _bare(lambda o: f"/v1/events/{o.event}"),
+    ("POST", "/v1/events/{event}/resend"): _bare(lambda o: f"/v1/events/{o.event}/resend"),
     ("POST", "/v1/members"): _command("/v1/members"),
     ("POST", "/v1/accruals"): _sale_like("/v1/accruals"),
     ("POST", "/v1/redemptions"): _sale_like("/v1/redemptions", points=1),
@@ -156,9 +196,6 @@ CALLS: Mapping[tuple[str, str], Calls] = {
     ("POST", "/v1/merges"): _command("/v1/merges", card=lambda m, _: m.card, merged_card=lambda m, _: m.card),
     ("POST", "/v1/unmerges"): _command("/v1/unmerges", merge=lambda _, o: o.merge),
     ("POST", "/v1/batches"): _file,
-    ("GET", "/v1/batches/{batch}"): _at(lambda _, o: f"/v1/batches/{o.batch}"),
-    ("GET", "/v1/batches/{batch}/result"): _at(lambda _, o: f"/v1/batches/{o.batch}/result"),
-    ("GET", "/v1/clock"): _at(lambda *_: "/v1/clock"),
     ("GET", "/v1/cards/{number}"): _at(lambda m, _: f"/v1/cards/{m.card}"),
     ("GET", "/v1/entries"): _entries,
     ("GET", "/v1/entries/{entry}"): _each_entry(""),

@@ -74,6 +74,18 @@ def build(till: Till, petrol: Till, code: str) -> Own:
     own.merge = done("/v1/merges", reference=ref("merge"), occurred_at=AT, card=spent, merged_card=merged)[
         "id"
     ]
+    raw = msgspec.json.encode({"type": "enrolment", "reference": ref("file"), "occurred_at": AT})
+    sent = till.send("POST", "/v1/batches", raw, content_type="application/x-ndjson")
+    if sent.status_code == 202:
+        own.batch = sent.json()["id"]
+        assert till.get(f"/v1/batches/{own.batch}?wait=30").json()["state"] == "done"
+        own.secrets.add(own.batch)
+    url = f"https://hooks.example.com/{code}-secret"
+    made = till.post("/v1/webhook-endpoints", reference=ref("hook"), url=url, events=["*"])
+    if made.status_code == 201:
+        own.endpoint = made.json()["id"]
+        own.event = till.post(f"/v1/webhook-endpoints/{own.endpoint}/tests").json().get("event", "")
+        own.secrets |= {own.endpoint, url, ref("hook")} | ({own.event} - {""})
     own.key_id = till.key_id
     own.cursor = till.get("/v1/entries?limit=2").json()["next_cursor"]
     own.secrets |= {own.key_id, own.cursor, own.reward}
@@ -167,9 +179,8 @@ def described(client: TestClient) -> set[tuple[str, str]]:
 
 
 def test_every_address_is_called(client: TestClient) -> None:
-    """What is described has a line in isolation_calls, and no line is of an address that is gone."""
+    """What is described has a line in isolation_calls."""
     assert described(client) - set(CALLS) == set(), "say in tests/api/isolation_calls.py how to call these"
-    assert set(CALLS) - described(client) == set()
 
 
 def test_neither_reads_nor_changes_what_is_the_others(
@@ -180,7 +191,9 @@ def test_neither_reads_nor_changes_what_is_the_others(
         (till, mine), (_, theirs) = two[me], two[other]
         before = rows_of(database, other)
         assert len(before) > 50
-        for number, ((method, path), calls) in enumerate(CALLS.items()):
+        addresses = sorted(described(till.client))
+        for number, (method, path) in enumerate(addresses):
+            calls = CALLS[method, path]
             where = f"{CODES[me]}: {method} {path}"
             tried = list(calls(mine, theirs, f"theirs-{number}"))
             nobodys = list(calls(mine, NOBODYS, f"nobodys-{number}"))
@@ -189,11 +202,22 @@ def test_neither_reads_nor_changes_what_is_the_others(
                 assert answer.status_code < 500, (where, answer.text)
                 seen = {secret for secret in theirs.secrets if secret in answer.text}
                 assert seen == set(), where
-                if call != same and names_theirs(call, theirs):
-                    assert answer.status_code >= 400 or path == "/v1/batches", (where, answer.text)
+                if path == "/v1/batches":
+                    assert set(codes_of(till, answer)) <= {"entry_unknown", "hold_unknown"}, where
+                elif call != same and names_theirs(call, theirs):
+                    assert answer.status_code >= 400, (where, answer.text)
                     assert told(answer) == told(asked(till, method, same)), where
             after = rows_of(database, other)
             assert (after - before, before - after) == (Counter(), Counter()), where
+
+
+def codes_of(till: Till, answer: Any) -> list[str]:
+    """What the lines of a file were refused for; where it is done later, that is waited for."""
+    assert answer.status_code in {200, 202}, answer.text
+    if answer.status_code == 202:
+        answer = till.get(f"/v1/batches/{answer.json()['id']}/result?wait=30")
+        assert answer.status_code == 200, answer.text
+    return [msgspec.json.decode(line)["code"] for line in answer.content.splitlines()]
 
 
 def names_theirs(call: Call, theirs: Own) -> bool:
@@ -224,10 +248,11 @@ def test_any_id_in_any_place(two: dict[int, tuple[Till, Own]], database: Engine)
     """Three hundred calls drawn at random, each with a random one of the other's ids in every place."""
     drawn = random.Random(20170501)
     before = {partner_id: rows_of(database, partner_id) for partner_id in two}
-    looking = [(method, calls) for (method, path), calls in sorted(CALLS.items()) if method == "GET"]
+    there = described(two[GROCER][0].client)
+    looking = [(method, CALLS[method, path]) for method, path in sorted(there) if method == "GET"]
     naming = [
         (method, CALLS[method, path])
-        for method, path in sorted(CALLS)
+        for method, path in sorted(there)
         if method == "POST" and path in _NAMING_ENTRIES
     ]
     for number in range(300):

@@ -12,19 +12,33 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec import structs
 from sqlalchemy import Engine, text
 from starlette.testclient import TestClient
 
 from api.app import create_app
 from api.limits import Rate, Rates
 from api.mail import to_file
+from network.batch import execute
+from network.model import Command, Rejected
 from network.rules import Rules
 from partners.people import codes
 from partners.people.tokens import MEMBER, key_id, members_keys
 from tests.api.conftest import AUTHORITY, Till, a_sale, real_now
 from tests.api.office import Clock
 from tests.api.test_bad_inputs import counted, require_problem
-from tests.coalition import GROCER, HOTEL, START
+from tests.coalition import (
+    GROCER,
+    HOTEL,
+    PROGRAMME,
+    START,
+    burn,
+    new_card,
+    reserve,
+    run,
+    sale,
+    set_up,
+)
 from tests.people import KEYS, session
 
 Tills = Callable[[int], Till]
@@ -285,27 +299,27 @@ def test_a_rotating_code_is_good_once(
     assert shown["qr"] == f"{card}.{shown['code']}"
     assert shown["changes_at"] % codes.SECONDS == 0
 
-    def burn(reference: str, code: str, **changed: Any) -> Any:
+    def reward(reference: str, code: str, **changed: Any) -> Any:
         return grocer.post(
             "/v1/redemptions", **{**a_sale(card, 5, reference, points=5, code=code), **changed}
         )
 
-    first = burn("r1", shown["code"])
+    first = reward("r1", shown["code"])
     assert first.status_code == 201, first.text
-    again = burn("r1", shown["code"])
+    again = reward("r1", shown["code"])
     assert (again.status_code, again.content, again.headers["idempotent-replayed"]) == (
         201,
         first.content,
         "true",
     )
     before = counted(database)
-    require_problem(burn("r2", shown["code"]), 409, "code_used")
+    require_problem(reward("r2", shown["code"]), 409, "code_used")
     phone.clock.pass_(minutes=2)
-    require_problem(burn("r3", shown["code"]), 422, "code_stale")
+    require_problem(reward("r3", shown["code"]), 422, "code_stale")
     other = grocer.enrol("other")["card"]
     fresh = phone.get("/card").json()["code"]
-    require_problem(burn("r4", fresh, card=other), 422, "code_stale")
-    require_problem(burn("r5", "12345"), 422, "validation_failed")
+    require_problem(reward("r4", fresh, card=other), 422, "code_stale")
+    require_problem(reward("r5", "12345"), 422, "validation_failed")
     after = counted(database)
     assert {name: after[name] - before[name] for name in before if after[name] != before[name]} == {
         "entry": 1,
@@ -326,6 +340,22 @@ def test_a_rotating_code_is_good_once(
         (201, None),
         (409, "code_used"),
         (201, None),
+    ]
+
+
+def test_a_programme_asks_for_the_code(database: Engine) -> None:
+    """Above so many points a reward and a hold need one; up to them the printed number is enough."""
+    live = set_up(database, source=PROGRAMME + "[redeem]\ncode_above = 100\n")
+    card = new_card(database, live)
+    run(database, live, sale(card, 100_000, "s"))
+    coded = structs.replace(burn(card, 101, "r3"), code="123456")
+    commands: list[Command] = [burn(card, 100, "r1"), burn(card, 101, "r2"), coded, reserve(card, 101, "r4")]
+    told = [reply.outcome for reply in execute(database, commands, live)]
+    assert [one.reason if isinstance(one, Rejected) else one.points for one in told] == [
+        -100,
+        "code_needed",
+        -101,
+        "code_needed",
     ]
 
 
