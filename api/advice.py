@@ -223,6 +223,22 @@ ADVICE: Mapping[str, Advice] = {
         "Redeem no more.",
     ),
     "partner_unknown": ("Your set-up is a few seconds old.", "Send the same request again."),
+    "retried_unknown": (
+        "`retries` names a reference that never reached us, or is of long ago.",
+        "Send the sale under that reference first, or leave `retries` out.",
+    ),
+    "retried_accepted": (
+        "`retries` names a request that was not refused.",
+        "Do not send it again: send that request itself to see its answer.",
+    ),
+    "already_retried": (
+        "Another request named the same refused one, and was accepted.",
+        "Do not send it again; find its entry by the other reference.",
+    ),
+    "cap_reached": (
+        "The points would take you over what your contract lets you come to owe: cap and deposit.",
+        "Sell without points, and try again later under a new reference; pay in, or ask for a higher cap.",
+    ),
     "too_many_points": (
         "The amount comes to more than 10^12 points.",
         "Check the amount: it is in minor units.",

@@ -23,6 +23,7 @@ from api.cli_contract import add_contracts
 from api.cli_default import default_app, exit_app
 from api.cli_desk import add_desk
 from api.cli_dispute import dispute_app
+from api.cli_exposure import exposure_app
 from api.cli_night import night_app
 from api.cli_people import add_people
 from api.cli_report import reconcile, report_app
@@ -58,6 +59,7 @@ app.add_typer(tier_app, name="tier")
 app.add_typer(default_app, name="default")
 app.add_typer(exit_app, name="exit")
 app.add_typer(dispute_app, name="dispute")
+app.add_typer(exposure_app, name="exposure")
 app.command("net", help=cli_net.HELP, epilog=cli_net.EPILOG)(cli_net.net)
 add_people(app)
 add_desk(app)

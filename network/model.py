@@ -146,7 +146,10 @@ class Enrol(msgspec.Struct, frozen=True, kw_only=True, tag="enrol"):
 
 
 class Accrue(msgspec.Struct, frozen=True, kw_only=True, tag="accrue", omit_defaults=True):
-    """A sale earns points. `lines`: the amounts of its lines, so that it can be returned line by line."""
+    """A sale earns points. `lines`: the amounts of its lines, so that it can be returned line by line.
+
+    `retries`: of this and of what spends points, the partner's reference of a request that was refused.
+    """
 
     partner_id: int
     reference: str
@@ -156,6 +159,7 @@ class Accrue(msgspec.Struct, frozen=True, kw_only=True, tag="accrue", omit_defau
     amount_minor: int
     currency: str
     lines: tuple[int, ...] = ()
+    retries: str = ""
 
 
 class Redeem(msgspec.Struct, frozen=True, kw_only=True, tag="redeem", omit_defaults=True):
@@ -177,6 +181,7 @@ class Redeem(msgspec.Struct, frozen=True, kw_only=True, tag="redeem", omit_defau
     offline: bool = False
     code: str = ""
     """The rotating code of the card, where the till read one; judged before the command comes here."""
+    retries: str = ""
 
 
 class Reverse(msgspec.Struct, frozen=True, kw_only=True, tag="reverse"):
@@ -209,6 +214,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True, tag="hold", omit_defaults=
     minutes: int
     category: str = ""
     code: str = ""
+    retries: str = ""
 
 
 class Capture(msgspec.Struct, frozen=True, kw_only=True, tag="capture"):
@@ -367,6 +373,7 @@ NOT_REMEMBERED = frozenset(
         "currency_not_contracted",
         "category_unknown",
         "programme_not_read",
+        "retried_unknown",
     }
 )
 """Refusals that time cures (a clock, or a set-up that is not complete or not read yet): the same reference
@@ -524,12 +531,23 @@ class MemberState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
-    """When a batch happens: read once per batch, from the database, after the window's lock is held."""
+    """When a batch happens: read once per batch, from the database, after the window's lock is held.
+
+    `caps_basis`: which caps the rules have to know (network.caps.Caps).
+    """
 
     now: datetime
     window_id: int
     business_date: date
     lapsed_through: date
+    caps_basis: int = 0
+
+
+class Retried(msgspec.Struct, frozen=True):
+    """How a request stands that another tries again: refused or not, and whether one was taken for it."""
+
+    refused: bool
+    taken: bool
 
 
 class CardState(msgspec.Struct, frozen=True):
@@ -545,6 +563,7 @@ class LedgerState(msgspec.Struct, frozen=True, kw_only=True):
     """All that a batch of commands can see.
 
     `due`: holds whose time is over, by member and id, each with what was minted for the entry that ends it.
+    `retried`: requests that commands try again, by partner and reference.
     """
 
     moment: Moment
@@ -552,3 +571,4 @@ class LedgerState(msgspec.Struct, frozen=True, kw_only=True):
     members: Mapping[int, MemberState]
     recorded: Mapping[UUID, RecordedEntry]
     due: Mapping[int, Mapping[UUID, Minted]] = {}
+    retried: Mapping[tuple[int, str], Retried] = {}

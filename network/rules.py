@@ -8,15 +8,19 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import UnsetType
 
+from network.caps import Caps
 from network.draw import lot_key
 from network.model import (
     UNCHANGED,
     WITH_ACTIVITY,
     AccountChange,
     AccountKind,
+    Accrue,
+    Command,
     Decision,
     Deficit,
     EntryKind,
+    Hold,
     HoldState,
     InvitationState,
     LedgerState,
@@ -27,13 +31,17 @@ from network.model import (
     Moment,
     Posting,
     RecordedEntry,
+    Redeem,
     Rejected,
+    Retried,
     Reversed,
 )
 from network.programme.compiled import Programme
 from partners.model import Directory, Terms
 from partners.terms import terms_on
 
+RETRYING = (Accrue, Redeem, Hold)
+"""Commands that may name a refused request that they try again."""
 MOST_POINTS = 10**12
 """Of one sale; a night sums some millions of them within 64 bits."""
 OLDEST = timedelta(days=30)
@@ -58,6 +66,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     programme: Programme
     programmes: Mapping[int, Programme]
     time_zone: ZoneInfo
+    caps: Caps = msgspec.field(default_factory=Caps)
 
     def local_date(self, at: datetime) -> date:
         """The day an instant falls on in the network's time zone."""
@@ -123,7 +132,7 @@ class Folded:
 
     def __init__(self, loaded: LedgerState, today: date | None = None) -> None:
         """`today` is the network-local date; without it the business date."""
-        self._loaded = loaded
+        self.loaded = loaded
         self._members = dict(loaded.members)
         self._cards = dict(loaded.cards)
         self.today = loaded.moment.business_date if today is None else today
@@ -141,6 +150,10 @@ class Folded:
         self._due = {member_id: dict(due) for member_id, due in loaded.due.items()}
         self.decided: list[Decision] = []
         """All that was applied, in order."""
+
+    def with_retried(self, retried: Mapping[tuple[int, str], Retried]) -> "Folded":
+        """The same, loaded anew, with requests that commands try again."""
+        return Folded(msgspec.structs.replace(self.loaded, retried=retried), self.today)
 
     # ---- members ----
 
@@ -243,6 +256,17 @@ class Folded:
     def recorded(self, entry_id: UUID) -> RecordedEntry | None:
         """An entry a command refers to, loaded or made earlier in this batch."""
         return self._recorded.get(entry_id)
+
+    def retry_refused(self, command: Command) -> Rejected | None:
+        """Why a command cannot stand in the place of the request that it tries again, if it names one."""
+        if not isinstance(command, RETRYING) or not command.retries:
+            return None
+        retried = self.loaded.retried.get((command.partner_id, command.retries))
+        if retried is None:
+            return Rejected("retried_unknown")
+        if not retried.refused:
+            return Rejected("retried_accepted")
+        return Rejected("already_retried") if retried.taken else None
 
     # ---- what decisions do ----
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from sqlalchemy import Connection, Engine, text
 
-from network import ids, store
+from network import exposure_store, ids, store
 from network.errors import ClockBackwards, InvariantBroken, NotReady, WindowOrder
 from network.model import WITH_ACTIVITY, AccountKind, EntryKind, Moment, Unit
 from network.outbox import tell_lapsed
@@ -154,6 +154,8 @@ def load_rules(connection: Connection) -> Rules:
     Raises:
         NotReady: no network or no programme yet.
     """
+    # Caps first: what is read after their basis may be newer than it, never older.
+    caps = exposure_store.load_caps(connection, network_now(connection).date())
     directory = load_directory(connection)
     codes = {p.code: p.partner_id for p in directory.participants.values()}
     # All versions: a return is judged by the rules that judged its sale.
@@ -163,11 +165,13 @@ def load_rules(connection: Connection) -> Rules:
     }
     if not programmes:
         raise NotReady("no programme has been applied to this network")
+    zone = ZoneInfo(read_network(connection).time_zone)
     return Rules(
         directory=directory,
         programme=programmes[max(programmes)],
         programmes=programmes,
-        time_zone=ZoneInfo(read_network(connection).time_zone),
+        time_zone=zone,
+        caps=caps,
     )
 
 
@@ -295,7 +299,10 @@ _LAPSE = text(
     SELECT (SELECT count(*) FROM entries) AS members,
         (SELECT coalesce(sum(points), 0) FROM postings)::bigint AS posted,
         (SELECT coalesce(sum(remaining), 0) FROM drained)::bigint AS drained,
-        (SELECT coalesce(sum(points), 0) FROM balances)::bigint AS taken
+        (SELECT coalesce(sum(points), 0) FROM balances)::bigint AS taken,
+        (SELECT jsonb_agg(jsonb_build_array(issuer_id, terms_version, points)) FROM (
+            SELECT issuer_id, terms_version, sum(remaining)::bigint AS points FROM dead GROUP BY 1, 2
+        ) v) AS by_version
     """
 )
 
@@ -360,6 +367,7 @@ def _lapse(
             f" {done.taken} taken from balances"
         )
     tell_lapsed(connection, members, moment, load_subscriptions(connection))
+    exposure_store.lapsed(connection, done.by_version)
     return LapseResult(done.members, done.posted)
 
 

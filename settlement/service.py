@@ -23,6 +23,7 @@ from settlement import fixings, ledger, ledger_store, standing, store, window_st
 from settlement.adjustments import load_adjustments
 from settlement.clearing import adjusted, fee_bases, obligations, price
 from settlement.errors import NightOutOfOrder
+from settlement.exposure_moves import window_netted
 from settlement.fees import vat_rounded
 from settlement.model import (
     NETTED_STATES,
@@ -199,9 +200,11 @@ def net_step(
         positions = standing.owing_on(positions, standing.load_carried(connection, [window_id])[window_id])
         store.save_positions(connection, run, positions)
         store.save_conversions(connection, run, netted.conversions)
-        _book_netted(connection, run, positions, priced.obligations, at)
         output = Output(positions=positions, conversions=netted.conversions)
         store.finish_step(connection, run, "netted", output, at)
+        # Last, because tills of capped partners wait from here on: their rows move.
+        _book_netted(connection, run, positions, priced.obligations, at)
+        window_netted(connection, window_id, priced.totals, transactions, priced.adjustments)
 
 
 def book_netted_nights(database: Engine, *, at: datetime) -> int:

@@ -29,6 +29,13 @@ Reference = Annotated[
         description="Yours, unique among your requests for 400 days; 1 to 64 characters.",
     ),
 ]
+Retries = Annotated[
+    str,
+    Meta(
+        pattern="^[!-~]{1,64}(?!\\n)$",
+        description="The reference of a request of yours that was refused, and that this one tries again.",
+    ),
+]
 OccurredAt = Annotated[
     datetime,
     Meta(tz=True, description="When it happened at the till: RFC 3339 with a zone; 30 days back at most."),

@@ -16,6 +16,7 @@ from api.bodies.fields import (
     Points,
     PointsOfLines,
     Request,
+    Retries,
     RotatingCode,
     card_of,
     entry_id_of,
@@ -44,6 +45,7 @@ class AccrualBody(Request, frozen=True, tag_field="type", tag="accrual"):
     amount_minor: Amount
     currency: Currency
     lines: Amounts | None = None
+    retries: Retries | None = None
 
     def command(self, partner_id: int) -> Command:
         """The command it asks for."""
@@ -56,6 +58,7 @@ class AccrualBody(Request, frozen=True, tag_field="type", tag="accrual"):
             amount_minor=self.amount_minor,
             currency=self.currency,
             lines=self.lines or (),
+            retries=self.retries or "",
         )
 
 
@@ -77,6 +80,7 @@ class RedemptionBody(Request, frozen=True, tag_field="type", tag="redemption"):
         ),
     ] = False
     code: RotatingCode | None = None
+    retries: Retries | None = None
 
     def command(self, partner_id: int) -> Command:
         """The command it asks for."""
@@ -99,6 +103,7 @@ class RedemptionBody(Request, frozen=True, tag_field="type", tag="redemption"):
             category=self.category or "",
             offline=self.offline,
             code=self.code or "",
+            retries=self.retries or "",
         )
 
 
@@ -113,6 +118,7 @@ class HoldBody(Request, frozen=True, tag_field="type", tag="hold"):
     minutes: Annotated[int, Meta(ge=1, le=MOST_MINUTES, description="How long the points are held.")] = 30
     category: Category | None = None
     code: RotatingCode | None = None
+    retries: Retries | None = None
 
     def command(self, partner_id: int) -> Command:
         """The command it asks for."""
@@ -128,6 +134,7 @@ class HoldBody(Request, frozen=True, tag_field="type", tag="hold"):
             minutes=self.minutes,
             category=self.category or "",
             code=self.code or "",
+            retries=self.retries or "",
         )
 
 

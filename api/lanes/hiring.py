@@ -12,7 +12,7 @@ from api.lanes.serving import serve
 from api.lanes.work import CarryOut
 from api.rules_cache import RulesCache
 from network.engine import Outcome, carry_out
-from network.errors import NetworkError
+from network.errors import NetworkError, RulesStale
 from network.model import Command
 
 FILES = "files"
@@ -31,10 +31,13 @@ def serve_on(
 
     def carry_out_live(callers: Sequence[Sequence[Command]]) -> list[Outcome]:
         try:
-            live = rules()
+            outcomes = carry_out(database, callers, rules())
+            if any(isinstance(outcome, RulesStale) for outcome in outcomes):
+                # What was committed before the batch met newer rules is answered again from memory.
+                outcomes = carry_out(database, callers, rules.anew())
         except NetworkError as error:
             return [error] * len(callers)
-        return carry_out(database, callers, live)
+        return outcomes
 
     carry = carry_out_live if around is None else around(carry_out_live)
     if name == FILES:

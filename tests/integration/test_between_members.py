@@ -352,7 +352,7 @@ def test_who_joins_while_another_spends_is_drawn_or_is_not(database: Engine, liv
     done: list[Reply] = []
     spends = threading.Thread(target=lambda: done.extend(execute(database, [burn(host, 30, "b")], live)))
     with database.begin() as first:
-        batch._transact(first, set(), batch._runs([join(late, asked, "j2")])[0], live)
+        batch._transact(first, batch.Known(), batch._runs([join(late, asked, "j2")])[0], live)
         spends.start()
         wait_until_it_waits(database, spends)
     spends.join(60)
@@ -396,7 +396,7 @@ def test_a_reward_that_waits_for_an_unmerge_is_of_whose_the_card_is(database: En
     done: list[Reply] = []
     spends = threading.Thread(target=lambda: done.extend(execute(database, [burn(merged, 40, "b")], live)))
     with database.begin() as first:
-        batch._transact(first, {1, 2}, batch._runs([unmerge(joined, "u")])[0], live)
+        batch._transact(first, batch.Known(members={1, 2}), batch._runs([unmerge(joined, "u")])[0], live)
         spends.start()
         wait_until_it_waits(database, spends)
     spends.join(60)

@@ -180,6 +180,13 @@ def test_only_named_columns_change_in_the_other_tables(database: Engine) -> None
         ],
         "deficit": ["UPDATE deficit SET entry_id", "UPDATE deficit SET points"],
         "entry_line": ["UPDATE entry_line SET returned_by"],
+        "exposure": [
+            "UPDATE exposure SET owed",
+            "UPDATE exposure SET held",
+            "UPDATE exposure SET points",
+            "UPDATE exposure SET deposit",
+            "UPDATE exposure SET moved_by_tills",
+        ],
         "file_answer": ["DELETE FROM file_answer"],
         "file_batch": [
             "UPDATE file_batch SET answered",
@@ -191,7 +198,11 @@ def test_only_named_columns_change_in_the_other_tables(database: Engine) -> None
         ],
         "file_part": ["DELETE FROM file_part"],
         "hold": ["UPDATE hold SET captured", "UPDATE hold SET returned"],
-        "idempotency": ["UPDATE idempotency SET refusal", "DELETE FROM idempotency"],
+        "idempotency": [
+            "UPDATE idempotency SET refusal",
+            "UPDATE idempotency SET retried_by",
+            "DELETE FROM idempotency",
+        ],
         "invitation": ["UPDATE invitation SET joined_by"],
         "lot": ["UPDATE lot SET remaining"],
         "member": ["UPDATE member SET status"],
@@ -213,7 +224,7 @@ def test_only_named_columns_change_in_the_other_tables(database: Engine) -> None
             "UPDATE member_session SET ended_at",
             "UPDATE member_session SET ended_because",
         ],
-        "network": ["UPDATE network SET clock"],
+        "network": ["UPDATE network SET clock", "UPDATE network SET caps_basis"],
         "operator": ["UPDATE operator SET role", "UPDATE operator SET status"],
         "operator_credential": [
             "UPDATE operator_credential SET password_hash",
