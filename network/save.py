@@ -4,6 +4,7 @@ Every row that changes is under the lock of its member's account (see network.st
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
@@ -34,6 +35,8 @@ from network.rules import held, hold_change, lot_change, pending_change, set_asi
 from network.store import ENTRY_FIELDS, POSTING_FIELDS
 from partners.model import Hooks
 
+_ENTRY = attrgetter(*ENTRY_FIELDS)
+_POSTING = attrgetter(*POSTING_FIELDS[2:])
 _INSERT_ENTRIES = insert_from_arrays(tables.entry, ENTRY_FIELDS)
 _INSERT_POSTINGS = insert_from_arrays(tables.posting, (*POSTING_FIELDS, "unit"))
 _REVERSED_COLUMNS = ("member_id", "entry_id", "points", "amount_minor")
@@ -171,13 +174,12 @@ def save(
 
 
 def _save_entries(pipeline: Pipeline, decisions: Sequence[Decision]) -> None:
-    entries = [decision.entry for decision in decisions]
-    arrays: dict[str, list[Any]] = {name: [getattr(e, name) for e in entries] for name in ENTRY_FIELDS}
-    _insert(pipeline, _INSERT_ENTRIES, arrays)
+    rows = [_ENTRY(decision.entry) for decision in decisions]
+    _insert(pipeline, _INSERT_ENTRIES, _columns(ENTRY_FIELDS, rows))
     moved = [(d.entry, posting) for d in decisions for posting in d.postings]
     if not moved:
         return
-    arrays = {name: [getattr(p, name) for _, p in moved] for name in POSTING_FIELDS[2:]}
+    arrays = _columns(POSTING_FIELDS[2:], [_POSTING(posting) for _, posting in moved])
     arrays["member_id"] = [entry.member_id for entry, _ in moved]
     arrays["entry_id"] = [entry.entry_id for entry, _ in moved]
     arrays["unit"] = [int(Unit.POINTS)] * len(moved)
