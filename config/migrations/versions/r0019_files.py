@@ -1,7 +1,7 @@
 """Files: what partners sent, in parts, until it is carried out, and the answers to its lines for a month.
 
 Revision ID: 0019
-Revises: 0015b
+Revises: 0017
 """
 
 from alembic import op
@@ -10,7 +10,7 @@ from sqlalchemy import text
 from config.roles import grant_to_application
 
 revision = "0019"
-down_revision = "0015b"
+down_revision = "0017"
 branch_labels = None
 depends_on = None
 
