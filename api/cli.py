@@ -163,6 +163,7 @@ def serve() -> None:
                 ),
                 send_mail=_mail_of(settings),
                 rates=Rates(keys=Rate(settings.key_rate, int(2 * settings.key_rate) or 1)),
+                spool=settings.spool_folder,
             ),
             host=settings.host,
             port=settings.port,
