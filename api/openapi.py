@@ -90,7 +90,22 @@ _PROOF = {
         }
     ],
 }
+_BATCH = {
+    "id": "bat_01595c8e7c1e7a3f9c2b5d0000000000",
+    "state": "done",
+    "reference": "tills-2017-05-01",
+    "format": "ndjson",
+    "lines": 2_000,
+    "answered": 2_000,
+    "accepted": 1_999,
+    "refused": 1,
+    "received_at": "2017-05-01T22:00:00Z",
+    "finished_at": "2017-05-01T22:00:03Z",
+    "result": "/v1/batches/bat_01595c8e7c1e7a3f9c2b5d0000000000/result",
+    "result_until": "2017-06-01T22:00:03Z",
+}
 EXAMPLES: Mapping[str, Any] = {
+    "BatchBody": _BATCH,
     "Proof": _PROOF,
     "DisputeBody": _DISPUTE,
     "DisputePage": {"data": [_DISPUTE], "has_more": False, "next_cursor": None},
