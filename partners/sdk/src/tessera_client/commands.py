@@ -59,7 +59,11 @@ class Accrual(Command, frozen=True, tag="accrual"):
 class Redemption(Command, frozen=True, tag="redemption"):
     """Points that pay for part of a sale: `points` of the card's member are worth `amount_minor` to you.
 
+<<<<<<< HEAD
     `code`: the six digits behind the card's number in the member's QR, where the programme asks for them.
+=======
+    `offline`: your till has accepted it without a line; what the member does not have you bear.
+>>>>>>> files
     """
 
     path = "/v1/redemptions"
@@ -72,6 +76,10 @@ class Redemption(Command, frozen=True, tag="redemption"):
     lines: Sequence[int] | None = None
     category: str | None = None
     code: str | None = None
+<<<<<<< HEAD
+=======
+    offline: bool = False
+>>>>>>> files
     retries: str | None = None
 
 
