@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from api.problems import DISPUTE_PROBLEMS, PROBLEMS
+from api.problems import DISPUTE_PROBLEMS, FILE_PROBLEMS, PROBLEMS
 from api.webhook_examples import HOOK_EXAMPLES
 
 _ENTRY_ID = "ent_01595c8e7c1e7a3f9c2b5d0000000001"
@@ -91,8 +91,23 @@ _PROOF = {
         }
     ],
 }
+_BATCH = {
+    "id": "bat_01595c8e7c1e7a3f9c2b5d0000000000",
+    "state": "done",
+    "reference": "tills-2017-05-01",
+    "format": "ndjson",
+    "lines": 2_000,
+    "answered": 2_000,
+    "accepted": 1_999,
+    "refused": 1,
+    "received_at": "2017-05-01T22:00:00Z",
+    "finished_at": "2017-05-01T22:00:03Z",
+    "result": "/v1/batches/bat_01595c8e7c1e7a3f9c2b5d0000000000/result",
+    "result_until": "2017-06-01T22:00:03Z",
+}
 EXAMPLES: Mapping[str, Any] = {
     **HOOK_EXAMPLES,
+    "BatchBody": _BATCH,
     "Proof": _PROOF,
     "DisputeBody": _DISPUTE,
     "DisputePage": {"data": [_DISPUTE], "has_more": False, "next_cursor": None},
@@ -238,6 +253,17 @@ def read_docs(body: str, *more: int, dispute: bool = False, own: Table | None = 
     }
 
 
+def emptied_docs(own: Table | None = None) -> dict[str, Any]:
+    """Keyword arguments of a route that takes something away, and answers with nothing."""
+    return {
+        "status_code": 204,
+        "responses": {
+            204: {"description": "Gone, or was so before."},
+            **_problems(400, 401, 404, 422, own=own),
+        },
+    }
+
+
 def post_docs(
     answer: str, status: int, body: str | Sequence[str], *more: int, own: Table | None = None
 ) -> dict[str, Any]:
@@ -290,7 +316,17 @@ def file_docs(media_types: Sequence[str]) -> dict[str, Any]:
 
 
 BATCH_DOCS: Mapping[str, Any] = {
+    "status_code": 202,
     "openapi_extra": {
+        "parameters": [
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "schema": {"type": "string", "maxLength": 128},
+                "description": "Names the file for 400 days; without one its content does.",
+            },
+            {"name": "Content-Encoding", "in": "header", "schema": {"enum": ["identity", "gzip"]}},
+        ],
         "requestBody": {
             "required": True,
             "content": {
@@ -298,15 +334,41 @@ BATCH_DOCS: Mapping[str, Any] = {
                     "schema": {"type": "string"},
                     "example": '{"type":"accrual","reference":"r-1","occurred_at":"2017-05-01T10:15:00Z",'
                     '"outlet":"330","card":"6330001234567895","amount_minor":1250,"currency":"USD"}\n',
-                }
+                },
+                "text/csv": {
+                    "schema": {"type": "string"},
+                    "example": "type,reference,occurred_at,outlet,card,amount_minor,currency\n"
+                    "accrual,r-1,2017-05-01T10:15:00Z,330,6330001234567895,1250,USD\n",
+                },
             },
-        }
+        },
     },
     "responses": {
-        200: {
-            "description": "One LineAnswer for each line, in order.",
-            "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+        202: {
+            "description": "Received, or was so before; `Location` is where it stands.",
+            "content": content_of_type("BatchBody"),
         },
-        **_problems(401, 413, 415),
+        **_problems(400, 401, 408, 413, 415, 422, 429, 503, 507, own=FILE_PROBLEMS),
     },
 }
+
+
+def batch_read_docs() -> dict[str, Any]:
+    """Keyword arguments of the route of a file's state."""
+    return {
+        "responses": {
+            200: {"description": "Found.", "content": content_of_type("BatchBody")},
+            **_problems(401, 404, 422, 503, own=FILE_PROBLEMS),
+        }
+    }
+
+
+def batch_result_docs() -> dict[str, Any]:
+    """Keyword arguments of the route of the answers to a file's lines."""
+    held = {media_type: {"schema": {"type": "string"}} for media_type in ("application/x-ndjson", "text/csv")}
+    return {
+        "responses": {
+            200: {"description": "One LineAnswer for each line, in order.", "content": held},
+            **_problems(401, 404, 409, 410, 422, 503, own=FILE_PROBLEMS),
+        }
+    }

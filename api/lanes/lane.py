@@ -45,11 +45,14 @@ class Lane:
         *,
         most_waiting: int,
         observe: Callable[[int, float], None] = lambda size, seconds: None,
+        resumes: bool = False,
     ) -> None:
+        """`resumes`: what waits at the end is gone on with by who is next, so that nobody waits for it."""
         self.name = name
         self._hire = hire
         self._most_waiting = most_waiting
         self._observe = observe
+        self._resumes = resumes
         self._hired: Hired | None = None
         self._channel: _Channel | None = None
         self._waiting: dict[int, tuple[asyncio.Future[Answer], int, int]] = {}
@@ -82,12 +85,12 @@ class Lane:
     async def silence(self, patience: float) -> float:
         """Seconds for which what serves it has said nothing though it was asked; 0.0 where it answers.
 
-        Where nothing is asked, it is asked whether it is there.
+        Where nothing is asked, it is asked whether it is there; where answers wait for the end of files, too.
 
         Args:
             patience: How long an answer is waited for.
         """
-        if self._pinged is None and self._channel is not None and not self._waiting:
+        if self._pinged is None and self._channel is not None and (self._resumes or not self._waiting):
             self._pinged = self._ask(PING, 0, "", b"", size=0)
         if self._pinged is not None:
             done, _ = await asyncio.wait({self._pinged}, timeout=patience)
@@ -110,7 +113,7 @@ class Lane:
         self._stopping = True
         if self._rehiring is not None:
             self._rehiring.cancel()
-        if self._waiting:
+        if self._waiting and not self._resumes:
             await asyncio.wait([future for future, _, _ in self._waiting.values()], timeout=30)
         if self._channel is not None:
             self._channel.close()
@@ -125,7 +128,6 @@ class Lane:
         body: bytes,
         *,
         size: int = 1,
-        first: int = 1,
         trace: str = "",
     ) -> Answer:
         """Have a body carried out; its durable answer.
@@ -142,7 +144,7 @@ class Lane:
             raise Overloaded(f"{self._bytes} bytes of commands are waiting")
         if self._channel is None:
             raise Unavailable(f"the lane {self.name} is being started again")
-        return await self._ask(address, partner_id, request_id, body, size, first, trace)
+        return await self._ask(address, partner_id, request_id, body, size, trace)
 
     def _ask(
         self,
@@ -151,7 +153,6 @@ class Lane:
         request_id: str,
         body: bytes,
         size: int = 1,
-        first: int = 1,
         trace: str = "",
     ) -> "asyncio.Future[Answer]":
         loop = asyncio.get_running_loop()
@@ -163,7 +164,7 @@ class Lane:
         if not self._unsent:
             # After all that this turn of the loop has read: they travel, and are carried out, together.
             loop.call_soon(self._send)
-        self._unsent.append(Ask(self._asked, address, partner_id, request_id, body, size, first, trace))
+        self._unsent.append(Ask(self._asked, address, partner_id, request_id, body, size, trace))
         return future
 
     def _send(self) -> None:

@@ -33,7 +33,7 @@ from api.bodies.webhooks import (
     show_keys,
 )
 from api.hooks.rendering import bodies_of
-from api.openapi import post_docs, read_docs
+from api.openapi import emptied_docs, post_docs, read_docs
 from api.problems import HOOK_PROBLEMS, FieldError, ProblemError
 from api.routes.disputes import Raw
 from api.routes.reads import cursor_of, json_response, read_cursor
@@ -104,9 +104,7 @@ def one_endpoint(endpoint: str, request: Request) -> Response:
         return _shown(connection, one, hooks_of(request))
 
 
-@router.delete(
-    "/webhook-endpoints/{endpoint}", **{**read_docs("EndpointBody", own=HOOK_PROBLEMS), "status_code": 204}
-)
+@router.delete("/webhook-endpoints/{endpoint}", **emptied_docs(own=HOOK_PROBLEMS))
 def delete(endpoint: str, request: Request) -> Response:
     """Delete an endpoint. Nothing more is sent to it, and its secrets are forgotten."""
     with service_of(request).database.begin() as connection:
