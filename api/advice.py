@@ -419,6 +419,7 @@ ADVICE: Mapping[str, Advice] = {
     "cannot_unwind": ("Later nights stand on this one.", "Cover it by deposit and guarantee instead."),
     "case_unknown": ("The id is misspelled.", "List the cases."),
     "exit_refused": ("Notice, last days or debts do not fit; the detail says which.", "Correct the plan."),
+    "correction_refused": ("A party, amount, night or day that cannot be.", "The detail says which."),
     "night_unknown": ("No window was opened for that date.", "Look at the list of nights."),
     "bank_account_invalid": (
         "A check digit, the name or the evidence.",

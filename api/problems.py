@@ -191,6 +191,7 @@ OPERATOR_PROBLEMS: Mapping[str, tuple[int, str]] = {
     "cannot_unwind": (409, "The night cannot be unwound without the debtor any more"),
     "case_unknown": (404, "No such default case"),
     "exit_refused": (409, "The partner cannot leave so, or not yet"),
+    "correction_refused": (422, "No such debt, calendar or day can be"),
     "night_unknown": (404, "No window is of that business date"),
     # the bank
     "bank_account_invalid": (422, "Name, number or evidence of the account cannot be used"),

@@ -146,9 +146,9 @@ def nudge(
     with counted.step("advance"):
         _advance(database, objections)
     with counted.step("seal"):
-        sealed = _seal(database, stop, find_signer)
+        _seal(database, stop, find_signer)
     with counted.step("files"):
-        for folder in write_missing_nights(database, statements, stop, anew=sealed):
+        for folder in write_missing_nights(database, statements, stop):
             log.info("statements written: %s", folder)
     counted.nudged()
 
@@ -180,21 +180,20 @@ def watch_caps(database: Engine) -> None:
         )
 
 
-def _seal(database: Engine, stop: Callable[[], bool], find_signer: FindSigner) -> list[int]:
-    """Seal what is settled, and say which windows: their statements show it. A night never waits for this."""
+def _seal(database: Engine, stop: Callable[[], bool], find_signer: FindSigner) -> None:
+    """Seal what is settled; statements show it. A night never waits for this."""
     signer = find_signer()
     if signer is None:
-        return []
+        return
     try:
         with database.connect() as connection:
             now = network_now(connection)
         seals = seal_due(database, signer, now, stop=stop)
     except (NetworkError, SettlementError, SQLAlchemyError):
         log.exception("a window was not sealed; the next try is in %s seconds", NUDGE_SECONDS)
-        return []
+        return
     for seal in seals:
         log.info("sealed window %s: %s postings, root %s", seal.window_id, seal.tree_size, seal.root.hex())
-    return [seal.window_id for seal in seals]
 
 
 def _end_holds(database: Engine, stop: Callable[[], bool]) -> None:

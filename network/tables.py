@@ -39,12 +39,14 @@ network = Table(
     Column("clock", DateTime(timezone=True)),
     Column("mode", Text, nullable=False, server_default="live"),
     Column("caps_basis", Integer, nullable=False, server_default=text("0")),
+    Column("ledger_id", Uuid, nullable=False, server_default=text("gen_random_uuid()")),
     CheckConstraint("network_id = 1", name="network_is_one"),
     CheckConstraint("mode IN ('live', 'test')", name="network_mode_known"),
 )
 """The one row of the network. `clock` set: business time stands there (demo, tests); NULL: real time.
 
 `caps_basis` goes up with whatever changes how exposure is made; batches under older rules begin again.
+`ledger_id` tells this ledger from others of the same name, wherever it is restored.
 """
 
 programme_version = Table(

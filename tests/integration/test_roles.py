@@ -148,6 +148,11 @@ def test_only_named_columns_change_in_the_other_tables(database: Engine) -> None
             "UPDATE bank_account SET withdrawn_by",
             "UPDATE bank_account SET withdrawn_at",
         ],
+        "bank_rejection": [
+            "UPDATE bank_rejection SET decided_by",
+            "UPDATE bank_rejection SET decided_at",
+            "UPDATE bank_rejection SET approved",
+        ],
         "bank_resolution": [
             "UPDATE bank_resolution SET decided_by",
             "UPDATE bank_resolution SET decided_at",
