@@ -90,7 +90,7 @@ def test_ed25519_shows_a_public_key_and_no_secret(till: Tills) -> None:
         "https://localhost/",
         "https://user:pass@hooks.example.com/",
         "https://hooks.example.com:22/",
-        "https://hooks.example.com/\x00",
+        "https://hooks.example.com/\x01",
     ],
 )
 def test_an_address_that_is_not_public_is_refused(till: Tills, url: str) -> None:
