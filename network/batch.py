@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
 from hashlib import blake2b
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from network import ids, store
+from network.asking import asked_since, budgets_asked, members_asked, names_asked, plans_asked
 from network.decide import STRUCTURAL, decide_batch, end_due
 from network.errors import Busy, Unavailable
 from network.identity import card_number
@@ -36,8 +37,10 @@ from network.model import (
     Rejected,
     Reply,
     Reverse,
+    ReviewTier,
     Unmerge,
 )
+from network.programme_store import NOTHING_ASKED, Asked, lock_budgets
 from network.rules import Folded, Rules
 from network.save import save
 from network.touch import SPENDING, cards_of, closed, named_by, touched
@@ -241,6 +244,8 @@ def _prepare(
 
 def _member_of(command: Command, cards: Mapping[int, CardState]) -> int:
     """The member whose entry a command makes; 0 where its card is not known."""
+    if isinstance(command, ReviewTier):
+        return command.member_id
     named = named_by(command)
     numbers = cards_of(command)
     if numbers:
@@ -325,7 +330,8 @@ def _locked(
     today = rules.local_date(moment.now)
     # Where dead lots may still stand (the sweep of this date has not been through), what can be spent is
     # not the balance: every member's lots are looked at then.
-    loaded, due = store.load_members(
+    judging = rules.programme.plans and _rules_ask(commands, cards, rules, today)
+    loaded, due, counters = store.load_members(
         connection,
         asked,
         drawn if moment.lapsed_through >= today else asked,
@@ -334,23 +340,48 @@ def _locked(
         today,
         merging=any(isinstance(c, Merge) for c in commands),
         holding=any(isinstance(c, Hold) for c in commands),
+        rules_ask=judging or NOTHING_ASKED,
     )
     entries = store.load_entries(connection, named.union(*due.values()))
     over = {
         member_id: {one: Minted(entry_id=ids.mint(moment.now, member_id)) for one in holds}
         for member_id, holds in due.items()
     }
-    state = LedgerState(moment=moment, cards=cards, members=loaded, recorded=entries, due=over)
+    state = LedgerState(
+        moment=moment,
+        cards=cards,
+        members=loaded,
+        recorded=entries,
+        due=over,
+        counters=counters,
+        budgets=lock_budgets(connection, budgets_asked(commands, entries, rules)),
+    )
     return Folded(state, today)
+
+
+def _rules_ask(
+    commands: Sequence[Command], cards: Mapping[int, CardState], rules: Rules, today: date
+) -> Asked:
+    """What the rules that judge a batch have to know of its members."""
+    plans = plans_asked(commands, rules)
+    return Asked(
+        members=members_asked(commands, cards, rules),
+        names=names_asked(commands, plans, rules),
+        since=asked_since(today),
+        segments=any(plan.segments for plan in plans),
+    )
 
 
 def _named(commands: Sequence[Command], cards: Mapping[int, CardState]) -> set[int]:
     """The members of the cards and ids that commands name: what is known before anything is read."""
     numbers = {number for command in commands for number in cards_of(command)}
     entries = {named_by(command) for command in commands} - {None}
-    return {cards[number].member_id for number in numbers if number in cards} | {
-        member_of(one) for one in entries if one is not None
-    }
+    reviewed = {command.member_id for command in commands if isinstance(command, ReviewTier)}
+    return (
+        {cards[number].member_id for number in numbers if number in cards}
+        | reviewed
+        | {member_of(one) for one in entries if one is not None}
+    )
 
 
 def _recall(connection: Connection, keys: Sequence[UUID]) -> dict[UUID, tuple[UUID, Reply]]:

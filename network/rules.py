@@ -29,6 +29,7 @@ from network.model import (
     RecordedEntry,
     Rejected,
     Reversed,
+    Unit,
 )
 from network.programme.compiled import Programme
 from partners.model import Directory, Terms
@@ -139,6 +140,8 @@ class Folded:
         for member in loaded.members.values():
             self._enter_pool(member)
         self._due = {member_id: dict(due) for member_id, due in loaded.due.items()}
+        self._counters = dict(loaded.counters)
+        self._budgets = dict(loaded.budgets)
         self.decided: list[Decision] = []
         """All that was applied, in order."""
 
@@ -242,6 +245,14 @@ class Folded:
         """An entry a command refers to, loaded or made earlier in this batch."""
         return self._recorded.get(entry_id)
 
+    def counter(self, member_id: int, name: str, period: date) -> int:
+        """What has been counted for a member; loaded for whom a rule asks for it."""
+        return self._counters.get((member_id, name, period), 0)
+
+    def given_by(self, rule_id: str, period: date) -> int:
+        """Points that a rule with a budget has given to all members in a period; loaded where it may give."""
+        return self._budgets.get((rule_id, period), 0)
+
     # ---- what decisions do ----
 
     def apply(self, decision: Decision) -> None:
@@ -260,7 +271,13 @@ class Folded:
             pending=set_aside(decision) if entry.kind is EntryKind.ACCRUAL else 0,
             lines=tuple(map(LineState, decision.lines)),
             invitation=None if decision.invites_to is None else InvitationState(decision.invites_to),
+            judgement=decision.judgement,
         )
+        for (name, period), change in decision.counted.items():
+            key = (entry.member_id, name, period)
+            self._counters[key] = self._counters.get(key, 0) + change
+        for budget, change in decision.spent.items():
+            self._budgets[budget] = self._budgets.get(budget, 0) + change
         if entry.kind is EntryKind.POOL_JOIN and entry.parent_id is not None:
             self._use_invitation(entry.parent_id)
         if entry.reverses is not None:
@@ -356,7 +373,12 @@ def open_deficits(deficits: Iterable[Deficit], cured: Iterable[Deficit]) -> tupl
 
 
 def lot_change(posting: Posting) -> int:
-    """What a posting adds to (or takes from) the member's lot it names."""
+    """What a posting adds to (or takes from) the member's lot of points it names."""
+    return in_lot(posting) if posting.unit is Unit.POINTS else 0
+
+
+def in_lot(posting: Posting) -> int:
+    """What a posting adds to (or takes from) the member's lot it names, in the posting's unit."""
     if posting.credit is AccountKind.MEMBER:
         return posting.points
     if posting.debit is AccountKind.MEMBER:
@@ -399,5 +421,5 @@ def undone(decision: Decision) -> int:
     return sum(
         p.points
         for p in decision.postings
-        if p.debit is AccountKind.ACCEPTED or p.credit is AccountKind.ISSUED
+        if p.unit is Unit.POINTS and (p.debit is AccountKind.ACCEPTED or p.credit is AccountKind.ISSUED)
     )

@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta
 
 from api.bodies.fields import (
@@ -11,16 +12,24 @@ from api.bodies.fields import (
     Category,
     Currency,
     EntryId,
+    Evidence,
+    FlightBody,
     LineNumbers,
+    Offer,
     Outlet,
     Points,
     PointsOfLines,
     Request,
+    Units,
+    Word,
+    amounts_of,
     card_of,
     entry_id_of,
+    items_of,
     unique_lines,
     utc,
 )
+from network.basket import Details, Flight
 from network.model import Accrue, Capture, Command, Enrol, Hold, Redeem, Release, Reverse, Void
 
 MOST_MINUTES = 7 * 24 * 60
@@ -42,6 +51,13 @@ class AccrualBody(Request, frozen=True, tag_field="type", tag="accrual"):
     amount_minor: Amount
     currency: Currency
     lines: Amounts | None = None
+    tender: Word | None = None
+    channel: Word | None = None
+    units: Units | None = None
+    flight: FlightBody | None = None
+    alliance_tier: Word | None = None
+    offer: Offer | None = None
+    evidence: Evidence | None = None
 
     def command(self, partner_id: int) -> Command:
         """The command it asks for."""
@@ -53,7 +69,26 @@ class AccrualBody(Request, frozen=True, tag_field="type", tag="accrual"):
             card_number=card_of(self.card),
             amount_minor=self.amount_minor,
             currency=self.currency,
-            lines=self.lines or (),
+            lines=amounts_of(self.lines),
+            details=self._details(),
+        )
+
+    def _details(self) -> Details | None:
+        """What the till says of the sale beside its amount; None where it says nothing, as most do."""
+        itemised = self.lines is not None and not isinstance(self.lines[0], int)
+        told = (self.tender, self.channel, self.units, self.flight, self.alliance_tier, self.offer)
+        if not itemised and self.evidence is None and not any(told):
+            return None
+        flight = self.flight
+        return Details(
+            items=items_of(self.lines) if itemised else (),
+            tender=self.tender or "",
+            channel=self.channel or "",
+            units=tuple(sorted((self.units or {}).items())),
+            flight=None if flight is None else Flight(**msgspec.structs.asdict(flight)),
+            alliance_tier=self.alliance_tier or "",
+            offer=self.offer or "",
+            evidence=self.evidence or "",
         )
 
 
