@@ -61,18 +61,20 @@ crash: $(VENV)/all ## kill -9 API and PostgreSQL 100 times under load; nothing m
 
 clean: ## remove what these commands made: environment, database, reports, caches
 	@$(PYTHON) -m config.postgres remove
-	@rm -rf $(VENV) .tessera build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+	@rm -rf $(VENV) .tessera build *.egg-info $(SDK)/src/*.egg-info $(SDK)/build .pytest_cache .mypy_cache .ruff_cache .hypothesis \
 	  .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(VENV)/demo: pyproject.toml constraints.txt $(VENV)/place
+SDK := partners/sdk
+
+$(VENV)/demo: pyproject.toml $(SDK)/pyproject.toml constraints.txt $(VENV)/place
 	@echo "Installing what the demo needs ..."
-	@$(PIP) --editable '.[demo]'
+	@$(PIP) --editable $(SDK) --editable '.[demo]'
 	@touch $@
 
-$(VENV)/all: pyproject.toml constraints.txt $(VENV)/place
+$(VENV)/all: pyproject.toml $(SDK)/pyproject.toml constraints.txt $(VENV)/place
 	@echo "Installing what tests and benchmarks need ..."
-	@$(PIP) --editable '.[demo,dev]'
+	@$(PIP) --editable $(SDK) --editable '.[demo,dev]'
 	@touch $@ $(VENV)/demo
 
 # Debian packs ensurepip apart from Python. Without it, another pip that is about fills the environment.

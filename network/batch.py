@@ -118,7 +118,7 @@ def _end(connection: Connection, known: set[int], members: Collection[int], rule
     if not needed <= asked:
         raise _MoreAccounts(needed | asked)
     end_due(folded, needed, rules)
-    save(connection, folded.decided, folded.owed)
+    save(connection, folded.decided, folded.owed, rules.directory.hooks)
     return len(folded.decided)
 
 
@@ -266,7 +266,7 @@ def _decide(
         return []
     folded = _load(connection, moment, cards, [r.command for r in requests], rules, members)
     outcomes = decide_batch(folded, [(r.command, r.minted) for r in requests], rules)
-    save(connection, folded.decided, folded.owed)
+    save(connection, folded.decided, folded.owed, rules.directory.hooks)
     refused = {
         request.key: outcome.reason
         for request, outcome in zip(requests, outcomes, strict=True)

@@ -24,9 +24,11 @@ from network.model import (
     Posting,
     Unit,
 )
+from network.outbox import tell_entries
 from network.pipeline import Pipeline
 from network.rules import held, hold_change, in_lot, lot_change, pending_change, set_aside, undone
 from network.store import ENTRY_FIELDS, POSTING_FIELDS
+from partners.model import Hooks
 
 _INSERT_ENTRIES = insert_from_arrays(tables.entry, ENTRY_FIELDS)
 _INSERT_POSTINGS = insert_from_arrays(tables.posting, POSTING_FIELDS)
@@ -118,13 +120,17 @@ _RETURN_LINES = text(
 
 
 def save(
-    connection: Connection, decided: Sequence[Decision], owed: Callable[[int], Sequence[Deficit]]
+    connection: Connection,
+    decided: Sequence[Decision],
+    owed: Callable[[int], Sequence[Deficit]],
+    hooks: Hooks,
 ) -> None:
     """Write decisions: entries, postings, lots, balances. Sums are made here, one row per key.
 
     Args:
         decided: In the order in which they were decided.
         owed: The deficits of a member that are open after them.
+        hooks: Who is told of entries.
     Raises:
         InvariantBroken: a row that must change did not.
     """
@@ -149,6 +155,8 @@ def save(
         for decision in decisions:
             if decision.cards is not None:
                 pipeline.ask(_MOVE_CARDS, msgspec.structs.asdict(decision.cards))
+        if hooks:
+            tell_entries(pipeline, decisions, hooks)
 
 
 def _save_entries(pipeline: Pipeline, decisions: Sequence[Decision]) -> None:

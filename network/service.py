@@ -10,9 +10,11 @@ from sqlalchemy import Connection, Engine, text
 from network import ids, store
 from network.errors import ClockBackwards, InvariantBroken, NotReady, WindowOrder
 from network.model import WITH_ACTIVITY, AccountKind, EntryKind, Moment, Unit
+from network.outbox import tell_lapsed
 from network.programme.compiled import compile_programme
 from network.programme.spec import read_programme
 from network.rules import Rules
+from partners.hooks.outbox import load_subscriptions
 from partners.model import OPERATOR_ID
 from partners.store import load_directory
 
@@ -355,6 +357,7 @@ def _lapse(
             f"lapse of {on}: {done.posted} points posted, {done.drained} drawn from lots,"
             f" {done.taken} taken from balances"
         )
+    tell_lapsed(connection, members, moment, load_subscriptions(connection))
     return LapseResult(done.members, done.posted)
 
 

@@ -297,6 +297,30 @@ reversed_points = Table(
 )
 """How much of an entry has been reversed; a row appears with the first reversal."""
 
+experiment = Table(
+    "experiment",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("control_bps", Integer, nullable=False),
+    Column("starts_on", Date, nullable=False),
+    Column("ends_on", Date),
+    CheckConstraint("control_bps BETWEEN 1 AND 9999", name="experiment_leaves_some_out"),
+    CheckConstraint("ends_on >= starts_on", name="experiment_ends_after_start"),
+)
+"""Who is left out of what, by lot (network.experiment): a reference table."""
+
+survey_answer = Table(
+    "survey_answer",
+    metadata,
+    Column("member_id", BigInteger, nullable=False),
+    Column("survey", Text, nullable=False),
+    Column("score", SmallInteger, nullable=False),
+    Column("answered_on", Date, nullable=False),
+    PrimaryKeyConstraint("member_id", "survey"),
+    CheckConstraint("score BETWEEN 0 AND 10", name="survey_answer_score"),
+)
+"""How likely a member is to recommend the scheme, 0 to 10; one answer a member and survey."""
+
 idempotency = Table(
     "idempotency",
     metadata,

@@ -153,11 +153,32 @@ class PartnerKey(msgspec.Struct, frozen=True, kw_only=True):
     revoked_at: datetime | None = None
 
 
+class Subscription(msgspec.Struct, frozen=True, kw_only=True):
+    """A webhook endpoint as far as the writing of events needs it: what its owner asked to be told.
+
+    `wanted`: types, families (`entry.*`), or `*`. Where it is not `active`, events are logged and not sent.
+    """
+
+    endpoint_id: UUID
+    wanted: frozenset[str]
+    active: bool = True
+
+    def wants(self, event_type: str) -> bool:
+        """Whether its owner asked for events of a type."""
+        wanted = self.wanted
+        return event_type in wanted or "*" in wanted or f"{event_type.partition('.')[0]}.*" in wanted
+
+
+Hooks = Mapping[int, Sequence[Subscription]]
+"""Endpoints by partner; a partner that has none is not in it."""
+
+
 class Directory(msgspec.Struct, frozen=True, kw_only=True):
     """All that the hub needs to know of partners, as one immutable snapshot.
 
     `terms` are sorted by `effective_on` within a partner; `outlets` holds (partner_id, outlet_code). `exits`
-    has the partners that leave, or have left; `categories` the numbers of redemption categories by code.
+    has the partners that leave, or have left; `categories` the numbers of redemption categories by code;
+    `hooks` who of them wants to be told what.
     """
 
     participants: Mapping[int, Participant]
@@ -165,6 +186,7 @@ class Directory(msgspec.Struct, frozen=True, kw_only=True):
     terms: Mapping[int, Sequence[Terms]]
     exits: Mapping[int, PartnerExit] = {}
     categories: Mapping[str, int] = {}
+    hooks: Hooks = {}
 
     @property
     def by_code(self) -> dict[str, int]:

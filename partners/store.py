@@ -12,6 +12,7 @@ from sqlalchemy import ARRAY, Connection, Table, bindparam, column, func, select
 
 from partners import keys
 from partners.errors import KeyNotAccepted, KeyNotFound
+from partners.hooks.outbox import load_subscriptions
 from partners.keys import KeyRefused
 from partners.model import Directory, Participant, PartnerExit, PartnerKey, Terms
 from partners.tables import (
@@ -28,7 +29,7 @@ from partners.terms import require_superseding
 
 
 def load_directory(connection: Connection) -> Directory:
-    """All participants, outlets, terms and exits, as one snapshot (seven statements)."""
+    """All participants, outlets, terms, exits and webhooks, as one snapshot (eight statements)."""
     participants = {
         row.partner_id: Participant(
             partner_id=row.partner_id, code=row.code, name=row.name, kind=row.kind, status=row.status
@@ -48,6 +49,7 @@ def load_directory(connection: Connection) -> Directory:
             row.code: row.category
             for row in connection.execute(select(redemption_category.c.code, redemption_category.c.category))
         },
+        hooks=load_subscriptions(connection),
     )
 
 

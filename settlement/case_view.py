@@ -58,9 +58,12 @@ def render_exit(one: ExitStatement) -> Group:
         ("redeemed", f"{one.redeemed:,}"),
         ("lapsed", f"{one.lapsed:,}"),
         ("outstanding", f"{sum(part.points for part in one.outstanding):,}"),
-        (
-            f"buy-out today, {one.currency}" if one.bought_out is None else f"bought out for, {one.currency}",
-            f"{one.buy_out if one.bought_out is None else one.bought_out:,.4f}",
+        *(
+            (
+                f"{'buy-out today' if one.bought_out is None else 'bought out for'}, {currency}",
+                f"{amount:,.4f}",
+            )
+            for currency, amount in (one.buy_out if one.bought_out is None else one.bought_out)
         ),
         *((f"{account} held, {currency}", f"{amount:,}") for account, currency, amount in one.cover),
     ):

@@ -3,9 +3,9 @@
 The last statement, with nothing open, is the partner's final statement.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
-from decimal import Decimal
+from decimal import ROUND_CEILING, Context, Decimal
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -17,14 +17,16 @@ from network.service import network_now, read_network
 from partners.model import PartnerExit, Terms
 from partners.service import partner_of
 from partners.store import load_exits
-from settlement import store
-from settlement.errors import ExitRefused
+from settlement import fixings, store
+from settlement.errors import ExitRefused, RateMissing
 from settlement.ledger_store import balances
 from settlement.model import OUTSTANDING
 from settlement.money import ZERO, exactly
 from settlement.positions import terms_in_force
 from settlement.standing import load_stand_ins
 
+_PRICE = Decimal("0.00000001")
+_ROUNDING = Context(prec=100)
 _POINTS = text(
     "SELECT issuer_terms, debit, credit, sum(points)::bigint AS points FROM window_total"
     " WHERE issuer_id = :partner_id GROUP BY 1, 2, 3"
@@ -48,18 +50,20 @@ _DISPUTES = text(
     " ORDER BY e.sequence DESC LIMIT 1) NOT IN ('accepted', 'decided')"
 )
 _BOUGHT = text(
-    "SELECT a.amount, a.currency, a.window_id FROM money_adjustment a"
-    " WHERE a.origin = 'exit' AND a.origin_reference = :reference"
+    "SELECT currency, sum(amount) AS amount FROM money_adjustment"
+    " WHERE origin = 'exit' AND debtor_id = :partner_id GROUP BY 1 ORDER BY 1"
 )
 
 
 class OutstandingPoints(msgspec.Struct, frozen=True, kw_only=True):
     """Points of one contract version that are out, and what the partner owes for them when it leaves.
 
-    `share`: the part that the pool holds. `rate`: the highest at which they could be accepted.
+    `share`: the part that the pool holds. `rate`: the highest at which they could be accepted, in the
+    version's currency, as `amount` is.
     """
 
     terms_version: int
+    currency: str
     points: int
     share: Decimal
     rate: Decimal
@@ -79,8 +83,10 @@ class ExitStatement(msgspec.Struct, frozen=True, kw_only=True):
     """How an exit stands. The last one, with nothing in `open`, is the partner's final statement.
 
     Points are since the partner joined: issued, less returned sales; redeemed, less returned rewards; lapsed.
-    `bought_out`: what it was charged for points outstanding, None before that. `cover` is what it has left:
-    (deposit or guarantee, currency, amount). `open`: what is still to be done before it has left, in words.
+    `outstanding` is of each of its versions. `buy_out`: what they come to, by currency. `bought_out`: what it
+    was charged for points outstanding, None before that. `cover` is what it has left: (deposit or guarantee,
+    currency, amount). `unfixed`: currencies in which its points are accepted and that have no fixing yet.
+    `open`: what is still to be done before it has left, in words.
     """
 
     partner_id: int
@@ -91,9 +97,9 @@ class ExitStatement(msgspec.Struct, frozen=True, kw_only=True):
     redeemed: int
     lapsed: int
     outstanding: tuple[OutstandingPoints, ...]
-    buy_out: Decimal
-    currency: str
-    bought_out: Decimal | None
+    buy_out: tuple[tuple[str, Decimal], ...]
+    bought_out: tuple[tuple[str, Decimal], ...] | None
+    unfixed: tuple[str, ...]
     positions: tuple[OpenPosition, ...]
     cover: tuple[tuple[str, str, Decimal], ...]
     open: tuple[str, ...]
@@ -110,10 +116,9 @@ def statement(connection: Connection, code: str) -> ExitStatement:
     leaving = load_exits(connection).get(found.partner_id)
     if leaving is None:
         raise ExitRefused(f"{code} does not leave: no exit was approved")
-    terms = contract_of(connection, found.partner_id)
     moved = [tuple(row) for row in connection.execute(_POINTS, {"partner_id": found.partner_id})]
-    outstanding = _outstanding(connection, found.partner_id, moved, terms.currency)
-    bought = connection.execute(_BOUGHT, {"reference": f"buy-out {code}"}).one_or_none()
+    outstanding, unfixed = _outstanding(connection, found.partner_id, moved)
+    bought = connection.execute(_BOUGHT, {"partner_id": found.partner_id})
     stands_in = any(one.partner_id == found.partner_id for one in load_stand_ins(connection))
     positions = tuple(
         OpenPosition(**row._asdict())
@@ -133,21 +138,31 @@ def statement(connection: Connection, code: str) -> ExitStatement:
         redeemed=_sum(moved, AccountKind.ACCEPTED, "credit"),
         lapsed=_sum(moved, AccountKind.LAPSED, "credit"),
         outstanding=outstanding,
-        buy_out=sum((one.amount for one in outstanding), ZERO),
-        currency=terms.currency,
-        bought_out=None if not stands_in else ZERO if bought is None else bought.amount,
+        buy_out=_by_currency(outstanding),
+        bought_out=tuple((row.currency, row.amount) for row in bought) if stands_in else None,
+        unfixed=unfixed,
         positions=positions,
         cover=cover,
         open=tuple(_still_open(connection, found.partner_id, positions, stands_in=stands_in)),
     )
 
 
-def highest_rate(terms: Iterable[Terms], currency: str) -> Decimal:
-    """The most that anybody gets for a point, of whatever category, in a currency."""
+@exactly
+def highest_rate(terms: Iterable[Terms], currency: str, fixed: Mapping[str, Decimal]) -> Decimal:
+    """The most that anybody gets for a point, of whatever category, in a currency.
+
+    Args:
+        terms: Of everybody who may accept it.
+        currency: In which.
+        fixed: What one unit of another currency is worth in it; one that is missing is left out.
+    Returns:
+        A price; one that was converted is rounded up to a price's eight decimals.
+    """
     rates = [
-        rate
+        (rate * fixed.get(one.currency, ZERO)).quantize(_PRICE, rounding=ROUND_CEILING, context=_ROUNDING)
+        if one.currency != currency
+        else rate
         for one in terms
-        if one.currency == currency
         for rate in (one.reimbursement_rate, *(rate for _, rate in one.category_rates))
     ]
     return max(rates, default=ZERO)
@@ -184,28 +199,50 @@ def any_unnetted(connection: Connection) -> bool:
 
 @exactly
 def _outstanding(
-    connection: Connection, partner_id: int, moved: Iterable[tuple[Any, ...]], currency: str
-) -> tuple[OutstandingPoints, ...]:
+    connection: Connection, partner_id: int, moved: Iterable[tuple[Any, ...]]
+) -> tuple[tuple[OutstandingPoints, ...], tuple[str, ...]]:
+    """Points by version, also of versions that have none out; and which fixings are missing to price them."""
     terms = store.load_terms(connection)
-    others = [
-        one for party, one in terms_in_force(terms, today_of(connection)).items() if party != partner_id
-    ]
-    rate = highest_rate(others, currency)
+    today = today_of(connection)
+    in_force = terms_in_force(terms, today)
+    others = [one for party, one in in_force.items() if party != partner_id]
+    versions = [one for (party, _), one in sorted(terms.items()) if party == partner_id]
+    fixing_of = fixings.of_night(connection, today, in_force)
+    rates: dict[str, Decimal] = {}
+    unfixed: set[str] = set()
+    for currency in {one.currency for one in versions if one.funding_share < 1}:
+        fixed: dict[str, Decimal] = {}
+        for other in sorted({one.currency for one in others} - {currency}):
+            try:
+                fixed[other] = fixing_of(partner_id, other, currency).rate
+            except RateMissing:
+                unfixed.add(other)
+        rates[currency] = highest_rate(others, currency, fixed)
     points: dict[int, int] = {}
     for version, debit, credit, count in moved:
         change = count * ((credit in OUTSTANDING) - (debit in OUTSTANDING))
         points[version] = points.get(version, 0) + change
-    return tuple(
+    found = tuple(
         OutstandingPoints(
-            terms_version=version,
-            points=count,
-            share=terms[partner_id, version].funding_share,
-            rate=rate,
-            amount=count * rate * (1 - terms[partner_id, version].funding_share),
+            terms_version=one.terms_version,
+            currency=one.currency,
+            points=(count := points.get(one.terms_version, 0)),
+            share=one.funding_share,
+            rate=(rate := rates.get(one.currency, ZERO)),
+            amount=count * rate * (1 - one.funding_share),
         )
-        for version, count in sorted(points.items())
-        if count
+        for one in versions
     )
+    return found, tuple(sorted(unfixed))
+
+
+@exactly
+def _by_currency(outstanding: Iterable[OutstandingPoints]) -> tuple[tuple[str, Decimal], ...]:
+    sums: dict[str, Decimal] = {}
+    for one in outstanding:
+        if one.amount:
+            sums[one.currency] = sums.get(one.currency, ZERO) + one.amount
+    return tuple(sorted(sums.items()))
 
 
 def _sum(moved: Iterable[tuple[Any, ...]], account: AccountKind, side: Literal["debit", "credit"]) -> int:

@@ -3,10 +3,11 @@
 1. *Notice.* Two people agree on the days: the last on which it issues, the last on which it accepts, and
    until when its points run off. Tills are refused after that; the points themselves stay good.
 2. *Run-off.* Until it is bought out the partner pays for its points as ever, night by night.
-3. *Buy-out.* After the last day to accept (mode `buy_out`) or the end of the run-off (`run_off`) it owes what
-   is still outstanding, times the highest rate at which it could be accepted, less the part that the pool
-   holds. From that window on the operator has its place in whatever its points cost. The debt is one of the
-   night's: if it is not paid, it falls on deposit, then guarantee, then the operator, whose claim it is.
+3. *Buy-out.* After the last day to accept (mode `buy_out`) or the end of the run-off (`run_off`) it owes the
+   pool what is still outstanding, times the highest rate at which it could be accepted, less the part that
+   the pool holds. From that window on its points are funded in full: the pool pays all that they cost, and
+   the operator has the partner's place in what is left. The debt is one of the night's: if it is not paid,
+   it falls on deposit, then guarantee, then the operator, which makes it good to the pool.
 4. *Left.* When its positions are settled and nothing is carried or disputed, it has left, and what it has as
    cover goes back.
 """
@@ -21,7 +22,7 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from network.service import network_now
-from partners.model import OPERATOR_ID, PartnerExit, Terms
+from partners.model import OPERATOR_ID, POOL_ID, PartnerExit, Terms
 from partners.people import approvals
 from partners.people.approvals import content_of
 from partners.people.audit import audited
@@ -233,31 +234,34 @@ def _buy_out(connection: Connection, code: str) -> Mapping[str, object]:
         raise ExitRefused(f"{code} is bought out after {over}: tills may still report until then")
     if any_unnetted(connection):
         raise ExitRefused("a closed night is not netted: its points are not counted yet")
+    if now.unfixed:
+        raise ExitRefused(
+            f"points of {code} are accepted in {', '.join(now.unfixed)}, and there is no fixing: add one"
+        )
     return {
         "partner": code,
         "from_window": open_window(connection),
         "outstanding": now.outstanding,
-        "amount": now.buy_out,
-        "currency": now.currency,
+        "amounts": now.buy_out,
     }
 
 
 def _charge(
     connection: Connection, content: Mapping[str, Any], *, prepared_by: str, by: str, at: datetime
 ) -> int:
-    """Put the debt into the open window, and the operator in the partner's place from there on."""
-    code, amount = content["partner"], Decimal(content["amount"])
+    """Put the debt into the open window, and operator and pool in the partner's place from there on."""
+    code = content["partner"]
     partner_id = partner_of(connection, code).partner_id
     window_id = open_window(connection)
-    if amount:
+    for currency, amount in content["amounts"]:
         adjustment = Adjustment(
             adjustment_id=connection.execute(_NEW_ID).scalar_one(),
             origin="exit",
-            origin_reference=f"buy-out {code}",
+            origin_reference=f"buy-out {code} {currency}",
             debtor_id=partner_id,
-            creditor_id=OPERATOR_ID,
-            currency=content["currency"],
-            amount=amount,
+            creditor_id=POOL_ID,
+            currency=currency,
+            amount=Decimal(amount),
             reason=f"{code} leaves: its outstanding points at the highest rate, less what the pool holds",
         )
         window_id = add_adjustment(connection, adjustment, prepared_by=prepared_by, approved_by=by, at=at)
@@ -269,4 +273,14 @@ def _charge(
         "decided_at": at,
     }
     connection.execute(money_tables.stand_in.insert(), row)
+    rates = [
+        {
+            "partner_id": partner_id,
+            "terms_version": one["terms_version"],
+            "points": one["points"],
+            "rate": Decimal(one["rate"]),
+        }
+        for one in content["outstanding"]
+    ]
+    connection.execute(money_tables.bought_out.insert(), rates)
     return window_id

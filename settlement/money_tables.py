@@ -242,6 +242,19 @@ stand_in = Table(
 )
 """Who has a partner's place in all that its points still cost, from a window on: it has left."""
 
+bought_out = Table(
+    "bought_out",
+    metadata,
+    Column("partner_id", Integer, ForeignKey("stand_in.partner_id"), nullable=False),
+    Column("terms_version", Integer, nullable=False),
+    Column("points", BigInteger, nullable=False),
+    Column("rate", Numeric(20, 8), nullable=False),
+    PrimaryKeyConstraint("partner_id", "terms_version"),
+    CheckConstraint("rate >= 0", name="bought_out_rate"),
+)
+"""At which rate the points of a leaver's contract version were bought out. From its stand-in's window on they
+are funded in full: by the pool, with issue price x share + rate x (1 - share) for each."""
+
 dispute = Table(
     "dispute",
     metadata,

@@ -6,15 +6,17 @@ done stays done: doing it again gives what is there.
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
+from hashlib import sha256 as hash_of
 from zoneinfo import ZoneInfo
 
+import msgspec
 from sqlalchemy import Connection, Engine
 
 from network.service import date_of_window, read_network, window_id_of
 from partners.people.audit import audited
 from settlement import ledger, payment_store, store
 from settlement.calendars import value_date
-from settlement.canonical import bound
+from settlement.canonical import bound, canonical_json
 from settlement.errors import ApprovalStale, FourEyesNeeded, NotFinal, RunNotReady
 from settlement.instructions import finals, instruct_positions
 from settlement.ledger_store import book, booked_entry, run_balances
@@ -24,6 +26,18 @@ from settlement.store import LiveRun
 
 Objections = Callable[[Connection, int], Sequence[str]]
 """What else speaks against finalising a window's run, in words: open exceptions of the bank, say."""
+
+
+class Proposed(msgspec.Struct, frozen=True):
+    """Runs that wait to be approved as one, in order of their windows; `sha256` binds all of them."""
+
+    proposals: tuple[RunApproval, ...]
+
+    @property
+    def sha256(self) -> bytes:
+        """SHA-256 over windows, revisions and the hash of each."""
+        rows = [[one.window_id, one.revision, one.sha256.hex()] for one in self.proposals]
+        return hash_of(canonical_json({"runs": rows})).digest()
 
 
 def propose_run(database: Engine, business_date: date, *, by: str, at: datetime) -> RunApproval:
@@ -39,17 +53,54 @@ def propose_run(database: Engine, business_date: date, *, by: str, at: datetime)
             raise RunNotReady(
                 f"the run of {business_date} was proposed by {attempts[-1].proposed_by}: decide that first"
             )
-        proposal = RunApproval(
-            window_id=run.window_id,
-            revision=run.revision,
-            attempt=len(attempts) + 1,
-            sha256=bound_hash(connection, run),
-            proposed_by=by,
-            proposed_at=at,
+        return _propose(connection, run, len(attempts) + 1, by=by, at=at)
+
+
+def propose_through(database: Engine, through: date, *, by: str, at: datetime) -> Proposed:
+    """Propose every netted run up to a date that nobody has proposed; all that wait then are approved as one.
+
+    Raises:
+        RunNotReady: none is netted.
+    """
+    with database.begin() as connection:
+        waiting: list[RunApproval] = []
+        for run in _netted_through(connection, through):
+            attempts = payment_store.load_approvals(connection, run)
+            if attempts and attempts[-1].decided_by is None:
+                waiting.append(attempts[-1])
+            else:
+                waiting.append(_propose(connection, run, len(attempts) + 1, by=by, at=at))
+        return Proposed(tuple(waiting))
+
+
+def approve_through(
+    database: Engine, through: date, *, sha256: bytes, by: str, at: datetime
+) -> tuple[RunApproval, ...]:
+    """Approve every run up to a date that is proposed, by the hash of them all; all of them or none.
+
+    Raises:
+        RunNotReady: none is proposed.
+        FourEyesNeeded: `by` proposed one of them.
+        ApprovalStale: they are not those of the hash, or one is no longer what was proposed.
+    """
+    with database.begin() as connection:
+        waiting: list[tuple[LiveRun, RunApproval]] = []
+        for run in _netted_through(connection, through):
+            attempts = payment_store.load_approvals(connection, run)
+            if attempts and attempts[-1].decided_by is None:
+                waiting.append((run, attempts[-1]))
+        if not waiting:
+            raise RunNotReady(f"no run up to {through} is proposed: let somebody propose them")
+        found = Proposed(tuple(proposal for _, proposal in waiting))
+        if found.sha256 != sha256:
+            raise ApprovalStale(
+                f"the {len(waiting)} runs proposed up to {through} are {found.sha256.hex()}, "
+                f"not {sha256.hex()}: look at them again, and approve what is there"
+            )
+        return tuple(
+            _approve(connection, run, proposal, sha256=proposal.sha256, by=by, at=at)
+            for run, proposal in waiting
         )
-        payment_store.add_approval(connection, proposal)
-        _record(connection, "run.proposed", run, by, after={"sha256": proposal.sha256})
-        return proposal
 
 
 def approve_run(
@@ -64,16 +115,7 @@ def approve_run(
     """
     with database.begin() as connection:
         run, proposal = _proposed(connection, business_date, by)
-        if sha256 != proposal.sha256 or proposal.sha256 != bound_hash(connection, run):
-            raise ApprovalStale(
-                f"the run of {business_date} is {bound_hash(connection, run).hex()}, not {sha256.hex()}: "
-                "look at it again, and approve what is there"
-            )
-        payment_store.decide_approval(connection, proposal, by=by, at=at, approved=True, reason="")
-        approved = Approved(sha256=sha256, proposed_by=proposal.proposed_by, decided_by=by)
-        store.finish_step(connection, run, "approved", Output(approvals=[approved]), at)
-        _record(connection, "run.approved", run, by, after=approved)
-        return payment_store.load_approvals(connection, run)[-1]
+        return _approve(connection, run, proposal, sha256=sha256, by=by, at=at)
 
 
 def refuse_run(database: Engine, business_date: date, *, reason: str, by: str, at: datetime) -> RunApproval:
@@ -125,6 +167,22 @@ def instruct(database: Engine, business_date: date, *, by: str, at: datetime) ->
         paid = {one.end_to_end_id: one.amount_minor for one in instructions}
         _record(connection, "run.instructed", run, by, after={"instructions": paid})
         return instructions
+
+
+def instruct_through(
+    database: Engine, through: date, *, by: str, at: datetime
+) -> dict[date, tuple[Instruction, ...]]:
+    """Instruct every approved run up to a date, in order, each by itself; see `instruct`.
+
+    Returns:
+        By business date, the payments of those that were instructed now.
+    Raises:
+        RunNotReady: an earlier night is not approved; those before it are instructed.
+    """
+    with database.connect() as connection:
+        windows = store.approved_through(connection, window_id_of(through))
+    dates = [date_of_window(window_id) for window_id in windows]
+    return {on: instruct(database, on, by=by, at=at) for on in dates}
 
 
 def advance(
@@ -225,6 +283,48 @@ def bound_hash(connection: Connection, run: LiveRun) -> bytes:
     if "netted" not in hashes:
         raise RunNotReady(f"window {run.window_id} is not netted: there is nothing to approve")
     return bound(run.window_id, run.revision, hashes)
+
+
+def _propose(connection: Connection, run: LiveRun, attempt: int, *, by: str, at: datetime) -> RunApproval:
+    proposal = RunApproval(
+        window_id=run.window_id,
+        revision=run.revision,
+        attempt=attempt,
+        sha256=bound_hash(connection, run),
+        proposed_by=by,
+        proposed_at=at,
+    )
+    payment_store.add_approval(connection, proposal)
+    _record(connection, "run.proposed", run, by, after={"sha256": proposal.sha256})
+    return proposal
+
+
+def _approve(
+    connection: Connection, run: LiveRun, proposal: RunApproval, *, sha256: bytes, by: str, at: datetime
+) -> RunApproval:
+    on = date_of_window(run.window_id)
+    if proposal.proposed_by == by:
+        raise FourEyesNeeded(f"{by} proposed the run of {on}: another person must decide")
+    if sha256 != proposal.sha256 or proposal.sha256 != bound_hash(connection, run):
+        raise ApprovalStale(
+            f"the run of {on} is {bound_hash(connection, run).hex()}, not {sha256.hex()}: "
+            "look at it again, and approve what is there"
+        )
+    payment_store.decide_approval(connection, proposal, by=by, at=at, approved=True, reason="")
+    approved = Approved(sha256=sha256, proposed_by=proposal.proposed_by, decided_by=by)
+    store.finish_step(connection, run, "approved", Output(approvals=[approved]), at)
+    _record(connection, "run.approved", run, by, after=approved)
+    return payment_store.load_approvals(connection, run)[-1]
+
+
+def _netted_through(connection: Connection, through: date) -> list[LiveRun]:
+    """The locked runs up to a date that are netted and not approved, in order."""
+    windows = store.netted_through(connection, window_id_of(through))
+    runs = [store.lock_run(connection, window_id) for window_id in windows]
+    netted = [run for run in runs if run.state == "netted"]  # another may have approved one meanwhile
+    if not netted:
+        raise RunNotReady(f"no run up to {through} is netted and waits for approval")
+    return netted
 
 
 def _finalise(

@@ -139,7 +139,8 @@ def price_step(
             adjustments = load_adjustments(connection, [window_id])[window_id]
             night = store.load_night(connection, business_date)
             stand_ins = standing.load_stand_ins(connection)
-            flows = standing.stood_in(price(totals, terms, night), window_id, stand_ins)
+            priced_by = standing.in_window(terms, window_id, stand_ins)
+            flows = standing.stood_in(price(totals, priced_by, night), window_id, stand_ins)
             before = store.load_vat_before(connection, business_date)
             debts = vat_rounded(obligations([*flows, *adjusted(adjustments, terms, night)]), before)
             store.save_obligations(connection, run, debts)

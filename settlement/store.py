@@ -57,6 +57,9 @@ _RUNS_FROM = text(
 _FIRST_UNINSTRUCTED = text(
     "SELECT min(window_id) FROM settlement_run WHERE state IN ('closed', 'priced', 'netted', 'approved')"
 )
+_IN_STATE_THROUGH = text(
+    "SELECT window_id FROM settlement_run WHERE state = :state AND window_id <= :through ORDER BY 1"
+)
 _UNDER_WAY = text(
     "SELECT window_id FROM settlement_run WHERE state IN ('instructed', 'funded', 'paid') ORDER BY 1"
 )
@@ -204,6 +207,16 @@ def first_uninstructed(connection: Connection) -> int | None:
     """The first window whose payments have not left; None where no run waits for that."""
     found: int | None = connection.execute(_FIRST_UNINSTRUCTED).scalar_one_or_none()
     return found
+
+
+def netted_through(connection: Connection, window_id: int) -> list[int]:
+    """Windows up to one whose runs are netted and wait for approval, in order."""
+    return list(connection.execute(_IN_STATE_THROUGH, {"state": "netted", "through": window_id}).scalars())
+
+
+def approved_through(connection: Connection, window_id: int) -> list[int]:
+    """Windows up to one whose runs are approved and not instructed, in order."""
+    return list(connection.execute(_IN_STATE_THROUGH, {"state": "approved", "through": window_id}).scalars())
 
 
 def unbooked(connection: Connection) -> list[int]:

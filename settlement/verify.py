@@ -242,8 +242,12 @@ _POOL = Check(
     says="as of the last netted night, the pool holds outstanding points x issue price x share",
     faults=f"""
         WITH price AS (
-            SELECT partner_id AS issuer_id, terms_version, currency, issue_price * funding_share AS per_point
-            FROM contract_terms
+            SELECT partner_id AS issuer_id, terms_version, currency, issue_price * funding_share
+                + CASE WHEN r.state IS NULL THEN 0 ELSE coalesce(rate, 0) * (1 - funding_share) END
+                AS per_point
+            FROM contract_terms LEFT JOIN bought_out USING (partner_id, terms_version)
+            LEFT JOIN stand_in USING (partner_id)
+            LEFT JOIN settlement_run r ON r.window_id = from_window_id AND {_IS_NETTED}
         ), pool AS (
             SELECT currency, sum(final_minor) * {_UNIT} + (array_agg(carried_out ORDER BY window_id DESC))[1]
                 AS cash

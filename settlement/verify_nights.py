@@ -165,7 +165,8 @@ def _price_faults(
     window_id: int, output: Output, ground: _Ground, night: Night, vat_before: Mapping[VatPair, VatToDate]
 ) -> Iterator[Problem]:
     try:
-        flows = standing.stood_in(price(output.totals, ground.terms, night), window_id, ground.stand_ins)
+        terms = standing.in_window(ground.terms, window_id, ground.stand_ins)
+        flows = standing.stood_in(price(output.totals, terms, night), window_id, ground.stand_ins)
         debts = obligations([*flows, *adjusted(output.adjustments, ground.terms, night)])
         expected = list(vat_rounded(debts, vat_before))
     except SettlementError as error:

@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 from sqlalchemy import Engine
+from tessera_client import TesseraError
 
 from api.child import ServerFailed, running_server
-from api.client import ClientError
 from api.demo.dataset import MAY, SPRING, YEAR, Shopping, load_shopping
 from api.demo.errors import DemoError
 from api.demo.expected import Expected, expect
@@ -81,7 +81,7 @@ def run_demo(settings: Settings, *, year: bool, out: Path) -> int:
         with open_database(own) as database:
             demo = Demo(spec=spec, shopping=shopping, dates=dates, out=out)
             return run_on(database, own, demo, console)
-    except (DemoError, ClientError, ServerFailed) as error:
+    except (DemoError, TesseraError, ServerFailed) as error:
         console.print(f"demo: {error}", style="bold red", markup=False, highlight=False)
         return 1
     except KeyboardInterrupt:

@@ -10,7 +10,7 @@ from msgspec import Meta
 from api.bodies import read_body
 from api.operator.desk import EVERYBODY, Raw, answered, desk_of, guarded, make_router, sha256_of, who_of
 from api.operator.nights import window_of
-from network.service import network_now
+from network.service import date_of_window, network_now
 from partners.service import participants
 from settlement import payment_store, runs, store
 from settlement.bank.resolving import objections
@@ -82,7 +82,45 @@ class StateBody(msgspec.Struct, frozen=True, kw_only=True):
     state: str
 
 
+class ThroughBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All nights up to a business date."""
+
+    through: date
+
+
+class ThroughDecisionBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All nights proposed up to a business date, and the hash of them all that you have looked at."""
+
+    through: date
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}(?!\\n)$")]
+
+
+class ThroughBatchBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Nights that wait to be approved as one: `sha256` binds all of them."""
+
+    through: date
+    sha256: str
+    dates: list[date]
+    data: list[ApprovalBody]
+
+
+class ThroughApprovedBody(msgspec.Struct, frozen=True, kw_only=True):
+    """The nights that were approved as one."""
+
+    through: date
+    dates: list[date]
+
+
+class ThroughInstructedBody(msgspec.Struct, frozen=True, kw_only=True):
+    """The nights that were instructed now, in order; each has its payments under its own address."""
+
+    through: date
+    dates: list[date]
+
+
 _DECISION = msgspec.json.Decoder(RunDecisionBody)
+_THROUGH = msgspec.json.Decoder(ThroughBody)
+_THROUGH_DECISION = msgspec.json.Decoder(ThroughDecisionBody)
 _WHY = msgspec.json.Decoder(WhyBody)
 TYPES = (
     ApprovalBody,
@@ -92,6 +130,11 @@ TYPES = (
     InstructionBody,
     InstructionsBody,
     StateBody,
+    ThroughBody,
+    ThroughDecisionBody,
+    ThroughBatchBody,
+    ThroughApprovedBody,
+    ThroughInstructedBody,
 )
 
 
@@ -102,6 +145,49 @@ def approvals(business_date: date, request: Request) -> Response:
         window_id = window_of(connection, business_date).window_id
         found = payment_store.load_approvals(connection, store.live_run(connection, window_id))
     return answered(ApprovalsBody(business_date=business_date, data=[_approval(one) for one in found]))
+
+
+@router.post("/nights/propose", **guarded("maker", answer=ThroughBatchBody, body=ThroughBody))
+def propose_through(request: Request, raw: Raw) -> Response:
+    """Propose every netted night up to a date; a checker approves all that wait, by the answer's hash."""
+    said = read_body(raw, _THROUGH)
+    made = runs.propose_through(
+        desk_of(request).database, said.through, by=who_of(request).operator_id, at=_now(request)
+    )
+    return answered(
+        ThroughBatchBody(
+            through=said.through,
+            sha256=made.sha256.hex(),
+            dates=[date_of_window(one.window_id) for one in made.proposals],
+            data=[_approval(one) for one in made.proposals],
+        )
+    )
+
+
+@router.post("/nights/approve", **guarded("checker", answer=ThroughApprovedBody, body=ThroughDecisionBody))
+def approve_through(request: Request, raw: Raw) -> Response:
+    """Approve exactly the nights that were proposed up to a date and are there: all of them, or none."""
+    said = read_body(raw, _THROUGH_DECISION)
+    made = runs.approve_through(
+        desk_of(request).database,
+        said.through,
+        sha256=sha256_of(said.sha256),
+        by=who_of(request).operator_id,
+        at=_now(request),
+    )
+    return answered(
+        ThroughApprovedBody(through=said.through, dates=[date_of_window(one.window_id) for one in made])
+    )
+
+
+@router.post("/nights/instruct", **guarded("maker", answer=ThroughInstructedBody, body=ThroughBody))
+def instruct_through(request: Request, raw: Raw) -> Response:
+    """Turn every approved night up to a date into payments, in order."""
+    said = read_body(raw, _THROUGH)
+    made = runs.instruct_through(
+        desk_of(request).database, said.through, by=who_of(request).operator_id, at=_now(request)
+    )
+    return answered(ThroughInstructedBody(through=said.through, dates=list(made)))
 
 
 @router.post("/nights/{business_date}/propose", **guarded("maker", answer=ApprovalBody))

@@ -63,7 +63,14 @@ _OUTSTANDING = text(
 )
 _TERMS = text(
     """
-    SELECT partner_id, terms_version, currency, issue_price, funding_share FROM contract_terms
+    SELECT partner_id, terms_version, currency,
+        CASE WHEN rate IS NULL THEN issue_price
+            ELSE issue_price * funding_share + rate * (1 - funding_share) END AS issue_price,
+        CASE WHEN rate IS NULL THEN funding_share ELSE 1 END AS funding_share
+    FROM contract_terms LEFT JOIN (
+        SELECT b.* FROM bought_out b JOIN stand_in s USING (partner_id)
+        JOIN clearing_window w ON w.window_id = s.from_window_id WHERE w.business_date <= :on
+    ) b USING (partner_id, terms_version)
     ORDER BY partner_id, terms_version
     """
 )
@@ -197,7 +204,7 @@ def read_outstanding(connection: Connection, on: date | None = None) -> Outstand
     out, by_group = _read_out(connection, wanted)
     groups = sorted({flow.group for of_issuer in flows.values() for flow in of_issuer})
     histories = _learn(flows, by_group, redemptions, groups)
-    terms = {(row.partner_id, row.terms_version): row for row in connection.execute(_TERMS)}
+    terms = {(row.partner_id, row.terms_version): row for row in connection.execute(_TERMS, wanted)}
     cohorts = read_cohorts(connection, head.business_date)
     liabilities = [
         Liability(

@@ -80,11 +80,16 @@ _POOL_HOLDS = text(
 _OUT = ", ".join(str(int(kind)) for kind in OUTSTANDING)
 _POOL_MUST_HOLD = text(
     f"""
-    SELECT coalesce(sum(t.points * c.issue_price * c.funding_share
+    SELECT coalesce(sum(t.points
+        * (c.issue_price * c.funding_share + coalesce(b.rate, 0) * (1 - c.funding_share))
         * (CASE WHEN t.credit IN ({_OUT}) THEN 1 ELSE 0 END
             - CASE WHEN t.debit IN ({_OUT}) THEN 1 ELSE 0 END)), 0)
     FROM window_total t JOIN clearing_window w USING (window_id)
     JOIN contract_terms c ON c.partner_id = t.issuer_id AND c.terms_version = t.issuer_terms
+    LEFT JOIN (
+        SELECT b.* FROM bought_out b JOIN stand_in s USING (partner_id)
+        JOIN clearing_window f ON f.window_id = s.from_window_id WHERE f.business_date <= :last
+    ) b ON b.partner_id = c.partner_id AND b.terms_version = c.terms_version
     WHERE w.business_date <= :last AND c.currency = :currency
     """
 )

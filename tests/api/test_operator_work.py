@@ -13,7 +13,7 @@ from network.service import set_clock
 from partners.keys import possession_statement
 from partners.model import PartnerKey
 from settlement.payments import record_payment
-from settlement.service import clear
+from settlement.service import clear, clear_due
 from tests.api.office import Desk, Office
 from tests.coalition import GROCER, START, WHOLE, burn, new_card, open_terms, run, sale, set_up
 from tests.people import faults_of
@@ -291,6 +291,28 @@ def test_a_night_is_approved_instructed_and_paid(
     assert [run["state"] for run in max_.get(night)["runs"]] == ["aborted", "settled"]
     assert refusal(max_.try_post(f"{night}/reopen", reason="too late")) == (409, "run_not_ready")
     assert [one["attempt"] for one in cleo.get(f"{night}/approvals")["data"]] == [1]
+    assert faults_of(database) == []
+
+
+def test_nights_are_approved_as_one_over_http(
+    office: Office, database: Engine, live: Rules, card: str, max_: Desk, cleo: Desk
+) -> None:
+    """Two nights, one hash: another hash approves none of them, the right one both; then both leave."""
+    run(database, live, sale(int(card), 25_000, "s"))
+    over = START + timedelta(days=2)
+    with database.begin() as connection:
+        set_clock(connection, over)
+    through = "2017-05-02"
+    assert refusal(max_.try_post("/nights/propose", through=through)) == (409, "run_not_ready")
+    clear_due(database, over, programme_version=1)
+    made = max_.post("/nights/propose", through=through)
+    assert made["dates"] == ["2017-05-01", "2017-05-02"]
+    assert made["sha256"] not in [one["sha256"] for one in made["data"]]
+    wrong = cleo.try_post("/nights/approve", through=through, sha256=made["data"][0]["sha256"])
+    assert refusal(wrong) == (409, "proposal_changed")
+    assert cleo.post("/nights/approve", through=through, sha256=made["sha256"])["dates"] == made["dates"]
+    assert max_.post("/nights/instruct", through=through)["dates"] == made["dates"]
+    assert {one["state"] for one in max_.get("/nights")["data"]} == {"open", "instructed"}
     assert faults_of(database) == []
 
 

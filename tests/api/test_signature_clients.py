@@ -20,9 +20,10 @@ from http_message_signatures.aiohttp import SignatureMiddleware, SignatureMiddle
 from http_message_signatures.algorithms import ED25519
 from requests_http_signature import HTTPSignatureAuth
 from starlette.types import Receive, Scope, Send
+from tessera_client import Unreachable
 
 from api.auth import KeyRing, SignatureAuth
-from api.client import Answer, ServiceUnreachable, SignedClient, sign_headers
+from api.client import Answer, SignedClient, sign_headers
 from partners.signature import RequestHead, Verified, verify_request
 from tests.signing import BODY, KEY, KEY_ID, NOW, RFC_KEY
 
@@ -316,7 +317,7 @@ def test_our_client_gives_up_on_a_server_that_is_not_there() -> None:
         async with client_of(f"http://127.0.0.1:{port}", attempts=2) as client:
             await client.get("/v1/entries")
 
-    with pytest.raises(ServiceUnreachable, match="no answer in 2 attempts"):
+    with pytest.raises(Unreachable, match="no answer in 2 attempts"):
         asyncio.run(send())
 
 

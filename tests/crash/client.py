@@ -18,8 +18,9 @@ from typing import Any
 import aiohttp
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tessera_client.messages import NDJSON
 
-from api.client import NDJSON, open_session, sign_headers
+from api.client import open_session, sign_headers
 from tests.crash.commands import BY_NAME, RETURNABLE, Command, World, draw
 from tests.crash.compare import ACCEPTED
 from tests.crash.journal import Config, Line, State, Tail, read_state

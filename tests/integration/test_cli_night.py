@@ -1,7 +1,7 @@
 """`tessera night` as operators give it: from netted to instructed, and back again."""
 
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,9 @@ from typer.testing import CliRunner, Result
 
 from api.cli import app
 from network.service import set_clock
-from settlement.service import clear
+from settlement.errors import FourEyesNeeded
+from settlement.runs import approve_through
+from settlement.service import clear, clear_due
 from tests.coalition import START, burn, new_card, run, sale, set_up
 from tests.people import faults_of, settle_in
 
@@ -67,6 +69,39 @@ def test_a_night_is_approved_by_two_and_instructed(environment: dict[str, str], 
     assert done(environment, "night", "advance", NIGHT, "--by", "max") == f"{NIGHT} is instructed\n"
     late = tessera(environment, "night", "reopen", NIGHT, "--reason", "too late", "--by", "max")
     assert (late.exit_code, "so it stands" in late.stderr) == (1, True)
+    assert faults_of(database) == []
+
+
+def test_many_nights_are_approved_as_one(environment: dict[str, str], database: Engine) -> None:
+    """Three old nights: one hash, two people, all or none; what was reopened meanwhile is another set."""
+    third = START + timedelta(days=3)
+    with database.begin() as connection:
+        set_clock(connection, third)
+    clear_due(database, third, programme_version=1)
+    last = "2017-05-03"
+    both = tessera(environment, "night", "propose", NIGHT, "--through", last, "--by", "max")
+    assert (both.exit_code, tessera(environment, "night", "propose", "--by", "max").exit_code) == (2, 2)
+    done(environment, "night", "propose", NIGHT, "--by", "max")
+    proposed = done(environment, "night", "propose", "--through", last, "--by", "max")
+    assert "3 nights wait" in proposed
+    stale = re.findall("--sha256 ([0-9a-f]{64})", proposed)[0]
+    done(environment, "night", "reopen", last, "--reason", "a rate", "--by", "max")
+    clear_due(database, third, programme_version=1)
+    refused = tessera(environment, "night", "approve", "--through", last, "--sha256", stale, "--by", "cleo")
+    assert (refused.exit_code, "look at them again" in refused.stderr) == (1, True)
+    assert "approved" not in done(environment, "night", "list")
+    again = done(environment, "night", "propose", "--through", last, "--by", "max")
+    sha256 = re.findall("--sha256 ([0-9a-f]{64})", again)[0]
+    with pytest.raises(FourEyesNeeded):
+        approve_through(database, date(2017, 5, 3), sha256=bytes.fromhex(sha256), by="max", at=third)
+    approved = done(environment, "night", "approve", "--through", last, "--sha256", sha256, "--by", "cleo")
+    assert approved.count("is approved") == 3
+    instructed = done(environment, "night", "instruct", "--through", last, "--by", "max")
+    assert instructed.count("is instructed") == 3
+    nothing = done(environment, "night", "instruct", "--through", last, "--by", "max")
+    assert nothing == f"no approved night up to {last} waits to be instructed\n"
+    late = tessera(environment, "night", "approve", "--through", last, "--sha256", sha256, "--by", "cleo")
+    assert (late.exit_code, "no run up to 2017-05-03 is netted" in late.stderr) == (1, True)
     assert faults_of(database) == []
 
 

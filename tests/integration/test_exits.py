@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
+import msgspec
 import pytest
 from sqlalchemy import Connection, Engine, text
 
@@ -11,15 +12,20 @@ from network.model import Command, Rejected
 from network.rules import Rules
 from network.service import load_rules, set_clock
 from partners.errors import ProposalOpen, SecondPersonNeeded
+from partners.model import OPERATOR_ID, POOL_ID, FxRate, Terms
 from partners.people.audit import chain_faults
 from partners.people.model import Proposal
+from partners.rates_store import add_fixings
 from settlement import defaults, exits, runs
 from settlement.errors import ExitRefused
 from settlement.exit_statement import statement
-from settlement.payments import due_of, record_payment
+from settlement.ledger_store import balances
+from settlement.payments import Cover, due_of, move_cover, record_payment
+from settlement.reports.period import read_period
 from settlement.service import clear_due
 from settlement.verify import problems
 from tests.coalition import (
+    BANK,
     GROCER,
     HOTEL,
     PETROL,
@@ -31,6 +37,7 @@ from tests.coalition import (
     set_up,
     take,
     terms,
+    undo,
 )
 
 DAY = date(2017, 5, 1)
@@ -182,7 +189,7 @@ def test_an_exit_needs_order_time_and_two_people(database: Engine) -> None:
 
 
 def test_buy_out_and_what_the_points_cost_after_it(database: Engine) -> None:
-    """The hotel pays for what is outstanding, the operator for what is redeemed later; then it has left."""
+    """The hotel pays the pool for what is outstanding, the pool pays what is redeemed; then it has left."""
     live = set_up(database, contracts=[terms(one) for one in (GROCER, PETROL, HOTEL, 14)])
     card = new_card(database, live)
     run(database, live, sale(card, 1000_00, "hotel sale", partner_id=HOTEL))
@@ -216,10 +223,10 @@ def test_buy_out_and_what_the_points_cost_after_it(database: Engine) -> None:
                 " WHERE window_id = 20170602 AND flow IN ('redemption', 'adjustment') ORDER BY 1"
             )
         ).all()
-    assert now.bought_out == Decimal("0.0080") * (issued - 100)
+    assert now.bought_out == (("USD", Decimal("0.0080") * (issued - 100)),)
     assert [tuple(one) for one in debts] == [
-        ("adjustment", HOTEL, 1, 0, now.bought_out),
-        ("redemption", 1, PETROL, 50, Decimal("0.4")),
+        ("adjustment", HOTEL, POOL_ID, 0, now.bought_out[0][1]),
+        ("redemption", POOL_ID, PETROL, 50, Decimal("0.4")),
     ]
     assert (now.issued, now.redeemed, now.lapsed) == (issued, 150, 0)
     with pytest.raises(ExitRefused, match="window 20170504 is netted"), database.begin() as connection:
@@ -233,6 +240,139 @@ def test_buy_out_and_what_the_points_cost_after_it(database: Engine) -> None:
     assert told(database, live, sale(card, 100, "gone", partner_id=HOTEL, at=at(35))) == "partner_not_active"
     assert told(database, live, burn(card, 10, "still good", partner_id=PETROL, at=at(35))) == "taken"
     sound(database)
+
+
+def flows_of(database: Engine, window_id: int) -> list[tuple[str, int, int, int, str]]:
+    """A window's debts but those of nothing: flow, debtor, creditor, points, amount."""
+    with database.connect() as connection:
+        rows = connection.execute(
+            text(
+                "SELECT flow, debtor_id, creditor_id, points, amount FROM obligation"
+                " WHERE window_id = :window_id AND amount <> 0 ORDER BY 1, 2, 3, 4"
+            ),
+            {"window_id": window_id},
+        )
+        return [(*row[:4], f"{row.amount.normalize():f}") for row in rows]
+
+
+def soon(contract: Terms) -> Terms:
+    """A contract whose tills report at once: its partner can be bought out the day after its last."""
+    return msgspec.structs.replace(contract, late_days=0)
+
+
+def bought_out(database: Engine, when: datetime) -> None:
+    """Two people have the hotel bought out."""
+    with database.begin() as connection:
+        made = exits.propose_buy_out(connection, "hotel", by="anna")
+        exits.decide_buy_out(
+            connection, made.proposal_id, sha256=made.sha256, by="bert", approve=True, at=when
+        )
+
+
+def test_points_that_are_bought_out_are_the_pools_to_pay(database: Engine) -> None:
+    """A quarter was paid at issue, the rest at the highest rate: redeemed, returned, lapsed, all of it exact.
+
+    2,600 points are out. The pool holds .0025 for each, and gets 2600 x .0090 x .75 = 17.55: .00925 for each.
+    """
+    live = set_up(
+        database,
+        contracts=[
+            terms(GROCER),
+            terms(PETROL),
+            soon(terms(HOTEL, funding_share="0.25")),
+            terms(BANK, reimbursement_rate="0.0090"),
+        ],
+    )
+    card = new_card(database, live)
+    run(database, live, sale(card, 1000_00, "hotel sale", partner_id=HOTEL))
+    reward = run(database, live, burn(card, 400, "before", partner_id=PETROL))
+    agree(database)
+    live = moved_to(database, at(4))
+    bought_out(database, at(4))
+    run(database, live, burn(card, 1000, "at petrol", partner_id=PETROL, at=at(4)))
+    run(database, live, burn(card, 200, "at the bank", partner_id=BANK, at=at(4)))
+    run(database, live, undo(reward, "returned", at=at(4)))
+    moved_to(database, at(5))
+    assert flows_of(database, 20170504) == [
+        ("adjustment", HOTEL, POOL_ID, 0, "17.55"),
+        ("margin", POOL_ID, OPERATOR_ID, 800, "0.8"),  # 1.25 + .05, less .50 for what came back
+        ("redemption", POOL_ID, PETROL, 600, "4.8"),
+        ("redemption", POOL_ID, BANK, 200, "1.8"),
+    ]
+    sound(database)
+    with database.connect() as connection:
+        before, after = (read_period(connection, DAY, date(2017, 5, day)) for day in (3, 4))
+    assert before.pool_holds == before.pool_must_hold == Decimal("6.50")
+    assert after.pool_holds == after.pool_must_hold == Decimal("16.65")
+
+
+def test_a_buy_out_that_is_not_paid_falls_on_cover_and_operator(database: Engine) -> None:
+    """Of 24.00 the deposit pays 5.00, the fund 2.00, the operator the rest: the pool has all of it."""
+    live = set_up(database, contracts=[*map(terms, (GROCER, PETROL, BANK)), soon(terms(HOTEL))])
+    card = new_card(database, live)
+    run(database, live, sale(card, 1000_00, "hotel sale", partner_id=HOTEL))
+    agree(database)
+    moved_to(database, at(4))
+    settle_all(database, at(4))
+    with database.begin() as connection:
+        covers: list[tuple[Cover, int, int]] = [("deposit", HOTEL, 500), ("guarantee", PETROL, 200)]
+        for account, partner_id, minor in covers:
+            move_cover(
+                connection,
+                account=account,
+                participant_id=partner_id,
+                currency="USD",
+                amount_minor=minor,
+                reference=f"cover {partner_id}",
+                booked_on=DAY,
+                by="anna",
+                at=at(4),
+            )
+    bought_out(database, at(4))
+    moved_to(database, at(5))
+    on, when = date(2017, 5, 4), at(5)
+    proposal = runs.propose_run(database, on, by="anna", at=when)
+    runs.approve_run(database, on, sha256=proposal.sha256, by="bert", at=when)
+    runs.instruct(database, on, by="anna", at=when)
+    kept = defaults.propose(database, on, HOTEL, currency="USD", reason="gone", by="anna", at=when)
+    assert [(one.rung, one.participant_id, one.amount_minor) for one in kept.simulation.lines] == [
+        ("deposit", HOTEL, 500),
+        ("guarantee", PETROL, 200),
+        ("loss", OPERATOR_ID, 1700),
+    ]
+    defaults.decide(database, kept.case.case_id, sha256=kept.sha256, approve=True, by="bert", at=when)
+    for way in ("in", "out"):
+        pay(database, on, way, when)
+        runs.advance(database, on, at=when)
+    with database.begin() as connection:
+        assert balances(connection, "cash")["cash", POOL_ID, "USD"] == 24
+        assert exits.leave(connection, "hotel", by="anna").open == ()
+    sound(database)
+
+
+def test_the_highest_rate_may_be_in_another_currency(database: Engine) -> None:
+    """The bank is paid .0100 euros, at 1.2 dollars each: without a fixing nobody knows what that is."""
+    live = set_up(
+        database,
+        contracts=[
+            *(terms(one) for one in (GROCER, PETROL)),
+            soon(terms(HOTEL)),
+            msgspec.structs.replace(terms(BANK, reimbursement_rate="0.0100"), currency="EUR"),
+        ],
+    )
+    card = new_card(database, live)
+    run(database, live, sale(card, 1000_00, "hotel sale", partner_id=HOTEL))
+    agree(database)
+    moved_to(database, at(4))
+    with (
+        database.begin() as connection,
+        pytest.raises(ExitRefused, match="accepted in EUR, and there is no fixing"),
+    ):
+        exits.propose_buy_out(connection, "hotel", by="anna")
+    rate = FxRate(source="ECB", base="EUR", quote="USD", fixed_on=DAY, revision=1, rate=Decimal("1.2"))
+    with database.begin() as connection:
+        add_fixings(connection, [rate], prepared_by="anna", activated_by="bert")
+        assert statement(connection, "hotel").buy_out == (("USD", Decimal("36")),)
 
 
 def test_a_buy_out_that_has_changed_is_proposed_again(database: Engine) -> None:
@@ -286,7 +426,7 @@ def test_a_partner_that_funded_all_of_its_points_owes_nothing_for_them(database:
             connection, made.proposal_id, sha256=made.sha256, by="bert", approve=True, at=at(33)
         )
         now = statement(connection, "grocer")
-    assert now.buy_out == now.bought_out == 0
+    assert now.buy_out == now.bought_out == ()
     assert now.outstanding[0].points == now.issued
     live = moved_to(database, at(34))
     run(database, live, burn(card, 50, "at petrol", partner_id=PETROL, at=at(34)))

@@ -17,6 +17,7 @@ from config.settings import PROJECT
 from network.ids import mint
 from network.tables import entry, posting
 from network.tables import metadata as network_metadata
+from partners.hooks import tables as hook_tables
 from partners.people.tables import metadata as people_metadata
 from partners.tables import contract_terms, partner
 from partners.tables import metadata as partners_metadata
@@ -29,6 +30,8 @@ MONEY = money_tables.money_entry
 """Its module puts the tables of money into the settlement room's metadata."""
 BANK = bank_tables.bank_account
 """Its module adds the bank's."""
+HOOKS = hook_tables.webhook_endpoint
+"""Its module adds the webhooks' to the partners room's."""
 OURS = {"schema_revision"}
 
 CATALOGUE = """

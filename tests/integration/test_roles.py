@@ -49,8 +49,8 @@ APPEND_ONLY = (
     "bank_booking",
     "bank_exception",
 )
-HIDDEN = {"operator_credential", "operator_refresh", "sign_in_guard"}
-"""What the reader does not see: secrets of operators, if only their hashes."""
+HIDDEN = {"operator_credential", "operator_refresh", "sign_in_guard", "webhook_secret"}
+"""What the reader does not see: secrets of operators, if only their hashes, and those of webhooks."""
 PARTITIONED = ("entry", "posting")
 
 
@@ -218,6 +218,29 @@ def test_only_named_columns_change_in_the_other_tables(database: Engine) -> None
             "UPDATE sign_in_guard SET tried_at",
             "UPDATE sign_in_guard SET locked_until",
         ],
+        "webhook_attempt": ["DELETE FROM webhook_attempt"],
+        "webhook_delivery": [
+            "UPDATE webhook_delivery SET state",
+            "UPDATE webhook_delivery SET due_at",
+            "UPDATE webhook_delivery SET attempts",
+            "UPDATE webhook_delivery SET tries",
+            "UPDATE webhook_delivery SET begun_at",
+            "UPDATE webhook_delivery SET finished_at",
+            "DELETE FROM webhook_delivery",
+        ],
+        "webhook_endpoint": [
+            "UPDATE webhook_endpoint SET status",
+            "UPDATE webhook_endpoint SET because",
+            "UPDATE webhook_endpoint SET changed_at",
+            "UPDATE webhook_endpoint SET failures",
+            "UPDATE webhook_endpoint SET rests_until",
+            "UPDATE webhook_endpoint SET delivered_at",
+            "UPDATE webhook_endpoint SET failed_at",
+            "UPDATE webhook_endpoint SET leased_by",
+            "UPDATE webhook_endpoint SET leased_until",
+        ],
+        "webhook_event": ["DELETE FROM webhook_event"],
+        "webhook_secret": ["UPDATE webhook_secret SET ends_at", "DELETE FROM webhook_secret"],
     }
 
 

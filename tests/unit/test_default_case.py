@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from partners.model import FX_ID, HUB_ID, OPERATOR_ID, POOL_ID
+from settlement.clearing import price
 from settlement.default import CLAIMS, FEES, Claim
 from settlement.default_case import Facts, Simulation, Way, debts_of, simulate
 from settlement.errors import CannotUnwind, NothingMissing
 from settlement.model import Obligation, Position, PricedLine
 from settlement.money_model import FxConversion
-from settlement.standing import StandIn, owing_on, stood_in
-from tests.factories import A, B, C, D
+from settlement.standing import StandIn, in_window, owing_on, stood_in
+from tests.factories import A, B, C, D, by_version, contract, total
 
 OURS = {HUB_ID, POOL_ID, FX_ID}
 
@@ -207,6 +208,37 @@ def test_a_stand_in_has_the_leavers_place() -> None:
 
 
 def test_what_is_carried_is_deferred_into_the_night() -> None:
-    """It adds to what was deferred before, of that participant and currency alone."""
-    found = owing_on([position(D, deferred=-5), position(A)], {(D, "EUR"): 100, (A, "USD"): 7})
-    assert [one.deferred_in_minor for one in found] == [-105, 0]
+    """It adds to what was deferred before, of that participant and currency alone.
+
+    A debt in a currency that its debtor settles in no more is not forgotten: it is a position of its own.
+    """
+    found = owing_on([position(A), position(D, deferred=-5)], {(D, "EUR"): 100, (A, "USD"): 7})
+    assert [(one.participant_id, one.currency, one.deferred_in_minor) for one in found] == [
+        *((A, "EUR", 0), (A, "USD", -7), (D, "EUR", -105)),
+    ]
+    assert [one.payment_minor for one in found] == [0, -7, -105]
+
+
+def test_points_that_were_bought_out_cost_the_pool_all() -> None:
+    """A quarter funded at .0100, the rest bought out at .0090: .00925 lapse for each, and that is all."""
+    terms = by_version(contract(A, share="0.25", breakage_to="issuer"), contract(B, rate="0.0095"))
+    gone = [StandIn(A, 20170502, OPERATOR_ID, ((1, Decimal("0.0090")),))]
+    totals = [total("lapse", 1_000, A), total("redemption", 100, A, B)]
+    before, after = (
+        [
+            (one.flow, one.debtor_id, one.creditor_id, f"{one.amount:.4f}")
+            for one in stood_in(price(totals, in_window(terms, window, gone)), window, gone)
+        ]
+        for window in (20170501, 20170502)
+    )
+    assert before == [
+        ("lapse", POOL_ID, A, "2.5000"),
+        ("redemption", A, B, "0.7125"),
+        ("redemption", POOL_ID, B, "0.2375"),
+        ("margin", POOL_ID, OPERATOR_ID, "0.0125"),
+    ]
+    assert after == [
+        ("lapse", POOL_ID, OPERATOR_ID, "9.2500"),
+        ("redemption", POOL_ID, B, "0.9500"),
+        ("margin", OPERATOR_ID, POOL_ID, "0.0250"),  # B takes more than the highest rate was
+    ]

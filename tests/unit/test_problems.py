@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import network
+from api.advice import ADVICE
 from api.problems import DISPUTE_PROBLEMS, OPERATOR_PROBLEMS, PROBLEMS
 
 ROOM = Path(network.__file__).parent
@@ -44,3 +45,12 @@ def test_every_title_is_a_sentence_of_its_own() -> None:
     assert len({code for table in tables for code in table}) == len(titles)
     assert len(set(titles)) == len(titles)
     assert [title for title in titles if not title[:1].isupper() or title.endswith(".")] == []
+
+
+def test_every_code_says_where_it_comes_from_and_what_to_do() -> None:
+    """The catalogue has no gap: each code has a cause and a way on; no advice is of a code that is gone."""
+    codes = {code for table in (PROBLEMS, OPERATOR_PROBLEMS, DISPUTE_PROBLEMS) for code in table}
+    assert codes - set(ADVICE) == set()
+    assert set(ADVICE) - codes == set()
+    parts = [part for advice in ADVICE.values() for part in advice]
+    assert [part for part in parts if part[-1] not in ".:"] == []

@@ -1,0 +1,395 @@
+"""What each problem comes from and what to do about it; with api.problems the source of the error catalogue.
+
+The title in api.problems says what is the case; here stand the usual cause, and the way on.
+"""
+
+from collections.abc import Mapping
+
+Advice = tuple[str, str]
+"""Where it usually comes from; what to do."""
+
+_SAME_AGAIN = "Send the same request again, with the same reference, after Retry-After seconds."
+_ASK_OPERATOR = "Ask the network's operator."
+_LOOK_AT_ENTRY = "Look the entry up first: GET /v1/entries/{entry}."
+
+ADVICE: Mapping[str, Advice] = {
+    # the request itself
+    "malformed_json": (
+        (
+            "A broken encoder, a name that stands twice in one object, bytes that are not UTF-8,"
+            " hundreds of nested brackets, or a number of thousands of digits."
+        ),
+        "Build the body with a JSON library, and sign the very bytes that you send.",
+    ),
+    "cursor_invalid": (
+        "The cursor was changed, cut, or belongs to another list or another partner.",
+        "Pass next_cursor on as it came, or begin again without a cursor.",
+    ),
+    "media_type_unsupported": (
+        "Content-Type is missing or another one, or the body is compressed where that is not taken.",
+        "Send the content type that the description names, and no Content-Encoding.",
+    ),
+    "body_too_large": (
+        "One request holds more than this address takes: 1 MB, files 64 MB.",
+        "Send less at a time; many commands go as a file.",
+    ),
+    "validation_failed": (
+        (
+            "A field is missing, unknown, of the wrong type or out of range; 12.0, true and the text 12"
+            " are no integers."
+        ),
+        "`errors` points to the field; correct it. Nothing was stored, so the reference is still free.",
+    ),
+    "card_number_invalid": (
+        "A digit was mistyped or misread.",
+        "Have the card read again.",
+    ),
+    "not_found": (
+        "The path is misspelled, or an id in it was left out.",
+        "Compare the path with the description.",
+    ),
+    "method_not_allowed": (
+        "GET where POST is meant, or the other way round.",
+        "The header Allow says which.",
+    ),
+    # signatures
+    "header_too_large": (
+        "Cookies, traces or other header fields of a proxy, or a signature over more than 16 components.",
+        "Send fewer and shorter header fields; only cover what must be covered.",
+    ),
+    "signature_missing": (
+        "Signature or Signature-Input did not come with the request; a proxy may have dropped them.",
+        "Sign every request below /v1, and let proxies pass both fields on.",
+    ),
+    "signature_malformed": (
+        (
+            "An unknown or repeated parameter, a second signature, capital letters, or base64 without"
+            " its padding."
+        ),
+        'Write Signature-Input as the description shows it, with created, keyid and tag="loyalty-v1".',
+    ),
+    "signature_coverage": (
+        "A component is missing from the signature, or one is covered that the request does not have.",
+        (
+            "Cover @method @authority @path @query; with a body content-type and content-digest; and"
+            " idempotency-key where it is sent."
+        ),
+    ),
+    "signature_time": (
+        "Your clock is off, or the request waited longer than five minutes before it was sent.",
+        "Set your clock by server_time, and sign anew right before you send.",
+    ),
+    "signature_invalid": (
+        (
+            "What was signed is not what came: another host, path, query or field, changed by a proxy"
+            " perhaps; or the private key is not the one of keyid."
+        ),
+        (
+            "In test mode POST /v1/debug/signature shows our signature base and the first line that"
+            " differs from yours."
+        ),
+    ),
+    "digest_mismatch": (
+        "The body was changed after it was signed, often by encoding it a second time.",
+        "Make the bytes once; digest, sign and send these.",
+    ),
+    "digest_unsupported": (
+        "MD5, SHA-1 or another algorithm, or one named twice.",
+        "Send Content-Digest: sha-256=:…: or sha-512=:…:",
+    ),
+    "key_unknown": (
+        "keyid is misspelled, or the key was never registered with this network.",
+        "Compare keyid with GET /v1/keys, or ask the operator which keys are registered.",
+    ),
+    "key_of_other_mode": (
+        (
+            "A test key (its id begins with test_) was used at the live address, or a live key at the"
+            " test address."
+        ),
+        "Use each mode's own address with its own keys.",
+    ),
+    "key_revoked": ("The key was revoked, by you or by the operator.", "Sign with another key of yours."),
+    "key_expired": (
+        "The key's not_after has passed.",
+        "Sign with another key; register the next one in time.",
+    ),
+    "key_not_yet_valid": ("The key's not_before has not come.", "Sign with the old key until then."),
+    "weak_key": (
+        "The 32 bytes are a point of low order: anybody can make signatures under it.",
+        "Make a new key pair with a library's own function, and register that one.",
+    ),
+    "key_malformed": (
+        (
+            "The public key is not the 32 raw bytes of an Ed25519 key, or the id has characters that a"
+            " header cannot carry."
+        ),
+        (
+            "Send the raw public key, not its PEM or DER; ids have up to 128 printable characters, no"
+            " space or quote."
+        ),
+    ),
+    "key_interval": (
+        "not_after does not come after not_before.",
+        "Leave not_after out, or set it later.",
+    ),
+    "possession_not_proven": (
+        "The proof is another key's signature, or one of another text.",
+        (
+            "Sign the possession statement with the new private key: its lines end in line feeds, the"
+            " last has none."
+        ),
+    ),
+    "key_id_taken": (
+        "A key of that id is registered, and is not the same one.",
+        "Choose another id; a date in it helps.",
+    ),
+    "too_many_keys": (
+        "As many keys are active as a partner may have.",
+        "Revoke those that nothing signs with any more.",
+    ),
+    "key_not_found": (
+        "The id is misspelled, or the key is not yours.",
+        "GET /v1/keys lists your keys.",
+    ),
+    # limits
+    "rate_limited": (
+        (
+            "More requests came under this key, or more that were refused from this address, than the"
+            " limit allows."
+        ),
+        (
+            "Wait as long as Retry-After says, then go on more slowly; a reference that was not answered"
+            " may be sent again."
+        ),
+    ),
+    "cards_limited": (
+        "Many cards that do not exist were named under this key, as somebody does who guesses numbers.",
+        "Wait as long as Retry-After says; find the till whose reader misreads, or the program that guesses.",
+    ),
+    # refusals of the rules
+    "reference_reused": (
+        "Two different requests carry the same reference.",
+        "Give every new request a reference of its own; send the same one only for the same content.",
+    ),
+    "insufficient_points": (
+        "The member has fewer points that can be spent today; pending ones do not count.",
+        "Ask for the balance, and redeem less.",
+    ),
+    "card_unknown": (
+        "The number is no card of this network.",
+        "Have the card read again, or enrol the member.",
+    ),
+    "card_blocked": ("The card was lost, replaced or blocked.", "Take another card of the member."),
+    "outlet_unknown": (
+        "The outlet's code is not registered for you, or was a moment ago and is not read yet.",
+        "Check the code; a new outlet is known after five seconds.",
+    ),
+    "no_contract_terms": ("Your contract has no version for the day of occurred_at.", _ASK_OPERATOR),
+    "currency_not_contracted": (
+        "The amount is in a currency that your contract does not name.",
+        "Send the contract's currency.",
+    ),
+    "category_unknown": (
+        "The category's code is misspelled.",
+        "Leave it out, or take one that the operator names.",
+    ),
+    "partner_not_active": ("You are suspended, or have left the network.", _ASK_OPERATOR),
+    "partner_issues_no_more": (
+        "Your exit was agreed, and its last day to give points is over.",
+        "Earn no more.",
+    ),
+    "partner_accepts_no_more": (
+        "Your exit was agreed, and its last day to take points is over.",
+        "Redeem no more.",
+    ),
+    "partner_unknown": ("Your set-up is a few seconds old.", "Send the same request again."),
+    "too_many_points": (
+        "The amount comes to more than 10^12 points.",
+        "Check the amount: it is in minor units.",
+    ),
+    "occurred_in_future": ("The till's clock is ahead.", "Set the till's clock; ten minutes are tolerated."),
+    "occurred_too_long_ago": ("The sale is older than thirty days.", _ASK_OPERATOR),
+    "entry_unknown": (
+        (
+            "The id is misspelled, or the entry is another partner's and the contracts do not let you"
+            " take it back."
+        ),
+        "Take the id from the answer, or from the receipt.",
+    ),
+    "entry_not_reversible": (
+        "The entry is a hold, a reversal or the like.",
+        "Void a hold; reverse the sale or the reward itself.",
+    ),
+    "entry_already_reversed": ("All of it has come back.", _LOOK_AT_ENTRY),
+    "more_than_is_left": (
+        "Earlier reversals took part of it.",
+        "Reverse what is left, or leave the measure out for all of it.",
+    ),
+    "sales_are_reversed_by_amount": ("points was sent for a sale.", "Send amount_minor, lines, or neither."),
+    "rewards_are_reversed_by_points": (
+        "amount_minor was sent for a reward.",
+        "Send points, lines, or neither.",
+    ),
+    "lines_do_not_add_up": (
+        "The lines' sum is not the whole.",
+        "Send all lines, discounts already taken off.",
+    ),
+    "one_measure_only": ("Two of lines, amount_minor and points were sent.", "Send one of them."),
+    "entry_has_no_lines": ("The sale was sent without lines.", "Say amount_minor or points."),
+    "line_unknown": (
+        "The number is beyond the entry's lines.",
+        "Count lines from 1, in the order they were sent.",
+    ),
+    "line_already_returned": ("The line came back before, or is named twice.", "Leave it out."),
+    "returned_by_lines": ("amount_minor or points was sent for an entry with lines.", "Name the lines."),
+    "nothing_pending": ("The points were released before, or never waited for an event.", _LOOK_AT_ENTRY),
+    "hold_unknown": (
+        "The id is misspelled, or the hold is another partner's.",
+        "Take the id from the hold's answer.",
+    ),
+    "hold_lapsed": ("The hold's minutes were over before the capture came.", "Redeem the points anew."),
+    "hold_closed": ("All of it was captured or voided.", "Redeem the points anew."),
+    "more_than_held": ("Earlier captures took part of it.", "Capture what is left, and redeem the rest."),
+    "points_already_spent": (
+        "The programme takes no sale back whose points are gone.",
+        "Settle the return with the member in money.",
+    ),
+    "recipient_unknown": ("The other card's number is no card of this network.", "Have it read again."),
+    "recipient_blocked": (
+        "The other card was lost, replaced or blocked.",
+        "Take another card of that member.",
+    ),
+    "same_member": ("Both cards open the same account.", "Name two members."),
+    "programme_not_read": ("A new programme is being read.", _SAME_AGAIN),
+    "too_many_holds": ("Holds were neither captured nor voided.", "Void those that are not needed any more."),
+    "cause_unknown": ("The code is misspelled, or the cause takes no donations that day.", _ASK_OPERATOR),
+    "cause_not_active": ("The cause is suspended, or has left.", "Name another cause."),
+    "already_in_pool": ("A member is in one pool at a time.", "Let the member leave the other pool first."),
+    "invitation_unknown": (
+        "The id is misspelled, or another member was invited.",
+        "Take the id from the invitation's answer.",
+    ),
+    "invitation_lapsed": ("It was used or is older than fourteen days.", "Invite the member again."),
+    "pool_full": ("Eight members are the most.", "Found another pool, or let somebody leave."),
+    "not_in_pool": ("The member left before.", "Nothing is to be done."),
+    "account_in_pool": ("Who is merged would leave others in the pool.", "Send a pool leave for it first."),
+    "account_has_merged": ("Others were merged into it.", "Undo those merges, latest first, then merge."),
+    "not_a_merge": ("The id is another entry's.", "Take the id from the merge's answer."),
+    "already_unmerged": ("It was undone before, or the member was merged anew.", _LOOK_AT_ENTRY),
+    "tier_unknown": (
+        "The tier's name is misspelled, or the programme dropped it.",
+        "Look at the programme's tiers.",
+    ),
+    "entry_moves_no_points": ("A sale that earned nothing, say.", "Nothing is to be proven."),
+    "not_sealed_yet": (
+        "The night of the entry's business date has not been settled and sealed.",
+        "Ask again the day after.",
+    ),
+    "member_unknown": ("The id is misspelled.", "Take it from the answer to an enrolment or of a card."),
+    # ours
+    "overloaded": ("More is under way than this server carries out at a time.", _SAME_AGAIN),
+    "unavailable": ("The database or a lane is being started again.", _SAME_AGAIN),
+    "internal_error": (
+        "A fault of ours; it is in our log under request_id.",
+        "Send the same request again; if it stays, tell the operator the request_id.",
+    ),
+    # disputes
+    "dispute_unknown": (
+        "The id is misspelled, or the dispute is between others.",
+        "GET /v1/disputes lists yours.",
+    ),
+    "evidence_unknown": ("No file of that hash is attached.", "The dispute lists its files."),
+    "dispute_line_unknown": (
+        "The entry or date has no line between you two.",
+        "Look at the statement of that date.",
+    ),
+    "dispute_not_yet": ("The night of that date is not settled.", "Wait for the statement."),
+    "dispute_nothing_paid": ("The line is in your favour, or came to nothing.", "Nothing is to be disputed."),
+    "dispute_line_mixed": ("Terms changed within the line.", "Name the entries one by one."),
+    "dispute_line_disputed": (
+        "A dispute of the line is open or was decided.",
+        "Look it up; a line is disputed once.",
+    ),
+    "dispute_too_much": ("The amount is more than the line.", "Send no more than you paid."),
+    "dispute_too_late": ("The contract's days for it are over.", _ASK_OPERATOR),
+    "dispute_over": ("It was accepted, decided, or left.", "Nothing is to be done."),
+    "dispute_not_so": ("It is in another state than this needs.", "Look the dispute up."),
+    "dispute_not_yours": ("It is the other partner's turn, or the operator's.", "Wait for its answer."),
+    "dispute_not_due": ("The other partner still has time to answer.", "Wait until answer_until."),
+    "dispute_award_too_large": ("More is awarded than was asked.", "Award no more than is disputed."),
+    "evidence_unfit": (
+        "The bytes are not of the kind that Content-Type names.",
+        "Send a PDF, JPEG, PNG, CSV or text file.",
+    ),
+    "evidence_too_many": ("The dispute has as many files as it may.", "Send one file that holds the rest."),
+    # operators
+    "sign_in_refused": (
+        "Which of the three is wrong is not told.",
+        "Try again; after five wrong ones a wait begins.",
+    ),
+    "too_many_tries": ("Five wrong tries in a row.", "Wait as long as Retry-After says."),
+    "token_missing": ("Authorization: Bearer … is missing.", "Sign in, then send the access token."),
+    "token_refused": (
+        "Ten minutes are over, or the session ended.",
+        "Refresh the session, or sign in again.",
+    ),
+    "not_allowed": ("The operator has another role.", "Let somebody with that role do it."),
+    "operators_only": (
+        "A partner's signature came to an operators' address.",
+        "Use the addresses below /v1.",
+    ),
+    "cross_site": (
+        "A browser marked the request as another site's.",
+        "Send it from our own pages, or from a program.",
+    ),
+    "operator_unknown": ("The login is misspelled.", "GET /operator/operators lists all."),
+    "operator_known": ("The login is taken.", "Choose another."),
+    "name_invalid": ("A login has small letters, digits, dots and dashes.", "Choose such a one."),
+    "password_unfit": ("Too short, or among the easy ones.", "Take twelve characters or more."),
+    "proposal_unknown": ("The id is misspelled.", "GET /operator/proposals lists all."),
+    "proposal_open": ("Somebody proposed it before.", "Decide that one."),
+    "proposal_decided": ("Somebody decided it before.", "Look at it; propose it again if need be."),
+    "proposal_changed": (
+        "The hash is another's, or what it is about changed since.",
+        "Look again, and propose it again.",
+    ),
+    "second_person_needed": ("Whoever prepared it cannot approve it.", "Let another decide."),
+    "not_now": (
+        "It is so already, or something else has to come first; the detail says what.",
+        "Look how things are.",
+    ),
+    "adjustment_unknown": ("The id is misspelled.", "GET /operator/adjustments lists all."),
+    "adjustment_invalid": ("The detail says which field.", "Correct it, and prepare it again."),
+    "report_unknown": ("There is no such date, partner or form.", "Compare with the description."),
+    "draft_unknown": ("The id is misspelled, or the draft was decided.", "List the drafts."),
+    "terms_unfit": ("The detail names each fault.", "Correct it, and draft it again."),
+    "partner_not_found": ("The code is misspelled.", "GET /operator/partners lists all."),
+    "key_not_accepted": (
+        "Point, proof, interval or id; the detail says which.",
+        "Let the partner send a new key and proof.",
+    ),
+    "run_not_ready": ("Another step has to come first, or came already.", "Look at the night's state."),
+    "not_final": (
+        "Something does not add up, or an objection stands.",
+        "The detail names what; mend it first.",
+    ),
+    "payment_refused": (
+        "Amount, currency or participant do not fit the night.",
+        "Compare with the instruction.",
+    ),
+    "nothing_missing": ("The participant has paid.", "Nothing is to be done."),
+    "cannot_unwind": ("Later nights stand on this one.", "Cover it by deposit and guarantee instead."),
+    "case_unknown": ("The id is misspelled.", "List the cases."),
+    "exit_refused": ("Notice, last days or debts do not fit; the detail says which.", "Correct the plan."),
+    "night_unknown": ("No window was opened for that date.", "Look at the list of nights."),
+    "bank_account_invalid": (
+        "A check digit, the name or the evidence.",
+        "The detail says which; correct it.",
+    ),
+    "bank_file_unknown": ("The message id is misspelled.", "List the pay-out files."),
+    "statement_refused": (
+        "A balance or a sequence does not fit; the detail says which.",
+        "Get the file from the bank again.",
+    ),
+    "way_out_closed": ("The exception's kind has other ways out.", "The detail names them."),
+}

@@ -1,0 +1,152 @@
+"""What the service answers. Fields that a newer service adds are passed over; what does not apply is None."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Generic, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a command. `points` is signed as it changed the balance; `balance` is after it.
+
+    `replayed`: this is the remembered answer to an earlier request of the same reference.
+    """
+
+    id: str
+    kind: str
+    reference: str
+    points: int
+    balance: int
+    occurred_at: datetime
+    recorded_at: datetime
+    business_date: date
+    outlet: str | None = None
+    amount_minor: int | None = None
+    currency: str | None = None
+    reverses: str | None = None
+    hold: str | None = None
+    accrual: str | None = None
+    parent: str | None = None
+    invitation: str | None = None
+    pooled: int = 0
+    pending: int = 0
+    cured: int = 0
+    owed: int = 0
+    member: str | None = None
+    card: str | None = None
+    replayed: bool = False
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """A page of a list, and where the next one begins."""
+
+    data: Sequence[T]
+    has_more: bool
+    next_cursor: str | None = None
+
+
+class Card(msgspec.Struct, frozen=True, kw_only=True):
+    """A card: whose it is, and whether it may be used (`status` is "active")."""
+
+    card: str
+    status: str
+    member: str
+
+
+class Expiring(msgspec.Struct, frozen=True, kw_only=True):
+    """Points that lapse after a day."""
+
+    expires_on: date
+    points: int
+
+
+class Pending(msgspec.Struct, frozen=True, kw_only=True):
+    """Points that can be spent from a day on."""
+
+    spendable_on: date
+    points: int
+    expires_on: date | None = None
+
+
+class PendingEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """Points that wait for a release; the accrual is named where it is yours."""
+
+    points: int
+    entry: str | None = None
+
+
+class Deficit(msgspec.Struct, frozen=True, kw_only=True):
+    """Points that the member owes to an issuer."""
+
+    issuer: str
+    points: int
+    entry: str | None = None
+
+
+class Pool(msgspec.Struct, frozen=True, kw_only=True):
+    """The pool that the member is in, and what each of its members can spend."""
+
+    members: int
+    points: int
+
+
+class Balance(msgspec.Struct, frozen=True, kw_only=True):
+    """What a member can spend, what of it lapses when, and what is still to come."""
+
+    member: str
+    points: int
+    as_of: datetime
+    expiring: Sequence[Expiring] = ()
+    pending: Sequence[Pending] = ()
+    pending_events: Sequence[PendingEvent] = ()
+    held: int = 0
+    deficits: Sequence[Deficit] = ()
+    pool: Pool | None = None
+    tier: str | None = None
+    merged_into: str | None = None
+
+
+class DisputeEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a dispute. `by`: a partner's code, "operator", or "clock" where nobody answered."""
+
+    state: str
+    text: str
+    by: str
+    at: datetime
+    answer_until: datetime | None = None
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that was attached; `sha256` names it."""
+
+    sha256: str
+    name: str
+    media_type: str
+    size: int
+    attached_by: str
+    attached_at: datetime
+
+
+class Dispute(msgspec.Struct, frozen=True, kw_only=True):
+    """A dispute and all that became of it; amounts are exact texts in major units."""
+
+    id: str
+    reference: str
+    state: str
+    waits_for: str | None
+    answer_until: datetime | None
+    raised_by: str
+    against: str
+    entry: str | None
+    business_date: date
+    currency: str
+    amount: str
+    reason: str
+    raised_at: datetime
+    awarded: str | None
+    paid_on: date | None
+    events: Sequence[DisputeEvent] = ()
+    evidence: Sequence[Evidence] = ()

@@ -1,0 +1,199 @@
+"""What a partner can ask for: one type a command, sent alone (`client.send`) or as a line of a file.
+
+Every command carries your own `reference`: sent again under the same reference with the same content it is
+answered from memory, and nothing is done twice. So give a reference, and the time, once per event at the
+till, and keep both until there is an answer.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import ClassVar
+
+import msgspec
+
+from tessera_client.errors import Unusable
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What every command holds.
+
+    Args:
+        reference: Yours, unique among your requests for 400 days; 1 to 64 printable characters without space.
+        occurred_at: When it happened at the till, with a zone.
+    Raises:
+        Unusable: the time has no zone.
+    """
+
+    path: ClassVar[str]
+
+    reference: str
+    occurred_at: datetime
+
+    def __post_init__(self) -> None:
+        if self.occurred_at.tzinfo is None:
+            raise Unusable("occurred_at has no zone: datetime.now(UTC), or .astimezone() for local time")
+
+
+class Enrolment(Command, frozen=True, tag="enrolment"):
+    """Enrol a member; the answer holds the member's id and the number of a new card."""
+
+    path = "/v1/members"
+
+
+class Accrual(Command, frozen=True, tag="accrual"):
+    """A sale that earns points. Amounts are in minor units: 1250 is 12.50. `lines` add up to the amount."""
+
+    path = "/v1/accruals"
+
+    outlet: str
+    card: str
+    amount_minor: int
+    currency: str
+    lines: Sequence[int] | None = None
+
+
+class Redemption(Command, frozen=True, tag="redemption"):
+    """Points that pay for part of a sale: `points` of the card's member are worth `amount_minor` to you."""
+
+    path = "/v1/redemptions"
+
+    outlet: str
+    card: str
+    points: int
+    amount_minor: int
+    currency: str
+    lines: Sequence[int] | None = None
+    category: str | None = None
+
+
+class Hold(Command, frozen=True, tag="hold"):
+    """Reserve points for a sale that is not final; what is not captured comes back after `minutes`."""
+
+    path = "/v1/holds"
+
+    outlet: str
+    card: str
+    points: int
+    amount_minor: int
+    currency: str
+    minutes: int = 30
+    category: str | None = None
+
+
+class Capture(Command, frozen=True, tag="capture"):
+    """Take held points in payment, all of them or part."""
+
+    path = "/v1/captures"
+
+    hold: str
+    points: int
+    amount_minor: int
+
+
+class Void(Command, frozen=True, tag="void"):
+    """Give back what a hold still holds."""
+
+    path = "/v1/voids"
+
+    hold: str
+
+
+class Reversal(Command, frozen=True, tag="reversal"):
+    """Undo an entry: all that is left of it, or part by `amount_minor`, `points` or `lines`."""
+
+    path = "/v1/reversals"
+
+    entry: str
+    amount_minor: int | None = None
+    points: int | None = None
+    lines: Sequence[int] | None = None
+
+
+class Release(Command, frozen=True, tag="release"):
+    """Let the points of one of your accruals be spent: what they were pending for has come about."""
+
+    path = "/v1/releases"
+
+    accrual: str
+
+
+class Gift(Command, frozen=True, tag="gift"):
+    """A member gives points of its own to another."""
+
+    path = "/v1/gifts"
+
+    card: str
+    to_card: str
+    points: int
+
+
+class Donation(Command, frozen=True, tag="donation"):
+    """A member gives points of its own to a cause: a partner that takes donations, by its code."""
+
+    path = "/v1/donations"
+
+    card: str
+    cause: str
+    points: int
+
+
+class PoolInvitation(Command, frozen=True, tag="pool_invitation"):
+    """A member asks another into its pool."""
+
+    path = "/v1/pool-invitations"
+
+    card: str
+    to_card: str
+
+
+class PoolJoin(Command, frozen=True, tag="pool_join"):
+    """Who was invited consents; `invitation` is the id of the invitation's entry."""
+
+    path = "/v1/pool-joins"
+
+    card: str
+    invitation: str
+
+
+class PoolLeave(Command, frozen=True, tag="pool_leave"):
+    """A member leaves its pool."""
+
+    path = "/v1/pool-leaves"
+
+    card: str
+
+
+class Merge(Command, frozen=True, tag="merge"):
+    """Two accounts are one person's: all of `merged_card`'s member goes to `card`'s."""
+
+    path = "/v1/merges"
+
+    card: str
+    merged_card: str
+
+
+class Unmerge(Command, frozen=True, tag="unmerge"):
+    """They were two people after all; `merge` is the id of the merge's entry."""
+
+    path = "/v1/unmerges"
+
+    merge: str
+
+
+COMMANDS: tuple[type[Command], ...] = (
+    Enrolment,
+    Accrual,
+    Redemption,
+    Hold,
+    Capture,
+    Void,
+    Reversal,
+    Release,
+    Gift,
+    Donation,
+    PoolInvitation,
+    PoolJoin,
+    PoolLeave,
+    Merge,
+    Unmerge,
+)

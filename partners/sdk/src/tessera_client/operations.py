@@ -1,0 +1,170 @@
+"""Every address of the API as a request and how its answer is read; no I/O.
+
+Both clients have a method for each; `client.do(operation)` is what they come to.
+"""
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from tessera_client.answers import Balance, Card, Dispute, Entry, Page
+from tessera_client.commands import Command
+from tessera_client.errors import TesseraError
+from tessera_client.messages import JSON, Request, Response, path_of, query_of
+
+T = TypeVar("T")
+_ENCODER = msgspec.json.Encoder()
+MOST_ON_A_PAGE = 100
+
+
+class AnswerUnreadable(TesseraError):
+    """The service accepted, and answered what this version of the client cannot read: update it."""
+
+
+class Operation(msgspec.Struct, Generic[T], frozen=True):
+    """A request, and what its accepted answer means."""
+
+    request: Request
+    read: Callable[[Response], T]
+
+
+def _reader(kind: Any) -> Callable[[Response], Any]:
+    decoder = msgspec.json.Decoder(kind)
+
+    def read(response: Response) -> Any:
+        try:
+            return decoder.decode(response.body)
+        except msgspec.DecodeError as error:
+            raise AnswerUnreadable(f"{response.status}: {error}") from error
+
+    return read
+
+
+_ENTRY, _CARD, _BALANCE, _DISPUTE = (_reader(kind) for kind in (Entry, Card, Balance, Dispute))
+_ENTRIES, _DISPUTES = (_reader(Page[kind]) for kind in (Entry, Dispute))  # type: ignore[valid-type]  # at run time
+
+
+def send(command: Command) -> Operation[Entry]:
+    """Have one command carried out."""
+    return Operation(
+        Request(method="POST", path=command.path, body=_ENCODER.encode(command), content_type=JSON),
+        _entry,
+    )
+
+
+def entry(entry_id: str) -> Operation[Entry]:
+    """One of your entries."""
+    return _get(_ENTRY, "entries", entry_id)
+
+
+def entries(
+    *, business_date: date | None = None, cursor: str | None = None, limit: int = MOST_ON_A_PAGE
+) -> Operation[Page[Entry]]:
+    """A page of your entries, oldest first."""
+    on = None if business_date is None else business_date.isoformat()
+    return _get(_ENTRIES, "entries", query=query_of(business_date=on, cursor=cursor, limit=limit))
+
+
+def proof(entry_id: str) -> Operation[bytes]:
+    """The proof that an entry is under its window's seal, as it came; `check_proof` reads it."""
+    return _get(_raw, "entries", entry_id, "proof")
+
+
+def card(number: str) -> Operation[Card]:
+    """A card and its member."""
+    return _get(_CARD, "cards", number)
+
+
+def balance(member: str) -> Operation[Balance]:
+    """What a member has."""
+    return _get(_BALANCE, "members", member, "balance")
+
+
+def dispute(dispute_id: str) -> Operation[Dispute]:
+    """One dispute of yours or against you."""
+    return _get(_DISPUTE, "disputes", dispute_id)
+
+
+def disputes(
+    *, undecided: bool = False, cursor: str | None = None, limit: int = MOST_ON_A_PAGE
+) -> Operation[Page[Dispute]]:
+    """A page of disputes, the newest first."""
+    wanted = query_of(open=undecided or None, cursor=cursor, limit=limit)
+    return _get(_DISPUTES, "disputes", query=wanted)
+
+
+def raise_dispute(
+    *,
+    reference: str,
+    against: str,
+    reason: str,
+    entry: str | None = None,
+    business_date: date | None = None,
+    amount: str | None = None,
+) -> Operation[Dispute]:
+    """Dispute a line of your statement: an entry, or all of a business date; `amount` in major units."""
+    given = {
+        "reference": reference,
+        "against": against,
+        "reason": reason,
+        "entry": entry,
+        "business_date": business_date,
+        "amount": amount,
+    }
+    said = {name: value for name, value in given.items() if value is not None}
+    return _post(said, "disputes", repeatable=True)
+
+
+def answer_dispute(dispute_id: str, *, accept: bool, text: str) -> Operation[Dispute]:
+    """Accept a dispute against you, or reject it."""
+    said = {"answer": "accept" if accept else "reject", "text": text}
+    return _post(said, "disputes", dispute_id, "answers", repeatable=False)
+
+
+def escalate_dispute(dispute_id: str, *, text: str) -> Operation[Dispute]:
+    """Ask the operator to decide a dispute of yours that was rejected."""
+    return _post({"text": text}, "disputes", dispute_id, "escalations", repeatable=False)
+
+
+def attach_evidence(dispute_id: str, *, name: str, content: bytes, media_type: str) -> Operation[Dispute]:
+    """Attach a file to a dispute."""
+    request = Request(
+        method="POST",
+        path=path_of("disputes", dispute_id, "evidence"),
+        query=query_of(name=name),
+        body=content,
+        content_type=media_type,
+        repeatable=False,
+    )
+    return Operation(request, _DISPUTE)
+
+
+def read_evidence(dispute_id: str, sha256: str) -> Operation[bytes]:
+    """A file of a dispute."""
+    return _get(_raw, "disputes", dispute_id, "evidence", sha256)
+
+
+def _get(read: Callable[[Response], T], *parts: str, query: str = "") -> Operation[T]:
+    return Operation(Request(method="GET", path=path_of(*parts), query=query), read)
+
+
+def _post(said: Any, *parts: str, repeatable: bool) -> Operation[Dispute]:
+    request = Request(
+        method="POST",
+        path=path_of(*parts),
+        body=_ENCODER.encode(said),
+        content_type=JSON,
+        repeatable=repeatable,
+    )
+    return Operation(request, _DISPUTE)
+
+
+def _entry(response: Response) -> Entry:
+    made: Entry = _ENTRY(response)
+    return msgspec.structs.replace(made, replayed=True) if response.replayed else made
+
+
+def _raw(response: Response) -> bytes:
+    return response.body
