@@ -5,7 +5,7 @@ from datetime import timedelta
 import msgspec
 
 from network.draft import activity, coming_back, draft, draft_at_till
-from network.judging import Judgement, judged, remaining, written
+from network.judging import Judgement, judged, oldest_claim, remaining, written
 from network.model import (
     IMMEDIATELY,
     AccountKind,
@@ -18,7 +18,7 @@ from network.model import (
     Rejected,
     Release,
 )
-from network.rules import MOST_POINTS, Folded, Rules, is_timely
+from network.rules import MOST_POINTS, OLDEST, Folded, Rules, is_timely
 
 
 def accrue(folded: Folded, command: Accrue, minted: Minted, rules: Rules) -> Decision | Rejected:
@@ -31,7 +31,12 @@ def accrue(folded: Folded, command: Accrue, minted: Minted, rules: Rules) -> Dec
     """
     moment = folded.moment
     terms = rules.terms_at_sale(
-        command.partner_id, command.outlet_code, command.currency, command.occurred_at, moment.now
+        command.partner_id,
+        command.outlet_code,
+        command.currency,
+        command.occurred_at,
+        moment.now,
+        OLDEST if command.details is None else oldest_claim(command, rules),
     )
     if isinstance(terms, Rejected):
         return terms

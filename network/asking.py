@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from uuid import UUID
 
-from network.judging import judgement_of, sale_at_till
+from network.judging import claimed, judgement_of, sale_at_till
 from network.model import Accrue, CardState, Command, RecordedEntry, Reverse, ReviewTier
 from network.programme.counters import months_back, period_of
 from network.programme.rule import Plan
@@ -41,6 +41,7 @@ def names_asked(commands: Iterable[Command], plans: Sequence[Plan], rules: Rules
     names = {name for plan in plans for name in plan.periods}
     if any(plan.makes_tiers for plan in plans) or any(isinstance(one, ReviewTier) for one in commands):
         names |= rules.programme.ladder.names
+    names |= {flown for one in commands if isinstance(one, Accrue) and (flown := claimed(one, rules))}
     return frozenset(names)
 
 

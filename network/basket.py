@@ -23,9 +23,9 @@ class Flight(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Details(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a till may say of a sale so that rules can ask for it.
 
-    `items` are its lines, as many as its amounts; `units` count things by name ("nights", "millilitres"), by
-    name. `alliance_tier`: the tier that another member of an alliance vouches for. `offer`: a personal offer
-    that the member showed. `evidence`: why a sale is reported late (a retro-claim).
+    `items` are its lines, as many as its amounts; `units` count things by name ("nights", "millilitres").
+    `alliance_tier`: the tier that another member of an alliance vouches for. `offer`: a personal offer that
+    was shown. `event`: no sale, but something a member did. `evidence`: of a claim after the time for sales.
     """
 
     items: tuple[Item, ...] = ()
@@ -35,6 +35,7 @@ class Details(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     flight: Flight | None = None
     alliance_tier: str = ""
     offer: str = ""
+    event: str = ""
     evidence: str = ""
 
 

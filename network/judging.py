@@ -26,12 +26,12 @@ from network.model import (
     Unit,
 )
 from network.programme.compiled import Programme
-from network.programme.counters import period_of
+from network.programme.counters import flown_name, period_of
 from network.programme.counting import budgets_of, counts_of, less, split
 from network.programme.judge import again, judge
 from network.programme.rule import Outcome, Plan
 from network.programme.sale import NO_FACTS, Facts, Sale, metres_of, rest_of, sale_of
-from network.rules import MOST_POINTS, Folded, Rules
+from network.rules import MOST_POINTS, OLDEST, Folded, Rules
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -134,6 +134,9 @@ def judged(
     """
     sale = sale_at_till(command, rules)
     member_id = entry.member_id
+    flown = claimed(command, rules)
+    if flown is not None and folded.counter(member_id, flown, sale.day):
+        return Rejected("flight_already_credited")
     facts = facts_of(folded, plan, sale, member_id, rules, payable(rules, command))
     outcome = judge(plan, sale, facts)
     parts = parts_of(plan, outcome, command.partner_id)
@@ -150,6 +153,23 @@ def judged(
         counted=counted,
         spent=budgets_of(plan, sale, outcome),
     )
+
+
+def claimed(command: Accrue, rules: Rules) -> str | None:
+    """The counter of the flight that a sale claims later, with evidence; None where it is no claim."""
+    details = command.details
+    if details is None or details.flight is None or not details.evidence:
+        return None
+    plan = rules.programme.plans.get(command.partner_id)
+    flight = details.flight
+    if plan is None or not plan.claims:
+        return None
+    return flown_name(flight.origin, flight.destination, flight.carrier)
+
+
+def oldest_claim(command: Accrue, rules: Rules) -> timedelta:
+    """How long ago a sale may have been; of a flight that is claimed with evidence, the programme says it."""
+    return OLDEST if claimed(command, rules) is None else timedelta(days=rules.programme.claim_days)
 
 
 def sale_at_till(command: Accrue, rules: Rules) -> Sale:

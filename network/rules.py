@@ -43,11 +43,11 @@ FURTHEST_AHEAD = timedelta(minutes=10)
 """A till's clock may run ahead this far."""
 
 
-def is_timely(occurred_at: datetime, now: datetime) -> Rejected | None:
+def is_timely(occurred_at: datetime, now: datetime, oldest: timedelta = OLDEST) -> Rejected | None:
     """Why something cannot be taken for when it happened; None where it can."""
     if occurred_at > now + FURTHEST_AHEAD:
         return Rejected("occurred_in_future")
-    if occurred_at < now - OLDEST:
+    if occurred_at < now - oldest:
         return Rejected("occurred_too_long_ago")
     return None
 
@@ -94,14 +94,20 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         return is_timely(occurred_at, now) or self.inactive(partner_id)
 
     def terms_at_sale(
-        self, partner_id: int, outlet_code: str, currency: str, occurred_at: datetime, now: datetime
+        self,
+        partner_id: int,
+        outlet_code: str,
+        currency: str,
+        occurred_at: datetime,
+        now: datetime,
+        oldest: timedelta = OLDEST,
     ) -> Terms | Rejected:
         """The terms that price what happened at a till, or why it cannot be taken.
 
         Source: terms go by occurred_at in the network's time zone, at most 30 days back, or as many as the
-        contract says if they are fewer, and 10 minutes ahead.
+        contract says if they are fewer, and 10 minutes ahead. A claim has `oldest`.
         """
-        refused = self.refusal(partner_id, occurred_at, now)
+        refused = is_timely(occurred_at, now, oldest) or self.inactive(partner_id)
         if refused is not None:
             return refused
         if (partner_id, outlet_code) not in self.directory.outlets:
@@ -109,7 +115,11 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         terms = self.contract(partner_id, occurred_at)
         if terms is None:
             return Rejected("no_contract_terms")
-        if terms.late_days < OLDEST.days and occurred_at < now - timedelta(days=terms.late_days):
+        if (
+            terms.late_days < OLDEST.days
+            and oldest is OLDEST
+            and occurred_at < now - timedelta(days=terms.late_days)
+        ):
             return Rejected("occurred_too_long_ago")
         if terms.currency != currency:
             return Rejected("currency_not_contracted")

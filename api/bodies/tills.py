@@ -92,6 +92,28 @@ class AccrualBody(Request, frozen=True, tag_field="type", tag="accrual"):
         )
 
 
+class EventBody(Request, frozen=True, tag_field="type", tag="event"):
+    """Something that a member did, and that is no sale: the programme may give points for it."""
+
+    outlet: Outlet
+    card: CardNumber
+    currency: Currency
+    event: Offer
+
+    def command(self, partner_id: int) -> Command:
+        """The command it asks for."""
+        return Accrue(
+            partner_id=partner_id,
+            reference=self.reference,
+            occurred_at=utc(self.occurred_at),
+            outlet_code=self.outlet,
+            card_number=card_of(self.card),
+            amount_minor=0,
+            currency=self.currency,
+            details=Details(event=self.event),
+        )
+
+
 class RedemptionBody(Request, frozen=True, tag_field="type", tag="redemption"):
     """Points that pay for part of a sale."""
 

@@ -74,6 +74,7 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     plans: Mapping[int, Plan] = {}
     """Of partners whose sales need more than one plain rule."""
     ladder: Ladder = NO_LADDER
+    claim_days: int = 0
 
     def earn_rule(self, partner_id: int) -> EarnRule:
         """The rule that judges a sale at a partner."""
@@ -129,4 +130,5 @@ def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[st
         four_eyes_above=spec.adjustments.four_eyes_above,
         plans=plans_of(spec, partner_ids),
         ladder=ladder_of(spec),
+        claim_days=0 if spec.retro_claim is None else spec.retro_claim.days,
     )

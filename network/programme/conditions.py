@@ -42,6 +42,9 @@ def _tests(when: WhenSpec, outlets: frozenset[tuple[int, str]] | None) -> Iterat
 
 
 def _of_sale(when: WhenSpec, outlets: frozenset[tuple[int, str]] | None) -> Iterator[Test]:
+    if when.events is not None:
+        events = frozenset(when.events)
+        yield Test("other_event", lambda sale, _: sale.details.event in events)
     if outlets is not None:
         yield Test("other_outlet", lambda sale, _: (sale.partner_id, sale.outlet_code) in outlets)
     if when.tenders is not None:
@@ -66,9 +69,16 @@ def _of_member(when: WhenSpec) -> Iterator[Test]:
     if when.alliance_tiers is not None:
         known = frozenset(when.alliance_tiers)
         yield Test("other_alliance_tier", lambda _, facts: facts.alliance_tier in known, of_member=True)
+    if when.guests is not None:
+        guests = when.guests
+        yield Test("not_a_guest" if guests else "a_guest", lambda sale, _: _is_guest(sale) is guests)
     if when.segments is not None:
         segments = frozenset(when.segments)
         yield Test("not_in_segment", lambda _, facts: not segments.isdisjoint(facts.segments), of_member=True)
+
+
+def _is_guest(sale: Sale) -> bool:
+    return bool(sale.details.alliance_tier)
 
 
 def categories_of(when: WhenSpec) -> frozenset[str] | None:

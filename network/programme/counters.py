@@ -50,6 +50,11 @@ def count_name(counter_id: str) -> str:
     return f"count:{counter_id}"
 
 
+def flown_name(origin: str, destination: str, carrier: str) -> str:
+    """Sectors flown between two airports, by the day."""
+    return f"flown:{origin}-{destination}:{carrier}"
+
+
 def months_back(day: date, months: int) -> date:
     """The first day of the month so many months before the month of a day."""
     month = day.year * 12 + day.month - 1 - months

@@ -9,6 +9,7 @@ from network.programme.counters import (
     STATUS,
     VISITS,
     cap_name,
+    flown_name,
     given_name,
     nth_name,
     period_of,
@@ -36,6 +37,9 @@ def counts_of(plan: Plan, sale: Sale, facts: Facts, outcome: Outcome) -> Counts:
                 _add(counts, cap_name(rule.id, period), period_of(period, sale.day), award.points)
         if rule.nth is not None or rule.counter is not None:
             _add(counts, given_name(rule.id), _given_since(rule, sale.day), award.hits)
+    flight = sale.details.flight
+    if plan.claims and flight is not None and sale.amount_minor > 0:
+        _add(counts, flown_name(flight.origin, flight.destination, flight.carrier), sale.day, 1)
     if plan.makes_tiers:
         _add_to_tiers(counts, plan, sale, outcome)
     return counts

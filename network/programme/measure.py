@@ -37,7 +37,7 @@ def basis_of(spec: BasisSpec, categories: frozenset[str] | None) -> Basis:
     """How much of a sale an award counts; of what remains of it less is never more."""
     match spec.of:
         case "visit":
-            return lambda sale, _: int(amount_in(sale, categories) > 0)
+            return lambda sale, _: int(amount_in(sale, categories) > 0 or bool(sale.details.event))
         case "quantity":
             return lambda sale, _: sum(one.quantity for one in lines_in(sale, categories))
         case "units":

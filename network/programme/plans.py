@@ -41,6 +41,8 @@ def unknown_partners(spec: ProgrammeSpec, partner_ids: Mapping[str, int]) -> lis
     for where, when in conditions:
         named += [(where, code) for code in when.partners or ()]
         named += [(where, outlet.partition("/")[0]) for outlet in when.outlets or ()]
+    if spec.retro_claim is not None:
+        named += [("retro_claim", code) for code in spec.retro_claim.partners]
     named += [(f"tier {one.name} bonus_at", code) for one in spec.tier for code in one.bonus_at or ()]
     return sorted({(field, code) for field, code in named if code not in partner_ids})
 
@@ -75,7 +77,8 @@ def plans_of(spec: ProgrammeSpec, partner_ids: Mapping[str, int]) -> Mapping[int
     for code, partner_id in partner_ids.items():
         mine = [one for one in (*spec.rule, *bonuses) if _concerns(one.when, code)]
         counted = [one for one in spec.counter if _concerns(one.when, code)]
-        if mine or counted or ladder.names:
+        claims = spec.retro_claim is not None and code in spec.retro_claim.partners
+        if mine or counted or ladder.names or claims:
             plans[partner_id] = _plan(spec, code, mine, counted, counters, ladder.names, partner_ids)
     return plans
 
@@ -109,6 +112,7 @@ def _plan(
         rules=tuple(rules),
         counters=tuple(compiled),
         periods=dict(_asked(rules)) | {one.name: one.period for one in compiled},
+        claims=spec.retro_claim is not None and code in spec.retro_claim.partners,
         makes_tiers=making_tiers,
         segments=any(when.segments for when in conditions),
         budgets=any(one.budget for one in mine),
@@ -145,6 +149,7 @@ def _rule(spec: RuleSpec, counters: Mapping[str, CounterSpec], partner_ids: Mapp
         first_on=when.first_on or date.min,
         last_on=when.last_on or date.max,
         weekdays=_weekdays(when),
+        events=when.events is not None,
         tests=tests_of(when, _outlets(when, partner_ids)),
         categories=categories,
         basis=basis_of(spec.basis, categories),
@@ -231,6 +236,7 @@ def _counter(spec: CounterSpec, partner_ids: Mapping[str, int]) -> Counter:
         first_on=when.first_on or date.min,
         last_on=when.last_on or date.max,
         weekdays=_weekdays(when),
+        events=when.events is not None,
         tests=tests,
         basis=basis[spec.counts](),
     )

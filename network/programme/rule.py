@@ -19,6 +19,7 @@ class Counter(msgspec.Struct, frozen=True, kw_only=True):
     first_on: date
     last_on: date
     weekdays: frozenset[int] | None
+    events: bool
     tests: tuple[Test, ...]
     basis: Basis
 
@@ -27,6 +28,8 @@ class Counter(msgspec.Struct, frozen=True, kw_only=True):
         if not self.first_on <= sale.day <= self.last_on or (
             self.weekdays is not None and sale.day.weekday() not in self.weekdays
         ):
+            return 0
+        if self.events is not bool(sale.details.event):
             return 0
         return self.basis(sale, facts) if all(test.holds(sale, facts) for test in self.tests) else 0
 
@@ -45,6 +48,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     first_on: date
     last_on: date
     weekdays: frozenset[int] | None
+    events: bool
     tests: tuple[Test, ...]
     categories: frozenset[str] | None
     basis: Basis
@@ -64,10 +68,14 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
     def may_apply(self, sale: Sale) -> bool:
         """Whether the rule could apply to a sale, whoever's it is: for what has to be locked before."""
-        return all(test.of_member or test.holds(sale, NO_FACTS) for test in self.tests)
+        return self.events is bool(sale.details.event) and all(
+            test.of_member or test.holds(sale, NO_FACTS) for test in self.tests
+        )
 
     def failing(self, sale: Sale, facts: Facts) -> str | None:
         """Why the rule does not apply; None where it does."""
+        if self.events is not bool(sale.details.event):
+            return "an_event" if sale.details.event else "no_event"
         for test in self.tests:
             if not test.holds(sale, facts):
                 return test.reason
@@ -116,7 +124,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The rules that concern one partner: by kind, in the file's order.
 
     `periods` are the counters they ask for, each with its period; `makes_tiers` those that make tiers, which
-    are asked for over months. `funders` are the others who may pay.
+    are asked for over months. `claims`: whether flights may be claimed later, so that they are counted.
+    `funders` are the others who may pay.
     """
 
     exclusions: tuple[Rule, ...]
@@ -125,6 +134,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     periods: Mapping[str, str]
     makes_tiers: frozenset[str]
     segments: bool
+    claims: bool
     budgets: bool
     funders: frozenset[int]
     by_id: Mapping[str, Rule]

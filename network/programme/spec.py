@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from network.errors import ProgrammeInvalid
 from network.programme.reading import Path, line_of, lines_of
-from network.programme.spec_rules import Count, CounterSpec, FundSpec, Name, RuleSpec, Strict, WhenSpec
+from network.programme.spec_rules import Code, Count, CounterSpec, FundSpec, Name, RuleSpec, Strict, WhenSpec
 from network.programme.spec_tiers import TierSpec
 
 
@@ -86,6 +86,13 @@ class AdjustmentsSpec(Strict):
     four_eyes_above: Annotated[int, Field(ge=0, le=1_000_000_000)] = 1_000
 
 
+class RetroClaimSpec(Strict):
+    """Flights of `partners` may be claimed up to so many `days` later, with evidence, each once."""
+
+    days: Annotated[int, Field(ge=31, le=370)]
+    partners: list[Code] = Field(min_length=1)
+
+
 class EarnSpec(Strict):
     """The rule for every partner, and those that replace it for a partner by its code."""
 
@@ -107,6 +114,7 @@ class ProgrammeSpec(Strict):
     counter: list[CounterSpec] = Field(default=[])
     rule: list[RuleSpec] = Field(default=[])
     tier: list[TierSpec] = Field(default=[])
+    retro_claim: RetroClaimSpec | None = None
     expiry: ExpirySpec
     returns: ReturnsSpec = ReturnsSpec()
     adjustments: AdjustmentsSpec = AdjustmentsSpec()

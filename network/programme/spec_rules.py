@@ -67,8 +67,9 @@ class CounterUseSpec(Strict):
 class WhenSpec(Strict):
     """Conditions of a rule; all that are given must hold. Days are the day of the sale, first and last in.
 
-    `categories` also says what of the sale counts: the lines of these categories. `nth`: only the member's
-    n-th sale that meets the rule's other conditions.
+    `categories` also says what of the sale counts: the lines of these categories. `events`: no sale, but
+    something that a member did; a rule without them never applies to an event. `guests`: whether another
+    airline vouches for the tier. `nth`: only the member's n-th sale that meets the rule's other conditions.
     """
 
     partners: list[Code] | None = None
@@ -77,6 +78,7 @@ class WhenSpec(Strict):
     tenders: list[Name] | None = None
     channels: list[Name] | None = None
     offers: list[Id] | None = None
+    events: list[Id] | None = None
     weekdays: list[Weekday] | None = None
     hours: HoursSpec | None = None
     first_on: date | None = None
@@ -85,6 +87,7 @@ class WhenSpec(Strict):
     segments: list[Name] | None = None
     tiers: list[Name] | None = None
     alliance_tiers: list[Name] | None = None
+    guests: bool | None = None
     cabins: list[Name] | None = None
     carriers: list[Airline] | None = None
     nth: Count | None = None
