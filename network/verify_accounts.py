@@ -93,11 +93,14 @@ _TIERS = Check(
             ELSE format('is in tier %s until %s, and its last entry put it into %s until %s',
                 a.tier, a.tier_until, c.tier, c.tier_until) END
         FROM account a LEFT JOIN (
-            SELECT DISTINCT ON (member_id) member_id, tier, tier_until
+            SELECT DISTINCT ON (member_id) member_id, tier, tier_until, left(entry_id::text, 13) AS moment
             FROM tier_change ORDER BY member_id, entry_id DESC
         ) c USING (member_id)
         WHERE a.unit = {_POINTS} AND (a.tier, a.tier_until) IS DISTINCT FROM
             (coalesce(c.tier, ''), coalesce(c.tier_until, '9999-12-31'))
+        -- of entries of one millisecond their ids do not say which was the last
+        AND NOT EXISTS (SELECT FROM tier_change s WHERE s.member_id = a.member_id
+            AND left(s.entry_id::text, 13) = c.moment AND (s.tier, s.tier_until) = (a.tier, a.tier_until))
         UNION ALL
         SELECT format('entry %s', t.entry_id), 'changed a tier, and is not in the ledger'
         FROM tier_change t LEFT JOIN entry e USING (member_id, entry_id) WHERE e.entry_id IS NULL

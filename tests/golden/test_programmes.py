@@ -172,7 +172,9 @@ class Stage:
         with self.database.begin() as connection:
             set_clock(connection, at)
         night = clear(self.database, business_date, at=at)
-        assert verify_ledger(self.database, Console(quiet=True)) == 0
+        console = Console(record=True, quiet=False, width=200)
+        problems = verify_ledger(self.database, console)
+        assert problems == 0, console.export_text()
         with self.database.connect() as connection:
             rows = connection.execute(_NIGHT, {"window": night.window_id}).all()
         assert sum(row.final_minor for row in rows) == 0
