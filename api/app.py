@@ -25,7 +25,7 @@ from api.metrics import Metrics
 from api.middleware import RequestId
 from api.openapi import describe
 from api.problems import FieldError, ProblemError, answer_failure, problem_response
-from api.routes import batches, commands, disputes, members, reads
+from api.routes import batches, commands, disputes, members, reads, reasons
 from api.service import Service
 from network.errors import NetworkError
 from partners.people.tokens import OperatorKeys
@@ -100,7 +100,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.service = service
-    for router in (batches.router, reads.router, members.router, disputes.router):
+    for router in (batches.router, reads.router, reasons.router, members.router, disputes.router):
         app.include_router(router)
     if operator_keys is not None:
         operator.mount(app, operator.Desk(database, operator_keys, now=now, rules=service.rules))
@@ -190,7 +190,7 @@ def _complete_description(app: FastAPI) -> None:
         if app.openapi_schema is None:
             made = plain()
             commands.describe_commands(made)
-            app.openapi_schema = describe(made, (*_TYPES, *operator.TYPES))
+            app.openapi_schema = describe(made, (*_TYPES, *reasons.TYPES, *operator.TYPES))
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend the description

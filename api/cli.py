@@ -24,6 +24,7 @@ from api.cli_desk import add_desk
 from api.cli_dispute import dispute_app
 from api.cli_night import night_app
 from api.cli_people import add_people
+from api.cli_programme import add_programmes
 from api.cli_report import reconcile, report_app
 from api.cli_survey import add_surveys
 from api.composition import BAD_INPUT, FAILED, now, opened, owned
@@ -60,6 +61,7 @@ app.command("net", help=cli_net.HELP, epilog=cli_net.EPILOG)(cli_net.net)
 add_people(app)
 add_desk(app)
 add_contracts(app)
+add_programmes(app)
 app.add_typer(night_app, name="night")
 app.add_typer(report_app, name="report")
 app.command("reconcile")(reconcile)

@@ -15,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from network import ids, store
 from network.asking import asked_since, budgets_asked, members_asked, names_asked, plans_asked
-from network.decide import STRUCTURAL, decide_batch, end_due
+from network.decide import STRUCTURAL, decide, decide_batch, end_due
 from network.errors import Busy, Unavailable
 from network.identity import card_number
 from network.ids import member_of
@@ -101,6 +101,28 @@ def execute(database: Engine, commands: Sequence[Command], rules: Rules) -> list
     ]
 
 
+def preview(database: Engine, command: Command, rules: Rules) -> tuple[Decision | Rejected, Folded]:
+    """What a command would come to, without doing it; and the state it would meet.
+
+    Accounts are locked for the moment that it takes, so that the answer is of one state. Holds whose time is
+    over are not ended.
+
+    Raises:
+        Unavailable, Busy: as `execute` does.
+    """
+    return _attempted(database, partial(_preview, command=command, rules=rules))
+
+
+def _preview(
+    connection: Connection, members: set[int], command: Command, rules: Rules
+) -> tuple[Decision | Rejected, Folded]:
+    moment, cards = store.begin(connection, cards_of(command))
+    rules = rules.on(moment)
+    [request] = _prepare(connection, [(command, UUID(int=0))], cards, moment.now)
+    folded = _load(connection, moment, cards, [command], rules, members)
+    return decide(folded, command, request.minted, rules), folded
+
+
 def end_over_holds(database: Engine, members: Collection[int], rules: Rules) -> int:
     """Give back what the holds of members still hold whose time is over; how many holds were ended.
 
@@ -112,6 +134,7 @@ def end_over_holds(database: Engine, members: Collection[int], rules: Rules) -> 
 
 def _end(connection: Connection, known: set[int], members: Collection[int], rules: Rules) -> int:
     moment, _ = store.begin(connection)
+    rules = rules.on(moment)
     asked = known.union(members)
     folded = _locked(connection, moment, {}, asked, set(), rules, set(), ())
     needed = closed(folded, members)
@@ -182,6 +205,7 @@ def _transact(
 ) -> list[Reply]:
     """Carry out a run; `members` are locked in any case, because an earlier try needed them."""
     moment, cards = store.begin(connection, {n for command, _ in run for n in cards_of(command)})
+    rules = rules.on(moment)  # a version takes effect with a day, and so between batches
     requests = _prepare(connection, run, cards, moment.now)
     fresh = store.claim(
         connection,

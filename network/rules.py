@@ -53,12 +53,26 @@ def is_timely(occurred_at: datetime, now: datetime, oldest: timedelta = OLDEST) 
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """The live rules of the network, one immutable snapshot per batch."""
+    """The live rules of the network, one immutable snapshot per batch.
+
+    `versions`: the first day of each version of the programme, in order, where there are several.
+    """
 
     directory: Directory
     programme: Programme
     programmes: Mapping[int, Programme]
     time_zone: ZoneInfo
+    versions: tuple[tuple[date, int], ...] = ()
+
+    def on(self, moment: Moment) -> "Rules":
+        """The rules of the day a batch happens on; the same where only one version was ever applied."""
+        if not self.versions:
+            return self
+        today = self.local_date(moment.now)
+        live = [version for effective_on, version in self.versions if effective_on <= today]
+        if not live or live[-1] == self.programme.version:
+            return self
+        return msgspec.structs.replace(self, programme=self.programmes[live[-1]])
 
     def local_date(self, at: datetime) -> date:
         """The day an instant falls on in the network's time zone."""

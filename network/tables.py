@@ -47,7 +47,9 @@ programme_version = Table(
     Column("source", Text, nullable=False),
     Column("applied_at", DateTime(timezone=True), nullable=False),
     Column("applied_by", Text, nullable=False),
+    Column("effective_on", Date, nullable=False, server_default="1970-01-01"),
 )
+"""Files that were applied. Of those in force on a day the latest is live: by day, then by version."""
 
 member_id_sequence = Sequence("member_id_seq", metadata=metadata, data_type=BigInteger)
 
