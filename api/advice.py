@@ -180,6 +180,22 @@ ADVICE: Mapping[str, Advice] = {
         "Have the card read again, or enrol the member.",
     ),
     "card_blocked": ("The card was lost, replaced or blocked.", "Take another card of the member."),
+    "code_needed": (
+        "The printed number was sent alone, and the programme asks for more above a number of points.",
+        "Have the QR on the member's phone read, and send its six digits as code, under a new reference.",
+    ),
+    "code_stale": (
+        "The QR was read from an old picture, or the phone's clock is off.",
+        "Have the QR on the member's phone read again.",
+    ),
+    "code_used": (
+        "The same code came with another request; each is good for one.",
+        "Wait until the QR changes, and read it again. A request that was lost may come again as it was.",
+    ),
+    "spending_locked": (
+        "The member locked its cards: they earn, and pay for nothing.",
+        "The member unlocks them where it signs in.",
+    ),
     "outlet_unknown": (
         "The outlet's code is not registered for you, or was a moment ago and is not read yet.",
         "Check the code; a new outlet is known after five seconds.",
@@ -203,6 +219,22 @@ ADVICE: Mapping[str, Advice] = {
         "Redeem no more.",
     ),
     "partner_unknown": ("Your set-up is a few seconds old.", "Send the same request again."),
+    "retried_unknown": (
+        "`retries` names a reference that never reached us, or is of long ago.",
+        "Send the sale under that reference first, or leave `retries` out.",
+    ),
+    "retried_accepted": (
+        "`retries` names a request that was not refused.",
+        "Do not send it again: send that request itself to see its answer.",
+    ),
+    "already_retried": (
+        "Another request named the same refused one, and was accepted.",
+        "Do not send it again; find its entry by the other reference.",
+    ),
+    "cap_reached": (
+        "The points would take you over what your contract lets you come to owe: cap and deposit.",
+        "Sell without points, and try again later under a new reference; pay in, or ask for a higher cap.",
+    ),
     "too_many_points": (
         "The amount comes to more than 10^12 points.",
         "Check the amount: it is in minor units.",
@@ -290,6 +322,12 @@ ADVICE: Mapping[str, Advice] = {
         "The night of the entry's business date has not been settled and sealed.",
         "Ask again the day after.",
     ),
+    "code_refused": (
+        "Mistyped, older than ten minutes, tried five times; or nobody signs in by that address.",
+        "Ask for a new code a minute after the last.",
+    ),
+    "member_token_missing": ("Authorization: Bearer … is missing.", "Sign in, then send the access token."),
+    "member_token_refused": ("Ten minutes are over, or the session ended.", "Refresh it, or sign in again."),
     "member_unknown": ("The id is misspelled.", "Take it from the answer to an enrolment or of a card."),
     # ours
     "overloaded": ("More is under way than this server carries out at a time.", _SAME_AGAIN),

@@ -1,8 +1,9 @@
 """The application factory: routes, middleware, lanes and keys come together here."""
 
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import Any
 
@@ -14,21 +15,38 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api import operator
-from api.auth import KeyRing, SignatureAuth
+from api import explaining, operator
+from api.auth import KeyRing, SignatureAuth, hosts_of
 from api.bodies import COMMANDS, EntryBody
 from api.bodies.disputes import DISPUTE_BODIES
+from api.bodies.keys import KEY_BODIES
 from api.lanes.hiring import in_threads
 from api.lanes.lane import Hire
+from api.lanes.refusing import by_codes, refusing
 from api.lanes.work import LineAnswer
+from api.limits import Limits, Rates
+from api.magic import provoked
+from api.mail import SendMail, nowhere
 from api.metrics import Metrics
 from api.middleware import RequestId
-from api.openapi import describe
+from api.openapi import describe, explanation_docs
 from api.problems import FieldError, ProblemError, answer_failure, problem_response
-from api.routes import batches, commands, disputes, members, reads, reasons
+from api.routes import (
+    batches,
+    commands,
+    disputes,
+    keys,
+    member_app,
+    member_logins,
+    members,
+    reads,
+    reasons,
+    testing,
+)
+from api.sandbox import ByHost, TestClock
 from api.service import Service
 from network.errors import NetworkError
-from partners.people.tokens import OperatorKeys
+from partners.people.tokens import OperatorKeys, members_keys
 from partners.store import load_keys
 from settlement.errors import DisputeRefused
 from settlement.proof import Proof
@@ -43,6 +61,7 @@ _TYPES = (
     reads.CardBody,
     members.BalanceBody,
     *DISPUTE_BODIES,
+    *KEY_BODIES,
     Proof,
 )
 
@@ -54,9 +73,10 @@ class Application:
     request, see only what is no command.
     """
 
-    def __init__(self, app: ASGIApp, service: Service) -> None:
+    def __init__(self, app: ASGIApp, service: Service, authority: str) -> None:
         self._app = app
         self.service = service
+        self.authority = authority
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, or the application's life."""
@@ -70,6 +90,10 @@ def create_app(
     now: Callable[[], datetime],
     operator_keys: OperatorKeys | None = None,
     hire: Hire | None = None,
+    rates: Rates | None = None,
+    test_mode: bool = False,
+    beside: Application | None = None,
+    send_mail: SendMail = nowhere,
 ) -> Application:
     """Build the application.
 
@@ -77,19 +101,32 @@ def create_app(
         database: A migrated database.
         authority: Host and port that partners address, as they sign it; never taken from a request.
         now: Real time, by which signatures are judged (the network's business time is the database's).
-        operator_keys: Of operators' sessions; without them nothing is served under /operator.
+        operator_keys: Of operators' sessions; members' are derived of them. Without them nothing is served
+            under /operator and /m.
         hire: What serves the lanes; by default threads of this process.
+        rates: How much may come under one key and from one address.
+        test_mode: Whether this is the test mode's application, with keys and data of its own.
+        send_mail: How mails to members leave.
+        beside: The test mode's application; it lives as long as this one, and gets what names its host.
     """
     metrics = Metrics()
-    service = Service(database, in_threads(database) if hire is None else hire, metrics.batch)
+    limits = Limits(rates or Rates(), time.monotonic)
+    service = Service(
+        database,
+        _hired(database, operator_keys, now, test_mode=test_mode) if hire is None else hire,
+        metrics.batch,
+        now=now,
+        limits=limits,
+        test_mode=test_mode,
+    )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await service.start()
-        try:
+        async with AsyncExitStack() as stack:
+            for each in (service, *([] if beside is None else [beside.service])):
+                await each.start()
+                stack.push_async_callback(each.stop)
             yield
-        finally:
-            await service.stop()
 
     app = FastAPI(
         title="Tessera partner API",
@@ -100,22 +137,61 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.service = service
-    for router in (batches.router, reads.router, reasons.router, members.router, disputes.router):
+    for router in (
+        batches.router,
+        reads.router,
+        reasons.router,
+        members.router,
+        disputes.router,
+        keys.router,
+    ):
         app.include_router(router)
+    if test_mode:
+        app.state.test_clock = TestClock(database)
+        app.include_router(testing.router)
     if operator_keys is not None:
+        app.state.member_desk = member_app.MemberDesk(
+            database,
+            members_keys(operator_keys),
+            now=now,
+            limits=limits,
+            send=send_mail,
+            origins=frozenset({f"https://{authority}", f"http://{authority}"}),
+        )
+        app.include_router(member_app.router)
+        app.include_router(member_logins.router)
         operator.mount(app, operator.Desk(database, operator_keys, now=now, rules=service.rules))
     _add_operations(app, database, service, metrics)
     _add_error_answers(app)
-    _complete_description(app)
+    _complete_description(app, test_mode=test_mode)
 
-    def keys() -> Any:
+    def registered() -> Any:
         with database.connect() as connection:
             return load_keys(connection)
 
     signed = SignatureAuth(
-        commands.Commands(app, service), keyring=KeyRing(keys), authority=authority, now=now
+        commands.Commands(app, service),
+        keyring=KeyRing(registered),
+        authority=authority,
+        now=now,
+        limits=limits,
+        test_mode=test_mode,
     )
-    return Application(RequestId(signed, metrics), service)
+    served = Application(RequestId(signed, metrics), service, authority)
+    if beside is None:
+        return served
+    return Application(ByHost(served, beside, hosts_of(beside.authority)), service, authority)
+
+
+def _hired(
+    database: Engine, keys: OperatorKeys | None, now: Callable[[], datetime], *, test_mode: bool
+) -> Hire:
+    """Lanes in threads of this process, with what stands before them."""
+    if test_mode:
+        return in_threads(database, refusing(provoked))
+    if keys is None:
+        return in_threads(database)
+    return in_threads(database, refusing(by_codes(database, members_keys(keys).secrets, now)))
 
 
 def _add_operations(app: FastAPI, database: Engine, service: Service, metrics: Metrics) -> None:
@@ -183,14 +259,25 @@ def _add_error_answers(app: FastAPI) -> None:
         return problem_response(code, request_id=request_id(request), headers=error.headers)
 
 
-def _complete_description(app: FastAPI) -> None:
+def _complete_description(app: FastAPI, *, test_mode: bool) -> None:
     plain = app.openapi
+    types: tuple[Any, ...] = (
+        *_TYPES,
+        *reasons.TYPES,
+        *operator.TYPES,
+        *member_app.TYPES,
+        *member_logins.TYPES,
+    )
+    if test_mode:
+        types = (*_TYPES, *reasons.TYPES, *testing.TYPES, *explaining.TYPES)
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             made = plain()
             commands.describe_commands(made)
-            app.openapi_schema = describe(made, (*_TYPES, *reasons.TYPES, *operator.TYPES))
+            if test_mode:
+                made["paths"][explaining.PATH] = {"post": explanation_docs()}
+            app.openapi_schema = describe(made, types)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend the description

@@ -9,6 +9,8 @@ from datetime import datetime
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api import explaining
+from api.limits import Limits, Rates, address_of, headers_of
 from api.problems import problem
 from partners.model import PartnerKey
 from partners.signature import RequestHead, Verified, verify_body, verify_head
@@ -27,6 +29,7 @@ EARLY_GAP_SECONDS = 1.0
 """Keys nobody knows make us read the register again, but never sooner than this after the last time."""
 RETRY_GAP_SECONDS = 0.5
 PATIENCE_SECONDS = 5.0
+_NOT_COUNTED = {"unavailable", "rate_limited"}
 MAX_WAITING = 64
 """Requests under unknown keys that may wait for one reading; the others are refused at once."""
 
@@ -132,11 +135,14 @@ class KeyRing:
 class _Refused(Exception):
     """Ends the judging of a request with a problem."""
 
-    def __init__(self, code: str, detail: str, server_time: int = 0) -> None:
+    def __init__(
+        self, code: str, detail: str, server_time: int = 0, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(code)
         self.code = code
         self.detail = detail
         self.server_time = server_time
+        self.headers = headers or {}
 
 
 class _Disconnected(Exception):
@@ -151,12 +157,21 @@ class SignatureAuth:
     """
 
     def __init__(
-        self, app: ASGIApp, *, keyring: KeyRing, authority: str, now: Callable[[], datetime]
+        self,
+        app: ASGIApp,
+        *,
+        keyring: KeyRing,
+        authority: str,
+        now: Callable[[], datetime],
+        limits: Limits | None = None,
+        test_mode: bool = False,
     ) -> None:
         self._app = app
+        self.limits = limits or Limits(Rates(), time.monotonic)
+        self._test_mode = test_mode
         self._keyring = keyring
         self._authority = authority.lower().encode()
-        self._hosts = _spellings(self._authority)
+        self._hosts = hosts_of(authority)
         self._now = now
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -165,6 +180,9 @@ class SignatureAuth:
         path = scope.get("path", "").removeprefix(scope.get("root_path", ""))
         if scope["type"] != "http" or not (path.startswith(PREFIX + "/") or path == PREFIX):
             await self._app(scope, receive, send)
+            return
+        if self._test_mode and path == explaining.PATH and scope["method"] == "POST":
+            await self._explain(scope, receive, send)
             return
         limit = MAX_FILE_BYTES if path == FILES_PATH else MAX_BODY_BYTES
         fields: dict[bytes, bytes] = dict(scope["headers"])
@@ -179,7 +197,7 @@ class SignatureAuth:
             close = False
             await _judge_body(verified, body)
         except _Refused as refused:
-            await _answer(scope, send, refused, close=close)
+            await _answer(scope, send, self._counted(scope, refused), close=close)
         except _Disconnected:
             return
         else:
@@ -187,6 +205,27 @@ class SignatureAuth:
             state["partner_id"] = verified.key.partner_id
             state["key_id"] = verified.key.key_id
             await self._app(scope, _replay(body, receive), send)
+
+    async def _explain(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request of the test mode with what its signature comes to."""
+        fields: dict[bytes, bytes] = dict(scope["headers"])
+        head, address = self.head_of(scope, fields), address_of(scope.get("client"))
+        try:
+            body = await _read_body(receive, MAX_BODY_BYTES)
+            self._require_room(address)
+            judged = await self.judged(head, address)
+        except _Refused as refused:
+            await _answer(scope, send, refused, close=refused.code == "body_too_large")
+        except KeysUnavailable:
+            await _answer(scope, send, _Refused("unavailable", ""), close=False)
+        except _Disconnected:
+            return
+        else:
+            refusal = judged if isinstance(judged, SignatureRefused) else verify_body(judged, body)
+            said = msgspec.json.encode(explaining.explain(head, refusal, fields))
+            headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(said))]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": said})
 
     async def _judge_head(self, scope: Scope, fields: Mapping[bytes, bytes]) -> Verified:
         """Who signed the request.
@@ -196,7 +235,25 @@ class SignatureAuth:
         """
         if fields.get(b"content-encoding", b"identity").strip().lower() != b"identity":
             raise _Refused("media_type_unsupported", "send the body as it is, without a content encoding")
-        head = RequestHead(
+        verified = await self._verify(self.head_of(scope, fields), address_of(scope.get("client")))
+        if fields.get(b"host", b"").lower() not in self._hosts:
+            raise _Refused(
+                "signature_invalid",
+                f"the Host header must name {self._authority.decode()}, as the signature does",
+            )
+        keys = self.limits.keys
+        wait = keys.take(verified.key.key_id, self.limits.now())
+        if wait:
+            raise _Refused(
+                "rate_limited",
+                f"more than {keys.rate.per_second:g} requests a second came under this key",
+                headers=headers_of("key", keys.rate, wait),
+            )
+        return verified
+
+    def head_of(self, scope: Scope, fields: Mapping[bytes, bytes]) -> RequestHead:
+        """What a signature is judged by; the authority is ours, path and query are as they were sent."""
+        return RequestHead(
             scope["method"].encode(),
             self._authority,
             scope["raw_path"].partition(b"?")[0],
@@ -204,25 +261,51 @@ class SignatureAuth:
             scope["headers"],
             _announced_length(fields) > 0 or b"transfer-encoding" in fields,
         )
-        verified = await self._verify(head)
-        if fields.get(b"host", b"").lower() not in self._hosts:
-            raise _Refused(
-                "signature_invalid",
-                f"the Host header must name {self._authority.decode()}, as the signature does",
-            )
-        return verified
 
-    async def _verify(self, head: RequestHead) -> Verified:
+    async def judged(self, head: RequestHead, address: str) -> Verified | SignatureRefused:
+        """Who signed a head, or why nobody did.
+
+        Raises:
+            KeysUnavailable: the register of keys cannot be read.
+        """
         asked_at = self._keyring.moment()
+        verified = verify_head(head, await self._keyring.keys(), self._now(), test_mode=self._test_mode)
+        if not isinstance(verified, SignatureRefused) or verified.code != "key_unknown":
+            return verified
+        if self.limits.refused.wait(address, self.limits.now()):
+            return verified  # who tries key after key makes us read the register no more
+        anew = await self._keyring.keys_anew(asked_at)
+        return verify_head(head, anew, self._now(), test_mode=self._test_mode)
+
+    def _require_room(self, address: str) -> None:
+        """Count a request of an address as one that is refused, and refuse it where there are too many."""
+        addresses = self.limits.refused
+        wait = addresses.take(address, self.limits.now())
+        if wait:
+            raise _Refused("rate_limited", "", headers=headers_of("address", addresses.rate, wait))
+
+    async def _verify(self, head: RequestHead, address: str) -> Verified:
         try:
-            verified = verify_head(head, await self._keyring.keys(), self._now())
-            if isinstance(verified, SignatureRefused) and verified.code == "key_unknown":
-                verified = verify_head(head, await self._keyring.keys_anew(asked_at), self._now())
+            verified = await self.judged(head, address)
         except KeysUnavailable:
             raise _Refused("unavailable", "the register of keys cannot be read") from None
         if isinstance(verified, SignatureRefused):
             raise _refusal(verified)
         return verified
+
+    def _counted(self, scope: Scope, refused: _Refused) -> _Refused:
+        """What a refused request is told: its problem; after many of them from one address, to wait."""
+        if refused.code in _NOT_COUNTED:
+            return refused
+        of_addresses = self.limits.refused
+        wait = of_addresses.take(address_of(scope.get("client")), self.limits.now())
+        if not wait:
+            return refused
+        return _Refused(
+            "rate_limited",
+            "too many requests from this address were refused",
+            headers=headers_of("address", of_addresses.rate, wait),
+        )
 
 
 def _announced_length(fields: Mapping[bytes, bytes]) -> int:
@@ -242,8 +325,9 @@ async def _judge_body(verified: Verified, body: bytes) -> None:
         raise _refusal(refused)
 
 
-def _spellings(authority: bytes) -> frozenset[bytes]:
+def hosts_of(given: str) -> frozenset[bytes]:
     """What a Host header may say of an authority: with its scheme's own port, too, where it names none."""
+    authority = given.lower().encode()
     if authority.rpartition(b":")[2].isdigit():
         return frozenset({authority})
     return frozenset({authority, authority + b":443", authority + b":80"})
@@ -303,5 +387,6 @@ async def _answer(scope: Scope, send: Send, refused: _Refused, *, close: bool) -
         headers.append((b"retry-after", b"1"))
     if close:
         headers.append((b"connection", b"close"))
+    headers += [(name.encode(), value.encode()) for name, value in refused.headers.items()]
     await send({"type": "http.response.start", "status": said.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

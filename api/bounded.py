@@ -18,7 +18,6 @@ from api.problems import problem
 MOST_HEAD_BYTES = 32_768
 MOST_UNDER_WAY = 320
 """Requests that a process carries out at a time: more than a crowd of tills has, half a second of work."""
-_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _COMMAND = b"POST /v1/"
 _LENGTH = b"\r\ncontent-length:"
 _CHUNKED = b"\r\ntransfer-encoding:"
@@ -49,7 +48,7 @@ class BoundedProtocol(HttpToolsProtocol):
             ended = b"\r\n\r\n" in self._last + data[:MOST_HEAD_BYTES]
             self._last = data[-3:]
             if self._head_bytes > MOST_HEAD_BYTES and not ended:
-                self.transport.write(_TOO_LARGE)
+                self.transport.write(_too_large())
                 self.transport.close()
                 return
         else:
@@ -163,6 +162,19 @@ class _Late:
         ]
         await send({"type": "http.response.start", "status": 503, "headers": headers})
         await send({"type": "http.response.body", "body": said})
+
+
+def _too_large() -> bytes:
+    """The whole answer to a head without an end."""
+    request_id = f"req_{secrets.token_hex(12)}"
+    said = msgspec.json.encode(
+        problem("header_too_large", f"{MOST_HEAD_BYTES} bytes came, and no end", request_id=request_id)
+    )
+    return (
+        b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/problem+json\r\n"
+        b"request-id: %b\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
+        % (request_id.encode(), len(said), said)
+    )
 
 
 def _overloaded() -> tuple[str, bytes]:

@@ -5,6 +5,7 @@ Commands import what they need when they run, so that `--help` is quick and the 
 
 import logging
 import sys
+from contextlib import ExitStack
 from datetime import date
 from enum import StrEnum
 from io import TextIOWrapper
@@ -22,12 +23,13 @@ from api.cli_contract import add_contracts
 from api.cli_default import default_app, exit_app
 from api.cli_desk import add_desk
 from api.cli_dispute import dispute_app
+from api.cli_exposure import exposure_app
 from api.cli_night import night_app
 from api.cli_people import add_people
 from api.cli_programme import add_programmes
 from api.cli_report import reconcile, report_app
 from api.cli_survey import add_surveys
-from api.composition import BAD_INPUT, FAILED, now, opened, owned
+from api.composition import BAD_INPUT, FAILED, now, opened, owned, sandbox
 from config.database import migrate as migrate_database
 from config.errors import ConfigError, KeyFileError
 from config.roles import application_role, reader_role
@@ -37,6 +39,7 @@ from partners.errors import PartnersError
 from settlement.errors import SettlementError
 
 if TYPE_CHECKING:
+    from api.mail import SendMail
     from settlement.seal import Signer
 
 app = typer.Typer(
@@ -57,6 +60,7 @@ app.add_typer(tier_app, name="tier")
 app.add_typer(default_app, name="default")
 app.add_typer(exit_app, name="exit")
 app.add_typer(dispute_app, name="dispute")
+app.add_typer(exposure_app, name="exposure")
 app.command("net", help=cli_net.HELP, epilog=cli_net.EPILOG)(cli_net.net)
 add_people(app)
 add_desk(app)
@@ -111,6 +115,15 @@ def _signer_or_none(settings: Settings) -> "Signer | None":
         return None
 
 
+def _mail_of(settings: Settings) -> "SendMail":
+    """How mails to members leave."""
+    from api.mail import by_smtp, to_file
+
+    if settings.mail is None:
+        return to_file(settings.mail_file)
+    return by_smtp(settings.mail.get_secret_value(), settings.mail_from)
+
+
 @app.command()
 def serve() -> None:
     """Serve the partner API on TESSERA_HOST:TESSERA_PORT (127.0.0.1:8080)."""
@@ -119,20 +132,35 @@ def serve() -> None:
     from api.app import create_app
     from api.bounded import BoundedProtocol
     from api.lanes.process import in_processes
+    from api.limits import Rate, Rates
     from config.operator_key import load_or_make_operator_key
     from network.service import make_partitions_ahead
-    from partners.people.tokens import OperatorKeys
+    from partners.people.tokens import OperatorKeys, members_keys
 
-    with opened(migrated=True) as (settings, database):
+    with ExitStack() as stack:
+        settings, database = stack.enter_context(opened(migrated=True))
         make_partitions_ahead(database)
         authority = settings.authority or f"{settings.host}:{settings.port}"
+        keys = OperatorKeys.of(load_or_make_operator_key(settings.operator_key_file))
+        beside = None
+        if settings.test_authority is not None:
+            apart = stack.enter_context(sandbox(settings, database))
+            beside = create_app(apart, authority=settings.test_authority, now=now, test_mode=True)
         uvicorn.run(
             create_app(
                 database,
                 authority=authority,
+                beside=beside,
                 now=now,
-                operator_keys=OperatorKeys.of(load_or_make_operator_key(settings.operator_key_file)),
-                hire=in_processes(database, settings, application_role(settings.database_schema)),
+                operator_keys=keys,
+                hire=in_processes(
+                    database,
+                    settings,
+                    application_role(settings.database_schema),
+                    members_keys(keys).secrets,
+                ),
+                send_mail=_mail_of(settings),
+                rates=Rates(keys=Rate(settings.key_rate, int(2 * settings.key_rate) or 1)),
             ),
             host=settings.host,
             port=settings.port,
@@ -228,6 +256,41 @@ def keys() -> None:
         raise KeyFileError("name the network key's file: TESSERA_NETWORK_KEY=/a/folder/of/yours/network.pem")
     made = not path.expanduser().exists()
     print_key(Signer(load_or_make_network_key(path)), path, made=made, console=Console())
+
+
+@app.command("test-key")
+def test_key(
+    *,
+    partner: Annotated[str, typer.Option(help="The partner's code.")],
+    key_id: Annotated[str, typer.Option("--id", help="The key's id; it begins with test_.")],
+    public_key: Annotated[str, typer.Option(help="The raw public key, 32 bytes in base64.")],
+) -> None:
+    """Register a partner's first key of the test mode; one person is enough, for nothing there is money."""
+    from base64 import b64decode
+    from binascii import Error as NotBase64
+
+    from partners.keys import is_of_test_mode
+    from partners.model import PartnerKey
+    from partners.service import partner_of
+    from partners.store import add_key
+
+    try:
+        raw = b64decode(public_key, validate=True)
+    except (NotBase64, ValueError):
+        raise typer.BadParameter("that is not base64", param_hint="--public-key") from None
+    if not is_of_test_mode(key_id):
+        raise typer.BadParameter("ids of test keys begin with test_", param_hint="--id")
+    with (
+        opened(migrated=True) as (settings, live),
+        sandbox(settings, live) as test,
+        test.begin() as connection,
+    ):
+        of = partner_of(connection, partner)
+        add_key(
+            connection,
+            PartnerKey(key_id=key_id, partner_id=of.partner_id, public_key=raw, not_before=now()),
+        )
+    typer.echo(f"{key_id} signs for {partner} in the test mode")
 
 
 @app.command()

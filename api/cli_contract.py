@@ -112,8 +112,10 @@ def activate(
     """Put exactly this draft into force, from its day on."""
     from network.service import network_now, read_network
     from partners import contracts
+    from settlement import exposure_rows
 
     with acting("checker", by=by) as (_, database, who), database.begin() as connection:
+        exposure_rows.stop_tills(connection)
         terms = contracts.activate(
             connection,
             _uuid(draft_id),
@@ -123,6 +125,7 @@ def activate(
             days=_days(connection),
             currency=read_network(connection).currency,
         )
+        exposure_rows.contracts_changed(connection)
     typer.echo(f"version {terms.terms_version} is in force from {terms.effective_on} on")
 
 

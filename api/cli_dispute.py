@@ -24,7 +24,8 @@ dispute_app = typer.Typer(
 
     The other partner answers in time, or has accepted; what it rejects can be escalated in time, or is over.
     What is escalated is decided here: one person proposes what is paid back, another approves it, by
-    `tessera proposal approve`. It is then a debt in the window that is open; members' points stay.
+    `tessera proposal approve`. It is then a debt in the window that is open; members' points stay. What a
+    partner disputes with the operator itself (points issued, fees, VAT) is answered here, by two as well.
     """,
     epilog="Example: tessera dispute decide dsp_0190... --award 93.75 --reason 'no receipt for it'",
 )
@@ -67,7 +68,13 @@ def show(dispute: _Id) -> None:
 
     with _told(), opened(reader_role) as (_, database), database.connect() as connection:
         one = show_case(case_of(connection, _id(dispute)), _codes(connection), names=True)
-    line = f"entry {one.entry}" if one.entry else f"all points of {one.raised_by} at {one.against}"
+    lines = {
+        "redemption": f"all points of {one.raised_by} at {one.against}",
+        "issue": f"points that {one.raised_by} issued",
+        "fee": f"the fee of {one.raised_by}",
+        "vat": f"VAT that {one.raised_by} owed {one.against}",
+    }
+    line = f"entry {one.entry}" if one.entry else lines[one.line]
     typer.echo(f"{one.id}  {_standing(one)}")
     typer.echo(f"  {one.raised_by} against {one.against}, {one.amount} {one.currency}")
     typer.echo(f"  {line}, {one.business_date}")
@@ -120,6 +127,32 @@ def decide(
     with _told(), acting("maker", by=by) as (_, database, who), database.begin() as connection:
         made = propose_decision(connection, dispute_id, awarded=awarded, reason=reason, by=who)
     typer.echo(f"{made.proposal_id}  proposed: {award} is paid back; another must approve it")
+    typer.echo(f"  tessera proposal approve {made.proposal_id} --sha256 {made.sha256.hex()}")
+
+
+@dispute_app.command("answer")
+def answer(
+    dispute: _Id,
+    *,
+    accepted: Annotated[
+        bool, typer.Option("--accept/--reject", help="Pay it back, or not; then it can be escalated.")
+    ],
+    reason: Annotated[str, typer.Option(help="Why; the partner reads it.")],
+    by: _By = None,
+) -> None:
+    """Propose the answer to a dispute with the operator itself; another approves it. Silence accepts it."""
+    from settlement.dispute_decisions import propose_answer
+
+    dispute_id = _id(dispute)
+    if not reason.strip():
+        raise typer.BadParameter("say why", param_hint="--reason")
+    with _told(), acting("maker", by=by) as (_, database, who), database.begin() as connection:
+        made = propose_answer(
+            connection, dispute_id, answer="accept" if accepted else "reject", reason=reason, by=who
+        )
+    typer.echo(
+        f"{made.proposal_id}  proposed: to {'accept' if accepted else 'reject'}; another must approve it"
+    )
     typer.echo(f"  tessera proposal approve {made.proposal_id} --sha256 {made.sha256.hex()}")
 
 

@@ -103,3 +103,6 @@ ROUTES: Mapping[str, CommandRoute] = {
         ),
     )
 }
+
+NAMING_CARDS = frozenset(path for path, route in ROUTES.items() if "card" in route.body.__struct_fields__)
+"""Addresses at which somebody could try which cards exist."""

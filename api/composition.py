@@ -7,10 +7,14 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Engine
 
-from config.database import acting_as, open_database
+from api.sandbox import prepare
+from config.database import acting_as, ensure_schema, make_engine, open_database
 from config.database import migrate as migrate_database
 from config.roles import application_role
 from config.settings import Settings, load_settings
+from network.errors import NotReady
+
+log = logging.getLogger("tessera.api")
 
 FAILED = 1
 """Exit status: it was tried, and did not come out well."""
@@ -34,6 +38,25 @@ def opened(
         owner.dispose()
         with acting_as(owner, role(settings.database_schema), settings) as database:
             yield settings, database
+
+
+@contextmanager
+def sandbox(settings: Settings, live: Engine) -> Iterator[Engine]:
+    """The test mode's database for the length of a block: migrated, with what is new in the live network."""
+    own = settings.of_test_mode
+    owner = make_engine(live.url, schema=own.database_schema, lock_timeout_ms=own.lock_timeout_ms)
+    try:
+        with owner.begin() as connection:
+            ensure_schema(connection, own.database_schema)
+        migrate_database(owner)
+    finally:
+        owner.dispose()
+    with acting_as(owner, application_role(own.database_schema), own) as database:
+        try:
+            prepare(live, database)
+        except NotReady as error:
+            log.warning("the test mode waits for the network to be set up: %s", error)
+        yield database
 
 
 @contextmanager

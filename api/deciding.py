@@ -1,7 +1,7 @@
 """Who decides which kind of proposal, and what carries it out in the same transaction."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import TypedDict
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from partners import service as partners
 from partners.errors import NotAllowed
 from partners.people import approvals, operators
 from partners.people.model import Proposal, Role, SignedIn
-from settlement import dispute_decisions, exits
+from settlement import dispute_decisions, exits, exposure_rows
 
 
 class Decision(TypedDict):
@@ -41,7 +41,12 @@ def _of_partners(connection: Connection, proposal_id: UUID, decision: Decision, 
 
 
 def _of_contracts(connection: Connection, proposal_id: UUID, decision: Decision, _: datetime) -> Outcome:
-    return contracts.decide(connection, proposal_id, **decision, open_on=open_date(connection)), None
+    exposure_rows.stop_tills(connection)
+    decided = contracts.decide(connection, proposal_id, **decision, open_on=open_date(connection))
+    if decision["approve"] and decided.kind == contracts.ADD_VAT:
+        effective_on = date.fromisoformat(approvals.content_of(decided)["effective_on"])
+        exposure_rows.rates_changed(connection, effective_on)
+    return decided, None
 
 
 def _of_exits(connection: Connection, proposal_id: UUID, decision: Decision, _: datetime) -> Outcome:

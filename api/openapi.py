@@ -82,6 +82,13 @@ EXAMPLES: Mapping[str, Any] = {
     },
     "AnswerBody": {"answer": "reject", "text": "The receipt is signed; it is attached."},
     "EscalationBody": {"text": "The signature is another's."},
+    "RegistrationBody": {
+        "key_id": "grocer-2018",
+        "public_key": "JrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs=",
+        "proof": "aXl3QWw40seHnH2KSPo48+nBxsBHAO/BKU9l+25TXZd+x4oZ3h/cnIdMj7jeIy8PY3N5T5IazMBAKx0VIZgbBQ==",
+    },
+    "RevocationBody": {"key_id": "grocer-2017"},
+    "ClockMoveBody": {"advance_seconds": 86_400},
     "EntryBody": _ENTRY,
     "EntryPage": {"data": [_ENTRY], "has_more": False, "next_cursor": None},
     "CardBody": {"card": _CARD, "status": "active", "member": "mbr_01595c8e7c1e7a3f9c2b5d0000000001"},
@@ -192,6 +199,24 @@ def post_docs(answer: str, status: int, body: str | Sequence[str], *more: int) -
     }
 
 
+def explanation_docs() -> dict[str, Any]:
+    """The description of what explains signatures, in the test mode."""
+    base = {"name": "Signature-Base", "in": "header", "schema": {"type": "string"}}
+    return {
+        "tags": ["Test mode"],
+        "summary": "Explain a signature",
+        "description": "What your signature of this very request comes to. Send your own signature base in"
+        " base64 in the header Signature-Base (not covered itself): the first line that differs is named.",
+        "operationId": "explain_signature",
+        "parameters": [{**base, "required": False, "description": "Your signature base, in base64."}],
+        "requestBody": {"required": False, "content": {"application/json": {"schema": {}, "example": {}}}},
+        "responses": {
+            "200": {"description": "Signed rightly or not.", "content": content_of_type("ExplanationBody")},
+            **{str(status): answer for status, answer in _problems(413, 503).items()},
+        },
+    }
+
+
 def file_docs(media_types: Sequence[str]) -> dict[str, Any]:
     """Keyword arguments of a route that gives a file."""
     held = {each: {"schema": {"type": "string", "format": "binary"}} for each in media_types}
@@ -247,6 +272,12 @@ def describe(openapi: dict[str, Any], types: Sequence[Any]) -> dict[str, Any]:
             "in": "header",
             "name": "Signature",
             "description": "RFC 9421 with Ed25519; see the introduction.",
+        },
+        "memberSession": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "Ten minutes of a session that `/m/sessions` began.",
         },
         "operatorSession": {
             "type": "http",

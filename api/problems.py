@@ -52,6 +52,10 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     "insufficient_points": (422, "The member has not enough points"),
     "card_unknown": (422, "No such card"),
     "card_blocked": (422, "The card is blocked"),
+    "code_needed": (422, "So many points need the rotating code of the member's card"),
+    "code_stale": (422, "The rotating code of the card is over, or not this card's"),
+    "code_used": (409, "The rotating code of the card was used"),
+    "spending_locked": (422, "The member has locked spending"),
     "outlet_unknown": (422, "The partner has no such outlet"),
     "no_contract_terms": (422, "No terms of the contract are in force on that day"),
     "currency_not_contracted": (422, "The contract is in another currency"),
@@ -60,6 +64,10 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     "partner_issues_no_more": (422, "The partner leaves the network: its last day to give points is over"),
     "partner_accepts_no_more": (422, "The partner leaves the network: its last day to take points is over"),
     "partner_unknown": (422, "The partner is not set up yet; try again with the same reference"),
+    "retried_unknown": (422, "No request of that reference is known to be tried again"),
+    "retried_accepted": (422, "The request that is to be tried again was accepted"),
+    "already_retried": (422, "The refused request was tried again before, and accepted then"),
+    "cap_reached": (422, "The partner has reached what it may come to owe; try later, under a new reference"),
     "too_many_points": (422, "One entry moves no more than a million million points"),
     "occurred_in_future": (422, "That is more than 10 minutes ahead of the network's time"),
     "occurred_too_long_ago": (422, "That is more than 30 days ago"),
@@ -108,6 +116,9 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     "tier_not_over": (422, "The member's time in its tier is not over"),
     "entry_moves_no_points": (422, "The entry moved no points, so there is nothing to prove"),
     "not_sealed_yet": (409, "The entry's window is not sealed yet"),
+    "code_refused": (401, "Address or code is wrong"),
+    "member_token_missing": (401, "The request carries no access token of a member"),
+    "member_token_refused": (401, "The member's token is not ours, its time is over, or its session ended"),
     "member_unknown": (404, "No such member"),
     # ours
     "overloaded": (503, "Too many requests are waiting; try again with the same reference"),
@@ -207,11 +218,18 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class ProblemError(Exception):
     """Ends a request with a problem; raised by parsing and routes, answered in one place."""
 
-    def __init__(self, code: str, detail: str = "", errors: Sequence[FieldError] = ()) -> None:
+    def __init__(
+        self,
+        code: str,
+        detail: str = "",
+        errors: Sequence[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(code)
         self.code = code
         self.detail = detail
         self.errors = errors
+        self.headers = headers
 
 
 def problem(
@@ -257,7 +275,7 @@ def answer_failure(error: Exception, request_id: str) -> Response:
     Raises:
         Exception: the error itself, where no problem stands for it.
     """
-    return _response(failure(error, request_id))
+    return _response(failure(error, request_id), error.headers if isinstance(error, ProblemError) else None)
 
 
 def problem_response(

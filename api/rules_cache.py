@@ -47,6 +47,16 @@ class RulesCache:
         finally:
             self._reading.release()
 
+    def anew(self) -> Rules:
+        """The rules as they are now, however fresh what is here.
+
+        Raises:
+            NotReady, Unavailable: as a call does.
+        """
+        with self._reading:
+            self._read_at = float("-inf")
+            return self._read()
+
     def _read(self) -> Rules:
         began = self._monotonic()
         if self._rules is not None and began - self._read_at <= FRESH_SECONDS:

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime
 
 from sqlalchemy import Engine
 from starlette.requests import Request
 
 from api.lanes.lane import Hire, Lane
+from api.limits import Limits
 from api.rules_cache import RulesCache
 
 FILES_AT_ONCE = 4
@@ -22,8 +24,20 @@ class Service:
     `files` takes chunks. Row locks keep them apart where they meet.
     """
 
-    def __init__(self, database: Engine, hire: Hire, observe: Callable[[str, int, float], None]) -> None:
+    def __init__(
+        self,
+        database: Engine,
+        hire: Hire,
+        observe: Callable[[str, int, float], None],
+        *,
+        now: Callable[[], datetime],
+        limits: Limits,
+        test_mode: bool = False,
+    ) -> None:
         self.database = database
+        self.now = now
+        self.limits = limits
+        self.test_mode = test_mode
         self.file_slots = asyncio.Semaphore(FILES_AT_ONCE)
         self.rules = RulesCache(database)
         self.tills, self.files = (

@@ -24,9 +24,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from api.nightly import write_missing_nights
 from network.batch import end_over_holds
 from network.errors import InvariantBroken, NetworkError, Unavailable
+from network.exposure_store import watch
 from network.rules import Rules
 from network.service import Network, load_rules, make_partitions_ahead, network_now, read_network
 from network.store import members_with_over_holds
+from settlement import exposure_rows
 from settlement.bank.resolving import objections as bank_objections
 from settlement.disputes import carry_on_due
 from settlement.errors import NotFinal, SettlementError
@@ -39,6 +41,8 @@ log = logging.getLogger(__name__)
 
 NUDGE_SECONDS = 60
 """A cut-off that was missed is noticed within this time."""
+WATCH_SECONDS = 5
+"""So soon it is on record that a night, a rate or a contract took a partner past a threshold of its cap."""
 HOLDS_AT_A_TIME = 500
 """Members whose lapsed holds are ended in one transaction."""
 
@@ -87,6 +91,14 @@ def run_worker(
         max_instances=1,
         misfire_grace_time=None,
     )
+    scheduler.add_job(
+        watch_caps,
+        IntervalTrigger(seconds=WATCH_SECONDS, timezone=UTC),
+        args=(database,),
+        coalesce=True,
+        max_instances=1,
+        misfire_grace_time=None,
+    )
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
     with _signals(stop):
         scheduler.start()
@@ -118,6 +130,26 @@ def nudge(
     sealed = _seal(database, stop, find_signer)
     for folder in write_missing_nights(database, statements, stop, anew=sealed):
         log.info("statements written: %s", folder)
+
+
+def watch_caps(database: Engine) -> None:
+    """Make rows where a contract with a cap has none, and record who has passed a threshold unseen."""
+    try:
+        with database.begin() as connection:
+            made = exposure_rows.ensure(connection)
+        with database.connect() as connection:
+            rules = load_rules(connection)
+        moves = watch(database, rules) if rules.caps.partners else []
+    except (NetworkError, SettlementError, SQLAlchemyError):
+        log.exception("caps were not watched; the next try is in %s seconds", WATCH_SECONDS)
+        return
+    if made:
+        log.info("rows of partners with a cap were made")
+    for move in moves:
+        log.warning(
+            "partner %s went from level %s to %s of its cap: %s %s",
+            *(move.partner_id, move.level_before, move.level, move.amount, move.currency),
+        )
 
 
 def _seal(database: Engine, stop: Callable[[], bool], find_signer: FindSigner) -> list[int]:

@@ -12,6 +12,9 @@ PROJECT = Path(__file__).resolve().parent.parent
 """The folder of the clone."""
 
 
+_LONGEST_SCHEMA = 56
+
+
 class Settings(BaseSettings):
     """What may differ between two installations. Every field has a default that suits a laptop."""
 
@@ -41,6 +44,13 @@ class Settings(BaseSettings):
     """An access token under which commands act, in the place of `tessera login`."""
     sessions: Path | None = None
     """Folder of those who signed in with `tessera login`. Unset: `sessions` in the data folder."""
+    test_authority: str | None = None
+    """Host and port at which partners address the test mode, and sign it. Unset: there is no test mode."""
+    key_rate: float = Field(default=1_000, gt=0)
+    """Requests a second that each key may send in the long run, twice as many at once."""
+    mail: SecretStr | None = None
+    """How codes reach members: smtps://user:password@host:465, smtp://… with STARTTLS. Unset: a file."""
+    mail_from: str = "no-reply@localhost"
     authority: str | None = None
     """Host and port as partners address and sign them, where that is not host:port (behind a proxy, say)."""
 
@@ -48,11 +58,30 @@ class Settings(BaseSettings):
     """Folder that gets each night's statements. Unset: `statements/<schema>` in the data folder."""
 
     @property
+    def of_test_mode(self) -> "Settings":
+        """The same settings for the test mode: a schema of its own beside ours.
+
+        Raises:
+            SettingsError: the schema's name leaves no room for that.
+        """
+        schema = f"{self.database_schema}_test"
+        if len(schema) > _LONGEST_SCHEMA:
+            raise SettingsError(
+                f"TESSERA_SCHEMA: {self.database_schema} is too long for a test mode beside it"
+            )
+        return self.model_copy(update={"database_schema": schema})
+
+    @property
     def statements_folder(self) -> Path:
         """Where statements and the operator's reports go; each schema is a network of its own."""
         if self.statements is not None:
             return self.statements.expanduser()
         return self.data_folder / "statements" / self.database_schema
+
+    @property
+    def mail_file(self) -> Path:
+        """Where mails are kept that no server sends; each schema is a network of its own."""
+        return self.data_folder / "mail" / f"{self.database_schema}.ndjson"
 
     @property
     def operator_key_file(self) -> Path:

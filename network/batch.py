@@ -15,8 +15,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from network import ids, store
 from network.asking import asked_since, budgets_asked, members_asked, names_asked, plans_asked
+from network.capped import AtCap, save_exposed, within_caps
 from network.decide import STRUCTURAL, decide, decide_batch, end_due
-from network.errors import Busy, Unavailable
+from network.errors import Busy, RulesStale, Unavailable
 from network.identity import card_number
 from network.ids import member_of
 from network.model import (
@@ -41,7 +42,7 @@ from network.model import (
     Unmerge,
 )
 from network.programme_store import NOTHING_ASKED, Asked, lock_budgets
-from network.rules import Folded, Rules
+from network.rules import RETRYING, Folded, Rules
 from network.save import save
 from network.touch import SPENDING, cards_of, closed, named_by, touched
 
@@ -83,6 +84,13 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True):
     minted: Minted
 
 
+class Known(msgspec.Struct):
+    """What earlier tries have taught: accounts to lock, and partners to lock before anything is decided."""
+
+    members: set[int] = msgspec.field(default_factory=set)
+    at_cap: set[int] = msgspec.field(default_factory=set)
+
+
 def execute(database: Engine, commands: Sequence[Command], rules: Rules) -> list[Reply]:
     """Carry out commands, in one transaction unless a reference stands twice, and answer each in order.
 
@@ -93,6 +101,7 @@ def execute(database: Engine, commands: Sequence[Command], rules: Rules) -> list
     Raises:
         Unavailable: the database could not be reached or did not say whether it committed; safe to retry.
         Busy: rows that a command needs stayed locked by somebody else.
+        RulesStale: the rules do not know all caps; nothing was done of the run that met them.
     """
     return [
         reply
@@ -114,12 +123,12 @@ def preview(database: Engine, command: Command, rules: Rules) -> tuple[Decision 
 
 
 def _preview(
-    connection: Connection, members: set[int], command: Command, rules: Rules
+    connection: Connection, known: Known, command: Command, rules: Rules
 ) -> tuple[Decision | Rejected, Folded]:
-    moment, cards = store.begin(connection, cards_of(command))
+    moment, cards = _begin(connection, cards_of(command), rules)
     rules = rules.on(moment)
     [request] = _prepare(connection, [(command, UUID(int=0))], cards, moment.now)
-    folded = _load(connection, moment, cards, [command], rules, members)
+    folded = _load(connection, moment, cards, [command], rules, known.members)
     return decide(folded, command, request.minted, rules), folded
 
 
@@ -132,22 +141,40 @@ def end_over_holds(database: Engine, members: Collection[int], rules: Rules) -> 
     return _attempted(database, partial(_end, members=members, rules=rules)) if members else 0
 
 
-def _end(connection: Connection, known: set[int], members: Collection[int], rules: Rules) -> int:
-    moment, _ = store.begin(connection)
+def _end(connection: Connection, known: Known, members: Collection[int], rules: Rules) -> int:
+    moment, _ = _begin(connection, (), rules)
     rules = rules.on(moment)
-    asked = known.union(members)
+    asked = known.members.union(members)
     folded = _locked(connection, moment, {}, asked, set(), rules, set(), ())
     needed = closed(folded, members)
     if not needed <= asked:
         raise _MoreAccounts(needed | asked)
     end_due(folded, needed, rules)
-    save(connection, folded.decided, folded.owed, rules.directory.hooks)
+    save_exposed(connection, folded, rules)
     return len(folded.decided)
+
+
+def _begin(
+    connection: Connection, cards: Collection[int], rules: Rules
+) -> tuple[Moment, dict[int, CardState]]:
+    """Begin a batch, under rules that know who has a cap.
+
+    Raises:
+        RulesStale: they were read before somebody got one, or before what exposure is made of changed.
+    """
+    moment, known = store.begin(connection, cards)
+    if moment.caps_basis != rules.caps.basis:
+        raise RulesStale(
+            f"the rules know caps as of {rules.caps.basis}, and the network is at {moment.caps_basis}: "
+            "read them again"
+        )
+    return moment, known
 
 
 def _runs(commands: Sequence[Command]) -> list[list[tuple[Command, UUID]]]:
     """Commands with their keys, cut where a key stands again: the first is then answered from memory.
 
+    So where a command tries again what stands before it: that is answered by then.
     A command that changes who belongs to whom is a run of its own: what others have to load depends on it.
     """
     runs: list[list[tuple[Command, UUID]]] = [[]]
@@ -155,13 +182,23 @@ def _runs(commands: Sequence[Command]) -> list[list[tuple[Command, UUID]]]:
     alone = False
     for command in commands:
         key = request_key(command.partner_id, command.reference)
-        if key in seen or alone or isinstance(command, STRUCTURAL):
+        named = _retried_key(command)
+        if key in seen or named in seen or alone or isinstance(command, STRUCTURAL):
             runs.append([])
             seen = set()
         alone = isinstance(command, STRUCTURAL)
         seen.add(key)
+        if named is not None:
+            seen.add(named)
         runs[-1].append((command, key))
     return [run for run in runs if run]
+
+
+def _retried_key(command: Command) -> UUID | None:
+    """The key of the request that a command tries again."""
+    if isinstance(command, RETRYING) and command.retries:
+        return request_key(command.partner_id, command.retries)
+    return None
 
 
 class _MoreAccounts(Exception):
@@ -172,18 +209,22 @@ class _MoreAccounts(Exception):
         self.members = members
 
 
-def _attempted(database: Engine, transact: Callable[[Connection, set[int]], Done]) -> Done:
-    """Do something in a transaction, again where others came between, with all the accounts it needs."""
-    members: set[int] = set()
+def _attempted(database: Engine, transact: Callable[[Connection, Known], Done]) -> Done:
+    """Do something in a transaction, again where others came between, with all the rows it needs."""
+    known = Known()
     tries = 0
     while tries < _RETRIES:
         try:
             with database.begin() as connection:
-                return transact(connection, members)
+                return transact(connection, known)
         except _MoreAccounts as more:
             # Rare, and it ends: each time there are more, or somebody else has changed the members' bonds.
-            tries += more.members <= members
-            members |= more.members
+            tries += more.members <= known.members
+            known.members |= more.members
+            continue
+        except AtCap as more:
+            tries += more.partners <= known.at_cap
+            known.at_cap |= more.partners
             continue
         except DBAPIError as error:
             state = getattr(error.orig, "sqlstate", None)
@@ -201,10 +242,10 @@ def _attempted(database: Engine, transact: Callable[[Connection, set[int]], Done
 
 
 def _transact(
-    connection: Connection, members: set[int], run: Sequence[tuple[Command, UUID]], rules: Rules
+    connection: Connection, known: Known, run: Sequence[tuple[Command, UUID]], rules: Rules
 ) -> list[Reply]:
-    """Carry out a run; `members` are locked in any case, because an earlier try needed them."""
-    moment, cards = store.begin(connection, {n for command, _ in run for n in cards_of(command)})
+    """Carry out a run; what is `known` is locked in any case, because an earlier try needed it."""
+    moment, cards = _begin(connection, {n for command, _ in run for n in cards_of(command)}, rules)
     rules = rules.on(moment)  # a version takes effect with a day, and so between batches
     requests = _prepare(connection, run, cards, moment.now)
     fresh = store.claim(
@@ -214,12 +255,10 @@ def _transact(
         [request.minted.entry_id for request in requests],
         moment.business_date,
     )
-    outcomes = iter(
-        _decide(connection, moment, cards, [r for r in requests if r.key in fresh], rules, members)
-    )
-    known = _recall(connection, [request.key for request in requests if request.key not in fresh])
+    outcomes = iter(_decide(connection, moment, cards, [r for r in requests if r.key in fresh], rules, known))
+    answered = _recall(connection, [request.key for request in requests if request.key not in fresh])
     return [
-        _decided(next(outcomes)) if request.key in fresh else _remembered(request, *known[request.key])
+        _decided(next(outcomes)) if request.key in fresh else _remembered(request, *answered[request.key])
         for request in requests
     ]
 
@@ -283,14 +322,28 @@ def _decide(
     cards: Mapping[int, CardState],
     requests: Sequence[_Request],
     rules: Rules,
-    members: set[int],
+    known: Known,
 ) -> list[Decision | Rejected]:
     """Load what the requests touch, judge them, write what was decided."""
     if not requests:
         return []
-    folded = _load(connection, moment, cards, [r.command for r in requests], rules, members)
-    outcomes = decide_batch(folded, [(r.command, r.minted) for r in requests], rules)
-    save(connection, folded.decided, folded.owed, rules.directory.hooks)
+    retries = {r.key: named for r in requests if (named := _retried_key(r.command)) is not None}
+    retried = store.lock_retried(connection, retries.values()) if retries else {}
+    folded = _load(connection, moment, cards, [r.command for r in requests], rules, known.members)
+    if retries:
+        folded = folded.with_retried(
+            {
+                (r.command.partner_id, r.command.retries): retried[retries[r.key]]
+                for r in requests
+                if isinstance(r.command, RETRYING) and retries.get(r.key) in retried
+            }
+        )
+    judged = [(r.command, r.minted) for r in requests]
+    outcomes = decide_batch(folded, judged, rules)
+    if rules.caps.partners:
+        folded, outcomes = within_caps(connection, folded, judged, outcomes, rules, known.at_cap)
+    else:
+        save(connection, folded.decided, folded.owed, rules.directory.hooks)
     refused = {
         request.key: outcome.reason
         for request, outcome in zip(requests, outcomes, strict=True)
@@ -299,6 +352,7 @@ def _decide(
     passing = {key for key, reason in refused.items() if reason in NOT_REMEMBERED}
     store.refuse(connection, {key: reason for key, reason in refused.items() if key not in passing})
     store.forget(connection, passing)
+    store.take_retried(connection, {named: key for key, named in retries.items() if key not in refused})
     return outcomes
 
 

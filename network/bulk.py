@@ -12,6 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Connection,
     Date,
@@ -138,6 +139,7 @@ _LITERALS: Mapping[type, Literal] = {
     Integer: integers,
     SmallInteger: integers,
     Uuid: uuids,
+    Boolean: lambda values: _literal(values, str),
     Date: dates,
     DateTime: dates,
     Numeric: decimals,

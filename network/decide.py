@@ -7,6 +7,7 @@ from network.accrual import accrue, release
 from network.adjustment import adjust, review_tier, set_tier
 from network.draft import completed
 from network.errors import InvariantBroken
+from network.exposure import Guard
 from network.hold import capture, hold, lapse_hold, void
 from network.identity import enrol
 from network.model import (
@@ -69,7 +70,7 @@ STRUCTURAL = (Invite, Join, Leave, Merge, Unmerge)
 
 def decide(folded: Folded, command: Command, minted: Minted, rules: Rules) -> Decision | Rejected:
     """Judge one command on the state folded so far; mutates nothing."""
-    outcome = RULES[type(command)](folded, command, minted, rules)
+    outcome = folded.retry_refused(command) or RULES[type(command)](folded, command, minted, rules)
     return outcome if isinstance(outcome, Rejected) else completed(folded, outcome, rules)
 
 
@@ -85,7 +86,7 @@ def end_due(folded: Folded, members: Iterable[int], rules: Rules) -> None:
 
 
 def decide_batch(
-    folded: Folded, commands: Sequence[tuple[Command, Minted]], rules: Rules
+    folded: Folded, commands: Sequence[tuple[Command, Minted]], rules: Rules, guard: Guard | None = None
 ) -> list[Decision | Rejected]:
     """Judge a batch in order.
 
@@ -95,6 +96,7 @@ def decide_batch(
         folded: The state that was loaded under lock; decisions are applied to it, those that end holds too.
         commands: Each with the ids minted for it. A request appears once: replays were answered before.
         rules: The live rules.
+        guard: Tests accruals against caps; without one none is refused for that.
     Returns:
         One decision or refusal per command, in order.
     """
@@ -103,6 +105,8 @@ def decide_batch(
         if folded.any_due:
             end_due(folded, touched(folded, [command]), rules)
         outcome = decide(folded, command, minted, rules)
+        if guard is not None and isinstance(outcome, Decision):
+            outcome = guard.judge(folded, command, outcome)
         if isinstance(outcome, Decision):
             folded.apply(outcome)
         outcomes.append(outcome)

@@ -9,7 +9,7 @@ import msgspec
 
 from network import ids
 from network.draw import Draw
-from network.errors import InvariantBroken
+from network.errors import NotRead
 from network.expiry import expiry_of_returned
 from network.model import (
     IMMEDIATELY,
@@ -260,7 +260,7 @@ def _cure(
 ) -> tuple[Posting, Posting]:
     terms = rules.contract(deficit.issuer_id, folded.moment.now)
     if terms is None:
-        raise InvariantBroken(f"points of partner {deficit.issuer_id} are owed, and it has no terms")
+        raise NotRead(f"points of partner {deficit.issuer_id} are owed, whose terms are not read yet")
     paid = msgspec.structs.replace(
         credit,
         line=line + 1,

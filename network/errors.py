@@ -41,6 +41,14 @@ class Busy(Unavailable):
     """Rows stayed locked, and nothing was done: the batch's other commands may go on without this one."""
 
 
+class RulesStale(Unavailable):
+    """A batch was begun with rules that are older than what it found; nothing was done: read them again."""
+
+
+class NotRead(Busy):
+    """Another process has read a partner that this one has not yet: nothing was done; try again."""
+
+
 class AdjustmentError(NetworkError):
     """Root of what can be wrong with an adjustment before the rules see it."""
 

@@ -154,6 +154,7 @@ class Accrue(msgspec.Struct, frozen=True, kw_only=True, tag="accrue", omit_defau
     """A sale earns points. `lines`: the amounts of its lines, so that it can be returned line by line.
 
     `details`: what else the till says of it, for rules that ask.
+    `retries`: of this and of what spends points, the partner's reference of a request that was refused.
     """
 
     partner_id: int
@@ -165,6 +166,7 @@ class Accrue(msgspec.Struct, frozen=True, kw_only=True, tag="accrue", omit_defau
     currency: str
     lines: tuple[int, ...] = ()
     details: Details | None = None
+    retries: str = ""
 
 
 class Redeem(msgspec.Struct, frozen=True, kw_only=True, tag="redeem", omit_defaults=True):
@@ -180,6 +182,9 @@ class Redeem(msgspec.Struct, frozen=True, kw_only=True, tag="redeem", omit_defau
     currency: str
     lines: tuple[int, ...] = ()
     category: str = ""
+    code: str = ""
+    """The rotating code of the card, where the till read one; judged before the command comes here."""
+    retries: str = ""
 
 
 class Reverse(msgspec.Struct, frozen=True, kw_only=True, tag="reverse"):
@@ -211,6 +216,8 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True, tag="hold", omit_defaults=
     currency: str
     minutes: int
     category: str = ""
+    code: str = ""
+    retries: str = ""
 
 
 class Capture(msgspec.Struct, frozen=True, kw_only=True, tag="capture"):
@@ -380,6 +387,7 @@ NOT_REMEMBERED = frozenset(
         "category_unknown",
         "programme_not_read",
         "tier_not_over",
+        "retried_unknown",
     }
 )
 """Refusals that time cures (a clock, or a set-up that is not complete or not read yet): the same reference
@@ -542,12 +550,23 @@ class MemberState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
-    """When a batch happens: read once per batch, from the database, after the window's lock is held."""
+    """When a batch happens: read once per batch, from the database, after the window's lock is held.
+
+    `caps_basis`: which caps the rules have to know (network.caps.Caps).
+    """
 
     now: datetime
     window_id: int
     business_date: date
     lapsed_through: date
+    caps_basis: int = 0
+
+
+class Retried(msgspec.Struct, frozen=True):
+    """How a request stands that another tries again: refused or not, and whether one was taken for it."""
+
+    refused: bool
+    taken: bool
 
 
 class CardState(msgspec.Struct, frozen=True):
@@ -555,6 +574,8 @@ class CardState(msgspec.Struct, frozen=True):
 
     member_id: int
     active: bool
+    locked: bool = False
+    """Its member has locked spending: it earns, and does not spend."""
 
 
 class LedgerState(msgspec.Struct, frozen=True, kw_only=True):
@@ -562,6 +583,7 @@ class LedgerState(msgspec.Struct, frozen=True, kw_only=True):
 
     `due`: holds whose time is over, by member and id, each with what was minted for the entry that ends it.
     `counters` by member, name and period; `budgets`: what rules have given in a period. What is missing is 0.
+    `retried`: requests that commands try again, by partner and reference.
     """
 
     moment: Moment
@@ -571,3 +593,4 @@ class LedgerState(msgspec.Struct, frozen=True, kw_only=True):
     due: Mapping[int, Mapping[UUID, Minted]] = {}
     counters: Mapping[tuple[int, str, date], int] = {}
     budgets: Mapping[tuple[str, date], int] = {}
+    retried: Mapping[tuple[int, str], Retried] = {}

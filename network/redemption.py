@@ -54,8 +54,13 @@ def spender_at_till(
     category = rules.directory.categories.get(command.category) if command.category else 0
     if category is None:
         return Rejected("category_unknown")
-    member_id = folded.member_of_card(command.card_number)
-    return member_id if isinstance(member_id, Rejected) else (terms, member_id, category)
+    member_id = folded.member_of_card(command.card_number, spending=True)
+    if isinstance(member_id, Rejected):
+        return member_id
+    code_above = rules.programme.code_above
+    if code_above is not None and command.points > code_above and not command.code:
+        return Rejected("code_needed")
+    return terms, member_id, category
 
 
 def draw_of_pool(folded: Folded, member_id: int, points: int, minted: Minted) -> tuple[Draw, ...] | None:
@@ -81,7 +86,7 @@ def donate(folded: Folded, command: Donate, minted: Minted, rules: Rules) -> Dec
         return Rejected("cause_unknown")
     if rules.inactive(cause_id) is not None or rules.accepts_no_more(cause_id, command.occurred_at):
         return Rejected("cause_not_active")
-    member_id = folded.member_of_card(command.card_number)
+    member_id = folded.member_of_card(command.card_number, spending=True)
     if isinstance(member_id, Rejected):
         return member_id
     draws = draw_own(folded, member_id, command.points, minted)

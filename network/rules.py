@@ -8,15 +8,19 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import UnsetType
 
+from network.caps import Caps
 from network.draw import lot_key
 from network.model import (
     UNCHANGED,
     WITH_ACTIVITY,
     AccountChange,
     AccountKind,
+    Accrue,
+    Command,
     Decision,
     Deficit,
     EntryKind,
+    Hold,
     HoldState,
     InvitationState,
     LedgerState,
@@ -27,7 +31,9 @@ from network.model import (
     Moment,
     Posting,
     RecordedEntry,
+    Redeem,
     Rejected,
+    Retried,
     Reversed,
     Unit,
 )
@@ -35,6 +41,8 @@ from network.programme.compiled import Programme
 from partners.model import Directory, Terms
 from partners.terms import terms_on
 
+RETRYING = (Accrue, Redeem, Hold)
+"""Commands that may name a refused request that they try again."""
 MOST_POINTS = 10**12
 """Of one sale; a night sums some millions of them within 64 bits."""
 OLDEST = timedelta(days=30)
@@ -63,6 +71,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     programmes: Mapping[int, Programme]
     time_zone: ZoneInfo
     versions: tuple[tuple[date, int], ...] = ()
+    caps: Caps = msgspec.field(default_factory=Caps)
 
     def on(self, moment: Moment) -> "Rules":
         """The rules of the day a batch happens on; the same where only one version was ever applied."""
@@ -148,7 +157,7 @@ class Folded:
 
     def __init__(self, loaded: LedgerState, today: date | None = None) -> None:
         """`today` is the network-local date; without it the business date."""
-        self._loaded = loaded
+        self.loaded = loaded
         self._members = dict(loaded.members)
         self._cards = dict(loaded.cards)
         self.today = loaded.moment.business_date if today is None else today
@@ -169,6 +178,10 @@ class Folded:
         self.decided: list[Decision] = []
         """All that was applied, in order."""
 
+    def with_retried(self, retried: Mapping[tuple[int, str], Retried]) -> "Folded":
+        """The same, loaded anew, with requests that commands try again."""
+        return Folded(msgspec.structs.replace(self.loaded, retried=retried), self.today)
+
     # ---- members ----
 
     def member_behind(self, card_number: int) -> int | None:
@@ -180,11 +193,13 @@ class Folded:
         """Whether a member's account is there, and loaded."""
         return member_id in self._members
 
-    def member_of_card(self, card_number: int) -> int | Rejected:
-        """The member behind a card that may be used."""
+    def member_of_card(self, card_number: int, *, spending: bool = False) -> int | Rejected:
+        """The member behind a card that may be used; `spending`: to take points from it."""
         card = self._cards.get(card_number)
         if card is None:
             return Rejected("card_unknown")
+        if spending and card.locked:
+            return Rejected("spending_locked")
         return card.member_id if card.active else Rejected("card_blocked")
 
     def recipient_of_card(self, card_number: int, *, blocked_too: bool = False) -> int | Rejected:
@@ -276,6 +291,17 @@ class Folded:
     def given_by(self, rule_id: str, period: date) -> int:
         """Points that a rule with a budget has given to all members in a period; loaded where it may give."""
         return self._budgets.get((rule_id, period), 0)
+
+    def retry_refused(self, command: Command) -> Rejected | None:
+        """Why a command cannot stand in the place of the request that it tries again, if it names one."""
+        if not isinstance(command, RETRYING) or not command.retries:
+            return None
+        retried = self.loaded.retried.get((command.partner_id, command.retries))
+        if retried is None:
+            return Rejected("retried_unknown")
+        if not retried.refused:
+            return Rejected("retried_accepted")
+        return Rejected("already_retried") if retried.taken else None
 
     # ---- what decisions do ----
 

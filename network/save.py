@@ -4,6 +4,7 @@ Every row that changes is under the lock of its member's account (see network.st
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -11,8 +12,11 @@ import msgspec
 from msgspec import UnsetType
 from sqlalchemy import Connection, text
 
-from network import programme_store, tables
+from network import exposure_store, programme_store, tables
 from network.bulk import Insert, dates, equal_length, insert_from_arrays, integers, uuids
+from network.caps import Holding
+from network.exposure import Holder
+from network.exposure_store import Standing
 from network.model import (
     IMMEDIATELY,
     UNCHANGED,
@@ -124,18 +128,22 @@ def save(
     decided: Sequence[Decision],
     owed: Callable[[int], Sequence[Deficit]],
     hooks: Hooks,
-) -> None:
+    exposed: Mapping[Holder, Holding] = MappingProxyType({}),
+) -> dict[int, Standing]:
     """Write decisions: entries, postings, lots, balances. Sums are made here, one row per key.
 
     Args:
         decided: In the order in which they were decided.
         owed: The deficits of a member that are open after them.
         hooks: Who is told of entries.
+        exposed: What they add to the sums of capped partners, whose rows are locked and changed last.
+    Returns:
+        How these partners stood before.
     Raises:
         InvariantBroken: a row that must change did not.
     """
     if not decided:
-        return
+        return {}
     decisions = [one for decision in decided for one in (decision, *decision.linked)]
     with Pipeline(connection) as pipeline:
         _save_enrolled(pipeline, [d for d in decisions if d.enrolled is not None])
@@ -157,6 +165,7 @@ def save(
                 pipeline.ask(_MOVE_CARDS, msgspec.structs.asdict(decision.cards))
         if hooks:
             tell_entries(pipeline, decisions, hooks)
+        return exposure_store.add(pipeline, exposed) if exposed else {}
 
 
 def _save_entries(pipeline: Pipeline, decisions: Sequence[Decision]) -> None:

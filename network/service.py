@@ -3,12 +3,13 @@
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from time import sleep
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
 from sqlalchemy import Connection, Engine, text
 
-from network import ids, store
+from network import exposure_store, ids, store
 from network.errors import ClockBackwards, InvariantBroken, NotReady, WindowOrder
 from network.model import WITH_ACTIVITY, AccountKind, EntryKind, Moment, Unit
 from network.outbox import tell_lapsed
@@ -34,6 +35,7 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
     cut_off: time
     currency: str
     clock: datetime | None = None
+    mode: Literal["live", "test"] = "live"
 
 
 class LapseResult(msgspec.Struct, frozen=True):
@@ -57,8 +59,8 @@ def create_network(connection: Connection, network: Network) -> None:
     """Write the network's row; once."""
     connection.execute(
         text(
-            "INSERT INTO network (network_id, name, time_zone, cut_off, currency, clock)"
-            " VALUES (1, :name, :time_zone, :cut_off, :currency, :clock)"
+            "INSERT INTO network (network_id, name, time_zone, cut_off, currency, clock, mode)"
+            " VALUES (1, :name, :time_zone, :cut_off, :currency, :clock, :mode)"
         ),
         msgspec.structs.asdict(network),
     )
@@ -71,7 +73,7 @@ def read_network(connection: Connection) -> Network:
         NotReady: there is none yet.
     """
     row = connection.execute(
-        text("SELECT name, time_zone, cut_off, currency, clock FROM network")
+        text("SELECT name, time_zone, cut_off, currency, clock, mode FROM network")
     ).one_or_none()
     if row is None:
         raise NotReady("this database holds no network yet: run `tessera demo`, or set one up")
@@ -174,6 +176,8 @@ def load_rules(connection: Connection) -> Rules:
     Raises:
         NotReady: no network or no programme yet.
     """
+    # Caps first: what is read after their basis may be newer than it, never older.
+    caps = exposure_store.load_caps(connection, network_now(connection).date())
     directory = load_directory(connection)
     codes = tuple(sorted((p.code, p.partner_id) for p in directory.participants.values()))
     # All versions: a return is judged by the rules that judged its sale.
@@ -188,12 +192,14 @@ def load_rules(connection: Connection) -> Rules:
         raise NotReady("no programme has been applied to this network")
     live = live_programme_version(connection)
     versions = tuple((row.effective_on, row.programme_version) for row in rows)
+    zone = ZoneInfo(read_network(connection).time_zone)
     return Rules(
         directory=directory,
         programme=programmes[live],
         programmes=programmes,
-        time_zone=ZoneInfo(read_network(connection).time_zone),
+        time_zone=zone,
         versions=versions if len(versions) > 1 else (),
+        caps=caps,
     )
 
 
@@ -327,7 +333,10 @@ _LAPSE = text(
     SELECT (SELECT count(*) FROM entries) AS members,
         (SELECT coalesce(sum(points), 0) FROM postings)::bigint AS posted,
         (SELECT coalesce(sum(remaining), 0) FROM drained)::bigint AS drained,
-        (SELECT coalesce(sum(points), 0) FROM balances)::bigint AS taken
+        (SELECT coalesce(sum(points), 0) FROM balances)::bigint AS taken,
+        (SELECT jsonb_agg(jsonb_build_array(issuer_id, terms_version, points)) FROM (
+            SELECT issuer_id, terms_version, sum(remaining)::bigint AS points FROM dead GROUP BY 1, 2
+        ) v) AS by_version
     """
 )
 
@@ -392,6 +401,7 @@ def _lapse(
             f" {done.taken} taken from balances"
         )
     tell_lapsed(connection, members, moment, load_subscriptions(connection))
+    exposure_store.lapsed(connection, done.by_version)
     return LapseResult(done.members, done.posted)
 
 

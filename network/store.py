@@ -1,8 +1,8 @@
 """Load and save for the group commit: a fixed number of statements per batch, locks in one order.
 
 Lock order, always: the window (shared advisory), idempotency records (inserted sorted), accounts (ordered
-FOR UPDATE); lots only under their account's lock. Sorting an array is not an order (the planner may hash it),
-so every locking statement carries ORDER BY.
+FOR UPDATE); lots only under their account's lock; capped partners last (network.exposure_store). Sorting an
+array is not an order (the planner may hash it), so every locking statement carries ORDER BY.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -34,6 +34,7 @@ from network.model import (
     Moment,
     Posting,
     RecordedEntry,
+    Retried,
     Reversed,
     Unit,
 )
@@ -48,8 +49,8 @@ POSTING_FIELDS = tuple(column.name for column in tables.posting.columns)
 
 _SHARE_WINDOW = text(f"SELECT pg_advisory_xact_lock_shared({WINDOW_LOCK})")
 _MOMENT = text(
-    "SELECT coalesce(n.clock, clock_timestamp()) AS now, w.window_id, w.business_date, w.lapsed_through"
-    " FROM network n, clearing_window w WHERE w.closed_at IS NULL"
+    "SELECT coalesce(n.clock, clock_timestamp()) AS now, w.window_id, w.business_date, w.lapsed_through,"
+    " n.caps_basis FROM network n, clearing_window w WHERE w.closed_at IS NULL"
 )
 _CARDS = text(
     "SELECT card_number, member_id, status FROM card WHERE card_number = ANY(CAST(:cards AS bigint[]))"
@@ -68,6 +69,16 @@ _REFUSE = text(
     "UPDATE idempotency i SET refusal = u.refusal"
     " FROM unnest(CAST(:keys AS uuid[]), CAST(:refusals AS text[])) AS u (request_key, refusal)"
     " WHERE i.request_key = u.request_key AND i.request_key = ANY(CAST(:keys AS uuid[]))"
+)
+_RETRIED = text(
+    "SELECT request_key, refusal IS NOT NULL, retried_by IS NOT NULL FROM idempotency"
+    " WHERE request_key = ANY(CAST(:keys AS uuid[])) ORDER BY request_key FOR UPDATE"
+)
+_TAKE_RETRIED = text(
+    "UPDATE idempotency i SET retried_by = u.taken"
+    " FROM unnest(CAST(:keys AS uuid[]), CAST(:taken AS uuid[])) AS u (request_key, taken)"
+    " WHERE i.request_key = u.request_key AND i.request_key = ANY(CAST(:keys AS uuid[]))"
+    " AND i.retried_by IS NULL"
 )
 _FORGET = text("DELETE FROM idempotency WHERE request_key = ANY(CAST(:keys AS uuid[]))")
 _LOCK_ACCOUNTS = text(
@@ -180,11 +191,13 @@ def begin(connection: Connection, cards: Collection[int] = ()) -> tuple[Moment, 
         owners = pipeline.ask(_CARDS, {"cards": integers(cards)}) if cards else None
         row = asked.first()
         known = (
-            {} if owners is None else {n: CardState(whose, status == "active") for n, whose, status in owners}
+            {}
+            if owners is None
+            else {n: CardState(whose, status != "blocked", status == "locked") for n, whose, status in owners}
         )
     if row is None:
         raise NotReady("no window is open: set the network up, then open its first window")
-    at, window_id, business_date, lapsed_through = row
+    at, window_id, business_date, lapsed_through, caps_basis = row
     # Milliseconds, because that is what an entry's id can say of when it was recorded.
     now = at.astimezone(UTC)
     moment = Moment(
@@ -192,6 +205,7 @@ def begin(connection: Connection, cards: Collection[int] = ()) -> tuple[Moment, 
         window_id=window_id,
         business_date=business_date,
         lapsed_through=lapsed_through,
+        caps_basis=caps_basis,
     )
     return moment, known
 
@@ -405,6 +419,21 @@ def refuse(connection: Connection, refusals: Mapping[UUID, str]) -> None:
         arrays = {"keys": uuids(refusals), "refusals": texts(refusals.values())}
         with Pipeline(connection) as pipeline:
             pipeline.change(_REFUSE, arrays, len(refusals), "refusals remembered")
+
+
+def lock_retried(connection: Connection, keys: Collection[UUID]) -> dict[UUID, Retried]:
+    """Lock requests that others try again, in order; they were answered before, unless they are unknown."""
+    with Pipeline(connection) as pipeline:
+        asked = pipeline.ask(_RETRIED, {"keys": uuids(keys)})
+        return {key: Retried(refused, taken) for key, refused, taken in asked}
+
+
+def take_retried(connection: Connection, taken: Mapping[UUID, UUID]) -> None:
+    """Note which request was accepted in the place of one that was refused: by the latter's key."""
+    if taken:
+        arrays = {"keys": uuids(taken), "taken": uuids(taken.values())}
+        with Pipeline(connection) as pipeline:
+            pipeline.change(_TAKE_RETRIED, arrays, len(taken), "requests tried again")
 
 
 def forget(connection: Connection, keys: Collection[UUID]) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    Numeric,
     PrimaryKeyConstraint,
     Sequence,
     SmallInteger,
@@ -36,9 +37,15 @@ network = Table(
     Column("cut_off", Time, nullable=False),
     Column("currency", Text, nullable=False),
     Column("clock", DateTime(timezone=True)),
+    Column("mode", Text, nullable=False, server_default="live"),
+    Column("caps_basis", Integer, nullable=False, server_default=text("0")),
     CheckConstraint("network_id = 1", name="network_is_one"),
+    CheckConstraint("mode IN ('live', 'test')", name="network_mode_known"),
 )
-"""The one row of the network. `clock` set: business time stands there (demo, tests); NULL: real time."""
+"""The one row of the network. `clock` set: business time stands there (demo, tests); NULL: real time.
+
+`caps_basis` goes up with whatever changes how exposure is made; batches under older rules begin again.
+"""
 
 programme_version = Table(
     "programme_version",
@@ -73,10 +80,13 @@ card = Table(
     Column("issued_at", DateTime(timezone=True), nullable=False),
     Column("issued_to", BigInteger, nullable=False),
     CheckConstraint("card_number BETWEEN 1000000000000000 AND 9999999999999999", name="card_16_digits"),
-    CheckConstraint("status IN ('active', 'blocked')", name="card_status_known"),
+    CheckConstraint("status IN ('active', 'blocked', 'locked')", name="card_status_known"),
     Index("card_member", "member_id"),
 )
-"""`member_id` is whose points the card opens; after a merge not the member it was issued to."""
+"""`member_id` is whose points the card opens; after a merge not the member it was issued to.
+
+`locked`: its member has locked spending; the card earns and does not spend.
+"""
 
 account = Table(
     "account",
@@ -331,8 +341,13 @@ idempotency = Table(
     Column("entry_id", Uuid, nullable=False),
     Column("recorded_on", Date, nullable=False),
     Column("refusal", Text),
+    Column("retried_by", Uuid),
+    CheckConstraint("retried_by IS NULL OR refusal IS NOT NULL", name="idempotency_retried_was_refused"),
 )
-"""What was answered to (partner, mode, reference). `refusal` set: refused, and no entry of that id exists."""
+"""What was answered to (partner, mode, reference). `refusal` set: refused, and no entry of that id exists.
+
+`retried_by`: the request that was accepted in the place of one that was refused; there is one at most.
+"""
 
 clearing_window = Table(
     "clearing_window",
@@ -353,3 +368,46 @@ clearing_window = Table(
 
 `lapsed_through`: lots that expired before this date have lapsed.
 """
+
+exposure = Table(
+    "exposure",
+    metadata,
+    Column("partner_id", Integer, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("owed", Numeric, nullable=False, server_default=text("0")),
+    Column("held", Numeric, nullable=False, server_default=text("0")),
+    Column("points", Numeric, nullable=False, server_default=text("0")),
+    Column("deposit", Numeric, nullable=False, server_default=text("0")),
+    Column("moved_by_tills", Boolean, nullable=False, server_default="true"),
+    PrimaryKeyConstraint("partner_id", "currency"),
+    postgresql_with={"fillfactor": "50"},
+)
+"""What capped partners owe and may come to owe, by currency; what each sum is: network.caps.
+
+Not `moved_by_tills`: another has its place in all that its points cost. A reference table where tables are
+sharded: it is small, and every lane moves it.
+"""
+
+exposure_move = Table(
+    "exposure_move",
+    metadata,
+    Column("partner_id", Integer, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("window_id", Integer, nullable=False),
+    Column("level_before", SmallInteger, nullable=False),
+    Column("level", SmallInteger, nullable=False),
+    Column("amount", Numeric, nullable=False),
+    Column("limit_amount", Numeric),
+    Column("currency", Text, nullable=False),
+    Column("seen_by", Text, nullable=False),
+    Column("moved_at", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("partner_id", "number"),
+    CheckConstraint("number > 0", name="exposure_move_number"),
+    CheckConstraint(
+        "level BETWEEN 0 AND 3 AND level_before BETWEEN 0 AND 3 AND level <> level_before",
+        name="exposure_move_levels",
+    ),
+    CheckConstraint("seen_by IN ('commit', 'worker')", name="exposure_move_seen_by"),
+    Index("exposure_move_window", "window_id"),
+)
+"""A partner came past a threshold of its limit, or back; the last says at which level it is. Append-only."""

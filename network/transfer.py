@@ -53,7 +53,7 @@ def two_members(
     refused = rules.refusal(command.partner_id, command.occurred_at, folded.moment.now)
     if refused is not None:
         return refused
-    member_id = folded.member_of_card(card_number)
+    member_id = folded.member_of_card(card_number, spending=isinstance(command, Gift))
     if isinstance(member_id, Rejected):
         return member_id
     other = folded.recipient_of_card(other_card_number, blocked_too=isinstance(command, Merge))

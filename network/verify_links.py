@@ -18,6 +18,19 @@ def _sum(condition: str) -> str:
     return f"coalesce(sum(p.points) FILTER (WHERE {condition}), 0)::bigint"
 
 
+_RETRIED = Check(
+    name="retried_once",
+    says="what was accepted in the place of a refused request is there, and in no other's place",
+    faults="""
+        SELECT format('request %s', i.retried_by), CASE
+            WHEN count(o.request_key) = 0 THEN 'was accepted in the place of another, and is not there'
+            WHEN bool_or(o.refusal IS NOT NULL) THEN 'is said to be accepted, and was refused'
+            ELSE format('was accepted in the place of %s requests', count(*)) END
+        FROM idempotency i LEFT JOIN idempotency o ON o.request_key = i.retried_by
+        WHERE i.retried_by IS NOT NULL GROUP BY i.retried_by
+        HAVING count(o.request_key) <> 1 OR bool_or(o.refusal IS NOT NULL)
+    """,
+)
 _REVERSED = Check(
     name="reversed_within",
     says="reversals of an entry add up to what is noted, and never to more than it was",
@@ -174,4 +187,4 @@ _ADJUSTMENTS = Check(
 """It goes by the card: a merge in between makes it another member's. An approved one that the rules refuse
 has no entry, and one that was accepted has it by requests_answered."""
 
-LINKS = (_REVERSED, _HOLDS, _WAITING, _DEFICITS, _LINES, _ADJUSTMENTS)
+LINKS = (_RETRIED, _REVERSED, _HOLDS, _WAITING, _DEFICITS, _LINES, _ADJUSTMENTS)

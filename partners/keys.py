@@ -15,9 +15,14 @@ from nacl.signing import VerifyKey
 from partners.model import PartnerKey
 
 KeyProblem = Literal["key_revoked", "key_not_yet_valid", "key_expired"]
-NewKeyProblem = Literal["weak_key", "key_malformed", "key_interval", "possession_not_proven", "key_id_taken"]
+NewKeyProblem = Literal[
+    "weak_key", "key_malformed", "key_interval", "possession_not_proven", "key_id_taken", "too_many_keys"
+]
 
 MAX_KEY_ID_LENGTH = 128
+TEST_PREFIX = "test_"
+"""Begins the ids of all keys of the test mode, and of no others. So a key of the other mode is named as that
+before it is looked for, and the proof of possession, which names the id, is good for one mode."""
 _FIELD_PRIME = 2**255 - 19
 _CURVE_D = -121665 * pow(121666, -1, _FIELD_PRIME) % _FIELD_PRIME
 _Y_MASK = 2**255 - 1
@@ -54,6 +59,11 @@ class KeyRefused(msgspec.Struct, frozen=True):
 
     code: NewKeyProblem
     detail: str
+
+
+def is_of_test_mode(key_id: str) -> bool:
+    """Whether an id is one of the test mode's keys."""
+    return key_id.startswith(TEST_PREFIX)
 
 
 def problem_at(key: PartnerKey, at: datetime) -> KeyProblem | None:

@@ -12,7 +12,7 @@ from datetime import datetime
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from partners.keys import is_signed, problem_at, public_key
+from partners.keys import TEST_PREFIX, is_signed, problem_at, public_key
 from partners.model import PartnerKey
 from partners.signature_fields import (
     MAX_HEADER_BYTES,
@@ -81,7 +81,7 @@ def verify_request(
 
 
 def verify_head(
-    head: RequestHead, keys: Mapping[str, PartnerKey], now: datetime
+    head: RequestHead, keys: Mapping[str, PartnerKey], now: datetime, *, test_mode: bool = False
 ) -> Verified | SignatureRefused:
     """Verify the signature of a request, up to the digest of its body, which `verify_body` checks.
 
@@ -89,11 +89,15 @@ def verify_head(
         head: The request's line and header fields.
         keys: Every key by its id, also those that are over, so that the refusal can say so.
         now: Real time, with a zone.
+        test_mode: Whether the request came to the address of the test mode, whose keys are others.
     """
     fields, repeated, size = read_fields(head.headers)
     signed = _read_signature(fields, repeated, size)
     if isinstance(signed, SignatureRefused):
         return signed
+    if signed.key_id.startswith(TEST_PREFIX) is not test_mode:
+        here = "test mode" if test_mode else "live network"
+        return SignatureRefused("key_of_other_mode", f"key {signed.key_id!r} does not sign for the {here}")
     key = keys.get(signed.key_id)
     if key is None:
         return SignatureRefused("key_unknown", f"no key {signed.key_id!r} is registered")
@@ -129,6 +133,20 @@ def verify_body(verified: Verified, body: bytes) -> SignatureRefused | None:
     if not body:
         return None
     return SignatureRefused("signature_coverage", "with a body, cover content-type and content-digest too")
+
+
+def base_of(head: RequestHead) -> bytes | SignatureRefused:
+    """The signature base of a request as it arrived, to show to who looks for a mistake."""
+    fields, repeated, size = read_fields(head.headers)
+    signed = _read_signature(fields, repeated, size)
+    if isinstance(signed, SignatureRefused):
+        return signed
+    absent = frozenset(signed.components) - _DERIVED - fields.keys()
+    if absent:
+        return SignatureRefused(
+            "signature_coverage", f"the signature covers {_listed(absent)}, which the request does not have"
+        )
+    return _base_of(head, signed, fields)
 
 
 def sign_request(

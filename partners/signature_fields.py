@@ -25,6 +25,7 @@ RefusalCode = Literal[
     "header_too_large",
     "signature_missing",
     "signature_malformed",
+    "key_of_other_mode",
     "key_unknown",
     "key_revoked",
     "key_not_yet_valid",

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, text
 from network.store import WINDOW_LOCK
 from settlement import money_tables
 from settlement.errors import FourEyesNeeded
+from settlement.exposure_moves import adjusted_by
 from settlement.money_model import Adjustment
 
 _OPEN = text("SELECT window_id FROM clearing_window WHERE closed_at IS NULL")
@@ -39,6 +40,7 @@ def add_adjustment(
     row = {name: getattr(adjustment, name) for name in _NAMES}
     people = {"prepared_by": prepared_by, "approved_by": approved_by, "made_at": at}
     connection.execute(money_tables.money_adjustment.insert(), {**row, **people, "window_id": window_id})
+    adjusted_by(connection, window_id, adjustment)
     return window_id
 
 

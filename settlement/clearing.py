@@ -85,7 +85,9 @@ def adjusted(
 ) -> tuple[PricedLine, ...]:
     """The money flows of a window's adjustments: debts that no posting makes.
 
-    One that adds to a version's credits is for redemptions, and bears their VAT by that version.
+    VAT goes with them as it came with what they correct, by the contract version that they name: of a
+    redemption between its parties, but for the part that came through the pool, in whose VAT the operator
+    stands in; of points issued and of fees between partner and operator; on VAT there is none.
     """
     lines: list[PricedLine] = []
     for one in adjustments:
@@ -93,8 +95,48 @@ def adjusted(
         lines.append(PricedLine("adjustment", *parties, 0, one.amount, None, one.currency))
         if one.credited_id is not None and one.credited_terms is not None:
             version = _terms(terms, one.credited_id, one.credited_terms)
-            lines.extend(_vat_on("redemption", lines[-1], version, night.vat, night.on))
+            lines.extend(_vat_of(one, lines[-1], version, night.vat, one.vat_on or night.on))
     return tuple(lines)
+
+
+def _vat_of(
+    one: Adjustment, line: PricedLine, version: Terms, rates: VatRates, on: date
+) -> Iterator[PricedLine]:
+    """VAT on an adjustment, which is `line`."""
+    if one.taxed_as == "fee":
+        amount = one.amount * fee_vat_bps(version, on, rates) * ONE_BPS
+        if amount:
+            yield PricedLine("vat", one.debtor_id, one.creditor_id, 0, amount, None, one.currency)
+    elif one.taxed_as == "issue":
+        yield from _vat_on("issue", line, version, rates, on)
+    elif not one.taxed_as:
+        direct = msgspec.structs.replace(line, amount=one.amount - one.pooled_amount)
+        yield from _vat_on("redemption", direct, version, rates, on)
+        pooled = msgspec.structs.replace(
+            line,
+            amount=one.pooled_amount,
+            debtor_id=one.debtor_id if one.debtor_id == one.credited_id else OPERATOR_ID,
+            creditor_id=one.creditor_id if one.creditor_id == one.credited_id else OPERATOR_ID,
+        )
+        yield from _vat_on("redemption", pooled, version, rates, on)
+
+
+def fee_vat_bps(version: Terms, on: date, rates: VatRates) -> int:
+    """The rate of VAT on fees by a contract version on a day, basis points.
+
+    Raises:
+        RateMissing: its VAT code of fees has no rate yet.
+    """
+    code = dict(version.vat_codes).get("fee")
+    if code is None:
+        return version.vat_bps
+    found = vat_bps(rates, code, on)
+    if found is None:
+        raise RateMissing(
+            f"VAT code {code} has no rate on {on}, and the contract of partner {version.partner_id} names it "
+            "for fees: add one"
+        )
+    return found
 
 
 @exactly

@@ -6,15 +6,34 @@ Every function takes a connection and never commits.
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Protocol
 from uuid import UUID
 
 import msgspec
 from sqlalchemy import Connection, text
 
 from network.ids import member_of
+from partners.model import OPERATOR_ID
 from settlement.model import WindowTotal
-from settlement.money_model import Dispute, DisputeEvent, Evidence
+from settlement.money import from_minor, minor_digits
+from settlement.money_model import Dispute, DisputedFlow, DisputeEvent, Evidence
 from settlement.money_tables import dispute, dispute_event, dispute_evidence
+
+
+class Disputed(Protocol):
+    """What tells whose line of which window is disputed."""
+
+    @property
+    def raised_by_id(self) -> int: ...  # noqa: D102
+
+    @property
+    def against_id(self) -> int: ...  # noqa: D102
+
+    @property
+    def flow(self) -> DisputedFlow: ...  # noqa: D102
+
+    @property
+    def window_id(self) -> int: ...  # noqa: D102
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,12 +92,12 @@ _DUE = text(
     " ORDER BY e.answer_until, e.dispute_id LIMIT :limit"
 )
 _DISPUTED = text(
-    "SELECT coalesce(sum(amount), 0) FROM dispute WHERE window_id = :window_id"
+    "SELECT coalesce(sum(amount), 0) FROM dispute WHERE window_id = :window_id AND flow = :flow"
     " AND raised_by_id = :by AND against_id = :to AND credited_id = :credited_id"
     " AND (NOT :entries_only OR entry_id IS NOT NULL)"
 )
 _IS_DISPUTED = text(
-    "SELECT EXISTS (SELECT FROM dispute WHERE window_id = :window_id AND raised_by_id = :by"
+    "SELECT EXISTS (SELECT FROM dispute WHERE window_id = :window_id AND flow = :flow AND raised_by_id = :by"
     " AND against_id = :to AND entry_id IS NOT DISTINCT FROM CAST(:entry_id AS uuid))"
 )
 _WINDOW = text(
@@ -102,6 +121,19 @@ _WINDOW_TOTALS = text(
     "     SELECT window_id FROM clearing_window EXCEPT SELECT window_id FROM window_total)"
     f" ) t WHERE issuer_id = :by AND acceptor_id = :to GROUP BY {_PRICED_ALIKE}"
 )
+_ISSUE_TOTALS = text(
+    _WINDOW_TOTALS.text.replace(
+        "issuer_id = :by AND acceptor_id = :to", "issuer_id = :by AND acceptor_id IS NULL"
+    )
+)
+_LIVE = "JOIN settlement_run USING (window_id, revision) WHERE state <> 'aborted' AND window_id = :window_id"
+_CHARGES = text(f"SELECT currency, fee_minor, vat_minor FROM net_position {_LIVE} AND participant_id = :by")
+_VAT = text(
+    "SELECT currency, sum(CASE WHEN debtor_id = :by THEN amount ELSE -amount END) AS amount"
+    f" FROM obligation {_LIVE} AND flow = 'vat' AND debtor_id IN (:by, :to) AND creditor_id IN (:by, :to)"
+    " AND debtor_id <> creditor_id GROUP BY 1"
+)
+_IS_WINDOW = text("SELECT EXISTS (SELECT FROM clearing_window WHERE window_id = :window_id)")
 _CONTENT = text(
     "SELECT name, media_type, content FROM dispute_evidence"
     " WHERE dispute_id = :dispute_id AND sha256 = :sha256"
@@ -194,6 +226,7 @@ def is_disputed(connection: Connection, one: Dispute) -> bool:
     """Whether the line of a dispute has been disputed before."""
     wanted = {
         "window_id": one.window_id,
+        "flow": one.flow,
         "by": one.raised_by_id,
         "to": one.against_id,
         "entry_id": one.entry_id,
@@ -201,13 +234,16 @@ def is_disputed(connection: Connection, one: Dispute) -> bool:
     return bool(connection.execute(_IS_DISPUTED, wanted).scalar_one())
 
 
-def disputed_so_far(connection: Connection, one: Dispute, *, entries_only: bool = False) -> Decimal:
+def disputed_so_far(
+    connection: Connection, one: Disputed, *, credited_id: int, entries_only: bool = False
+) -> Decimal:
     """Sum of what was disputed before between two partners about one window and one side's credits."""
     wanted = {
         "window_id": one.window_id,
+        "flow": one.flow,
         "by": one.raised_by_id,
         "to": one.against_id,
-        "credited_id": one.credited_id,
+        "credited_id": credited_id,
         "entries_only": entries_only,
     }
     found: Decimal = connection.execute(_DISPUTED, wanted).scalar_one()
@@ -237,6 +273,36 @@ def window_totals(connection: Connection, window_id: int, *, by: int, to: int) -
     """What a window's redemptions of one partner's points at another were, and what of them was returned."""
     rows = connection.execute(_WINDOW_TOTALS, {"window_id": window_id, "by": by, "to": to})
     return [WindowTotal(**row._asdict()) for row in rows]
+
+
+def issue_totals(connection: Connection, window_id: int, *, by: int) -> list[WindowTotal]:
+    """What a partner issued in a window, and what of it was taken back; and whatever else has no acceptor."""
+    rows = connection.execute(_ISSUE_TOTALS, {"window_id": window_id, "by": by})
+    return [WindowTotal(**row._asdict()) for row in rows]
+
+
+def charged(
+    connection: Connection, window_id: int, flow: DisputedFlow, *, by: int, to: int
+) -> list[tuple[str, Decimal]]:
+    """What a netted window charged a partner as fee, or as VAT that it owed another, by currency; not zeros.
+
+    VAT that it owes the operator is that on its fee, and that on flows between them.
+    """
+    found: dict[str, Decimal] = {}
+    wanted = {"window_id": window_id, "by": by}
+    if to == OPERATOR_ID:
+        for row in connection.execute(_CHARGES, wanted):
+            minor = row.fee_minor if flow == "fee" else row.vat_minor
+            found[row.currency] = from_minor(minor, minor_digits(row.currency))
+    if flow == "vat":
+        for row in connection.execute(_VAT, {**wanted, "to": to}):
+            found[row.currency] = found.get(row.currency, Decimal(0)) + row.amount
+    return [(currency, amount) for currency, amount in sorted(found.items()) if amount]
+
+
+def is_window(connection: Connection, window_id: int) -> bool:
+    """Whether there is such a window, open or closed."""
+    return bool(connection.execute(_IS_WINDOW, {"window_id": window_id}).scalar_one())
 
 
 def load_content(connection: Connection, dispute_id: UUID, sha256: bytes) -> tuple[str, str, bytes] | None:

@@ -5,7 +5,7 @@ time are arguments. What a dispute comes to is a debt in the window that is open
 (settlement.adjustments), and nothing that was settled changes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from hashlib import sha256 as hash_of
@@ -19,28 +19,52 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from network import ids
 from network.service import date_of_window, network_now, read_network
+from partners.model import OPERATOR_ID
 from settlement import dispute_store as store
 from settlement import evidence
 from settlement import store as nights
 from settlement.adjustments import add_adjustment
 from settlement.clearing import TermsByVersion, version_on, versions_by_partner
 from settlement.dispute import SILENCE, Move, Mover, Refused, Standing, deadline, judge
+from settlement.dispute_lines import (
+    Line,
+    find_line,
+    left_now,
+    left_to_dispute,
+    only_paid,
+    paid_on,
+    pooled_part,
+    require_netted,
+)
 from settlement.dispute_store import Case
-from settlement.disputed_lines import Paid, paid_to
 from settlement.errors import DisputeRefused, SettlementError
-from settlement.model import NETTED_STATES, WindowTotal
 from settlement.money import ZERO, exactly
-from settlement.money_model import Adjustment, Dispute, DisputeEvent, DisputeState, Evidence
+from settlement.money_model import (
+    Adjustment,
+    Dispute,
+    DisputedFlow,
+    DisputeEvent,
+    DisputeState,
+    Evidence,
+)
 
 WORKER = "worker"
 _AT_A_TIME = 100
 Answer = Literal["accepted", "rejected"]
+_TAXED_AS: Mapping[DisputedFlow, Literal["", "issue", "fee", "none"]] = {
+    "redemption": "",
+    "issue": "issue",
+    "fee": "fee",
+    "vat": "none",
+}
+"""Which VAT goes back with what is paid back."""
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """A dispute as a partner wishes to raise it: about an entry, or all of its points there in a window.
+    """A dispute as a partner wishes to raise it: about an entry, or what it paid in a window.
 
-    `amount` None: all that is left of the line.
+    `flow`: for its points redeemed there; or, against the operator, for points issued, as fee, as VAT (which
+    may be another partner's, too). `amount` None: all that is left of the line.
     """
 
     reference: str
@@ -48,6 +72,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     against_id: int
     entry_id: UUID | None = None
     window_id: int | None = None
+    flow: DisputedFlow = "redemption"
     amount: Decimal | None = None
     reason: str
 
@@ -59,34 +84,23 @@ def raise_dispute(connection: Connection, wish: Wish, *, at: datetime) -> tuple[
         DisputeRefused: dispute_line_unknown, dispute_not_yet, dispute_too_late, dispute_nothing_paid,
             dispute_line_mixed, dispute_too_much, dispute_line_disputed, reference_reused.
     """
-    window_id, totals = _line(connection, wish)
+    line = find_line(connection, wish)
     store.lock_raiser(connection, wish.raised_by_id)
     before = store.find_by_reference(connection, wish.raised_by_id, wish.reference)
     if before is not None:
-        return _require_same(connection, before, wish, window_id), True
-    closed = store.window_state(connection, window_id)
-    if closed is None or closed[1] not in NETTED_STATES:
-        raise DisputeRefused(
-            "dispute_not_yet", f"the night of {date_of_window(window_id)} is not on a statement yet"
-        )
+        return _require_same(connection, before, wish, line.window_id), True
+    require_netted(connection, line)
     terms = nights.load_terms(connection)
-    paid = _only(paid_to(totals, terms, by=wish.raised_by_id, to=wish.against_id))
-    network = read_network(connection)
-    on = date_of_window(window_id)
-    days = version_on(versions_by_partner(terms)[wish.raised_by_id], on).dispute_days
-    until = deadline(closed[0], days, network.time_zone)
-    if at >= until:
-        raise DisputeRefused(
-            "dispute_too_late", f"lines of {on} could be disputed for {days} days, until {until.isoformat()}"
-        )
+    paid = only_paid(paid_on(connection, line, terms))
+    _require_in_time(connection, line, terms, at)
     raised = Dispute(
         dispute_id=ids.mint(at, 0),
         raised_by_id=wish.raised_by_id,
         against_id=wish.against_id,
-        window_id=window_id,
+        window_id=line.window_id,
         member_id=None if wish.entry_id is None else ids.member_of(wish.entry_id),
         entry_id=wish.entry_id,
-        flow="redemption",
+        flow=wish.flow,
         currency=paid.currency,
         amount=paid.amount if wish.amount is None else wish.amount,
         reason=wish.reason,
@@ -95,7 +109,7 @@ def raise_dispute(connection: Connection, wish: Wish, *, at: datetime) -> tuple[
         credited_id=paid.credited_id,
         credited_terms=paid.credited_terms,
     )
-    left = _left_to_dispute(connection, raised, paid, terms)
+    left = left_to_dispute(connection, line, paid, terms)
     if left <= 0 or store.is_disputed(connection, raised):
         raise DisputeRefused("dispute_line_disputed", "this line has been disputed before")
     if wish.amount is None:
@@ -110,7 +124,7 @@ def raise_dispute(connection: Connection, wish: Wish, *, at: datetime) -> tuple[
             sequence=1,
             state="raised",
             text=wish.reason,
-            answer_until=_until(connection, raised.against_id, at, terms),
+            answer_until=_until(connection, raised, raised.against_id, at, terms),
             by=partner_name(wish.raised_by_id),
             at=at,
         ),
@@ -227,52 +241,37 @@ def case_of(connection: Connection, dispute_id: UUID, partner_id: int | None = N
     return case
 
 
+def line_of(one: Dispute) -> Line:
+    """The line that a dispute is about."""
+    return Line(
+        raised_by_id=one.raised_by_id,
+        against_id=one.against_id,
+        flow=one.flow,
+        window_id=one.window_id,
+        entry_id=one.entry_id,
+    )
+
+
 def partner_name(partner_id: int) -> str:
     """How a partner stands among those who do things; operators' names hold no colon."""
     return f"partner:{partner_id}"
 
 
-def _line(connection: Connection, wish: Wish) -> tuple[int, Sequence[WindowTotal]]:
-    """The window of the line and its postings, with what of them was returned."""
-    if wish.entry_id is not None:
-        window_id, totals = store.entry_totals(connection, wish.entry_id)
-        parties = {wish.raised_by_id, wish.against_id}
-        if window_id is not None and any({one.issuer_id, one.acceptor_id} == parties for one in totals):
-            return window_id, totals
-    elif wish.window_id is not None:
-        totals = store.window_totals(connection, wish.window_id, by=wish.raised_by_id, to=wish.against_id)
-        if totals:
-            return wish.window_id, totals
-    raise DisputeRefused("dispute_line_unknown", "")
-
-
-def _only(paid: Sequence[Paid]) -> Paid:
-    due = [one for one in paid if one.amount > 0]
-    if not due:
-        raise DisputeRefused("dispute_nothing_paid", "")
-    if len(paid) > 1:
-        raise DisputeRefused("dispute_line_mixed", "")
-    return due[0]
-
-
-@exactly
-def _left_to_dispute(connection: Connection, one: Dispute, paid: Paid, terms: TermsByVersion) -> Decimal:
-    """What of a line can be disputed: what is paid, less what was disputed of its window before."""
-    before = store.disputed_so_far(connection, one)
-    if one.entry_id is None:
-        return (paid.amount - before).normalize()
-    if one.credited_id == one.raised_by_id:  # it took back a redemption, which is a line by itself
-        return paid.amount.normalize()
-    totals = store.window_totals(connection, one.window_id, by=one.raised_by_id, to=one.against_id)
-    of_window = sum(
-        (each.amount for each in paid_to(totals, terms, by=one.raised_by_id, to=one.against_id)), ZERO
-    )
-    return min(paid.amount, of_window - before).normalize()
+def _require_in_time(connection: Connection, line: Line, terms: TermsByVersion, at: datetime) -> None:
+    closed = store.window_state(connection, line.window_id)
+    on = date_of_window(line.window_id)
+    days = version_on(versions_by_partner(terms)[line.raised_by_id], on).dispute_days
+    until = deadline(closed[0] if closed else at, days, read_network(connection).time_zone)
+    if at >= until:
+        raise DisputeRefused(
+            "dispute_too_late", f"lines of {on} could be disputed for {days} days, until {until.isoformat()}"
+        )
 
 
 def _require_same(connection: Connection, before: Dispute, wish: Wish, window_id: int) -> Case:
-    same = (before.against_id, before.entry_id, before.window_id, before.reason) == (
+    same = (before.against_id, before.flow, before.entry_id, before.window_id, before.reason) == (
         wish.against_id,
+        wish.flow,
         wish.entry_id,
         window_id,
         wish.reason,
@@ -282,11 +281,14 @@ def _require_same(connection: Connection, before: Dispute, wish: Wish, window_id
     return case_of(connection, before.dispute_id)
 
 
-def _until(connection: Connection, partner_id: int, at: datetime, terms: TermsByVersion) -> datetime:
-    """Until when a partner has time for its move: the days of its own contract."""
+def _until(
+    connection: Connection, one: Dispute, partner_id: int, at: datetime, terms: TermsByVersion
+) -> datetime:
+    """Until when somebody has time for its move: the days of its contract; the operator of the raiser's."""
+    party = one.raised_by_id if partner_id == OPERATOR_ID else partner_id
     zone = read_network(connection).time_zone
     on = at.astimezone(ZoneInfo(zone)).date()
-    return deadline(at, version_on(versions_by_partner(terms)[partner_id], on).dispute_days, zone)
+    return deadline(at, version_on(versions_by_partner(terms)[party], on).dispute_days, zone)
 
 
 def _of_partner(
@@ -319,24 +321,15 @@ def judged(
     standing = Standing(
         state=case.last.state, answer_until=case.last.answer_until, amount=case.dispute.amount
     )
-    left = _left_now(connection, case.dispute)
+    line = line_of(case.dispute)
+    if line.flow in ("fee", "vat"):  # while its night is begun again nobody knows what it charges
+        require_netted(connection, line)
+    paid = paid_on(connection, line, nights.load_terms(connection))
+    left = left_now(connection, line, paid, case.dispute.credited_id)
     found = judge(standing, Move(to=to, mover=mover, at=at, awarded=awarded), left)
     if isinstance(found, Refused):
         raise DisputeRefused(found.reason, found.detail)
     return found.awarded
-
-
-@exactly
-def _left_now(connection: Connection, one: Dispute) -> Decimal:
-    """What is still paid on a disputed line: goods may have been returned meanwhile."""
-    if one.entry_id is not None:
-        totals = store.entry_totals(connection, one.entry_id)[1]
-        others = ZERO
-    else:
-        totals = store.window_totals(connection, one.window_id, by=one.raised_by_id, to=one.against_id)
-        others = store.disputed_so_far(connection, one, entries_only=True)
-    paid = paid_to(totals, nights.load_terms(connection), by=one.raised_by_id, to=one.against_id)
-    return max(ZERO, sum((each.amount for each in paid), ZERO) - others)
 
 
 def move(
@@ -353,12 +346,12 @@ def move(
     """Make a move under the dispute's lock: its event, and the debt where something is paid back."""
     one = case.dispute
     pays = judged(connection, case, to, mover, at, awarded)
-    adjustment = _adjustment(one, pays, at) if pays else None
+    adjustment = _adjustment(connection, one, pays, at) if pays else None
     if adjustment is not None:
         add_adjustment(connection, adjustment, prepared_by=people[0], approved_by=people[1], at=at)
     until = None
     if to == "rejected":
-        until = _until(connection, one.raised_by_id, at, nights.load_terms(connection))
+        until = _until(connection, one, one.raised_by_id, at, nights.load_terms(connection))
     event = DisputeEvent(
         dispute_id=one.dispute_id,
         sequence=case.last.sequence + 1,
@@ -375,8 +368,13 @@ def move(
 
 
 @exactly
-def _adjustment(one: Dispute, pays: Decimal, at: datetime) -> Adjustment:
-    """The debt that a dispute comes to; fees follow the credit that was given for the line, or taken."""
+def _adjustment(connection: Connection, one: Dispute, pays: Decimal, at: datetime) -> Adjustment:
+    """The debt that a dispute comes to; fees and VAT follow the credit that was given for the line."""
+    paid = paid_on(connection, line_of(one), nights.load_terms(connection))
+    original = next((each.original_window_id for each in paid if each.original_window_id is not None), None)
+    credited = ZERO
+    if one.flow == "redemption":
+        credited = -pays if one.credited_id == one.against_id else pays
     about = f"window {one.window_id}" if one.entry_id is None else f"entry {ids.show('ent', one.entry_id)}"
     return Adjustment(
         adjustment_id=ids.mint(at, 0),
@@ -389,6 +387,9 @@ def _adjustment(one: Dispute, pays: Decimal, at: datetime) -> Adjustment:
         amount=pays,
         credited_id=one.credited_id,
         credited_terms=one.credited_terms,
-        credited_amount=-pays if one.credited_id == one.against_id else pays,
+        credited_amount=credited,
+        taxed_as=_TAXED_AS[one.flow],
+        pooled_amount=pooled_part(pays, paid),
+        vat_on=date_of_window(one.window_id if original is None else original),
         reason=f"dispute {ids.show('dsp', one.dispute_id)} of {about}",
     )

@@ -4,7 +4,7 @@ The last statement, with nothing open, is the partner's final statement.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import date, datetime
 from decimal import ROUND_CEILING, Context, Decimal
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -13,11 +13,12 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from network.model import AccountKind
-from network.service import network_now, read_network
+from network.service import date_of_window, network_now, read_network
 from partners.model import PartnerExit, Terms
 from partners.service import partner_of
 from partners.store import load_exits
 from settlement import fixings, store
+from settlement.dispute import deadline
 from settlement.errors import ExitRefused, RateMissing
 from settlement.ledger_store import balances
 from settlement.model import OUTSTANDING
@@ -48,6 +49,11 @@ _DISPUTES = text(
     "SELECT count(*) FROM dispute d WHERE (d.raised_by_id = :partner_id OR d.against_id = :partner_id)"
     " AND (SELECT e.state FROM dispute_event e WHERE e.dispute_id = d.dispute_id"
     " ORDER BY e.sequence DESC LIMIT 1) NOT IN ('accepted', 'decided')"
+)
+_LAST_LINES = text(
+    "SELECT w.window_id, w.closed_at FROM clearing_window w WHERE window_id = ("
+    " SELECT max(window_id) FROM window_total WHERE issuer_id <> acceptor_id AND (acceptor_id = :partner_id"
+    " OR issuer_id = :partner_id AND (CAST(:gone AS integer) IS NULL OR window_id < :gone)))"
 )
 _BOUGHT = text(
     "SELECT currency, sum(amount) AS amount FROM money_adjustment"
@@ -245,6 +251,19 @@ def _by_currency(outstanding: Iterable[OutstandingPoints]) -> tuple[tuple[str, D
     return tuple(sorted(sums.items()))
 
 
+def _disputable_until(connection: Connection, partner_id: int) -> datetime | None:
+    """When nobody can dispute a redemption with a partner any more: only then its cover can go back."""
+    gone = next(
+        (one.from_window_id for one in load_stand_ins(connection) if one.partner_id == partner_id), None
+    )
+    last = connection.execute(_LAST_LINES, {"partner_id": partner_id, "gone": gone}).one_or_none()
+    if last is None or last.closed_at is None:
+        return None
+    in_force = terms_in_force(store.load_terms(connection), date_of_window(last.window_id))
+    days = max(one.dispute_days for one in in_force.values())
+    return deadline(last.closed_at, days, read_network(connection).time_zone)
+
+
 def _sum(moved: Iterable[tuple[Any, ...]], account: AccountKind, side: Literal["debit", "credit"]) -> int:
     """Points that an account gave (debit) or took (credit), less what went back."""
     total = 0
@@ -282,6 +301,9 @@ def _still_open(
     ]
     if carried:
         yield f"{', '.join(carried)} are carried on"
+    until = _disputable_until(connection, partner_id)
+    if until is not None and network_now(connection) < until:
+        yield f"lines between it and others can be disputed until {until.isoformat()}"
     disputes = connection.execute(_DISPUTES, {"partner_id": partner_id}).scalar_one()
     if disputes:
         yield f"{disputes} disputes are open"

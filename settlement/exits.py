@@ -8,8 +8,8 @@
    the pool holds. From that window on its points are funded in full: the pool pays all that they cost, and
    the operator has the partner's place in what is left. The debt is one of the night's: if it is not paid,
    it falls on deposit, then guarantee, then the operator, which makes it good to the pool.
-4. *Left.* When its positions are settled and nothing is carried or disputed, it has left, and what it has as
-   cover goes back.
+4. *Left.* When its positions are settled and nothing is carried, disputed, or to be disputed any more, it has
+   left, and what it has as cover goes back.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ from partners.people.model import Proposal
 from partners.service import partner_of
 from partners.store import load_exits
 from partners.tables import partner_exit
-from settlement import money_tables
+from settlement import exposure_rows, money_tables
 from settlement.adjustments import add_adjustment
 from settlement.errors import ExitRefused
 from settlement.exit_statement import (
@@ -163,6 +163,7 @@ def decide_buy_out(
         ExitRefused: what is outstanding is not what was proposed any more: propose it again.
         partners.errors.ProposalUnknown, ProposalDecided, ProposalChanged, SecondPersonNeeded.
     """
+    exposure_rows.stop_tills(connection)
     content = content_of(approvals.read(connection, proposal_id))
     code = content.get("partner")
     connection.execute(_LOCK_PARTNER, {"code": code})
@@ -283,4 +284,5 @@ def _charge(
         for one in content["outstanding"]
     ]
     connection.execute(money_tables.bought_out.insert(), rates)
+    exposure_rows.replaced(connection)
     return window_id

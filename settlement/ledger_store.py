@@ -8,6 +8,7 @@ from sqlalchemy import Connection, text
 
 from network.bulk import insert_from_arrays, insert_rows
 from settlement import money_tables
+from settlement.exposure_moves import money_moved
 from settlement.money_model import Account, EntryKind, MoneyEntry, MoneyLine
 
 _BOOK = text(
@@ -41,7 +42,8 @@ Balances = Mapping[tuple[Account, int, str], Decimal]
 def book(connection: Connection, entry: MoneyEntry, *, by: str, at: datetime) -> int | None:
     """Write an event into the money ledger; returns its number, None where it was booked before.
 
-    Its balance is checked again by the database, when the transaction commits.
+    Its balance is checked again by the database, when the transaction commits. Rows of capped partners move
+    with it, and the window cannot close before the transaction ends: book late.
     """
     wanted = {
         "kind": entry.kind,
@@ -60,6 +62,7 @@ def book(connection: Connection, entry: MoneyEntry, *, by: str, at: datetime) ->
         ]
         columns = dict(zip(_LINES, map(list, zip(*rows, strict=True)), strict=True))
         insert_rows(connection, _INSERT_LINES, columns)
+        money_moved(connection, entry.lines)
     return number
 
 

@@ -44,6 +44,8 @@ Direction = Literal["in", "out"]
 Rung = Literal["deposit", "guarantee", "carry", "loss", "unwind"]
 DisputeState = Literal["raised", "accepted", "rejected", "escalated", "decided"]
 AdjustmentOrigin = Literal["dispute", "default", "exit", "correction"]
+DisputedFlow = Literal["redemption", "issue", "fee", "vat"]
+"""What of a statement can be disputed: everything that a partner pays."""
 
 
 class MoneyLine(msgspec.Struct, frozen=True):
@@ -153,7 +155,12 @@ class Final(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Adjustment(msgspec.Struct, frozen=True, kw_only=True):
-    """A debt that no posting makes. `credited_amount` adds to a contract version's credits, for fees."""
+    """A debt that no posting makes. `credited_amount` adds to a contract version's credits, for fees.
+
+    `taxed_as`: whose VAT it bears by that version: '' a redemption's, `none` none. `vat_on`: the day whose
+    rate counts, None: the night's. `pooled_amount`: the part of it that had come through the pool, whose VAT
+    is between the one who is credited and the operator.
+    """
 
     adjustment_id: UUID
     origin: AdjustmentOrigin
@@ -167,6 +174,9 @@ class Adjustment(msgspec.Struct, frozen=True, kw_only=True):
     credited_terms: int | None = None
     credited_amount: Decimal = Decimal(0)
     reason: str
+    taxed_as: Literal["", "issue", "fee", "none"] = ""
+    pooled_amount: Decimal = Decimal(0)
+    vat_on: date | None = None
 
 
 class DefaultCase(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,7 +207,7 @@ class DefaultOverlay(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Dispute(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of a statement that a partner does not accept: an entry, or a flow of a window.
+    """A line of a statement that a partner does not accept: an entry, or what flowed in a window.
 
     `raised_by_id` paid `amount` on it to `against_id`, and wants it back. `credited_*`: by which contract
     version the line was credited, so that fees follow. `reference` is the partner's own.
@@ -209,7 +219,7 @@ class Dispute(msgspec.Struct, frozen=True, kw_only=True):
     window_id: int
     member_id: int | None = None
     entry_id: UUID | None = None
-    flow: str = ""
+    flow: DisputedFlow = "redemption"
     currency: str
     amount: Decimal
     reason: str

@@ -153,11 +153,16 @@ money_adjustment = Table(
     Column("prepared_by", Text, nullable=False),
     Column("approved_by", Text, nullable=False),
     Column("made_at", DateTime(timezone=True), nullable=False),
+    Column("taxed_as", Text, nullable=False, server_default=""),
+    Column("pooled_amount", Numeric, nullable=False, server_default=text("0")),
+    Column("vat_on", Date),
     UniqueConstraint("origin", "origin_reference", name="money_adjustment_once"),
     CheckConstraint("origin IN ('dispute', 'default', 'exit', 'correction')", name="money_adjustment_origin"),
     CheckConstraint("amount > 0 AND debtor_id <> creditor_id", name="money_adjustment_moves"),
     CheckConstraint("(credited_id IS NULL) = (credited_terms IS NULL)", name="money_adjustment_credited"),
     CheckConstraint("prepared_by <> approved_by", name="money_adjustment_four_eyes"),
+    CheckConstraint("taxed_as IN ('', 'issue', 'fee', 'none')", name="money_adjustment_taxed"),
+    CheckConstraint("pooled_amount BETWEEN 0 AND amount", name="money_adjustment_pooled"),
     CheckConstraint("length(btrim(reason)) > 0", name="money_adjustment_argued"),
     Index("money_adjustment_window", "window_id"),
 )
@@ -274,7 +279,7 @@ dispute = Table(
     Column("credited_terms", Integer, nullable=False),
     UniqueConstraint("raised_by_id", "reference", name="dispute_reference_once"),
     UniqueConstraint(
-        *("raised_by_id", "against_id", "window_id", "entry_id"),
+        *("raised_by_id", "against_id", "window_id", "flow", "entry_id"),
         name="dispute_line_once",
         postgresql_nulls_not_distinct=True,
     ),
@@ -282,10 +287,11 @@ dispute = Table(
     CheckConstraint("(member_id IS NULL) = (entry_id IS NULL)", name="dispute_entry_whole"),
     CheckConstraint("length(btrim(reason)) > 0", name="dispute_argued"),
     CheckConstraint("credited_id IN (raised_by_id, against_id)", name="dispute_credited"),
+    CheckConstraint("flow IN ('redemption', 'issue', 'fee', 'vat')", name="dispute_flow_known"),
     Index("dispute_against", "against_id", "dispute_id"),
     Index("dispute_raised_by", "raised_by_id", "dispute_id"),
 )
-"""A line of a statement that a partner does not accept: an entry, or a flow of a window."""
+"""A line of a statement that a partner does not accept: an entry, or what flowed in a window."""
 
 dispute_event = Table(
     "dispute_event",

@@ -7,8 +7,8 @@ from decimal import Decimal
 import msgspec
 
 from partners.model import FX_ID, OPERATOR_ID, POOL_ID, Terms
-from partners.rates import Fixing, VatRates, vat_bps
-from settlement.clearing import TermsByVersion, version_on, versions_by_partner
+from partners.rates import Fixing, VatRates
+from settlement.clearing import TermsByVersion, fee_vat_bps, version_on, versions_by_partner
 from settlement.errors import PositionsNotZero, RateMissing, TermsMissing
 from settlement.fees import charge, topped_up, unrounded_fee
 from settlement.model import Before, Charge, FeeBasis, Obligation, Position, Rounded
@@ -120,7 +120,7 @@ def charges(
         bound = now.effective_on <= on <= (last_days or {}).get(party, date.max)
         if currency == now.currency and bound and _ends_month(on):
             fees[party, currency] = topped_up(of, now.monthly_minimum, so_far)
-        vat_rate = _fee_vat_bps(now, on, vat or {})
+        vat_rate = fee_vat_bps(now, on, vat or {})
         charged[party, currency] = charge(fees[party, currency], vat_rate, so_far, minor_digits(currency))
     return charged
 
@@ -285,19 +285,6 @@ def _received(charged: Iterable[Charge]) -> Charge:
         fee_minor=-sum(charge.fee_minor for charge in everybody),
         vat_minor=-sum(charge.vat_minor for charge in everybody),
     )
-
-
-def _fee_vat_bps(now: Terms, on: date, vat: VatRates) -> int:
-    code = dict(now.vat_codes).get("fee")
-    if code is None:
-        return now.vat_bps
-    found = vat_bps(vat, code, on)
-    if found is None:
-        raise RateMissing(
-            f"VAT code {code} has no rate on {on}, and the contract of partner {now.partner_id} names it for "
-            "fees: add one"
-        )
-    return found
 
 
 def _ends_month(on: date) -> bool:

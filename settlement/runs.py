@@ -18,6 +18,7 @@ from settlement import ledger, payment_store, store
 from settlement.calendars import value_date
 from settlement.canonical import bound, canonical_json
 from settlement.errors import ApprovalStale, FourEyesNeeded, NotFinal, RunNotReady
+from settlement.exposure_rows import windows_reopened
 from settlement.instructions import finals, instruct_positions
 from settlement.ledger_store import book, booked_entry, run_balances
 from settlement.model import STEPS, Output, Position, Step
@@ -267,6 +268,7 @@ def reopen(database: Engine, business_date: date, *, reason: str, by: str, at: d
             store.abort_run(connection, run)
             store.begin_run(connection, run.window_id, at)
             begun.append(LiveRun(run.window_id, run.revision + 1, "closed"))
+        windows_reopened(connection, [one.window_id for one in begun])
         for run in (one for one in runs if one.state not in ("closed", "priced")):
             after = {"state": "aborted", "next_revision": run.revision + 1, "reason": reason}
             _record(connection, "run.reopened", run, by, after=after)

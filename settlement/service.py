@@ -25,6 +25,7 @@ from settlement import fixings, ledger, ledger_store, standing, store, window_st
 from settlement.adjustments import load_adjustments
 from settlement.clearing import adjusted, fee_bases, obligations, price
 from settlement.errors import NightOutOfOrder
+from settlement.exposure_moves import window_netted
 from settlement.fees import vat_rounded
 from settlement.model import (
     NETTED_STATES,
@@ -126,6 +127,7 @@ def price_step(
         run = store.lock_run(connection, window_id)
         if run.state != "closed":
             return None
+        store.require_earlier_netted(connection, window_id)
         version = live_programme_version(connection) if programme_version is None else programme_version
         lapse_expired(database, business_date + timedelta(days=1), version)
         review_tiers(database, business_date + timedelta(days=1), load_rules(connection))
@@ -175,6 +177,7 @@ def net_step(
             return
         if run.state != "priced":
             raise NightOutOfOrder(f"window {window_id} is not priced: price it before it is netted")
+        store.require_earlier_netted(connection, window_id)
         currency = read_network(connection).currency
         priced = store.load_outputs(connection, [window_id])[window_id]
         terms = store.load_terms(connection)
@@ -200,9 +203,11 @@ def net_step(
         positions = standing.owing_on(positions, standing.load_carried(connection, [window_id])[window_id])
         store.save_positions(connection, run, positions)
         store.save_conversions(connection, run, netted.conversions)
-        _book_netted(connection, run, positions, priced.obligations, at)
         output = Output(positions=positions, conversions=netted.conversions)
         store.finish_step(connection, run, "netted", output, at)
+        # Last, because tills of capped partners wait from here on: their rows move.
+        _book_netted(connection, run, positions, priced.obligations, at)
+        window_netted(connection, window_id, priced.totals, transactions, priced.adjustments)
 
 
 def book_netted_nights(database: Engine, *, at: datetime) -> int:

@@ -60,6 +60,9 @@ _FIRST_UNINSTRUCTED = text(
 _IN_STATE_THROUGH = text(
     "SELECT window_id FROM settlement_run WHERE state = :state AND window_id <= :through ORDER BY 1"
 )
+_FIRST_UNNETTED_BEFORE = text(
+    f"SELECT min(window_id) FROM settlement_run WHERE window_id < :window_id AND state IN {UNFINISHED}"
+)
 _UNDER_WAY = text(
     "SELECT window_id FROM settlement_run WHERE state IN ('instructed', 'funded', 'paid') ORDER BY 1"
 )
@@ -184,6 +187,22 @@ def lock_run(connection: Connection, window_id: int) -> LiveRun:
         if row is not None:
             return LiveRun(window_id, row.revision, row.state)
     raise NightOutOfOrder(f"window {window_id} is not closed: close it before it is priced or netted")
+
+
+def require_earlier_netted(connection: Connection, window_id: int) -> None:
+    """Make sure that a window stands on nights that are netted; the caller holds its run's lock.
+
+    An earlier run that was reopened meanwhile has left nothing yet. One that is reopened from now on waits
+    for the caller, and then begins this run again, too.
+
+    Raises:
+        NightOutOfOrder: an earlier one is not.
+    """
+    first = connection.execute(_FIRST_UNNETTED_BEFORE, {"window_id": window_id}).scalar_one_or_none()
+    if first is not None:
+        raise NightOutOfOrder(
+            f"window {first} is not netted: net it before window {window_id}, which stands on what it leaves"
+        )
 
 
 def live_run(connection: Connection, window_id: int) -> LiveRun:

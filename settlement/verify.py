@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from network.model import WITH_ACTIVITY, AccountKind, Unit
 from network.verify import Check, Problem, faults
 from partners.model import FX_ID, OPERATOR_ID, POOL_ID
+from settlement.exposure_rows import problems as exposure_problems
 from settlement.model import OUTSTANDING, STEPS
 from settlement.money import minor_unit_sql, minor_units_sql
 from settlement.verify_bank import BANK_CHECKS
@@ -293,5 +294,6 @@ def problems(connection: Connection) -> list[Problem]:
     """Run every check of this room."""
     found = [problem for check in CHECKS for problem in faults(connection, check)]
     found.extend(recomputed(connection))
+    found.extend(exposure_problems(connection))
     found.extend(seal_problems(connection))
     return found

@@ -24,7 +24,8 @@ DISPUTE_CHECKS = (
                     a.credited_id, a.credited_terms, a.credited_amount)
                 IS DISTINCT FROM (e.dispute_id::text, e.awarded, e.currency, e.against_id, e.raised_by_id,
                     e.window_id, e.credited_id, e.credited_terms,
-                    CASE e.credited_id WHEN e.against_id THEN -e.awarded ELSE e.awarded END)
+                    CASE WHEN e.flow <> 'redemption' THEN 0
+                        WHEN e.credited_id = e.against_id THEN -e.awarded ELSE e.awarded END)
                 OR e.awarded > e.amount OR a.window_id <= e.window_id
             ORDER BY 1
         """,

@@ -17,7 +17,7 @@ from network.service import date_of_window
 from settlement.dispute import WAITS_FOR
 from settlement.dispute_store import Case
 from settlement.disputes import WORKER, partner_name
-from settlement.money_model import DisputeState
+from settlement.money_model import DisputedFlow, DisputeState
 
 Words = Annotated[
     str,
@@ -41,13 +41,18 @@ class NewDisputeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """You paid on a line of your statement, and should not have. Name one line: an entry, or a date.
 
     `entry`: a redemption of your points at the other partner; or the return of one, which it gave you back
-    and you had to pay. `business_date`: all of your points that were redeemed there that day.
+    and you had to pay. `business_date`: all of your points that were redeemed there that day; or by `line`
+    what you paid that night: against the operator for points you `issue`d, as `fee`, as `vat`; against a
+    partner as `vat` that you owed it.
     """
 
     reference: Reference
     against: Code
     entry: EntryId | None = None
     business_date: date | None = None
+    line: Annotated[DisputedFlow, Meta(description="Besides `redemption`, of a business date only.")] = (
+        "redemption"
+    )
     amount: Annotated[Money | None, Meta(description="Left out: all that is left of the line.")] = None
     reason: Words
 
@@ -103,6 +108,7 @@ class DisputeBody(msgspec.Struct, frozen=True, kw_only=True):
     against: str
     entry: str | None
     business_date: date
+    line: DisputedFlow
     currency: str
     amount: str
     reason: str
@@ -125,6 +131,13 @@ class DisputeDecisionBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     """What is to be paid back, "0" for nothing, and why; both partners read that."""
 
     awarded: Money
+    reason: Words
+
+
+class DisputeAnswerBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The operator's answer to a dispute with itself, and why; the partner reads that."""
+
+    answer: Literal["accept", "reject"]
     reason: Words
 
 
@@ -164,6 +177,7 @@ def show_case(case: Case, codes: Mapping[int, str], *, names: bool = False) -> D
         against=parties[partner_name(one.against_id)],
         entry=None if one.entry_id is None else ids.show("ent", one.entry_id),
         business_date=date_of_window(one.window_id),
+        line=one.flow,
         currency=one.currency,
         amount=plain(one.amount),
         reason=one.reason,

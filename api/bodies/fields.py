@@ -31,6 +31,13 @@ Reference = Annotated[
         description="Yours, unique among your requests for 400 days; 1 to 64 characters.",
     ),
 ]
+Retries = Annotated[
+    str,
+    Meta(
+        pattern="^[!-~]{1,64}(?!\\n)$",
+        description="The reference of a request of yours that was refused, and that this one tries again.",
+    ),
+]
 OccurredAt = Annotated[
     datetime,
     Meta(tz=True, description="When it happened at the till: RFC 3339 with a zone; 30 days back at most."),
@@ -45,6 +52,13 @@ Category = Annotated[
     Meta(
         pattern="^[!-~]{1,32}(?!\\n)$",
         description="What the points pay for, where the network has categories.",
+    ),
+]
+RotatingCode = Annotated[
+    str,
+    Meta(
+        pattern="^[0-9]{6}(?!\\n)$",
+        description="The six digits after the card's number in the member's QR: good for a minute, once.",
     ),
 ]
 # `(?!\n)$`: a bare `$` would let a line feed pass at the end.
@@ -135,7 +149,7 @@ def read_body(raw: bytes, decoder: msgspec.json.Decoder[AnyBody]) -> AnyBody:
     """
     try:
         _PAIRS.decode(raw.decode())
-        return decoder.decode(raw)
+        body = decoder.decode(raw)
     except msgspec.ValidationError as error:
         reason, _, path = str(error).partition(" - at `$")
         pointer = path.rstrip("`").replace(".", "/").replace("[", "/").replace("]", "")
@@ -145,6 +159,9 @@ def read_body(raw: bytes, decoder: msgspec.json.Decoder[AnyBody]) -> AnyBody:
     except (ValueError, msgspec.DecodeError) as error:
         # ValueError: bad UTF-8, not JSON, or an integer of thousands of digits
         raise ProblemError("malformed_json", str(error)[:200]) from error
+    if b"\\u0000" in raw:
+        raise ProblemError("validation_failed", "no text holds the character NUL")
+    return body
 
 
 def utc(at: datetime) -> datetime:

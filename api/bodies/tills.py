@@ -20,6 +20,8 @@ from api.bodies.fields import (
     Points,
     PointsOfLines,
     Request,
+    Retries,
+    RotatingCode,
     Units,
     Word,
     amounts_of,
@@ -58,6 +60,7 @@ class AccrualBody(Request, frozen=True, tag_field="type", tag="accrual"):
     alliance_tier: Word | None = None
     offer: Offer | None = None
     evidence: Evidence | None = None
+    retries: Retries | None = None
 
     def command(self, partner_id: int) -> Command:
         """The command it asks for."""
@@ -71,6 +74,7 @@ class AccrualBody(Request, frozen=True, tag_field="type", tag="accrual"):
             currency=self.currency,
             lines=amounts_of(self.lines),
             details=self._details(),
+            retries=self.retries or "",
         )
 
     def _details(self) -> Details | None:
@@ -124,6 +128,8 @@ class RedemptionBody(Request, frozen=True, tag_field="type", tag="redemption"):
     currency: Currency
     lines: PointsOfLines | None = None
     category: Category | None = None
+    code: RotatingCode | None = None
+    retries: Retries | None = None
 
     def command(self, partner_id: int) -> Command:
         """The command it asks for."""
@@ -138,6 +144,8 @@ class RedemptionBody(Request, frozen=True, tag_field="type", tag="redemption"):
             currency=self.currency,
             lines=self.lines or (),
             category=self.category or "",
+            code=self.code or "",
+            retries=self.retries or "",
         )
 
 
@@ -151,6 +159,8 @@ class HoldBody(Request, frozen=True, tag_field="type", tag="hold"):
     currency: Currency
     minutes: Annotated[int, Meta(ge=1, le=MOST_MINUTES, description="How long the points are held.")] = 30
     category: Category | None = None
+    code: RotatingCode | None = None
+    retries: Retries | None = None
 
     def command(self, partner_id: int) -> Command:
         """The command it asks for."""
@@ -165,6 +175,8 @@ class HoldBody(Request, frozen=True, tag_field="type", tag="hold"):
             currency=self.currency,
             minutes=self.minutes,
             category=self.category or "",
+            code=self.code or "",
+            retries=self.retries or "",
         )
 
 

@@ -148,6 +148,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         "TESSERA_HOME": "" if settings.home is None else str(settings.home.expanduser().absolute()),
         "TESSERA_SCHEMA": settings.database_schema,
         "TESSERA_LOG_LEVEL": "warning",
+        "TESSERA_KEY_RATE": "100000",
     }
 
 

@@ -9,15 +9,21 @@ import os
 import signal
 import socket
 import sys
+from datetime import UTC, datetime
 
 import msgspec
 
 from api.lanes.hiring import serve_on
 from api.lanes.process import Setup
+from api.lanes.refusing import by_codes, refusing
 from config.database import make_engine
 
 _PATIENT = 5
 """How much sooner the kernel gives a core to a till's work than to a file's, where both want one."""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251 - a composition root
 
 
 def main() -> None:
@@ -33,7 +39,8 @@ def main() -> None:
     database = make_engine(
         setup.database_url, schema=setup.schema, lock_timeout_ms=setup.lock_timeout_ms, role=setup.role
     )
-    serve_on(database, setup.name, socket.socket(fileno=int(sys.argv[1])))
+    around = refusing(by_codes(database, setup.card_key, _now)) if setup.card_key else None
+    serve_on(database, setup.name, socket.socket(fileno=int(sys.argv[1])), around)
     database.dispose()
 
 

@@ -1,42 +1,58 @@
 """Serving a lane on a database; in a thread of this process, or (api.lanes.process) in one of its own."""
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from threading import Thread
 
 from sqlalchemy import Engine
 
 from api.lanes.lane import Hire
 from api.lanes.serving import serve
+from api.lanes.work import CarryOut
 from api.rules_cache import RulesCache
 from network.engine import Outcome, carry_out
-from network.errors import NetworkError
+from network.errors import NetworkError, RulesStale
 from network.model import Command
 
 MAX_BATCH = {"tills": 512, "files": 500}
 """Most commands of one transaction, by lane."""
 
 
-def serve_on(database: Engine, name: str, channel: socket.socket) -> None:
-    """Serve a lane on a database, under its live rules, until the door closes the socket."""
+def serve_on(
+    database: Engine, name: str, channel: socket.socket, around: Callable[[CarryOut], CarryOut] | None = None
+) -> None:
+    """Serve a lane on a database, under its live rules, until the door closes the socket.
+
+    `around` may stand before what carries commands out; the test mode answers some of them itself.
+    """
     rules = RulesCache(database)
 
     def carry_out_live(callers: Sequence[Sequence[Command]]) -> list[Outcome]:
         try:
-            live = rules()
+            outcomes = carry_out(database, callers, rules())
+            if any(isinstance(outcome, RulesStale) for outcome in outcomes):
+                # What was committed before the batch met newer rules is answered again from memory.
+                outcomes = carry_out(database, callers, rules.anew())
         except NetworkError as error:
             return [error] * len(callers)
-        return carry_out(database, callers, live)
+        return outcomes
 
-    serve(channel, carry_out_live, max_batch=MAX_BATCH[name])
+    carry = carry_out_live if around is None else around(carry_out_live)
+    serve(channel, carry, max_batch=MAX_BATCH[name])
 
 
 class InThread:
     """Serves a lane in a thread of this process."""
 
-    def __init__(self, database: Engine, name: str, channel: socket.socket) -> None:
+    def __init__(
+        self,
+        database: Engine,
+        name: str,
+        channel: socket.socket,
+        around: Callable[[CarryOut], CarryOut] | None = None,
+    ) -> None:
         # a socket of its own: the door closes the one it handed over
-        arguments = (database, name, channel.dup())
+        arguments = (database, name, channel.dup(), around)
         self._thread = Thread(target=serve_on, args=arguments, name=name, daemon=True)
         self._thread.start()
 
@@ -45,6 +61,6 @@ class InThread:
         self._thread.join()
 
 
-def in_threads(database: Engine) -> Hire:
-    """Lanes in threads: for tests, and for who embeds the application."""
-    return lambda name, channel: InThread(database, name, channel)
+def in_threads(database: Engine, around: Callable[[CarryOut], CarryOut] | None = None) -> Hire:
+    """Lanes in threads: for tests, for the test mode, and for who embeds the application."""
+    return lambda name, channel: InThread(database, name, channel, around)

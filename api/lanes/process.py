@@ -24,6 +24,8 @@ class Setup(msgspec.Struct, frozen=True):
     role: str
     lock_timeout_ms: int
     log_level: str
+    card_key: bytes = b""
+    """Opens the secrets of members' cards; empty where no member signs in."""
 
 
 class InProcess:
@@ -52,7 +54,7 @@ class InProcess:
             self._process.wait()
 
 
-def in_processes(database: Engine, settings: Settings, role: str) -> Hire:
+def in_processes(database: Engine, settings: Settings, role: str, card_key: bytes = b"") -> Hire:
     """Lanes in processes of their own, on the same database under the same role."""
 
     def hire(name: str, channel: socket.socket) -> Hired:
@@ -63,6 +65,7 @@ def in_processes(database: Engine, settings: Settings, role: str) -> Hire:
             role=role,
             lock_timeout_ms=settings.lock_timeout_ms,
             log_level=settings.log_level,
+            card_key=card_key,
         )
         return InProcess(setup, channel)
 

@@ -11,6 +11,7 @@ from api.operator import (
     contracts,
     defaults,
     disputes,
+    exposure,
     finance,
     nights,
     partners,
@@ -37,6 +38,7 @@ _MODULES = (
     bank,
     defaults,
     disputes,
+    exposure,
     finance,
     reports,
 )

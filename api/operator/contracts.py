@@ -32,6 +32,7 @@ from partners import contracts, drafts, rates_store
 from partners.model import Category, ContractDraft, FxRate, Terms, VatRate
 from partners.service import partner_of
 from partners.store import load_terms
+from settlement import exposure_rows
 from settlement.previews import preview_of
 
 router = make_router("Contracts")
@@ -194,6 +195,7 @@ def activate(draft: str, request: Request, raw: Raw) -> Response:
     """Put exactly this draft into force, from its day on."""
     said, draft_id = read_body(raw, _DECISION), uuid_of(draft, "draft_unknown")
     with desk_of(request).database.begin() as connection:
+        exposure_rows.stop_tills(connection)
         contracts.activate(
             connection,
             draft_id,
@@ -203,6 +205,7 @@ def activate(draft: str, request: Request, raw: Raw) -> Response:
             days=_days(connection),
             currency=read_network(connection).currency,
         )
+        exposure_rows.contracts_changed(connection)
         return answered(_show(contracts.find(connection, draft_id)))
 
 

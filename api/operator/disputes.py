@@ -1,4 +1,4 @@
-"""Disputes that partners raise against each other; those that are escalated the operator decides by two."""
+"""Disputes that partners raise; those escalated, and those with the operator itself, are its, by two."""
 
 from decimal import Decimal
 from typing import Annotated
@@ -8,7 +8,15 @@ import msgspec
 from fastapi import Query, Request, Response
 
 from api.bodies import read_body
-from api.bodies.disputes import DisputeBody, DisputeDecisionBody, DisputePage, file_answer, hash_of, show_case
+from api.bodies.disputes import (
+    DisputeAnswerBody,
+    DisputeBody,
+    DisputeDecisionBody,
+    DisputePage,
+    file_answer,
+    hash_of,
+    show_case,
+)
 from api.operator.desk import (
     EVERYBODY,
     Desk,
@@ -30,9 +38,10 @@ from settlement import dispute_decisions, dispute_store, disputes
 router = make_router("Disputes")
 
 _DECISION = msgspec.json.Decoder(DisputeDecisionBody)
+_ANSWER = msgspec.json.Decoder(DisputeAnswerBody)
 
 
-TYPES = (DisputeBody, DisputePage, DisputeDecisionBody)
+TYPES = (DisputeBody, DisputePage, DisputeDecisionBody, DisputeAnswerBody)
 
 
 @router.get("/disputes", **guarded(*EVERYBODY, answer=DisputePage))
@@ -88,6 +97,21 @@ def propose(dispute: str, request: Request, raw: Raw) -> Response:
             connection,
             _id(dispute),
             awarded=Decimal(said.awarded),
+            reason=said.reason,
+            by=who_of(request).operator_id,
+        )
+    return answered(ProposedBody(proposal=show(made)))
+
+
+@router.post("/disputes/{dispute}/answer", **guarded("maker", answer=ProposedBody, body=DisputeAnswerBody))
+def propose_answer(dispute: str, request: Request, raw: Raw) -> Response:
+    """Prepare the answer to a dispute with the operator; a checker approves it. Silence accepts it."""
+    said = read_body(raw, _ANSWER)
+    with desk_of(request).database.begin() as connection:
+        made = dispute_decisions.propose_answer(
+            connection,
+            _id(dispute),
+            answer=said.answer,
             reason=said.reason,
             by=who_of(request).operator_id,
         )

@@ -9,8 +9,9 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.commands import ROUTES
+from api.commands import NAMING_CARDS, ROUTES
 from api.lanes.wire import Answer
+from api.limits import headers_of
 from api.openapi import command_docs
 from api.problems import ProblemError, answer_failure, problem_response
 from api.service import Service
@@ -30,7 +31,10 @@ class Commands:
         """Serve one request."""
         route = ROUTES.get(_path(scope)) if scope["type"] == "http" else None
         if route is None:
-            await self._app(scope, receive, send)
+            if b"%00" in scope.get("query_string", b""):
+                await _refuse_nul(scope, receive, send)
+            else:
+                await self._app(scope, receive, send)
             return
         scope["route"] = route  # whose path the metrics count by
         request_id = scope["state"]["request_id"]
@@ -38,10 +42,14 @@ class Commands:
             _require_json_post(scope)
             # whole: it was read, and its signature judged, before
             body = (await receive())["body"]
-            tills = self._service.tills
-            answer = await tills.ask(route.path, scope["state"]["partner_id"], request_id, body)
+            partner_id = scope["state"]["partner_id"]
+            if route.path in NAMING_CARDS:
+                require_no_guessing(self._service, partner_id)
+            answer = await self._service.tills.ask(route.path, partner_id, request_id, body)
+            if answer.status == 422:
+                self._service.limits.count_guesses(partner_id, answer.body)
         except ProblemError as error:
-            refused = {"allow": "POST"} if error.code == "method_not_allowed" else None
+            refused = {"allow": "POST"} if error.code == "method_not_allowed" else error.headers
             response = problem_response(
                 error.code, error.detail, errors=error.errors, request_id=request_id, headers=refused
             )
@@ -50,6 +58,25 @@ class Commands:
             await answer_failure(error, request_id)(scope, receive, send)
         else:
             await _send(answer, send)
+
+
+async def _refuse_nul(scope: Scope, receive: Receive, send: Send) -> None:
+    """No text of ours holds NUL, and PostgreSQL would take none."""
+    request_id = scope["state"]["request_id"]
+    refused = problem_response("validation_failed", "NUL in the query", request_id=request_id)
+    await refused(scope, receive, send)
+
+
+def require_no_guessing(service: Service, partner_id: int) -> None:
+    """Refuse to look for a card, whatever its number, of who named many that do not exist.
+
+    Raises:
+        ProblemError: cards_limited; it is the same for cards that exist and that do not.
+    """
+    cards = service.limits.cards
+    wait = cards.wait(partner_id, service.limits.now())
+    if wait:
+        raise ProblemError("cards_limited", headers=headers_of("cards", cards.rate, wait))
 
 
 def _require_json_post(scope: Scope) -> None:

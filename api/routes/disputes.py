@@ -60,12 +60,17 @@ def raise_dispute(request: Request, raw: Raw) -> Response:
         raise ProblemError(
             "validation_failed", "name an entry, or a business date", [FieldError("/entry", "one_of")]
         )
+    if said.entry is not None and said.line != "redemption":
+        raise ProblemError(
+            "validation_failed", "an entry is a redemption", [FieldError("/line", "redemption")]
+        )
     wish = disputes.Wish(
         reference=said.reference,
         raised_by_id=partner_of(request),
         against_id=against,
         entry_id=None if said.entry is None else entry_id_of(said.entry, "/entry"),
         window_id=None if said.business_date is None else window_id_of(said.business_date),
+        flow=said.line,
         amount=None if said.amount is None else Decimal(said.amount),
         reason=said.reason,
     )

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 from api.bodies import EntryBody, show_entry
 from api.openapi import read_docs
 from api.problems import ProblemError
+from api.routes.commands import require_no_guessing
 from api.service import partner_of, service_of
 from network import ids
 from network.identity import is_card_number
@@ -56,9 +57,12 @@ def card(number: str, request: Request) -> Response:
     """Look a card up: whose it is, and whether it may be used."""
     if not (len(number) == 16 and number.isascii() and number.isdigit() and is_card_number(int(number))):
         raise ProblemError("card_number_invalid")
-    with service_of(request).database.connect() as connection:
+    service, partner_id = service_of(request), partner_of(request)
+    require_no_guessing(service, partner_id)
+    with service.database.connect() as connection:
         row = connection.execute(_CARD, {"number": int(number)}).one_or_none()
     if row is None:
+        service.limits.cards.spend(partner_id, service.limits.now())
         raise ProblemError("card_unknown")
     return json_response(CardBody(card=number, status=row.status, member=ids.show("mbr", row.public_id)))
 

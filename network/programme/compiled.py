@@ -75,6 +75,7 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     """Of partners whose sales need more than one plain rule."""
     ladder: Ladder = NO_LADDER
     claim_days: int = 0
+    code_above: int | None = None
 
     def earn_rule(self, partner_id: int) -> EarnRule:
         """The rule that judges a sale at a partner."""
@@ -131,4 +132,5 @@ def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[st
         plans=plans_of(spec, partner_ids),
         ladder=ladder_of(spec),
         claim_days=0 if spec.retro_claim is None else spec.retro_claim.days,
+        code_above=spec.redeem.code_above,
     )

@@ -93,6 +93,12 @@ class RetroClaimSpec(Strict):
     partners: list[Code] = Field(min_length=1)
 
 
+class RedeemSpec(Strict):
+    """Rewards and holds of more than `code_above` points need the rotating code of the member's card."""
+
+    code_above: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = None
+
+
 class EarnSpec(Strict):
     """The rule for every partner, and those that replace it for a partner by its code."""
 
@@ -117,6 +123,7 @@ class ProgrammeSpec(Strict):
     retro_claim: RetroClaimSpec | None = None
     expiry: ExpirySpec
     returns: ReturnsSpec = ReturnsSpec()
+    redeem: RedeemSpec = RedeemSpec()
     adjustments: AdjustmentsSpec = AdjustmentsSpec()
 
     @property

@@ -19,6 +19,8 @@ HOST = "host"
 """Who acts with the machine's own rights, before there are admins; no operator has this name."""
 UNKNOWN = "unknown"
 """Who tried to sign in as somebody, and was not let in; no operator has this name."""
+WORKER = "worker"
+"""Who does what nobody is asked for, at night and when deadlines pass; no operator has this name."""
 _NAME = re.compile("[a-z][a-z0-9._-]{0,31}")
 
 
@@ -84,7 +86,7 @@ def operator_name(given: str) -> str:
         NameInvalid: it is none.
     """
     name = given.strip().lower()
-    if not _NAME.fullmatch(name) or name in {HOST, UNKNOWN}:
+    if not _NAME.fullmatch(name) or name in {HOST, UNKNOWN, WORKER}:
         raise NameInvalid(
             f"{given!r} is no login: a letter, then up to 31 letters, digits, dots, dashes or underscores"
         )

@@ -43,6 +43,24 @@ class OperatorKeys(msgspec.Struct, frozen=True):
         return cls(private, derived.derive(private.private_bytes_raw()))
 
 
+def members_keys(operators: OperatorKeys) -> OperatorKeys:
+    """The keys of members' sessions and cards: derived of the operators', and of no use in their place."""
+    derived = HKDF(SHA256(), 32, salt=None, info=b"tessera members' sessions and cards, version 1")
+    seed = derived.derive(operators.signing.private_bytes_raw())
+    return OperatorKeys.of(Ed25519PrivateKey.from_private_bytes(seed))
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """Whom tokens are for: audience and `typ` keep those of operators and of members apart."""
+
+    audience: str
+    type: str
+
+
+OPERATOR = Kind(AUDIENCE, TYPE)
+MEMBER = Kind("tessera-member", "tessera-member+jwt")
+
+
 class Claims(msgspec.Struct, frozen=True):
     """Who a token speaks of, and in which session."""
 
@@ -50,23 +68,23 @@ class Claims(msgspec.Struct, frozen=True):
     session_id: UUID
 
 
-def mint(keys: OperatorKeys, operator_id: str, session_id: UUID, now: datetime) -> str:
+def mint(keys: OperatorKeys, subject: str, session_id: UUID, now: datetime, kind: Kind = OPERATOR) -> str:
     """An access token."""
     issued = int(now.timestamp())
     claims = {
         "iss": ISSUER,
-        "aud": AUDIENCE,
-        "sub": operator_id,
+        "aud": kind.audience,
+        "sub": subject,
         "sid": session_id.hex,
         "jti": secrets.token_hex(12),
         "iat": issued,
         "exp": issued + int(LIVES.total_seconds()),
     }
-    header = {"typ": TYPE, "kid": key_id(keys.signing.public_key())}
+    header = {"typ": kind.type, "kid": key_id(keys.signing.public_key())}
     return jwt.encode(claims, keys.signing, algorithm=_ALGORITHM, headers=header)
 
 
-def read(keys: OperatorKeys, token: str, now: datetime) -> Claims:
+def read(keys: OperatorKeys, token: str, now: datetime, kind: Kind = OPERATOR) -> Claims:
     """What a token says, if it is ours and its time is now.
 
     Raises:
@@ -77,13 +95,13 @@ def read(keys: OperatorKeys, token: str, now: datetime) -> Claims:
             raise TokenRefused("the token is too long")
         header = jwt.get_unverified_header(token)
         public = keys.signing.public_key()
-        if set(header) != _HEADER or header["typ"] != TYPE or header["kid"] != key_id(public):
+        if set(header) != _HEADER or header["typ"] != kind.type or header["kid"] != key_id(public):
             raise TokenRefused("the token's header is not one of ours")
         claims = jwt.decode(
             token,
             public,
             algorithms=[_ALGORITHM],
-            audience=AUDIENCE,
+            audience=kind.audience,
             issuer=ISSUER,
             options={
                 "require": _CLAIMS,

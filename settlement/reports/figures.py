@@ -1,12 +1,15 @@
 """The operator's figures to date: positions, debts, breakage and exposure of last night, month and year."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 
 import msgspec
 from sqlalchemy import Connection, text
 
+from network.caps import Exposure
+from network.exposure_store import Move, read_exposures, read_moves
+from network.service import load_rules, network_now
 from partners.model import Participant
 from settlement.model import Obligation
 from settlement.money import ZERO, exactly
@@ -36,28 +39,9 @@ _DEBTS = text(
     WHERE w.business_date BETWEEN :first AND :on GROUP BY 1, 2, 3, 4, 5, 6
     """
 )
-# Debits above zero: what a participant owes of netted nights and has not paid, less what it is owed.
-_UNSETTLED = text(
-    """
-    SELECT participant_id, currency, sum(amount) AS unpaid FROM money_posting
-    WHERE account IN ('receivable', 'payable', 'carried') GROUP BY 1, 2
-    """
-)
-_CAPS = text(
-    """
-    SELECT DISTINCT ON (partner_id) partner_id, currency, deposit, net_debit_cap, at_cap, cap_warning_bps
-    FROM contract_terms WHERE effective_on <= :on ORDER BY partner_id, effective_on DESC
-    """
-)
-_RATES = text(
-    """
-    SELECT max(greatest(t.reimbursement_rate, coalesce(c.reimbursement_rate, 0))) FROM contract_terms t
-    LEFT JOIN contract_category c USING (partner_id, terms_version)
-    WHERE t.effective_on <= :on AND t.currency = :currency
-        AND NOT EXISTS (SELECT FROM contract_terms later WHERE later.partner_id = t.partner_id
-            AND later.effective_on > t.effective_on AND later.effective_on <= :on)
-    """
-)
+
+
+_MOST_MOVES = 100
 
 
 class ToDate(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,42 +76,11 @@ class Breakage(msgspec.Struct, frozen=True, kw_only=True):
     year_points: int
 
 
-class Exposure(msgspec.Struct, frozen=True, kw_only=True):
-    """What a partner may come to owe, against its cap, in major units.
-
-    `unpaid`: of netted nights whose payments are not booked, above zero where it owes. `points`: those that
-    are out, at the highest live rate, for the part that is not funded at issue.
-    """
-
-    partner_id: int
-    currency: str
-    unpaid: Decimal
-    points: Decimal
-    cap: Decimal
-    deposit: Decimal
-    at_cap: str
-    warning_bps: int
-
-    @property
-    def exposure(self) -> Decimal:
-        """What it may come to owe."""
-        return max(ZERO, self.unpaid) + self.points
-
-    @property
-    def limit(self) -> Decimal:
-        """What it may come to owe at most."""
-        return self.cap + self.deposit
-
-    @property
-    def state(self) -> str:
-        """Within its limit, near it, or at it."""
-        if self.exposure >= self.limit:
-            return "at the cap"
-        return "near the cap" if self.exposure * 10_000 >= self.limit * self.warning_bps else "within"
-
-
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it, as of a business date; `lapses` are the debts of lapsed points, month and year."""
+    """All of it, as of a business date; `lapses` are the debts of lapsed points, month and year.
+
+    `exposures` are as tills are tested against them now, at `exposed_at`; `warnings` the last moves up.
+    """
 
     on: date
     participants: Mapping[int, Participant]
@@ -136,6 +89,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     breakage: Sequence[Breakage]
     lapses: Sequence[tuple[int, str, Decimal, Decimal]]
     exposures: Sequence[Exposure]
+    warnings: Sequence[Move]
+    exposed_at: datetime
 
     def total(self, currency: str, name: str) -> int:
         """A column's sum in one currency, minor units; of nets it is zero."""
@@ -185,6 +140,7 @@ def read_figures(connection: Connection, span: Span, outstanding: Outstanding) -
             both[1] += row.amount
             both[0] += row.amount if month == this_month else ZERO
     parties = sorted(participants)
+    rules, now = load_rules(connection), network_now(connection)
     return Figures(
         on=span.last,
         participants=participants,
@@ -197,7 +153,9 @@ def read_figures(connection: Connection, span: Span, outstanding: Outstanding) -
         ],
         breakage=_breakage(outstanding, span),
         lapses=[(party, currency, both[0], both[1]) for (party, currency), both in sorted(lapses.items())],
-        exposures=_exposures(connection, span.last, outstanding),
+        exposures=read_exposures(connection, rules, rules.local_date(now)),
+        warnings=[one for one in read_moves(connection, limit=_MOST_MOVES) if one.is_warning],
+        exposed_at=now,
     )
 
 
@@ -214,34 +172,3 @@ def _breakage(outstanding: Outstanding, span: Span) -> list[Breakage]:
         for issuer, both in sorted(lapsed.items())
         if both[1]
     ]
-
-
-def _exposures(connection: Connection, on: date, outstanding: Outstanding) -> list[Exposure]:
-    """Of partners that have a cap."""
-    unpaid = {(row.participant_id, row.currency): row.unpaid for row in connection.execute(_UNSETTLED)}
-    found = []
-    for row in connection.execute(_CAPS, {"on": on}):
-        if row.net_debit_cap is None:
-            continue
-        rate = connection.execute(_RATES, {"on": on, "currency": row.currency}).scalar_one() or ZERO
-        points = sum(
-            (
-                one.estimate.outstanding * (1 - one.funding_share)
-                for one in outstanding.liabilities
-                if one.issuer_id == row.partner_id
-            ),
-            ZERO,
-        )
-        found.append(
-            Exposure(
-                partner_id=row.partner_id,
-                currency=row.currency,
-                unpaid=unpaid.get((row.partner_id, row.currency), ZERO),
-                points=points * rate,
-                cap=row.net_debit_cap,
-                deposit=row.deposit,
-                at_cap=row.at_cap,
-                warning_bps=row.cap_warning_bps,
-            )
-        )
-    return found

@@ -184,6 +184,7 @@ def _page(report: Report) -> bytes:
             report=report,
             period=report.period,
             figures=report.figures,
+            levels=("within", "near the cap", "close to the cap", "over the limit"),
             outstanding=report.outstanding,
             total=report.outstanding.total(currency),
             pictures=_pictures(report),

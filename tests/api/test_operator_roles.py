@@ -56,6 +56,7 @@ MAY = {
     "GET /disputes/{dispute}": ALL,
     "GET /disputes/{dispute}/evidence/{sha256}": ALL,
     "POST /disputes/{dispute}/decision": "maker",
+    "POST /disputes/{dispute}/answer": "maker",
     "GET /partners/{code}/statement/{part}": ALL,
     "GET /partners/{code}/reconciliation": ALL,
     "GET /reports/operator/{form}": ALL,

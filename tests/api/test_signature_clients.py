@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -25,6 +26,7 @@ from tessera_client import Unreachable
 from api.auth import KeyRing, SignatureAuth
 from api.client import Answer, SignedClient, sign_headers
 from partners.signature import RequestHead, Verified, verify_request
+from tests.npm_packages import installed, run_script
 from tests.signing import BODY, KEY, KEY_ID, NOW, RFC_KEY
 
 TAG = "loyalty-v1"
@@ -168,6 +170,39 @@ def test_the_aiohttp_client_of_http_message_signatures(server: Server) -> None:
             return [written.status, read.status]
 
     assert asyncio.run(send()) == [200, 200]
+
+
+NODE = Path(__file__).parent.parent / "node" / "sign_with_node.mjs"
+PACKAGES = ("http-message-signatures@1.0.6", "http-message-sig@0.3.0")
+
+
+@pytest.mark.parametrize("library", ["http-message-signatures", "http-message-sig"])
+def test_libraries_of_node_sign_what_we_take(server: Server, library: str) -> None:
+    """POST and GET, with query and Idempotency-Key, from Node: all are taken; a changed body is not."""
+    folder = installed(*PACKAGES)
+    requests_to_send: list[dict[str, Any]] = [
+        {"method": "POST", "target": "/v1/accruals", "body": '{"a":1,"b":"\u00e9"}'},
+        {
+            "method": "POST",
+            "target": "/v1/accruals?a=b%20c",
+            "body": "{}",
+            "headers": {"idempotency-key": '"k"'},
+        },
+        {"method": "GET", "target": "/v1/entries?limit=5&q=%C3%A9"},
+        {"method": "GET", "target": "/v1/entries"},
+        {"method": "POST", "target": "/v1/accruals", "body": '{"a":1}', "tampered": '{"a":2}'},
+    ]
+    given = {
+        "library": library,
+        "url": server.url,
+        "keyid": KEY_ID,
+        "pem": PEM.decode(),
+        "requests": requests_to_send,
+    }
+    answers = msgspec.json.decode(run_script(folder, NODE, msgspec.json.encode(given).decode()))
+    assert [status for status, _ in answers] == [200, 200, 200, 200, 401], answers
+    assert msgspec.json.decode(answers[0][1])["body"] == requests_to_send[0]["body"]
+    assert msgspec.json.decode(answers[4][1])["code"] == "digest_mismatch"
 
 
 def test_http_message_signatures_signs_what_we_take() -> None:

@@ -239,6 +239,7 @@ def _latency(database: Engine, ledger: Ledger, tag: str, options: argparse.Names
         "TESSERA_SCHEMA": SCHEMA,
         "TESSERA_DATABASE_URL": database.url.render_as_string(hide_password=False),
         "TESSERA_LOG_LEVEL": "warning",
+        "TESSERA_KEY_RATE": "100000",
     }
     log_path = options.out.with_suffix(f".{which}.log")
     with running_server(environment, log_path) as server:

@@ -67,6 +67,7 @@ def running_site(database: Engine, members: int, log_path: Path) -> Iterator[Sit
         "TESSERA_SCHEMA": SCHEMA,
         "TESSERA_DATABASE_URL": database.url.render_as_string(hide_password=False),
         "TESSERA_LOG_LEVEL": "warning",
+        "TESSERA_KEY_RATE": "100000",
     }
     log_path.parent.mkdir(parents=True, exist_ok=True)
     try:

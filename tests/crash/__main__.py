@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from random import Random
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -16,8 +17,10 @@ from config.cluster import postgres_home
 from config.postgres import sweep
 from config.settings import PROJECT
 from tests.crash.harness import Plan, Report, run
+from tests.crash.nights import Nights, run_nights
 
 _SHOWN = 20
+_KILLS_A_NIGHT = 12
 
 
 def main() -> int:
@@ -28,6 +31,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None, help="of what is killed when; drawn by default")
     parser.add_argument("--servers", type=int, default=2, help="API processes")
     parser.add_argument("--tills", type=int, default=6, help="of each of the four client processes")
+    parser.add_argument("--nights", type=int, default=6, help="to their end under kills of their own")
     options = parser.parse_args()
     seed = secrets.randbelow(10**6) if options.seed is None else options.seed
     given = os.environ.get("TESSERA_HOME")
@@ -61,7 +65,10 @@ def main() -> int:
             console.print(f"crash: {error}\nlogs are in {folder}", style="bold red", markup=False)
             return 1
     _show(console, plan, report)
-    if report.wrong:
+    console.print("nights to their end, killed at random ...")
+    nights = run_nights(home, Random(seed), nights=options.nights, kills=_KILLS_A_NIGHT)
+    _show_nights(console, nights)
+    if report.wrong or nights.wrong:
         console.print(f"logs are in {folder}", highlight=False)
         return 1
     shutil.rmtree(folder)
@@ -93,6 +100,20 @@ def _show(console: Console, plan: Plan, report: Report) -> None:
         console.print(f"{plan.kills} kills were asked for, and the time allowed {report.kills.total()}")
     if not report.wrong:
         console.print("[green]nothing acknowledged was lost, nothing doubled, every answer stands[/]")
+
+
+def _show_nights(console: Console, nights: Nights) -> None:
+    table = Table("", "", show_header=False)
+    table.add_row("kill -9 in nights", f"{nights.kills.total()} in {nights.nights} nights")
+    for victim, count in sorted(nights.kills.items()):
+        table.add_row(f"  {victim}", f"{count:,}")
+    for step, count in sorted(nights.steps.items()):
+        table.add_row(f"  the night then was {step}", f"{count:,}")
+    console.print(table)
+    for wrong in nights.wrong[:_SHOWN]:
+        console.print(f"WRONG: {wrong}", style="bold red", markup=False, highlight=False)
+    if not nights.wrong:
+        console.print("[green]every night has the hashes of one that nobody disturbed[/]")
 
 
 if __name__ == "__main__":

@@ -131,6 +131,7 @@ class _Run:
             "TESSERA_DATABASE_URL": self._postgres.url,
             "TESSERA_SCHEMA": SCHEMA,
             "TESSERA_LOG_LEVEL": "warning",
+            "TESSERA_KEY_RATE": "100000",
         }
         self._environment = environment
         self._apis = Apis(plan.folder, environment, self._moved)

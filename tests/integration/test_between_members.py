@@ -13,6 +13,8 @@ from sqlalchemy import Engine, text
 
 from network import batch
 from network.batch import end_over_holds, execute
+from network.engine import carry_out
+from network.errors import NotRead
 from network.model import AccountKind, Command, Entry, EntryKind, Rejected, Reply
 from network.rules import Rules
 from network.service import lapse_expired, set_clock
@@ -247,6 +249,24 @@ def test_what_is_owed_is_paid_by_the_next_credits(database: Engine, live: Rules)
     assert_whole(database)
 
 
+def test_what_is_owed_to_a_partner_that_is_not_read_yet_waits(database: Engine, live: Rules) -> None:
+    """A server that has not read who is owed does nothing, the rest of its batch goes on; then it pays."""
+    [debtor, other] = cards(database, live, 2)
+    bought = run(database, live, sale(debtor, 100_00, "bought"))
+    run(database, live, burn(debtor, 70, "spent"))
+    run(database, live, undo(bought, "returned"))
+    terms = {party: known for party, known in live.directory.terms.items() if party != GROCER}
+    stale = msgspec.structs.replace(live, directory=msgspec.structs.replace(live.directory, terms=terms))
+    asked = [[sale(one, 20_00, name, partner_id=PETROL)] for one, name in ((debtor, "pays"), (other, "o"))]
+    waits, goes_on = carry_out(database, asked, stale)
+    assert isinstance(waits, NotRead)
+    assert not isinstance(goes_on, Exception)
+    assert balances(database) == [(0, 70), (20, 0)]
+    run(database, live, sale(debtor, 20_00, "pays", partner_id=PETROL))
+    assert balances(database) == [(0, 50), (20, 0)]
+    assert_whole(database)
+
+
 def test_a_stay_is_released_once(database: Engine, live: Rules) -> None:
     """Twenty tills say that the stay has come about: one is told so, the points are spendable once."""
     [card] = cards(database, live, 1)
@@ -332,7 +352,7 @@ def test_who_joins_while_another_spends_is_drawn_or_is_not(database: Engine, liv
     done: list[Reply] = []
     spends = threading.Thread(target=lambda: done.extend(execute(database, [burn(host, 30, "b")], live)))
     with database.begin() as first:
-        batch._transact(first, set(), batch._runs([join(late, asked, "j2")])[0], live)
+        batch._transact(first, batch.Known(), batch._runs([join(late, asked, "j2")])[0], live)
         spends.start()
         wait_until_it_waits(database, spends)
     spends.join(60)
@@ -376,7 +396,7 @@ def test_a_reward_that_waits_for_an_unmerge_is_of_whose_the_card_is(database: En
     done: list[Reply] = []
     spends = threading.Thread(target=lambda: done.extend(execute(database, [burn(merged, 40, "b")], live)))
     with database.begin() as first:
-        batch._transact(first, {1, 2}, batch._runs([unmerge(joined, "u")])[0], live)
+        batch._transact(first, batch.Known(members={1, 2}), batch._runs([unmerge(joined, "u")])[0], live)
         spends.start()
         wait_until_it_waits(database, spends)
     spends.join(60)

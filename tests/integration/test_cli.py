@@ -5,7 +5,9 @@ import os
 import subprocess
 import sys
 from datetime import timedelta
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
@@ -180,3 +182,63 @@ def test_verify_tells_a_whole_ledger_from_one_that_is_not(
     assert broken.exit_code == 1
     assert "BROKEN" in broken.stdout
     assert "problems" in broken.stdout
+
+
+def net_json(folder: Path, debts: str, cover: str | None = None, *options: str) -> Any:
+    """What `tessera net --json` says of a file."""
+    (folder / "d.csv").write_text("debtor,creditor,amount,currency\n" + debts)
+    if cover is not None:
+        (folder / "c.csv").write_text("participant,amount,currency\n" + cover)
+        options = ("--deposits", str(folder / "c.csv"), *options)
+    done = tessera("net", str(folder / "d.csv"), "--json", *options)
+    assert done.exit_code == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_published_netting_comes_out_of_the_command(tmp_path: Path) -> None:
+    """Gross 3600, bilateral 1000, multilateral 850; A +620, B +230, C -400, D -450."""
+    debts = [
+        "AB250",
+        "AC50",
+        "AD250",
+        "BA300",
+        "BC150",
+        "BD300",
+        "CA270",
+        "CB230",
+        "CD400",
+        "DA600",
+        "DB500",
+        "DC300",
+    ]
+    said = net_json(tmp_path, "".join(f"{one[0]},{one[1]},{one[2:]},EUR\n" for one in debts))
+    [net] = said["currencies"]
+    assert (net["gross"], net["bilateral"]["total"], net["multilateral"]["total"]) == (
+        *("3600.00", "1000.00", "850.00"),
+    )
+    positions = {one["participant"]: one["claims"] for one in net["multilateral"]["positions"]}
+    assert positions == {"A": "620.00", "B": "230.00", "C": "-400.00", "D": "-450.00"}
+
+
+@pytest.mark.parametrize(
+    ("debts", "cover", "paid"),
+    [
+        (["AB10", "AC10", "BA20", "BC30", "CA40"], "A,5,EUR\nB,30,EUR\n", {"A": 20, "B": 40, "C": 34}),
+        (
+            ["AB0.5", "AC0.5", "BA1", "CB1"],
+            "A,0.2,EUR\nB,0.1,EUR\n",
+            {"A": 1, "B": 1, "C": Fraction(1, 2)},
+        ),
+    ],
+)
+def test_published_clearing_vectors_come_out_of_the_command(
+    tmp_path: Path, debts: list[str], cover: str, paid: dict[str, Fraction]
+) -> None:
+    """Eisenberg-Noe, exact: (20, 40, 34), and (1, 1, 1/2)."""
+    everybody = [word for party in "ABC" for word in ("--default", party)]
+    lines = "".join(f"{one[0]},{one[1]},{one[2:]},EUR\n" for one in debts)
+    [default] = net_json(tmp_path, lines, cover, *everybody)["defaults"]
+    found: dict[str, Fraction] = {}
+    for one in default["clearing_vector"]:
+        found[one["debtor"]] = found.get(one["debtor"], Fraction(0)) + Fraction(one["paid"])
+    assert found == paid

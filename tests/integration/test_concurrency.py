@@ -263,7 +263,7 @@ def test_a_close_waits_for_every_writer_of_its_window(database: Engine) -> None:
 def carry_out(connection: Connection, command: Command, live: Rules) -> None:
     """Do all that a batch of one does, but the commit."""
     [one] = batch._runs([command])
-    batch._transact(connection, set(), one, live)
+    batch._transact(connection, batch.Known(), one, live)
 
 
 def wait_until_it_waits(database: Engine, working: threading.Thread) -> None:

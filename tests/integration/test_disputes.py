@@ -5,28 +5,34 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
+import msgspec
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from api import worker
 from network.ids import mint
 from network.model import EntryKind
 from network.service import network_now, set_clock
 from network.verify import faults
 from partners.errors import ProposalChanged, ProposalDecided, ProposalOpen, SecondPersonNeeded
+from partners.model import VatRate
+from partners.people.audit import chain_faults
+from partners.rates_store import add_vat_rate
 from settlement import dispute_store, disputes
-from settlement.dispute_decisions import decide, propose_decision
+from settlement.dispute_decisions import decide, propose_answer, propose_decision
 from settlement.dispute_store import Case
 from settlement.disputes import Wish
 from settlement.errors import DisputeRefused, TermsMissing
 from settlement.service import clear_due
+from settlement.verify import problems
 from settlement.verify_disputes import DISPUTE_CHECKS
 from tests.conftest import as_owner
-from tests.factories import A, B, C, contract
-from tests.integration.test_night import PROGRAMME, burn, post, set_up
+from tests.factories import OPERATOR, A, B, C, contract
+from tests.integration.test_night import PROGRAMME, burn, post, sale, set_up
 
 TODAY = datetime(2017, 5, 3, 12, tzinfo=UTC)
 PDF = b"%PDF-1.7\n..."
@@ -180,6 +186,43 @@ def test_answer_and_silence_at_once_pay_once(database: Engine) -> None:
     assert broken == []
     [(debtor, creditor, amount, prepared_by, _)] = adjustments(database)
     assert (debtor, creditor, amount, prepared_by) == (B, A, Decimal(750), "partner:11")
+    assert found_wrong(database) == []
+
+
+def test_deadlines_pass_in_order_and_once_with_two_workers(database: Engine) -> None:
+    """Raised and rejected ones whose time is over, by whichever worker: the longest over first, each once.
+
+    An instant before its time nothing is moved; a worker that comes again finds nothing.
+    """
+    set_up(database, [contract(A), contract(B), contract(C), contract(14)])
+    post(database, [burn(A, B, 1_000), burn(A, C, 2_000), burn(B, A, 3_000), burn(C, A, 4_000)])
+    put_clock(database, TODAY)
+    parties = [(A, B), (A, C), (B, A), (C, A)]
+    cases: list[Case] = []
+    for hours, (raiser, other) in enumerate(parties):
+        put_clock(database, TODAY + timedelta(hours=hours))
+        cases.append(raised(database, wish(None, f"d-{hours}", raised_by_id=raiser, against_id=other)))
+    put_clock(database, TODAY + timedelta(hours=4))
+    rejected(database, cases[0])  # its new deadline is the last of all
+    due = TODAY + timedelta(days=30)
+    put_clock(database, due - timedelta(seconds=1))
+    assert disputes.carry_on_due(database) == []
+    put_clock(database, due + timedelta(hours=4))
+    with database.connect() as connection:
+        waiting = dispute_store.due(connection, due + timedelta(hours=4), 100)
+    ids = [case.dispute.dispute_id for case in cases]
+    assert waiting == [*ids[1:], ids[0]]
+    came = at_once(*[lambda: worker._carry_on_disputes(database, lambda: False)] * 2)
+    assert came == [None, None]
+    with database.connect() as connection:
+        after = dispute_store.load_cases(connection, ids)
+        states = [[event.state for event in after[one].events] for one in ids]
+    assert states == [["raised", "rejected", "decided"], *[["raised", "accepted"]] * 3]
+    assert {after[one].last.by for one in ids} == {"worker"}
+    assert sorted(one[:3] for one in adjustments(database)) == [
+        *((A, B, Decimal(24)), (A, C, Decimal(32)), (C, A, Decimal(16))),
+    ]
+    assert disputes.carry_on_due(database) == []
     assert found_wrong(database) == []
 
 
@@ -355,6 +398,156 @@ def attached(database: Engine, dispute_id: UUID, content: bytes, **changed: Any)
     }
     with database.begin() as connection:
         return disputes.attach(connection, dispute_id, content=content, **fields)
+
+
+def owed_in(database: Engine, window_id: int, *flows: str) -> list[tuple[str, int, int, str]]:
+    """A window's debts of some flows but those of nothing: flow, debtor, creditor, amount."""
+    with database.connect() as connection:
+        rows = connection.execute(
+            text(
+                "SELECT flow, debtor_id, creditor_id, amount FROM obligation WHERE window_id = :window_id"
+                " AND flow = ANY(:flows) AND amount <> 0 ORDER BY 1, 2, 3"
+            ),
+            {"window_id": window_id, "flows": list(flows)},
+        )
+        return [(*row[:3], f"{row.amount:.2f}") for row in rows]
+
+
+def sound_but_for_members(database: Engine) -> None:
+    """Every check of the nights holds; the postings of these tests have no members."""
+    with database.connect() as connection:
+        assert [one for one in problems(connection) if one.check != "pool_covers_outstanding"] == []
+
+
+def test_vat_goes_back_to_whom_it_came_from(database: Engine) -> None:
+    """A quarter came through the pool, for whose VAT the operator stood in; the rate is of the line's day.
+
+    750.00 bore 20 % of VAT: 112.50 of A, 37.50 of the operator. Of 600.00 that is 90.00 and 30.00,
+    though the rate is 10 % by then.
+    """
+    taxed = msgspec.structs.replace(contract(B, rate="0.0075"), vat_codes=(("redemption", "std"),))
+    set_up(database, [contract(A, share="0.25"), taxed, contract(C), contract(14)])
+    with database.begin() as connection:
+        for day, bps in ((date(2017, 1, 1), 2000), (date(2017, 5, 2), 1000)):
+            rate = VatRate(vat_code="std", effective_on=day, rate_bps=bps)
+            add_vat_rate(connection, rate, prepared_by="maker", activated_by="checker")
+    post(database, [burn(A, B, 100_000)])
+    put_clock(database, TODAY)
+    assert owed_in(database, 20170501, "vat") == [("vat", OPERATOR, B, "37.50"), ("vat", A, B, "112.50")]
+    case = raised(database, wish(None, amount=Decimal(600)))
+    with database.begin() as connection:
+        disputes.answer(
+            connection, case.dispute.dispute_id, partner_id=B, to="accepted", text="yes", at=TODAY
+        )
+    put_clock(database, TODAY + timedelta(days=1))
+    assert owed_in(database, 20170503, "adjustment", "vat") == [
+        ("adjustment", B, A, "600.00"),
+        ("vat", B, OPERATOR, "30.00"),
+        ("vat", B, A, "90.00"),
+    ]
+    assert found_wrong(database) == []
+    sound_but_for_members(database)
+
+
+def said_by_operator(database: Engine, dispute_id: UUID, said: Literal["accept", "reject"]) -> None:
+    """Anna prepares the operator's answer, bert approves it."""
+    with database.begin() as connection:
+        made = propose_answer(connection, dispute_id, answer=said, reason="as agreed", by="anna")
+    with pytest.raises(SecondPersonNeeded), database.begin() as connection:
+        decide(connection, made.proposal_id, sha256=made.sha256, by="anna", approve=True)
+    with database.begin() as connection:
+        decide(connection, made.proposal_id, sha256=made.sha256, by="bert", approve=True)
+
+
+def test_a_fee_is_disputed_with_the_operator(database: Engine) -> None:
+    """9.38 and VAT of 1.88: rejected by two, escalated, 5.00 awarded by two; its VAT goes back with it."""
+    settled(database)
+    fee: dict[str, Any] = {"raised_by_id": B, "against_id": OPERATOR, "flow": "fee"}
+    case = raised(database, wish(None, **fee))
+    assert (case.dispute.amount, case.dispute.currency) == (Decimal("9.38"), "EUR")
+    dispute_id = case.dispute.dispute_id
+    with pytest.raises(DisputeRefused) as refused, database.begin() as connection:
+        disputes.answer(connection, dispute_id, partner_id=B, to="accepted", text="mine", at=TODAY)
+    assert refused.value.code == "dispute_not_yours"
+    said_by_operator(database, dispute_id, "reject")
+    with database.begin() as connection:
+        disputes.escalate(connection, dispute_id, partner_id=B, text="look again", at=TODAY)
+        made = propose_decision(connection, dispute_id, awarded=Decimal(5), reason="half of it", by="anna")
+    with database.begin() as connection:
+        decide(connection, made.proposal_id, sha256=made.sha256, by="bert", approve=True)
+    put_clock(database, TODAY + timedelta(days=1))
+    assert owed_in(database, 20170503, "adjustment", "vat") == [
+        ("adjustment", OPERATOR, B, "5.00"),
+        ("vat", OPERATOR, B, "1.00"),
+    ]
+    assert found_wrong(database) == []
+    sound_but_for_members(database)
+    with database.connect() as connection:
+        assert chain_faults(connection) == []
+
+
+def test_what_the_operator_does_not_answer_it_pays_back(database: Engine) -> None:
+    """VAT on a fee, and points issued into the pool: accepted in time by two, or by silence."""
+    set_up(
+        database,
+        [
+            msgspec.structs.replace(contract(A, share="0.5", vat_bps=2000), vat_codes=(("issue", "std"),)),
+            contract(B, rate="0.0075", bps="125", vat_bps=2000),
+            contract(C),
+            contract(14),
+        ],
+    )
+    with database.begin() as connection:
+        rate = VatRate(vat_code="std", effective_on=date(2017, 1, 1), rate_bps=1000)
+        add_vat_rate(connection, rate, prepared_by="maker", activated_by="checker")
+    post(database, [sale(A, 10_000), burn(A, B, 100_000)])
+    put_clock(database, TODAY)
+    vat = raised(database, wish(None, "vat", raised_by_id=B, against_id=OPERATOR, flow="vat"))
+    issue = raised(database, wish(None, "issue", against_id=OPERATOR, flow="issue"))
+    assert (vat.dispute.amount, issue.dispute.amount) == (Decimal("1.88"), Decimal(50))
+    said_by_operator(database, vat.dispute.dispute_id, "accept")
+    put_clock(database, TODAY + timedelta(days=30))
+    assert len(disputes.carry_on_due(database)) == 1
+    put_clock(database, TODAY + timedelta(days=31))
+    assert owed_in(database, 20170503, "adjustment", "vat") == [("adjustment", OPERATOR, B, "1.88")]
+    assert owed_in(database, 20170602, "adjustment", "vat") == [
+        ("adjustment", OPERATOR, A, "50.00"),
+        ("vat", OPERATOR, A, "5.00"),
+    ]
+    sound_but_for_members(database)
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [
+        ({"flow": "fee", "against_id": A}, "dispute_line_unknown"),
+        ({"flow": "issue", "against_id": A}, "dispute_line_unknown"),
+        ({"flow": "fee", "window_id": 20170530}, "dispute_line_unknown"),
+        ({"flow": "fee", "window_id": 20170503}, "dispute_not_yet"),
+        ({"flow": "fee", "window_id": 20170502}, "dispute_nothing_paid"),
+        ({"flow": "vat", "against_id": A}, "dispute_nothing_paid"),
+        ({"flow": "issue"}, "dispute_nothing_paid"),
+        ({"flow": "redemption"}, "dispute_line_unknown"),
+        ({"flow": "fee", "amount": Decimal("9.39")}, "dispute_too_much"),
+    ],
+)
+def test_lines_with_the_operator_that_are_none(database: Engine, changed: dict[str, Any], code: str) -> None:
+    """A fee is the operator's; of a night that is netted; and only what was paid."""
+    settled(database)
+    with pytest.raises(DisputeRefused) as refused:
+        raised(database, wish(None, **{"raised_by_id": B, "against_id": OPERATOR, **changed}))
+    assert refused.value.code == code
+
+
+def test_a_fee_is_disputed_once(database: Engine) -> None:
+    """A second dispute of the line is refused, of another line of the night not."""
+    settled(database)
+    fee: dict[str, Any] = {"raised_by_id": B, "against_id": OPERATOR, "flow": "fee"}
+    raised(database, wish(None, "one", **fee, amount=Decimal(1)))
+    with pytest.raises(DisputeRefused) as refused:
+        raised(database, wish(None, "two", **fee))
+    assert refused.value.code == "dispute_line_disputed"
+    raised(database, wish(None, "three", **{**fee, "flow": "vat"}))
 
 
 def test_evidence_is_of_its_kind_and_bounded(database: Engine) -> None:

@@ -17,7 +17,8 @@ from partners.people.audit import chain_faults
 from partners.people.model import Proposal
 from partners.rates_store import add_fixings
 from settlement import defaults, exits, runs
-from settlement.errors import ExitRefused
+from settlement.disputes import Wish, raise_dispute
+from settlement.errors import DisputeRefused, ExitRefused
 from settlement.exit_statement import statement
 from settlement.ledger_store import balances
 from settlement.payments import Cover, due_of, move_cover, record_payment
@@ -190,7 +191,8 @@ def test_an_exit_needs_order_time_and_two_people(database: Engine) -> None:
 
 def test_buy_out_and_what_the_points_cost_after_it(database: Engine) -> None:
     """The hotel pays the pool for what is outstanding, the pool pays what is redeemed; then it has left."""
-    live = set_up(database, contracts=[terms(one) for one in (GROCER, PETROL, HOTEL, 14)])
+    contracts = [msgspec.structs.replace(terms(one), dispute_days=2) for one in (GROCER, PETROL, HOTEL, BANK)]
+    live = set_up(database, contracts=contracts)
     card = new_card(database, live)
     run(database, live, sale(card, 1000_00, "hotel sale", partner_id=HOTEL))
     with database.connect() as connection:
@@ -232,13 +234,16 @@ def test_buy_out_and_what_the_points_cost_after_it(database: Engine) -> None:
     with pytest.raises(ExitRefused, match="window 20170504 is netted"), database.begin() as connection:
         exits.leave(connection, "hotel", by="anna")
     settle_all(database, at(34))
+    with pytest.raises(ExitRefused, match="can be disputed until 2017-06-04T09:00"), database.begin() as them:
+        exits.leave(them, "hotel", by="anna")  # what was redeemed on 4 May was closed on 2 June
+    moved_to(database, at(35))
     with database.begin() as connection:
         final = exits.leave(connection, "hotel", by="anna")
         assert exits.leave(connection, "hotel", by="anna") == final
     assert (final.status, final.open) == ("left", ())
-    live = moved_to(database, at(35))
-    assert told(database, live, sale(card, 100, "gone", partner_id=HOTEL, at=at(35))) == "partner_not_active"
-    assert told(database, live, burn(card, 10, "still good", partner_id=PETROL, at=at(35))) == "taken"
+    live = moved_to(database, at(36))
+    assert told(database, live, sale(card, 100, "gone", partner_id=HOTEL, at=at(36))) == "partner_not_active"
+    assert told(database, live, burn(card, 10, "still good", partner_id=PETROL, at=at(36))) == "taken"
     sound(database)
 
 
@@ -302,6 +307,12 @@ def test_points_that_are_bought_out_are_the_pools_to_pay(database: Engine) -> No
     sound(database)
     with database.connect() as connection:
         before, after = (read_period(connection, DAY, date(2017, 5, day)) for day in (3, 4))
+    wish = Wish(
+        reference="mine", raised_by_id=HOTEL, against_id=PETROL, window_id=20170504, reason="not ours"
+    )
+    with pytest.raises(DisputeRefused) as refused, database.begin() as connection:
+        raise_dispute(connection, wish, at=at(5))  # the pool paid: it was bought out before
+    assert refused.value.code == "dispute_nothing_paid"
     assert before.pool_holds == before.pool_must_hold == Decimal("6.50")
     assert after.pool_holds == after.pool_must_hold == Decimal("16.65")
 

@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from config.database import ensure_schema, make_engine, migrate
 from config.settings import PROJECT
+from network import member_tables
 from network.ids import mint
 from network.tables import entry, posting
 from network.tables import metadata as network_metadata
@@ -26,6 +27,8 @@ from settlement.bank import tables as bank_tables
 from settlement.tables import metadata as settlement_metadata
 
 METADATAS = [people_metadata, partners_metadata, network_metadata, settlement_metadata]
+MEMBERS = member_tables.member_login
+"""Its module adds the tables of members who sign in."""
 MONEY = money_tables.money_entry
 """Its module puts the tables of money into the settlement room's metadata."""
 BANK = bank_tables.bank_account

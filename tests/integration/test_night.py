@@ -85,13 +85,24 @@ def lapse(issuer: int, points: int) -> Movement:
 
 
 def set_up(
-    database: Engine, terms: Sequence[Terms], *, time_zone: str = "Etc/UTC", cut_off: time = time()
+    database: Engine,
+    terms: Sequence[Terms],
+    *,
+    time_zone: str = "Etc/UTC",
+    cut_off: time = time(),
+    first: date = FIRST,
 ) -> None:
-    """A network of four partners whose first window is 1 May 2017."""
+    """A network of four partners whose first window is 1 May 2017, unless said otherwise."""
     with database.begin() as connection:
         create_network(
             connection,
-            Network(name="test", time_zone=time_zone, cut_off=cut_off, currency="EUR", clock=OPENED),
+            Network(
+                name="test",
+                time_zone=time_zone,
+                cut_off=cut_off,
+                currency="EUR",
+                clock=datetime.combine(first, time(), tzinfo=UTC),
+            ),
         )
         add_participants(
             connection,
@@ -102,7 +113,7 @@ def set_up(
             ],
         )
         add_terms(connection, terms, prepared_by="maker", activated_by="checker")
-        open_first_window(connection, FIRST, OPENED)
+        open_first_window(connection, first, datetime.combine(first, time(), tzinfo=UTC))
 
 
 _ACCOUNTS = {
@@ -264,6 +275,27 @@ def test_partners_that_fund_on_issue_and_on_redeem_share_a_night(database: Engin
     ]
     # Outstanding: A 7,500 at .0100, C 8,800 at .0045, D 9,500 at .0098.
     assert finals(night) == {POOL: 20_770, OPERATOR: 760, A: -7_600, B: -100, C: -4_520, D: -9_310}
+
+
+def test_worked_breakage_comes_out_of_two_nights(database: Engine) -> None:
+    """50,000 points of A lapse, 400.00: the operator has 60 %, the rest goes by what was accepted in May."""
+    with_breakage = msgspec.structs.replace(
+        contract(A, share="1", price="0.0080", rate="0.0080", breakage_to="acceptors"),
+        breakage_operator_share=Decimal("0.6"),
+    )
+    last_of_may, first_of_june = date(2017, 5, 31), date(2017, 6, 1)
+    set_up(database, [with_breakage, *(contract(one) for one in (B, C, D))], first=last_of_may)
+    post(database, [burn(A, B, 30_000), burn(A, C, 12_345), burn(A, D, 7_655)], on=last_of_may)
+    clear_due(database, datetime(2017, 6, 1, tzinfo=UTC), programme_version=PROGRAMME)
+    post(database, [lapse(A, 50_000)], on=first_of_june)
+    [night] = clear_due(database, datetime(2017, 6, 2, tzinfo=UTC), programme_version=PROGRAMME)
+    assert {one.creditor_id: one.amount for one in night.obligations} == {
+        OPERATOR: Decimal("240.00"),
+        B: Decimal("96.00"),
+        C: Decimal("39.50"),
+        D: Decimal("24.50"),
+    }
+    assert finals(night) == {POOL: -40000, OPERATOR: 24000, B: 9600, C: 3950, D: 2450}
 
 
 def test_clearing_again_changes_nothing(database: Engine) -> None:

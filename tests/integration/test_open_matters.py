@@ -6,8 +6,10 @@ from pathlib import Path
 
 from sqlalchemy import Engine, text
 
-from settlement import runs
-from settlement.reports.figures import Exposure, read_figures
+from network.caps import Exposure
+from settlement import exposure_rows, runs
+from settlement.payments import move_cover
+from settlement.reports.figures import read_figures
 from settlement.reports.liability import read_outstanding
 from settlement.reports.open_matters import find_open_matters
 from settlement.reports.operator import write_operator_pages
@@ -40,7 +42,10 @@ def test_payments_that_are_due_are_named(database: Engine) -> None:
 
 
 def test_exposure_against_caps(database: Engine, tmp_path: Path) -> None:
-    """What petrol has not paid, and its 50 points of which half is not funded, at the highest rate: .0080."""
+    """What petrol owes of two nights, its 20 held points and 30 others, half of them not funded, at .0080.
+
+    Nothing of petrol's is in the window that is open, so that it owes what its nights came to.
+    """
     live_through(database)
     with as_owner(database) as connection:
         connection.execute(text("ALTER TABLE contract_terms DISABLE TRIGGER USER"))
@@ -48,8 +53,24 @@ def test_exposure_against_caps(database: Engine, tmp_path: Path) -> None:
             text("UPDATE contract_terms SET net_debit_cap = 0.30, deposit = 0.10 WHERE partner_id = 12")
         )
         owed = connection.execute(
-            text("SELECT -sum(final_minor)::bigint FROM net_position WHERE participant_id = 12")
+            text(
+                "SELECT -sum(final_minor) * 0.01 - (array_agg(carried_out ORDER BY window_id DESC))[1]"
+                " FROM net_position WHERE participant_id = 12"
+            )
         ).scalar_one()
+    with database.begin() as connection:
+        exposure_rows.rebuild(connection)
+        move_cover(
+            connection,
+            account="deposit",
+            participant_id=PETROL,
+            currency="USD",
+            amount_minor=10,
+            reference="petrol's deposit",
+            booked_on=SECOND,
+            by="cleo",
+            at=START,
+        )
     with database.connect() as connection:
         span = read_span(connection, FIRST, SECOND)
         [exposure] = read_figures(connection, span, read_outstanding(connection, SECOND)).exposures
@@ -57,14 +78,18 @@ def test_exposure_against_caps(database: Engine, tmp_path: Path) -> None:
     assert exposure == Exposure(
         partner_id=PETROL,
         currency="USD",
-        unpaid=Decimal(owed) / 100,
-        points=Decimal("0.2"),
-        cap=Decimal("0.30"),
+        owed=owed,
+        held=Decimal("0.08"),
+        points=Decimal(15),
+        points_cost=Decimal("0.12"),
         deposit=Decimal("0.10"),
+        cap=Decimal("0.30"),
         at_cap="refuse",
         warning_bps=8000,
+        alarm_bps=9500,
     )
-    assert exposure.exposure == max(Decimal(0), Decimal(owed) / 100) + Decimal("0.2")
+    assert exposure.amount == max(Decimal(0), owed + Decimal("0.08")) + Decimal("0.12")
+    assert exposure.limit == Decimal("0.40")
     page = (tmp_path / "_operator-2017-05-02.html").read_text()
-    assert exposure.state in page
+    assert "The petrol" in page[page.index("Exposure against caps") :]
     assert "No contract has a net debit cap" not in page

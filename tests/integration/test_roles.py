@@ -49,8 +49,16 @@ APPEND_ONLY = (
     "bank_booking",
     "bank_exception",
 )
-HIDDEN = {"operator_credential", "operator_refresh", "sign_in_guard", "webhook_secret"}
-"""What the reader does not see: secrets of operators, if only their hashes, and those of webhooks."""
+HIDDEN = {
+    "operator_credential",
+    "operator_refresh",
+    "sign_in_guard",
+    "member_login",
+    "member_code",
+    "member_refresh",
+    "webhook_secret",
+}
+"""What the reader does not see: addresses of members, and secrets, if only their hashes."""
 PARTITIONED = ("entry", "posting")
 
 
@@ -173,13 +181,42 @@ def test_only_named_columns_change_in_the_other_tables(database: Engine) -> None
         ],
         "deficit": ["UPDATE deficit SET entry_id", "UPDATE deficit SET points"],
         "entry_line": ["UPDATE entry_line SET returned_by"],
+        "exposure": [
+            "UPDATE exposure SET owed",
+            "UPDATE exposure SET held",
+            "UPDATE exposure SET points",
+            "UPDATE exposure SET deposit",
+            "UPDATE exposure SET moved_by_tills",
+        ],
         "hold": ["UPDATE hold SET captured", "UPDATE hold SET returned"],
-        "idempotency": ["UPDATE idempotency SET refusal", "DELETE FROM idempotency"],
+        "idempotency": [
+            "UPDATE idempotency SET refusal",
+            "UPDATE idempotency SET retried_by",
+            "DELETE FROM idempotency",
+        ],
         "invitation": ["UPDATE invitation SET joined_by"],
         "lot": ["UPDATE lot SET remaining"],
         "member": ["UPDATE member SET status"],
         "member_counter": ["UPDATE member_counter SET value"],
-        "network": ["UPDATE network SET clock"],
+        "member_code": [
+            "UPDATE member_code SET code_hash",
+            "UPDATE member_code SET sent_at",
+            "UPDATE member_code SET ends_at",
+            "UPDATE member_code SET tries",
+            "DELETE FROM member_code",
+        ],
+        "member_login": [
+            "UPDATE member_login SET email",
+            "UPDATE member_login SET card_step",
+            "UPDATE member_login SET card_used_for",
+            "DELETE FROM member_login",
+        ],
+        "member_refresh": ["UPDATE member_refresh SET used_at"],
+        "member_session": [
+            "UPDATE member_session SET ended_at",
+            "UPDATE member_session SET ended_because",
+        ],
+        "network": ["UPDATE network SET clock", "UPDATE network SET caps_basis"],
         "operator": ["UPDATE operator SET role", "UPDATE operator SET status"],
         "operator_credential": [
             "UPDATE operator_credential SET password_hash",

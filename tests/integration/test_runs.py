@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
+from decimal import Decimal
 from random import Random
 
 import pytest
@@ -16,6 +17,7 @@ from settlement import store
 from settlement.errors import (
     ApprovalStale,
     FourEyesNeeded,
+    NightOutOfOrder,
     RunNotReady,
 )
 from settlement.ledger_store import balances
@@ -380,6 +382,25 @@ def test_a_run_that_is_aborted_is_begun_again(database: Engine) -> None:
         reopen(database, FIRST, reason="too late", by="anna", at=LATER)
     approved(database, SECOND)
     assert [run.revision for run in reopen(database, SECOND, reason="alone", by="anna", at=LATER)] == [3]
+
+
+def test_a_night_is_not_netted_on_one_that_was_reopened(database: Engine) -> None:
+    """The second night is priced when the first is begun again: it waits for what that leaves.
+
+    A worker that looked at the first before would else forget the fractions that it carried.
+    """
+    worked(database)
+    over = OVER + timedelta(days=1)
+    close_step(database, SECOND, at=over)
+    price_step(database, SECOND, at=over, programme_version=PROGRAMME)
+    reopen(database, FIRST, reason="a rate", by="anna", at=LATER)
+    with pytest.raises(NightOutOfOrder, match="20170501 is not netted"):
+        net_step(database, SECOND, at=over)
+    clear_first(database)
+    net_step(database, SECOND, at=over)
+    with database.connect() as connection:
+        carried = {one.participant_id: one.carried_in for one in store.load_positions(connection, 20170502)}
+    assert carried[A] == Decimal("-0.004")
 
 
 def test_nights_are_instructed_in_order(database: Engine) -> None:

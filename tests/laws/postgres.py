@@ -22,16 +22,17 @@ from network.service import (
     set_clock,
 )
 from network.verify import CHECKS, faults
-from partners.model import Category
+from partners.model import Category, Terms
 from partners.rates_store import add_category
 from partners.store import add_outlets, add_participants, add_terms
 from settlement import verify as nights
+from settlement.exposure_rows import contracts_changed
 from settlement.service import clear_due
 from tests.conftest import SCHEMA, Run, database_on
 from tests.laws.auditor import Recorded
 from tests.laws.book import Book
 from tests.laws.words import entry_of, move_of, participants, programme_source, terms
-from tests.laws.world import CATEGORIES, CURRENCY, OUTLET
+from tests.laws.world import CATEGORIES, CURRENCY, OUTLET, Partner
 
 _STANDING = {
     "lots": (
@@ -88,12 +89,13 @@ class Postgres:
         versions = [
             one
             for number, partner in world.partners.items()
-            for one in terms(number, partner)
+            for one in self.versions_of(number, partner)
             if one.terms_version > self._terms.get(number, 0)
         ]
         with self.database.begin() as connection:
             if versions:
                 add_terms(connection, versions, **_PEOPLE)
+                contracts_changed(connection)
             self._terms.update({one.partner_id: one.terms_version for one in versions})
             for scheme in world.schemes[self._programmes :]:
                 source = programme_source(scheme, world)
@@ -105,6 +107,10 @@ class Postgres:
                     {"status": partner.status, "number": number},
                 )
             self._rules = load_rules(connection)
+
+    def versions_of(self, number: int, partner: Partner) -> list[Terms]:
+        """A partner's contract."""
+        return terms(number, partner)
 
     def block(self, card: int, *, blocked: bool) -> None:
         """Block a card, or let it be used again."""

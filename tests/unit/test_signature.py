@@ -1,13 +1,18 @@
 """The signature profile on literals: RFC 9421's own vector, our fixture, and a case for every refusal."""
 
-from base64 import b64encode
+import hmac
+from base64 import b64decode, b64encode, urlsafe_b64decode
 from datetime import timedelta
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 
+from partners.keys import is_signed, public_key
 from partners.model import PartnerKey
 from partners.signature import RequestHead, Verified, sign_request, verify_body, verify_head, verify_request
-from partners.signature_fields import SignatureRefused, content_digest, signature_base
+from partners.signature_fields import SignatureRefused, check_digest, content_digest, signature_base
 from tests.signing import (
     BODY,
     CREATED,
@@ -55,6 +60,85 @@ def test_rfc_9421_vector_b_2_6_comes_out_byte_for_byte() -> None:
     assert b64encode(RFC_KEY.sign(base)) == (
         b"wqcAqbmYJ2ji2glfAMaRy4gruYYnx2nEFN2HN6jrnDnQCK1u02Gb04v9EDgwUPiu4A0w6vuQv5lIp5WPpBKRCw=="
     )
+
+
+RESPONSE_DIGEST = (
+    b"sha-512=:mEWXIS7MaLRuGgxOBdODa3xqM1XdEvxoYhvlCFJ41QJgJc4GTsPp29l5oGX69wWdXymyU0rjJuahq4l5aGgfLQ==:"
+)
+
+
+def test_rfc_9421_vector_b_2_4_is_of_our_signature_base() -> None:
+    """The ECDSA signature printed in B.2.4 fits the base that we build of the response's components."""
+    base = signature_base(
+        [
+            (b"@status", b"200"),
+            (b"content-type", b"application/json"),
+            (b"content-digest", RESPONSE_DIGEST),
+            (b"content-length", b"23"),
+        ],
+        b'("@status" "content-type" "content-digest" "content-length")'
+        b';created=1618884473;keyid="test-key-ecc-p256"',
+    )
+    signature = b64decode(
+        "wNmSUAhwb5LxtOtOpNa6W5xj067m5hFrj0XQ4fvpaCLx0NKocgPquLgyahnzDnDAUy5eCdlYUEkLIj+32oiasw=="
+    )
+    x, y = (
+        int.from_bytes(urlsafe_b64decode(coordinate + "="))
+        for coordinate in (
+            "qIVYZVLCrPZHGHjP17CTW0_-D9Lfw0EkjqF7xB4FivA",
+            "Mc4nN9LTDOBhfoUeg8Ye9WedFRhnZXZJA12Qp0zZ6F0",
+        )
+    )
+    public = ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
+    der = encode_dss_signature(int.from_bytes(signature[:32]), int.from_bytes(signature[32:]))
+    public.verify(der, base, ec.ECDSA(SHA256()))
+    assert check_digest(RESPONSE_DIGEST, b'{"message": "good dog"}') is None
+
+
+def test_rfc_9421_vector_b_2_5_is_of_our_signature_base() -> None:
+    """The HMAC printed in B.2.5 comes out of our base; that we take no shared secrets is the next test's."""
+    base = signature_base(
+        [
+            (b"date", b"Tue, 20 Apr 2021 02:07:55 GMT"),
+            (b"@authority", b"example.com"),
+            (b"content-type", b"application/json"),
+        ],
+        b'("date" "@authority" "content-type");created=1618884473;keyid="test-shared-secret"',
+    )
+    secret = b64decode(
+        "uzvJfB4u3N0Jy4T7NZ75MDVcr8zSTInedJtkgcu46YW4XByzNJjxBdtjUkdJPBtbmHhIDi6pcl8jsasjlTMtDQ=="
+    )
+    assert b64encode(hmac.digest(secret, base, "sha256")) == b"pxcQw6G3AjtMBQjwo8XzkZf/bws5LelbaMk5rGIGtE8="
+
+
+@pytest.mark.parametrize("alg", ["hmac-sha256", "ecdsa-p256-sha256", "rsa-pss-sha512", "none"])
+def test_other_algorithms_are_not_taken(alg: str) -> None:
+    """A signature that names another algorithm than Ed25519 is not looked at."""
+    fields = {**FIELDS, "signature-input": INPUT.replace('alg="ed25519"', f'alg="{alg}"')}
+    assert judged(fields) == "signature_malformed"
+
+
+def test_rfc_9421_vector_b_4_survives_what_proxies_may_do() -> None:
+    """The base of B.4 carries the signature printed there; what must not survive has another base."""
+    parameters = b'("@method" "@path" "@authority" "accept");created=1618884473;keyid="test-key-ed25519"'
+    signature = b64decode(
+        "ZT1kooQsEHpZ0I1IjCqtQppOmIqlJPeo7DHR3SoMn0s5JZ1eRGS0A+vyYP9t/LXlh5QMFFQ6cpLt2m0pmj3NDA=="
+    )
+
+    def fits(method: bytes, authority: bytes, accept: bytes) -> bool:
+        components = [
+            (b"@method", method),
+            (b"@path", b"/demo"),
+            (b"@authority", authority),
+            (b"accept", accept),
+        ]
+        loaded = public_key(KEY.public_key)
+        assert loaded is not None
+        return is_signed(loaded, signature_base(components, parameters), signature)
+
+    assert fits(b"GET", b"example.org", b"application/json, */*")
+    assert not fits(b"POST", b"example.com", b"application/json, */*")
+    assert not fits(b"GET", b"example.org", b"*/*, application/json")
 
 
 def test_our_fixture_is_signed_byte_for_byte() -> None:
@@ -281,3 +365,12 @@ def test_an_empty_path_is_signed_as_a_slash() -> None:
     fields = sign_request(RFC_KEY, KEY_ID, method="GET", authority="a.example", path="/", created=CREATED)
     head = head_of(fields, method=b"GET", authority=b"a.example", path=b"", has_body=False)
     assert isinstance(verify_head(head, {KEY_ID: KEY}, NOW), Verified)
+
+
+def test_keys_of_the_two_modes_do_not_mix() -> None:
+    """A test key is refused by the live network before it is looked for, and a live key by the test mode."""
+    named = {**FIELDS, "signature-input": INPUT.replace(KEY_ID, "test_1")}
+    assert judged(named) == "key_of_other_mode"
+    refused = verify_head(head_of(FIELDS), {KEY_ID: KEY}, NOW, test_mode=True)
+    assert isinstance(refused, SignatureRefused)
+    assert refused.code == "key_of_other_mode"

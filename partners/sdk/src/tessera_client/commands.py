@@ -41,7 +41,10 @@ class Enrolment(Command, frozen=True, tag="enrolment"):
 
 
 class Accrual(Command, frozen=True, tag="accrual"):
-    """A sale that earns points. Amounts are in minor units: 1250 is 12.50. `lines` add up to the amount."""
+    """A sale that earns points. Amounts are in minor units: 1250 is 12.50. `lines` add up to the amount.
+
+    `retries`: the reference of a request that was refused, which this one tries again.
+    """
 
     path = "/v1/accruals"
 
@@ -50,6 +53,7 @@ class Accrual(Command, frozen=True, tag="accrual"):
     amount_minor: int
     currency: str
     lines: Sequence[int] | None = None
+    retries: str | None = None
 
 
 class Redemption(Command, frozen=True, tag="redemption"):
@@ -64,6 +68,7 @@ class Redemption(Command, frozen=True, tag="redemption"):
     currency: str
     lines: Sequence[int] | None = None
     category: str | None = None
+    retries: str | None = None
 
 
 class Hold(Command, frozen=True, tag="hold"):
@@ -78,6 +83,7 @@ class Hold(Command, frozen=True, tag="hold"):
     currency: str
     minutes: int = 30
     category: str | None = None
+    retries: str | None = None
 
 
 class Capture(Command, frozen=True, tag="capture"):

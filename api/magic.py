@@ -1,0 +1,56 @@
+"""Cards of the test mode that provoke each refusal, whatever is in the ledger.
+
+A command that names one of them is refused with its code and leaves nothing behind, so that its reference
+may be used again. Other cards of the test mode are enrolled as in the live network.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from network.identity import card_number
+from network.model import Command
+
+_FIRST = 99_990_000_000
+
+# A number belongs to its code for good: add at the end, and leave a gap where a code goes.
+_CODES = (
+    "card_unknown",
+    "card_blocked",
+    "insufficient_points",
+    "outlet_unknown",
+    "no_contract_terms",
+    "currency_not_contracted",
+    "category_unknown",
+    "partner_not_active",
+    "partner_issues_no_more",
+    "partner_accepts_no_more",
+    "too_many_points",
+    "occurred_in_future",
+    "occurred_too_long_ago",
+    "reference_reused",
+    "lines_do_not_add_up",
+    "too_many_holds",
+    "recipient_unknown",
+    "recipient_blocked",
+    "same_member",
+    "cause_unknown",
+    "cause_not_active",
+    "already_in_pool",
+    "invitation_unknown",
+    "invitation_lapsed",
+    "pool_full",
+    "not_in_pool",
+    "account_in_pool",
+    "account_has_merged",
+    "partner_unknown",
+    "programme_not_read",
+    "unavailable",
+)
+MAGIC_CARDS: Mapping[int, str] = {card_number(_FIRST + place): code for place, code in enumerate(_CODES)}
+"""The code that each card provokes."""
+
+
+def provoked(commands: Sequence[Command]) -> Mapping[int, str]:
+    """What commands are refused for by their cards, by place (an api.lanes.refusing.Judge)."""
+    cards: list[Any] = [getattr(command, "card_number", None) for command in commands]
+    return {place: MAGIC_CARDS[card] for place, card in enumerate(cards) if card in MAGIC_CARDS}
