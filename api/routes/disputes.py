@@ -50,10 +50,11 @@ Raw = Annotated[bytes, Depends(_json)]
 
 @router.post("/disputes", **post_docs("DisputeBody", 201, "NewDisputeBody", 404, 409))
 def raise_dispute(request: Request, raw: Raw) -> Response:
-    """Dispute a line of your statement: you paid on it, and want that back from the other partner."""
+    """Dispute a line of your statement: you paid on it, and want that back from partner or operator."""
     said = read_body(raw, _NEW)
-    directory = service_of(request).rules().directory
-    against = directory.by_code.get(said.against)
+    parties = service_of(request).rules().directory.participants.values()
+    may_be = {one.code: one.partner_id for one in parties if one.kind in ("partner", "operator")}
+    against = may_be.get(said.against)
     if against is None or against == partner_of(request):
         raise ProblemError("validation_failed", errors=[FieldError("/against", "partner")])
     if (said.entry is None) == (said.business_date is None):

@@ -124,6 +124,38 @@ def test_from_raised_to_decided(
     assert faults_of(database) == []
 
 
+def test_what_the_operator_was_paid_is_disputed_with_it(
+    redeemed: tuple[Till, Till, str], office: Office, database: Engine
+) -> None:
+    """500 points were issued into the pool for 5.00: rejected at the desk by two. An entry is none."""
+    grocer, hotel, entry = redeemed
+    issue = {"entry": None, "business_date": "2017-05-01", "against": "operator", "line": "issue"}
+    made = raised(grocer, entry, **issue).json()
+    assert {name: made[name] for name in ("against", "line", "amount", "waits_for")} == {
+        "against": "operator",
+        "line": "issue",
+        "amount": "5",
+        "waits_for": "operator",
+    }
+    wrong = raised(grocer, entry, line="fee", reference="claim-2")
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "validation_failed")
+    other = raised(grocer, entry, **{**issue, "against": "hotel"}, reference="claim-3")
+    assert (other.status_code, other.json()["code"]) == (404, "dispute_line_unknown")
+    between = raised(grocer, entry, reference="claim-4").json()
+    max_, cleo = office.person("max", "maker"), office.person("cleo", "checker")
+    path = f"/disputes/{made['id']}/answer"
+    meddles = max_.try_post(f"/disputes/{between['id']}/answer", answer="reject", reason="no")
+    assert (meddles.status_code, meddles.json()["code"]) == (409, "dispute_not_yours")
+    proposal = max_.post(path, answer="reject", reason="they are with members")["proposal"]
+    assert proposal["kind"] == "dispute.answer"
+    assert cleo.decide(proposal).status_code == 200
+    assert hotel.get(f"/v1/disputes/{made['id']}").status_code == 404
+    after = grocer.get(f"/v1/disputes/{made['id']}").json()
+    assert (after["state"], after["waits_for"]) == ("rejected", "grocer")
+    assert [event["by"] for event in after["events"]] == ["grocer", "operator"]
+    assert faults_of(database) == []
+
+
 def test_what_cannot_be_disputed(redeemed: tuple[Till, Till, str], database: Engine) -> None:
     """Bad fields, lines that are not there, more than was paid, too late: each with its code."""
     grocer, hotel, entry = redeemed
@@ -247,6 +279,15 @@ def test_the_command_line_shows_and_decides(
     approved = tessera("proposal", "approve", proposal, "--sha256", sha, "--by", "cleo")
     assert approved.exit_code == 0, approved.output
     assert "decided: 1.6 USD paid back on 2017-05-03" in tessera("dispute", "list").stdout
+    issue = {"entry": None, "business_date": "2017-05-01", "against": "operator", "line": "issue"}
+    mine = raised(grocer, entry, **issue, reference="issue").json()["id"]
+    assert "points that grocer issued" in tessera("dispute", "show", mine).stdout
+    answered = tessera("dispute", "answer", mine, "--accept", "--reason", "a test", "--by", "max")
+    assert answered.exit_code == 0, answered.output
+    [(proposal, sha)] = re.findall("tessera proposal approve (\\S+) --sha256 (\\S+)", answered.stdout)
+    assert tessera("proposal", "approve", proposal, "--sha256", sha, "--by", "cleo").exit_code == 0
+    assert "accepted: 5 USD paid back on 2017-05-03" in tessera("dispute", "list").stdout
+    assert tessera("dispute", "answer", mine, "--reason", "x", "--by", "max").exit_code == 2
     assert tessera("dispute", "show", "dsp_1").exit_code == 2
     assert tessera("dispute", "show", f"dsp_{7:032x}").exit_code == 2
     assert tessera("dispute", "decide", dispute, "--award", "NaN", "--reason", "x").exit_code == 2
