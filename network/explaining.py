@@ -24,6 +24,8 @@ REASONS: Mapping[str, str] = {
     "not_reached": "its counter, or its n-th purchase, was not reached",
     "below_minimum": "the amount is below its minimum",
     "other_category": "nothing of its categories was bought",
+    "no_lines": "the till sent no lines",
+    "no_flight": "it is for flights",
     "other_tender": "it was paid in another way",
     "other_channel": "it came by another channel",
     "other_outlet": "it is for other outlets",

@@ -72,8 +72,8 @@ def facts_of(
     """What the rules of a partner may ask about the member of a sale."""
     member = folded.member(member_id)
     counters: dict[str, int] = {}
-    for name, period in plan.periods.items():
-        value = folded.counter(member_id, name, period_of(period, sale.day))
+    for name, since in plan.since_on(sale.day).items():
+        value = folded.counter(member_id, name, since)
         if value:
             counters[name] = value
     budgets = {}

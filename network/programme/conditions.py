@@ -11,11 +11,16 @@ WEEKDAYS = {name: number for number, name in enumerate(("mon", "tue", "wed", "th
 
 
 class Test(NamedTuple):
-    """One condition; `reason` is what an explanation says where it does not hold."""
+    """One condition; `reason` is what an explanation says where it does not hold.
+
+    `of_member`: it asks for facts about the member. `keyed`: it depends on the words of a sale alone (tender,
+    channel, offer, event), on whether it has lines or a flight, and so is asked once for all that are alike.
+    """
 
     reason: str
     holds: Callable[[Sale, Facts], bool]
     of_member: bool = False
+    keyed: bool = False
 
 
 def tests_of(when: WhenSpec, outlets: frozenset[tuple[int, str]] | None) -> tuple[Test, ...]:
@@ -35,6 +40,7 @@ def _tests(when: WhenSpec, outlets: frozenset[tuple[int, str]] | None) -> Iterat
     yield from _of_member(when)
     categories = categories_of(when)
     if categories is not None:
+        yield Test("no_lines", lambda sale, _: bool(sale.details.items), keyed=True)
         yield Test("other_category", lambda sale, _: bool(lines_in(sale, categories)))
     if when.minimum_minor is not None:
         least = when.minimum_minor
@@ -44,21 +50,22 @@ def _tests(when: WhenSpec, outlets: frozenset[tuple[int, str]] | None) -> Iterat
 def _of_sale(when: WhenSpec, outlets: frozenset[tuple[int, str]] | None) -> Iterator[Test]:
     if when.events is not None:
         events = frozenset(when.events)
-        yield Test("other_event", lambda sale, _: sale.details.event in events)
+        yield Test("other_event", lambda sale, _: sale.details.event in events, keyed=True)
     if outlets is not None:
         yield Test("other_outlet", lambda sale, _: (sale.partner_id, sale.outlet_code) in outlets)
     if when.tenders is not None:
         tenders = frozenset(when.tenders)
-        yield Test("other_tender", lambda sale, _: sale.details.tender in tenders)
+        yield Test("other_tender", lambda sale, _: sale.details.tender in tenders, keyed=True)
     if when.channels is not None:
         channels = frozenset(when.channels)
-        yield Test("other_channel", lambda sale, _: sale.details.channel in channels)
+        yield Test("other_channel", lambda sale, _: sale.details.channel in channels, keyed=True)
     if when.offers is not None:
         offers = frozenset(when.offers)
-        yield Test("offer_not_shown", lambda sale, _: sale.details.offer in offers)
+        yield Test("offer_not_shown", lambda sale, _: sale.details.offer in offers, keyed=True)
     if when.hours is not None:
         yield Test("other_hours", _hours(when.hours))
     if when.cabins is not None or when.carriers is not None:
+        yield Test("no_flight", lambda sale, _: sale.details.flight is not None, keyed=True)
         yield Test("other_flight", _flight(when.cabins, when.carriers))
 
 

@@ -32,7 +32,7 @@ def judge(plan: Plan, sale: Sale, facts: Facts, steps: list[Step] | None = None)
     met: list[str] = []
     bases: _Bases = {}
     promotions: list[tuple[Rule, int]] = []
-    for one in plan.on(sale.day)[1]:
+    for one in plan.for_sale(sale) if steps is None else plan.on(sale.day)[1]:
         reason, hits = _applies(one, sale, facts, met)
         if reason is not None:
             _note(steps, one, reason)

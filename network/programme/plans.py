@@ -119,6 +119,8 @@ def _plan(
         funders=frozenset(funder for one in rules for funder, _ in one.funders) - {0},
         by_id={one.id: one for one in (*exclusions, *rules)},
         by_day={},
+        alike={},
+        since={},
     )
 
 

@@ -6,6 +6,7 @@ from datetime import date
 import msgspec
 
 from network.programme.conditions import Test
+from network.programme.counters import period_of
 from network.programme.measure import Basis, Rounding
 from network.programme.sale import NO_FACTS, Facts, Sale
 
@@ -139,6 +140,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     funders: frozenset[int]
     by_id: Mapping[str, Rule]
     by_day: dict[date, tuple[tuple[Rule, ...], tuple[Rule, ...]]]
+    alike: dict[tuple[object, ...], tuple[Rule, ...]]
+    since: dict[date, dict[str, date]]
 
     def on(self, day: date) -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:
         """Exclusions and rules that can apply on a day. Found once a day, not once a sale."""
@@ -147,6 +150,31 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             if len(self.by_day) > 64:
                 self.by_day.clear()
             found = self.by_day[day] = (_live(self.exclusions, day), _live(self.rules, day))
+        return found
+
+    def for_sale(self, sale: Sale) -> tuple[Rule, ...]:
+        """Rules that can apply to a sale: found once for all sales of a day that say the same words."""
+        said = sale.details
+        key = (sale.day, said.tender, said.channel, said.offer, said.event, not said.items, not said.flight)
+        found = self.alike.get(key)
+        if found is None:
+            if len(self.alike) > 512:
+                self.alike.clear()
+            event = bool(said.event)
+            found = self.alike[key] = tuple(
+                one
+                for one in self.on(sale.day)[1]
+                if one.events is event and all(test.holds(sale, NO_FACTS) for test in one.tests if test.keyed)
+            )
+        return found
+
+    def since_on(self, day: date) -> Mapping[str, date]:
+        """The first day of the period of each counter, on a day."""
+        found = self.since.get(day)
+        if found is None:
+            if len(self.since) > 64:
+                self.since.clear()
+            found = self.since[day] = {name: period_of(one, day) for name, one in self.periods.items()}
         return found
 
     def rule(self, rule_id: str) -> Rule:

@@ -84,7 +84,8 @@ def rest_of(sale: Sale, left_minor: int, lines_left: Collection[int]) -> Sale:
 def without(sale: Sale, categories: frozenset[str] | None) -> Sale:
     """A sale less its lines of some categories; None takes all of it."""
     if categories is None:
-        return msgspec.structs.replace(sale, amount_minor=0)
+        nothing = msgspec.structs.replace(sale.details, items=(), units=(), flight=None)
+        return msgspec.structs.replace(sale, amount_minor=0, details=nothing)
     kept = tuple(one for one in sale.details.items if one.category not in categories)
     gone = sum(one.amount_minor for one in sale.details.items if one.category in categories)
     details = msgspec.structs.replace(sale.details, items=kept)
