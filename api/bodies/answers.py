@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from network import ids
-from network.model import AccountKind, Entry, EntryKind, Minted, Posting, Reply
+from network.model import AccountKind, Entry, EntryKind, Minted, Posting, Reply, Unit
 from network.service import date_of_window
 
 
@@ -20,6 +20,7 @@ class EntryBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `cured`: points that the member owed before it: what it credited has paid them, or a merge took them over.
     `owed`: points that it could not take back, or took over, and that the member owes after it.
     `offline`: a till had accepted it without a line; `shortfall`: points that were not there, which you bear.
+    `status`: status points that it gave or (-) took back; they make tiers and cannot be spent.
     `parent`: the entry of another member that a transfer belongs to. `invitation`: what a member joined by.
     `accrual`: whose pending points a release let go.
     """
@@ -46,6 +47,7 @@ class EntryBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     owed: int = 0
     offline: bool = False
     shortfall: int = 0
+    status: int = 0
     member: str | None = None
     card: str | None = None
 
@@ -85,6 +87,7 @@ def show_entry(
         owed=moved.owed,
         offline=asked is not None,
         shortfall=0 if asked is None else asked - sum(p.points for p in postings),
+        status=moved.status,
         member=ids.show("mbr", enrolled.public_id) if enrolled and enrolled.public_id else None,
         card=str(enrolled.card_number) if enrolled else None,
     )
@@ -112,12 +115,16 @@ class _Moved(msgspec.Struct):
     pending: int = 0
     cured: int = 0
     owed: int = 0
+    status: int = 0
 
     @classmethod
     def of(cls, postings: Sequence[Posting]) -> "_Moved":
         """Sums over postings. Between two members points pass through TRANSIT."""
         moved = cls()
         for one in postings:
+            if one.unit is Unit.STATUS:
+                moved.status += _signed(one, AccountKind.MEMBER)
+                continue
             if one.contributor_id is not None:
                 moved.pooled += _signed(one, AccountKind.TRANSIT)
             moved.pending += _signed(one, AccountKind.PENDING)
