@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from network import exposure_store
 from network.decide import decide_batch
-from network.exposure import Change, Guard, Pricing, issuer_of, might_exceed, plus
+from network.exposure import Change, Guard, Pricing, issuers_of, might_exceed, plus
 from network.model import Command, Decision, Minted, Rejected
 from network.rules import Folded, Rules
 from network.save import save
@@ -51,7 +51,7 @@ def within_caps(
     Raises:
         AtCap: accruals that were decided without a look may not fit; nothing of this may be committed.
     """
-    issuers = {issuer_of(command) for command, _ in judged} & rules.caps.partners
+    issuers = _issuers(judged, outcomes, rules)
     change = _change(folded, rules)
     if issuers & (at_cap | connection.info.get(_NEAR, set())):
         locked = issuers | change.partners | at_cap
@@ -62,6 +62,7 @@ def within_caps(
             guard = Guard(rules, folded.moment, folded.today, holdings)
             outcomes = decide_batch(folded, judged, rules, guard)
             change = _change(folded, rules)
+            issuers |= _issuers(judged, outcomes, rules)
             if not change.partners <= locked:
                 raise AtCap(change.partners)  # what others drew instead is locked in order, from the start
         _save(connection, folded, change, rules, issuers, tested=True)
@@ -73,6 +74,16 @@ def within_caps(
 def save_exposed(connection: Connection, folded: Folded, rules: Rules) -> None:
     """Write decisions none of which is an accrual, and last what they do to capped partners."""
     _save(connection, folded, _change(folded, rules), rules, (), tested=True)
+
+
+def _issuers(
+    judged: Sequence[tuple[Command, Minted]], outcomes: Sequence[Decision | Rejected], rules: Rules
+) -> set[int]:
+    """The capped partners that issue points in a batch."""
+    found: set[int] = set()
+    for (command, _), outcome in zip(judged, outcomes, strict=True):
+        found |= issuers_of(command, outcome)
+    return found & rules.caps.partners
 
 
 def _change(folded: Folded, rules: Rules) -> Change:

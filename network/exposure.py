@@ -193,18 +193,21 @@ class Guard:
 
         Redemptions and returns are never refused: what they raise is on record, and seen.
         """
-        issuer_id = issuer_of(command)
-        if issuer_id not in self._holdings:
-            return decision
-        self._take(folded)
+        issuers = sorted(issuers_of(command, decision) & self._holdings.keys())
+        if issuers:
+            self._take(folded)
+            added = self._pricing.change(folded, [decision]).added
+            if any(self._goes_over(issuer_id, added) for issuer_id in issuers):
+                return Rejected("cap_reached")
+        return decision
+
+    def _goes_over(self, issuer_id: int, added: Mapping[Holder, Holding]) -> bool:
+        """Whether an issuer would come higher, and over its limit, and its contract refuses that."""
         before = self._exposure(issuer_id, self._holdings[issuer_id])
         if before is None or before.limit is None or before.at_cap != "refuse":
-            return decision
-        added = self._pricing.change(folded, [decision]).added
+            return False
         after = self._exposure(issuer_id, plus(self._holdings[issuer_id], issuer_id, added))
-        if after is not None and after.amount > before.limit and after.amount > before.amount:
-            return Rejected("cap_reached")
-        return decision
+        return after is not None and after.amount > before.limit and after.amount > before.amount
 
     def _take(self, folded: Folded) -> None:
         """Take into account what was applied since the last look."""
@@ -219,11 +222,17 @@ class Guard:
         return None if valued is None else exposure_of(holdings, valued)
 
 
-def issuer_of(command: Command) -> int:
-    """Who issues points by a command that caps test; 0 for every other."""
+def issuers_of(command: Command, decision: Decision | Rejected) -> set[int]:
+    """Who issues points by a command that caps test, a rule's sponsors among them; none for every other."""
     if isinstance(command, Accrue):
-        return command.partner_id
-    return command.issuer_id if isinstance(command, Adjust) and command.points > 0 else 0
+        issuers = {command.partner_id}
+    elif isinstance(command, Adjust) and command.points > 0:
+        issuers = {command.issuer_id}
+    else:
+        return set()
+    if isinstance(decision, Decision):
+        issuers |= {one.issuer_id for one in decision.postings if one.debit is _ISSUED}
+    return issuers
 
 
 def plus(holdings: Holdings, partner_id: int, added: Mapping[Holder, Holding]) -> dict[str, Holding]:

@@ -33,6 +33,7 @@ from tests.coalition import (
     GROCER,
     HOTEL,
     PETROL,
+    PROGRAMME,
     START,
     burn,
     entry_of,
@@ -51,11 +52,11 @@ DAY = timedelta(days=1)
 CAP = Decimal("0.80")
 
 
-def with_caps(database: Engine, *changed: Terms, **given: Any) -> Rules:
+def with_caps(database: Engine, *changed: Terms, source: str = PROGRAMME, **given: Any) -> Rules:
     """The coalition; petrol may come to owe 0.80, others have no cap."""
     petrol = msgspec.structs.replace(terms(PETROL), **{"net_debit_cap": CAP, **given})
     contracts = {one.partner_id: one for one in (terms(GROCER), petrol, terms(HOTEL), terms(BANK), *changed)}
-    set_up(database, contracts=list(contracts.values()))
+    set_up(database, contracts=list(contracts.values()), source=source)
     return rebuilt(database)
 
 
@@ -104,6 +105,26 @@ def test_the_last_point_fits_and_one_more_does_not(database: Engine) -> None:
     found = exposure(database, live)
     assert (found.amount, found.limit, found.level) == (CAP, CAP, Level.ALARM)
     assert moves(database) == [(PETROL, 0, 2, "commit")]
+
+
+def test_a_sponsor_is_not_taken_over_by_others_sales(database: Engine) -> None:
+    """What petrol pays at the grocer's tills counts for petrol's cap: in batches of one, and of all."""
+    sponsored = """
+[[rule]]
+id = "fuel"
+says = "Petrol doubles the grocer's points"
+when = { partners = ["grocer"] }
+award = { points = 1, per = 100 }
+fund = { who = "petrol" }
+"""
+    live = with_caps(database, source=PROGRAMME + sponsored)
+    card = new_card(database, live)
+    wanted = ["accepted", "cap_reached", "accepted", "cap_reached"]
+    first = [sale(card, amount, f"s{amount}") for amount in (90_00, 11_00)]
+    assert [said(execute(database, [one], live)) for one in first] == [["accepted"], ["cap_reached"]]
+    rest = [sale(card, amount, f"s{amount}") for amount in (8_00, 3_00, 2_00, 1_00)]
+    assert said(execute(database, rest, live)) == wanted
+    assert exposure(database, live).amount == CAP
 
 
 def test_a_refusal_is_remembered_and_a_new_reference_is_judged_anew(database: Engine) -> None:
