@@ -39,6 +39,8 @@ _POLL_SECONDS = 0.5
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 5.0
 _MOST_TRIES = 8
 """Of a line whose rows stay locked by somebody else; then it is told so, and the file goes on."""
+_TOGETHER_TRIES = 3
+"""Of lines together, before each is tried by itself."""
 _MOST_BYTES = 1 << 20
 _NOT_NOW = (FileMovedOn, NetworkError, SQLAlchemyError)
 _ASKS = msgspec.msgpack.Decoder(list[Ask])
@@ -234,6 +236,8 @@ class Filing:
         if _is_over_soon(outcome):
             return None
         one.tries += 1
+        if isinstance(outcome, Busy) and one.tries <= _TOGETHER_TRIES:
+            return None  # each by itself would wait for the same rows, one after another
         replies: list[Reply | Exception] = []
         for command in commands:
             [came] = self._carry_out([[command]])
