@@ -108,6 +108,14 @@ _BATCH = {
 EXAMPLES: Mapping[str, Any] = {
     **HOOK_EXAMPLES,
     "BatchBody": _BATCH,
+    "ClockBody": {
+        "server_time": "2017-05-01T10:15:01.204Z",
+        "key": "grocer-2018",
+        "ahead_seconds": -1.2,
+        "least_seconds": -1.9,
+        "most_seconds": 0.1,
+        "seen": 1_204,
+    },
     "Proof": _PROOF,
     "DisputeBody": _DISPUTE,
     "DisputePage": {"data": [_DISPUTE], "has_more": False, "next_cursor": None},
