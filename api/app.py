@@ -1,10 +1,12 @@
 """The application factory: routes, middleware, lanes and keys come together here."""
 
 import logging
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -20,10 +22,10 @@ from api.auth import KeyRing, SignatureAuth, hosts_of
 from api.bodies import COMMANDS, EntryBody
 from api.bodies.disputes import DISPUTE_BODIES
 from api.bodies.keys import KEY_BODIES
+from api.files.lines import LineAnswer
 from api.lanes.hiring import in_threads
 from api.lanes.lane import Hire
 from api.lanes.refusing import by_codes, refusing
-from api.lanes.work import LineAnswer
 from api.limits import Limits, Rates
 from api.magic import provoked
 from api.mail import SendMail, nowhere
@@ -33,6 +35,7 @@ from api.openapi import describe, explanation_docs
 from api.problems import FieldError, ProblemError, answer_failure, problem_response
 from api.routes import (
     batches,
+    clock,
     commands,
     disputes,
     keys,
@@ -57,6 +60,8 @@ _TYPES = (
     *COMMANDS,
     EntryBody,
     LineAnswer,
+    batches.BatchBody,
+    clock.ClockBody,
     reads.EntryPage,
     reads.CardBody,
     members.BalanceBody,
@@ -94,6 +99,7 @@ def create_app(
     test_mode: bool = False,
     beside: Application | None = None,
     send_mail: SendMail = nowhere,
+    spool: Path | None = None,
 ) -> Application:
     """Build the application.
 
@@ -104,6 +110,7 @@ def create_app(
         operator_keys: Of operators' sessions; members' are derived of them. Without them nothing is served
             under /operator and /m.
         hire: What serves the lanes; by default threads of this process.
+        spool: Folder for files that are being received; by default the system's for what is temporary.
         rates: How much may come under one key and from one address.
         test_mode: Whether this is the test mode's application, with keys and data of its own.
         send_mail: How mails to members leave.
@@ -115,6 +122,7 @@ def create_app(
         database,
         _hired(database, operator_keys, now, test_mode=test_mode) if hire is None else hire,
         metrics.batch,
+        Path(tempfile.gettempdir()) if spool is None else spool,
         now=now,
         limits=limits,
         test_mode=test_mode,
@@ -139,6 +147,7 @@ def create_app(
     app.state.service = service
     for router in (
         batches.router,
+        clock.router,
         reads.router,
         reasons.router,
         members.router,
@@ -176,7 +185,10 @@ def create_app(
         now=now,
         limits=limits,
         test_mode=test_mode,
+        spool=service.spool,
     )
+    app.state.skews = signed.skews
+    metrics.registry.register(signed.skews)
     served = Application(RequestId(signed, metrics), service, authority)
     if beside is None:
         return served
@@ -222,7 +234,6 @@ def _add_operations(app: FastAPI, database: Engine, service: Service, metrics: M
     async def metrics_page() -> Response:
         """Prometheus metrics."""
         metrics.waiting.labels("tills").set(service.tills.waiting)
-        metrics.waiting.labels("files").set(service.files.waiting)
         return Response(metrics.render(), media_type="text/plain; version=0.0.4")
 
 

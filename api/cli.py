@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
-from api import cli_net
+from api import cli_bank_files, cli_net
 from api.cli_adjust import adjust_app, tier_app
 from api.cli_bank import bank_app
 from api.cli_contract import add_contracts
@@ -24,6 +24,7 @@ from api.cli_default import default_app, exit_app
 from api.cli_desk import add_desk
 from api.cli_dispute import dispute_app
 from api.cli_exposure import exposure_app
+from api.cli_money import calendar_app, correction_app
 from api.cli_night import night_app
 from api.cli_people import add_people
 from api.cli_programme import add_programmes
@@ -55,11 +56,14 @@ app.add_typer(export, name="export")
 proof_app = typer.Typer(no_args_is_help=True, help="Proofs that entries are under their windows' seals.")
 app.add_typer(proof_app, name="proof")
 app.add_typer(adjust_app, name="adjust")
+cli_bank_files.add_to(bank_app)
 app.add_typer(bank_app, name="bank")
 app.add_typer(tier_app, name="tier")
 app.add_typer(default_app, name="default")
 app.add_typer(exit_app, name="exit")
 app.add_typer(dispute_app, name="dispute")
+app.add_typer(correction_app, name="correction")
+app.add_typer(calendar_app, name="calendar")
 app.add_typer(exposure_app, name="exposure")
 app.command("net", help=cli_net.HELP, epilog=cli_net.EPILOG)(cli_net.net)
 add_people(app)
@@ -161,6 +165,7 @@ def serve() -> None:
                 ),
                 send_mail=_mail_of(settings),
                 rates=Rates(keys=Rate(settings.key_rate, int(2 * settings.key_rate) or 1)),
+                spool=settings.spool_folder,
             ),
             host=settings.host,
             port=settings.port,
@@ -178,6 +183,7 @@ def serve() -> None:
 @app.command()
 def worker() -> None:
     """Clear every night at the network's cut-off, and missed nights in order."""
+    from api.nightly import folder_of
     from api.worker import run_worker
     from settlement.bank.resolving import objections
 
@@ -186,7 +192,7 @@ def worker() -> None:
             logging.getLogger(__name__).warning("TESSERA_NETWORK_KEY is not set: nights will not be sealed")
         run_worker(
             database,
-            settings.statements_folder,
+            folder_of(database, settings.statements_folder),
             find_signer=lambda: _signer_or_none(settings),
             objections=objections,
         )
@@ -218,7 +224,7 @@ def clear(
     on: Annotated[str, typer.Option("--date", help="The business date, as 2017-05-31.")],
 ) -> None:
     """Clear one business date and write its statements; doing it again changes nothing."""
-    from api.nightly import write_night
+    from api.nightly import folder_of, write_night
     from network.service import live_programme_version, network_now
     from settlement.money import from_minor
     from settlement.sealing import seal_due
@@ -233,7 +239,8 @@ def clear(
         signer = _signer_or_none(settings)
         if signer is not None:
             seal_due(database, signer, at)
-        folder = write_night(database, night.window_id, settings.statements_folder)
+        statements = folder_of(database, settings.statements_folder)
+        folder = write_night(database, night.window_id, statements)
     paid = from_minor(night.payment_minor, night.minor_digits)
     typer.echo(
         f"{night.business_date} is settled: {night.currency} {paid} is paid in and out"

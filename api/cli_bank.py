@@ -66,7 +66,7 @@ def propose_account(
     from settlement.bank import changing
     from settlement.bank.model import Account
 
-    with _acting("maker", by=by) as (database, who), database.begin() as connection:
+    with acting_there("maker", by=by) as (database, who), database.begin() as connection:
         found = changing.propose_account(
             connection,
             participant_id=_participant(connection, partner),
@@ -84,7 +84,7 @@ def approve_account(number: _Number, *, by: _By = None) -> None:
     """Approve an account that another has proposed; its cooling-off time begins."""
     from settlement.bank import changing
 
-    with _acting("checker", by=by) as (database, who), database.begin() as connection:
+    with acting_there("checker", by=by) as (database, who), database.begin() as connection:
         found = changing.decide_account(connection, number, by=who, approve=True)
     typer.echo(f"account {number} is approved; it is used from {found.in_use_from:%Y-%m-%d %H:%M %Z} on")
     typer.echo(f"  if it is wrong: tessera bank account withdraw {number}")
@@ -95,7 +95,7 @@ def reject_account(number: _Number, *, by: _By = None) -> None:
     """Reject a proposed account; who has proposed it may do so too."""
     from settlement.bank import changing
 
-    with _acting("maker", "checker", by=by) as (database, who), database.begin() as connection:
+    with acting_there("maker", "checker", by=by) as (database, who), database.begin() as connection:
         changing.decide_account(connection, number, by=who, approve=False)
     typer.echo(f"account {number} is rejected")
 
@@ -105,7 +105,7 @@ def withdraw_account(number: _Number, *, by: _By = None) -> None:
     """Stop an approved account before it is used; one person is enough."""
     from settlement.bank import changing
 
-    with _acting("maker", "checker", by=by) as (database, who), database.begin() as connection:
+    with acting_there("maker", "checker", by=by) as (database, who), database.begin() as connection:
         changing.withdraw_account(connection, number, by=who)
     typer.echo(f"account {number} will not be used")
 
@@ -140,7 +140,7 @@ def pay_ins(
     from settlement.bank import paying
     from settlement.bank.requests import as_csv
 
-    with _known(), opened(reader_role) as (_, database), database.connect() as connection:
+    with known_refusals(), opened(reader_role) as (_, database), database.connect() as connection:
         found = paying.pay_in_requests(connection, window_id_of(window.date()))
     if out is not None:
         out.write_bytes(as_csv(found))
@@ -168,7 +168,7 @@ def pay_outs(
 
     if (window is None) is not refunds:
         raise typer.BadParameter("give a window, or --refunds", param_hint="--window")
-    with _acting("maker", by=by) as (database, who), database.begin() as connection:
+    with acting_there("maker", by=by) as (database, who), database.begin() as connection:
         if window is None:
             files = paying.refund_files(connection, by=who)
         else:
@@ -195,7 +195,7 @@ def read(
 
     left = 0
     windows: set[int] = set()
-    with _acting("maker", by=by) as (database, who):
+    with acting_there("maker", by=by) as (database, who):
         for path in files:
             with path.open("rb") as source:
                 data = source.read(MOST_BYTES + 1)
@@ -263,7 +263,7 @@ def resolve(
         raise typer.BadParameter("give both, name and IBAN, or neither", param_hint="--iban")
     account = Account(name=name, iban=iban, bic=bic) if name and iban else None
     chosen: WayOut = way  # type: ignore[assignment]  # it is one of them, as was just seen
-    with _acting("maker", by=by) as (database, who), database.begin() as connection:
+    with acting_there("maker", by=by) as (database, who), database.begin() as connection:
         proposed = resolving.propose_way_out(
             connection,
             number,
@@ -294,7 +294,7 @@ def _decide(number: int, by: str | None, *, approve: bool) -> None:
     from settlement.bank import resolving, store
 
     roles: tuple[Role, ...] = ("checker",) if approve else ("maker", "checker")
-    with _acting(*roles, by=by) as (database, who):
+    with acting_there(*roles, by=by) as (database, who):
         with database.begin() as connection:
             decided = resolving.decide_way_out(connection, number, by=who, approve=approve)
             windows = store.load_windows(connection, [decided.end_to_end_id or ""])
@@ -313,14 +313,15 @@ def _advance(database: "Engine", window_ids: Iterable[int]) -> None:
 
 
 @contextmanager
-def _acting(*roles: "Role", by: str | None) -> Iterator[tuple["Engine", str]]:
+def acting_there(*roles: "Role", by: str | None) -> Iterator[tuple["Engine", str]]:
     """The database, and who acts; what is refused ends the command with its text."""
-    with acting(*roles, by=by) as (_, database, who), _known():
+    with acting(*roles, by=by) as (_, database, who), known_refusals():
         yield database, who
 
 
 @contextmanager
-def _known() -> Iterator[None]:
+def known_refusals() -> Iterator[None]:
+    """What settlement refuses ends the command with its text."""
     from settlement.errors import SettlementError
 
     try:

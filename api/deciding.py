@@ -16,7 +16,7 @@ from partners import service as partners
 from partners.errors import NotAllowed
 from partners.people import approvals, operators
 from partners.people.model import Proposal, Role, SignedIn
-from settlement import dispute_decisions, exits, exposure_rows
+from settlement import corrections, dispute_decisions, exits, exposure_rows
 
 
 class Decision(TypedDict):
@@ -61,6 +61,10 @@ def _of_programmes(connection: Connection, proposal_id: UUID, decision: Decision
     return programmes.decide(connection, proposal_id, **decision), None
 
 
+def _of_corrections(connection: Connection, proposal_id: UUID, decision: Decision, _: datetime) -> Outcome:
+    return corrections.decide(connection, proposal_id, **decision), None
+
+
 DECIDED_BY: Mapping[str, tuple[Role, CarryOut]] = {
     **dict.fromkeys(operators.KINDS, ("admin", _of_operators)),
     **dict.fromkeys(partners.KINDS, ("checker", _of_partners)),
@@ -68,6 +72,7 @@ DECIDED_BY: Mapping[str, tuple[Role, CarryOut]] = {
     **dict.fromkeys(programmes.KINDS, ("checker", _of_programmes)),
     **dict.fromkeys(exits.KINDS, ("checker", _of_exits)),
     **dict.fromkeys(dispute_decisions.KINDS, ("checker", _of_disputes)),
+    **dict.fromkeys(corrections.KINDS, ("checker", _of_corrections)),
 }
 """Of each kind one role decides; whoever prepared it may withdraw it."""
 

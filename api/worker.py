@@ -28,6 +28,7 @@ from network.exposure_store import watch
 from network.rules import Rules
 from network.service import Network, load_rules, make_partitions_ahead, network_now, read_network
 from network.store import members_with_over_holds
+from partners import files
 from settlement import exposure_rows
 from settlement.bank.resolving import objections as bank_objections
 from settlement.disputes import carry_on_due
@@ -125,10 +126,11 @@ def nudge(
         log.exception("partitions were not made; the next try is in %s seconds", NUDGE_SECONDS)
     _end_holds(database, stop)
     _carry_on_disputes(database, stop)
+    _expire_files(database, stop)
     _settle(database, stop)
     _advance(database, objections)
-    sealed = _seal(database, stop, find_signer)
-    for folder in write_missing_nights(database, statements, stop, anew=sealed):
+    _seal(database, stop, find_signer)
+    for folder in write_missing_nights(database, statements, stop):
         log.info("statements written: %s", folder)
 
 
@@ -152,21 +154,20 @@ def watch_caps(database: Engine) -> None:
         )
 
 
-def _seal(database: Engine, stop: Callable[[], bool], find_signer: FindSigner) -> list[int]:
-    """Seal what is settled, and say which windows: their statements show it. A night never waits for this."""
+def _seal(database: Engine, stop: Callable[[], bool], find_signer: FindSigner) -> None:
+    """Seal what is settled; statements show it. A night never waits for this."""
     signer = find_signer()
     if signer is None:
-        return []
+        return
     try:
         with database.connect() as connection:
             now = network_now(connection)
         seals = seal_due(database, signer, now, stop=stop)
     except (NetworkError, SettlementError, SQLAlchemyError):
         log.exception("a window was not sealed; the next try is in %s seconds", NUDGE_SECONDS)
-        return []
+        return
     for seal in seals:
         log.info("sealed window %s: %s postings, root %s", seal.window_id, seal.tree_size, seal.root.hex())
-    return [seal.window_id for seal in seals]
 
 
 def _end_holds(database: Engine, stop: Callable[[], bool]) -> None:
@@ -216,6 +217,17 @@ def _carry_on_disputes(database: Engine, stop: Callable[[], bool]) -> None:
                 log.info("dispute %s is %s: nobody answered in time", event.dispute_id, event.state)
     except (NetworkError, SettlementError, SQLAlchemyError):
         log.exception("disputes were not carried on; the next try is in %s seconds", NUDGE_SECONDS)
+
+
+def _expire_files(database: Engine, stop: Callable[[], bool]) -> None:
+    """Remove the answers to files whose month is over."""
+    try:
+        while not stop():
+            with database.begin() as connection:
+                if not files.expire(connection, network_now(connection)):
+                    break
+    except (NetworkError, SQLAlchemyError):
+        log.exception("files were not removed; the next try is in %s seconds", NUDGE_SECONDS)
 
 
 def _settle(database: Engine, stop: Callable[[], bool]) -> None:

@@ -322,6 +322,7 @@ class Folded:
             lines=tuple(map(LineState, decision.lines)),
             invitation=None if decision.invites_to is None else InvitationState(decision.invites_to),
             judgement=decision.judgement,
+            asked=decision.asked,
         )
         for (name, period), change in decision.counted.items():
             key = (entry.member_id, name, period)

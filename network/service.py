@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from time import sleep
 from typing import Literal
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -78,6 +79,18 @@ def read_network(connection: Connection) -> Network:
     if row is None:
         raise NotReady("this database holds no network yet: run `tessera demo`, or set one up")
     return Network(**row._asdict())
+
+
+def read_ledger_id(connection: Connection) -> UUID:
+    """What tells this ledger from others.
+
+    Raises:
+        NotReady: there is no network yet.
+    """
+    found: UUID | None = connection.execute(text("SELECT ledger_id FROM network")).scalar_one_or_none()
+    if found is None:
+        raise NotReady("this database holds no network yet: run `tessera demo`, or set one up")
+    return found
 
 
 def open_date(connection: Connection) -> date:

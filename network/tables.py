@@ -39,12 +39,14 @@ network = Table(
     Column("clock", DateTime(timezone=True)),
     Column("mode", Text, nullable=False, server_default="live"),
     Column("caps_basis", Integer, nullable=False, server_default=text("0")),
+    Column("ledger_id", Uuid, nullable=False, server_default=text("gen_random_uuid()")),
     CheckConstraint("network_id = 1", name="network_is_one"),
     CheckConstraint("mode IN ('live', 'test')", name="network_mode_known"),
 )
 """The one row of the network. `clock` set: business time stands there (demo, tests); NULL: real time.
 
 `caps_basis` goes up with whatever changes how exposure is made; batches under older rules begin again.
+`ledger_id` tells this ledger from others of the same name, wherever it is restored.
 """
 
 programme_version = Table(
@@ -256,6 +258,18 @@ invitation = Table(
     PrimaryKeyConstraint("member_id", "entry_id"),
 )
 """Into which pool a POOL_INVITATION is, and the POOL_JOIN that took it: it is good for one."""
+
+offline_redemption = Table(
+    "offline_redemption",
+    metadata,
+    Column("member_id", BigInteger, nullable=False),
+    Column("entry_id", Uuid, nullable=False),
+    Column("points", BigInteger, nullable=False),
+    PrimaryKeyConstraint("member_id", "entry_id"),
+    CheckConstraint("points > 0", name="offline_redemption_positive"),
+)
+"""Redemptions that a till accepted without a line, and the points they were for: what is not among the
+entry's postings the acceptor bears."""
 
 entry_line = Table(
     "entry_line",

@@ -110,3 +110,15 @@ class SecretUnreadable(PeopleError):
 
 class PartnerUnknown(PartnersError):
     """No partner has that code."""
+
+
+class FileReused(PartnersError):
+    """Another file was sent under the same reference."""
+
+
+class FilesWaiting(PartnersError):
+    """So many files of a partner wait that no more are taken."""
+
+
+class FileMovedOn(PartnersError):
+    """Another process carries a file out that this one had the claim to."""

@@ -95,3 +95,7 @@ class DisputeRefused(SettlementError):
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
         self.code = code
+
+
+class CorrectionRefused(SettlementError):
+    """A correction of money, or of the banks' days, that cannot be: nothing was proposed, or done."""

@@ -104,6 +104,42 @@ def dues(instructions: Iterable[Instruction], target_minor: int, booked: Mapping
     return found
 
 
+def standing(
+    instructions: Sequence[Instruction],
+    payments: Mapping[tuple[int, str], int],
+    relief: Mapping[tuple[int, str], int],
+    booked: Mapping[str, int],
+) -> list[Booked]:
+    """Each of a run's instructions with what is due on it and what was booked, in their order.
+
+    Args:
+        instructions: All of some participants' in some currencies: what is due on one depends on the others.
+        payments: Positions' payments by participant and currency; below zero it pays.
+        relief: What default cases give each, or let it bear.
+        booked: What the bank booked on each instruction, returns taken off.
+    """
+    due: dict[str, int] = {}
+    by_party: dict[tuple[int, str], list[Instruction]] = {}
+    for one in instructions:
+        by_party.setdefault((one.participant_id, one.currency), []).append(one)
+    for party, of in by_party.items():
+        paid_in = sum(booked.get(one.end_to_end_id, 0) for one in of if one.direction == "in")
+        both = targets(payments.get(party, 0), relief.get(party, 0), paid_in)
+        for way, target in zip(("in", "out"), both, strict=True):
+            due.update(dues([one for one in of if one.direction == way], target, booked))
+    return [
+        Booked(
+            end_to_end_id=one.end_to_end_id,
+            participant_id=one.participant_id,
+            currency=one.currency,
+            direction=one.direction,
+            due_minor=due[one.end_to_end_id],
+            booked_minor=booked.get(one.end_to_end_id, 0),
+        )
+        for one in instructions
+    ]
+
+
 def relief_of(missing: Iterable[Case], lines: Iterable[DefaultOverlay]) -> dict[int, int]:
     """What default cases in one currency give each participant (above zero) or let it bear, minor units.
 

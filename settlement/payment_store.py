@@ -1,17 +1,18 @@
 """Rows of a run's later steps: approvals, instructions, what banks booked, default cases, calendars."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
-from typing import cast
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import msgspec
 from sqlalchemy import Connection, text
 
+from network.bulk import insert_from_arrays, insert_rows
 from network.service import read_network
 from settlement import money_tables
 from settlement.calendars import BusinessDay, business_days, value_date
-from settlement.instructions import dues, finals, relief_of, targets
+from settlement.instructions import finals, relief_of, standing
 from settlement.model import Output, Position
 from settlement.money_model import (
     Approved,
@@ -38,15 +39,19 @@ _INSTRUCTIONS = text(
     " value_on, reference FROM instruction WHERE window_id = :window_id AND revision = :revision"
     " ORDER BY participant_id, currency, direction, attempt"
 )
-_RUN_OF = text("SELECT window_id, revision FROM instruction WHERE end_to_end_id = :id")
+_RUNS_OF = text("SELECT end_to_end_id, window_id FROM instruction WHERE end_to_end_id = ANY(:ids)")
 _BOOKED = text(
     "SELECT i.end_to_end_id, sum(p.amount_minor)::bigint AS minor FROM instruction i"
     " JOIN instruction_payment p USING (end_to_end_id)"
     " WHERE i.window_id = :window_id AND i.revision = :revision GROUP BY 1"
 )
-_PAYMENT = text(
+_PAYMENTS = text(
     "SELECT payment_reference, end_to_end_id, amount_minor, booked_on FROM instruction_payment"
-    " WHERE payment_reference = :reference"
+    " WHERE payment_reference = ANY(:references)"
+)
+_ADD_PAYMENTS = insert_from_arrays(
+    money_tables.instruction_payment,
+    (*InstructionPayment.__struct_fields__, "recorded_by", "recorded_at"),
 )
 _CAME_BACK = text(
     "SELECT EXISTS (SELECT FROM instruction_payment WHERE end_to_end_id = :id AND amount_minor < 0)"
@@ -104,56 +109,52 @@ def add_instructions(
         connection.execute(money_tables.instruction.insert(), rows)
 
 
-def run_of_instruction(connection: Connection, end_to_end_id: str) -> tuple[int, int] | None:
-    """Window and revision that an instruction is of."""
-    row = connection.execute(_RUN_OF, {"id": end_to_end_id}).one_or_none()
-    return None if row is None else (row.window_id, row.revision)
+def windows_of(connection: Connection, ids: Collection[str]) -> dict[str, int]:
+    """The window that each instruction is of; those that are not known are left out."""
+    rows = connection.execute(_RUNS_OF, {"ids": list(ids)})
+    return {row.end_to_end_id: row.window_id for row in rows}
 
 
-def load_payment(connection: Connection, reference: str) -> InstructionPayment | None:
-    """A payment that was booked under a reference."""
-    row = connection.execute(_PAYMENT, {"reference": reference}).one_or_none()
-    return None if row is None else InstructionPayment(**row._asdict())
+def load_payments(connection: Connection, references: Collection[str]) -> dict[str, InstructionPayment]:
+    """Payments that were booked, by the references under which they were."""
+    rows = connection.execute(_PAYMENTS, {"references": list(references)})
+    return {row.payment_reference: InstructionPayment(**row._asdict()) for row in rows}
 
 
-def add_payment(connection: Connection, payment: InstructionPayment, *, by: str, at: datetime) -> None:
+def add_payments(
+    connection: Connection, payments: Sequence[InstructionPayment], *, by: str, at: datetime
+) -> None:
     """Write what a bank booked."""
-    fields = {name: getattr(payment, name) for name in InstructionPayment.__struct_fields__}
-    connection.execute(
-        money_tables.instruction_payment.insert(), {**fields, "recorded_by": by, "recorded_at": at}
+    columns: dict[str, list[Any]] = {
+        name: [getattr(one, name) for one in payments] for name in InstructionPayment.__struct_fields__
+    }
+    columns |= {"recorded_by": [by] * len(payments), "recorded_at": [at] * len(payments)}
+    insert_rows(connection, _ADD_PAYMENTS, columns)
+
+
+class Progress(msgspec.Struct, kw_only=True):
+    """What decides how far a run's payments are: see `settlement.instructions.standing`."""
+
+    instructions: list[Instruction]
+    payments: dict[tuple[int, str], int]
+    relief: dict[tuple[int, str], int]
+    booked: dict[str, int]
+
+
+def load_progress(connection: Connection, run: LiveRun, positions: Sequence[Position]) -> Progress:
+    """How far a run's payments are now."""
+    return Progress(
+        instructions=load_instructions(connection, run),
+        payments={(one.participant_id, one.currency): one.payment_minor for one in positions},
+        relief=load_relief(connection, run),
+        booked={row.end_to_end_id: int(row.minor) for row in connection.execute(_BOOKED, _of(run))},
     )
 
 
 def load_booked(connection: Connection, run: LiveRun, positions: Sequence[Position]) -> list[Booked]:
     """Each of a run's instructions with what is due on it and what was booked, in their order."""
-    instructions = load_instructions(connection, run)
-    booked = {row.end_to_end_id: int(row.minor) for row in connection.execute(_BOOKED, _of(run))}
-    relief = load_relief(connection, run)
-    payments = {(one.participant_id, one.currency): one.payment_minor for one in positions}
-    due: dict[str, int] = {}
-    for party, currency in sorted({(one.participant_id, one.currency) for one in instructions}):
-        of = [one for one in instructions if (one.participant_id, one.currency) == (party, currency)]
-        paid_in = sum(booked.get(one.end_to_end_id, 0) for one in of if one.direction == "in")
-        target = dict(
-            zip(
-                ("in", "out"),
-                targets(payments.get((party, currency), 0), relief.get((party, currency), 0), paid_in),
-                strict=True,
-            )
-        )
-        for way in ("in", "out"):
-            due.update(dues([one for one in of if one.direction == way], target[way], booked))
-    return [
-        Booked(
-            end_to_end_id=one.end_to_end_id,
-            participant_id=one.participant_id,
-            currency=one.currency,
-            direction=one.direction,
-            due_minor=due[one.end_to_end_id],
-            booked_minor=booked.get(one.end_to_end_id, 0),
-        )
-        for one in instructions
-    ]
+    now = load_progress(connection, run, positions)
+    return standing(now.instructions, now.payments, now.relief, now.booked)
 
 
 def load_relief(connection: Connection, run: LiveRun) -> dict[tuple[int, str], int]:

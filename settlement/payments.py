@@ -15,11 +15,11 @@ from sqlalchemy import Connection, text
 from partners.model import HUB_ID, OPERATOR_ID
 from settlement import ledger, payment_store, store
 from settlement.errors import PaymentRefused, RunNotReady
-from settlement.instructions import instruction
-from settlement.ledger_store import balances, book, booked_entry
+from settlement.instructions import instruction, standing
+from settlement.ledger_store import balances, book, book_all, booked_entries, booked_entry
 from settlement.model import STEPS
 from settlement.money import ZERO, from_minor, minor_digits
-from settlement.money_model import Account, Booked, Instruction, InstructionPayment, MoneyEntry
+from settlement.money_model import Account, Booked, EntryKind, Instruction, InstructionPayment, MoneyEntry
 from settlement.store import LiveRun
 
 Cover = Literal["deposit", "guarantee"]
@@ -79,112 +79,157 @@ def record_payments(
         RunNotReady: a pay-out before all pay-ins are booked, or the run is settled.
     """
     runs = _lock_runs(connection, [one.end_to_end_id for one in bookings])
-    standing: dict[str, Booked] = {}
-    recorded: list[Recorded] = []
-    for one in bookings:
-        run = runs[one.end_to_end_id]
-        if one.end_to_end_id not in standing:
-            standing.update({now.end_to_end_id: now for now in _booked(connection, run)})
-        done = _record(connection, run, standing[one.end_to_end_id], one, by=by, at=at)
-        for stale in _of_same(standing, standing[one.end_to_end_id]):
-            del standing[stale]
-        recorded.append(done)
+    references = {one.payment_reference for one in bookings}
+    fold = _Fold(
+        runs=runs,
+        progress={
+            run.window_id: payment_store.load_progress(
+                connection, run, store.load_positions(connection, run.window_id)
+            )
+            for run in {run.window_id: run for run in runs.values()}.values()
+        },
+        entries=booked_entries(connection, _KINDS.values(), references),
+        payments=payment_store.load_payments(connection, references),
+    )
+    recorded = [fold.take(one) for one in bookings]
+    book_all(connection, fold.new_entries, by=by, at=at)
+    if fold.new_payments:
+        payment_store.add_payments(connection, fold.new_payments, by=by, at=at)
     return recorded
 
 
 def _lock_runs(connection: Connection, ids: Sequence[str]) -> dict[str, LiveRun]:
     """The locked run of each instruction."""
-    windows: dict[str, int] = {}
-    for end_to_end_id in dict.fromkeys(ids):
-        found = payment_store.run_of_instruction(connection, end_to_end_id)
-        if found is None:
-            raise PaymentRefused(f"no instruction is called {end_to_end_id}: put the money into suspense")
-        windows[end_to_end_id] = found[0]
+    windows = payment_store.windows_of(connection, set(ids))
+    unknown = next((one for one in ids if one not in windows), None)
+    if unknown is not None:
+        raise PaymentRefused(f"no instruction is called {unknown}: put the money into suspense")
     runs = {window_id: store.lock_run(connection, window_id) for window_id in sorted(set(windows.values()))}
     return {end_to_end_id: runs[window_id] for end_to_end_id, window_id in windows.items()}
 
 
-def _of_same(standing: Mapping[str, Booked], now: Booked) -> list[str]:
-    """Instructions whose due a booking on one may move: the same participant's in the same currency."""
-    return [
-        other.end_to_end_id
-        for other in standing.values()
-        if (other.participant_id, other.currency) == (now.participant_id, now.currency)
-    ]
+class _Fold:
+    """Payments of locked runs, each booked as the ones before it left them."""
 
+    def __init__(
+        self,
+        *,
+        runs: Mapping[str, LiveRun],
+        progress: Mapping[int, payment_store.Progress],
+        entries: dict[tuple[EntryKind, str], MoneyEntry],
+        payments: dict[str, InstructionPayment],
+    ) -> None:
+        self._runs = runs
+        self._progress = progress
+        self._entries = entries
+        self._payments = payments
+        self._of_party: dict[tuple[int, int, str], list[Instruction]] = {}
+        self._party_of: dict[str, tuple[int, int, str]] = {}
+        for window_id, one in progress.items():
+            for each in one.instructions:
+                party = (window_id, each.participant_id, each.currency)
+                self._of_party.setdefault(party, []).append(each)
+                self._party_of[each.end_to_end_id] = party
+        self.new_entries: list[MoneyEntry] = []
+        self.new_payments: list[InstructionPayment] = []
 
-def _record(
-    connection: Connection, run: LiveRun, now: Booked, booking: Booking, *, by: str, at: datetime
-) -> Recorded:
-    """Book one payment on its instruction, as that stands now."""
-    reference, amount_minor = booking.payment_reference, booking.amount_minor
-    known = booked_entry(connection, _KINDS[now.direction], reference)
-    before = payment_store.load_payment(connection, reference)
-    if known is not None or before is not None:
-        return _again(run, now, known, before, reference, amount_minor)
-    if run.state == "settled":
-        raise RunNotReady(f"{now.end_to_end_id} is of a run that is settled: book {reference} in suspense")
-    if now.direction == "out" and STEPS.index(run.state) < STEPS.index("funded"):
-        raise RunNotReady(f"{now.end_to_end_id} pays out, and the run is {run.state}: pay-ins come first")
-    if now.booked_minor + amount_minor < 0:
-        raise PaymentRefused(
-            f"{-amount_minor} minor units of {now.end_to_end_id} came back, "
-            f"and {now.booked_minor} were booked"
+    def take(self, booking: Booking) -> Recorded:
+        """Book one payment on its instruction, as that stands now."""
+        run = self._runs[booking.end_to_end_id]
+        now = self._now(booking.end_to_end_id, run)
+        reference, amount_minor = booking.payment_reference, booking.amount_minor
+        known = self._entries.get((_KINDS[now.direction], reference))
+        before = self._payments.get(reference)
+        if known is not None or before is not None:
+            return _again(run, now, known, before, reference, amount_minor)
+        _require_bookable(run, now, booking)
+        part = (
+            min(amount_minor, max(0, now.due_minor - now.booked_minor)) if amount_minor > 0 else amount_minor
         )
-    part = min(amount_minor, max(0, now.due_minor - now.booked_minor)) if amount_minor > 0 else amount_minor
-    entry = ledger.payment(
-        now.direction,
-        reference,
-        booking.booked_on,
-        participant_id=now.participant_id,
-        currency=now.currency,
-        minor=part,
-        surplus_minor=amount_minor - part,
-        run=(run.window_id, run.revision),
-    )
-    book(connection, entry, by=by, at=at)
-    if part:
-        payment = InstructionPayment(
-            payment_reference=reference,
+        entry = ledger.payment(
+            now.direction,
+            reference,
+            booking.booked_on,
+            participant_id=now.participant_id,
+            currency=now.currency,
+            minor=part,
+            surplus_minor=amount_minor - part,
+            run=(run.window_id, run.revision),
+        )
+        self._keep(entry, booking, part)
+        return Recorded(
             end_to_end_id=now.end_to_end_id,
+            booked_minor=part,
+            surplus_minor=amount_minor - part,
+            left_minor=now.due_minor - now.booked_minor - part,
+        )
+
+    def _now(self, end_to_end_id: str, run: LiveRun) -> Booked:
+        """How far an instruction is; what is due on it depends on its participant's others."""
+        progress = self._progress[run.window_id]
+        of = self._of_party[self._party_of[end_to_end_id]]
+        found = standing(of, progress.payments, progress.relief, progress.booked)
+        return next(one for one in found if one.end_to_end_id == end_to_end_id)
+
+    def _keep(self, entry: MoneyEntry, booking: Booking, part: int) -> None:
+        self.new_entries.append(entry)
+        self._entries[entry.kind, entry.reference] = entry
+        if not part:
+            return
+        payment = InstructionPayment(
+            payment_reference=booking.payment_reference,
+            end_to_end_id=booking.end_to_end_id,
             amount_minor=part,
             booked_on=booking.booked_on,
         )
-        payment_store.add_payment(connection, payment, by=by, at=at)
-    return Recorded(
-        end_to_end_id=now.end_to_end_id,
-        booked_minor=part,
-        surplus_minor=amount_minor - part,
-        left_minor=now.due_minor - now.booked_minor - part,
-    )
+        self.new_payments.append(payment)
+        self._payments[payment.payment_reference] = payment
+        booked = self._progress[self._runs[booking.end_to_end_id].window_id].booked
+        booked[booking.end_to_end_id] = booked.get(booking.end_to_end_id, 0) + part
 
 
-def suspend_payment(
-    connection: Connection,
-    *,
-    amount_minor: int,
-    currency: str,
-    payment_reference: str,
-    booked_on: date,
-    by: str,
-    at: datetime,
-    participant_id: int = HUB_ID,
-) -> bool:
-    """Put money that nobody can place into suspense; below zero: money that went, and nobody knows why.
+def _require_bookable(run: LiveRun, now: Booked, booking: Booking) -> None:
+    if run.state == "settled":
+        raise RunNotReady(
+            f"{now.end_to_end_id} is of a run that is settled: book {booking.payment_reference} in suspense"
+        )
+    if now.direction == "out" and STEPS.index(run.state) < STEPS.index("funded"):
+        raise RunNotReady(f"{now.end_to_end_id} pays out, and the run is {run.state}: pay-ins come first")
+    if now.booked_minor + booking.amount_minor < 0:
+        raise PaymentRefused(
+            f"{-booking.amount_minor} minor units of {now.end_to_end_id} came back, "
+            f"and {now.booked_minor} were booked"
+        )
 
-    Returns:
-        Whether it was booked now; it is not where the reference was booked before.
+
+class Unplaced(msgspec.Struct, frozen=True, kw_only=True):
+    """Money that nobody can place; below zero: money that went, and nobody knows why.
+
+    `participant_id`: in whose suspense it is to be, 0 the hub's. `payment_reference` counts once.
     """
-    entry = ledger.moved(
-        "suspense_in",
-        payment_reference,
-        booked_on,
-        ("cash", HUB_ID),
-        ("suspense", participant_id),
-        currency=currency,
-        minor=amount_minor,
-    )
-    return book(connection, entry, by=by, at=at) is not None
+
+    amount_minor: int
+    currency: str
+    payment_reference: str
+    booked_on: date
+    participant_id: int = HUB_ID
+
+
+def suspend_payments(connection: Connection, found: Sequence[Unplaced], *, by: str, at: datetime) -> int:
+    """Put money that nobody can place into suspense; returns how much of it was not booked before."""
+    entries = [
+        ledger.moved(
+            "suspense_in",
+            one.payment_reference,
+            one.booked_on,
+            ("cash", HUB_ID),
+            ("suspense", one.participant_id),
+            currency=one.currency,
+            minor=one.amount_minor,
+        )
+        for one in found
+    ]
+    return book_all(connection, entries, by=by, at=at)
 
 
 def release_suspense(
@@ -292,11 +337,27 @@ def held_cover(connection: Connection, account: Cover, participant_id: int, curr
     return int(amount.scaleb(minor_digits(currency)))
 
 
-def instruct_again(connection: Connection, end_to_end_id: str, *, by: str, at: datetime) -> Instruction:
+def lock_windows(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
+    """Lock the runs of those of the payments that are instructions, in order; the window of each."""
+    windows = payment_store.windows_of(connection, ids)
+    for window_id in sorted(set(windows.values())):
+        store.lock_run(connection, window_id)
+    return windows
+
+
+def instruct_again(
+    connection: Connection, end_to_end_id: str, *, by: str, at: datetime, rejected: bool = False
+) -> Instruction:
     """Instruct once more what came back of a payment, as its next attempt.
 
+    Args:
+        connection: A transaction; the caller commits it.
+        end_to_end_id: The payment.
+        by: Who decided so.
+        at: The network's time.
+        rejected: The bank did not carry it out, so that nothing could come back.
     Raises:
-        PaymentRefused: the instruction is not known, or nothing of it came back.
+        PaymentRefused: the instruction is not known, or nothing of it came back, or is missing.
         RunNotReady: the run is settled.
     """
     run = _lock_runs(connection, [end_to_end_id])[end_to_end_id]
@@ -314,9 +375,9 @@ def instruct_again(connection: Connection, end_to_end_id: str, *, by: str, at: d
     left = sum(
         one.due_minor - one.booked_minor for one in _booked(connection, run) if one.end_to_end_id in ids
     )
-    if left <= 0 or not payment_store.came_back(
-        connection, max(of, key=lambda one: one.attempt).end_to_end_id
-    ):
+    newest = max(of, key=lambda one: one.attempt).end_to_end_id
+    failed = newest == end_to_end_id if rejected else payment_store.came_back(connection, newest)
+    if left <= 0 or not failed:
         raise PaymentRefused(f"nothing came back of {end_to_end_id}: it is not instructed twice")
     again = instruction(
         run.window_id,

@@ -24,6 +24,12 @@ can show it (IFRS 15, 56 to 58 and B46). `unseen` says how many points that is.
 **Points without a date of expiry** have no such clock. Of those that ended, some part was redeemed: that
 part is the chance (hazards that keep their proportion). As long as none lapsed, it is almost one.
 
+**Recent history counts.** Hazards change: rewards come with campaigns, and members learn to spend. To average
+over all that ever happened is biased by as much as the past differed. So the curve may be that of a period
+alone, as life tables are: what happened within the last months to the points at risk in them, those that were
+out at their beginning included. How many months is chosen by what would have forecast best so far (`choose`);
+where a day of the clock had nobody at risk in them, the whole history speaks for it.
+
 **Errors.** `independent` is Greenwood's, carried to the sum by the delta method: right if points were
 redeemed one by one, each for itself. They are not: a member spends hundreds at once. `clustered` leaves out
 one group of members after another and sees how the sum changes (a jackknife over groups; every member is in
@@ -146,13 +152,16 @@ def learn(
     flows: Sequence[Flow],
     out_by_group: Mapping[int, Mapping[int, int]],
     groups: Sequence[int] | None = None,
+    earlier: Curve | None = None,
 ) -> History:
     """Learn from what happened to points.
 
     Args:
-        flows: The history: that of the points to be judged, or, where it is short, the network's.
+        flows: The history: that of the points to be judged, or, where it is short, the network's. Where it is
+            of a period alone, points that were out at its beginning are issued on its first day.
         out_by_group: Points of the history that are still out, by group of members and days left after today.
         groups: The groups to leave out, in order; by default those that the history has.
+        earlier: Speaks for days of the clock on which nobody was at risk.
     """
     sums: dict[tuple[int, Cause], int] = {}
     by_group: dict[int, list[Flow]] = {}
@@ -173,9 +182,10 @@ def learn(
             fit(
                 [Flow(left, cause, points) for (left, cause), points in rest.items()],
                 {left: points - gone.get(left, 0) for left, points in total.items()},
+                earlier,
             )
         )
-    return History(curve=fit(flows, total), without=without)
+    return History(curve=fit(flows, total, earlier), without=without)
 
 
 def judge(history: History, out: Mapping[int, int]) -> Estimate:
@@ -218,7 +228,31 @@ class Forecast(msgspec.Struct, frozen=True):
     expected: Decimal
 
 
-def forecasts(periods: Sequence[Period], horizon: int = 3) -> list[Forecast | None]:
+HORIZON = 3
+"""How many periods a forecast is of: about as many as points live."""
+SPANS: tuple[int | None, ...] = (None, 12, 3)
+"""How many periods of the past may speak: all, a year of months (all seasons), a quarter."""
+FEWEST_FORECASTS = 4
+"""So many forecasts must have been made before less than the whole past may speak."""
+
+
+def entering(out: Mapping[int, int], group: int = 0) -> list[Flow]:
+    """Points that were out, as a period that begins on the next day finds them."""
+    return [Flow(left - 1, "issued", points, group) for left, points in out.items() if left > 0]
+
+
+def recent(periods: Sequence[Period], span: int | None) -> tuple[list[Flow], Mapping[int, int]]:
+    """What happened in the last `span` periods, with the points that were out before; and who is out now."""
+    first = 0 if span is None else max(0, len(periods) - span)
+    flows = entering(periods[first - 1].out) if first else []
+    for period in periods[first:]:
+        flows.extend(period.flows)
+    return flows, periods[-1].out if periods else {}
+
+
+def forecasts(
+    periods: Sequence[Period], horizon: int = HORIZON, span: int | None = None
+) -> list[Forecast | None]:
     """For each period and those after it, what was expected of them before; None where too little was seen.
 
     Only days of the clock that had been observed by then are compared. Points at risk are those that came
@@ -227,21 +261,31 @@ def forecasts(periods: Sequence[Period], horizon: int = 3) -> list[Forecast | No
     Args:
         periods: In order, without gaps.
         horizon: How many periods one forecast is of: about as many as points live.
+        span: How many periods before it each was made from; all by default.
     """
-    known: list[Flow] = []
+    lived = []
     out: Mapping[int, int] = {}
-    curves, lived = [], []
     for period in periods:
-        curves.append(fit(known, out))
-        entering = [Flow(left - 1, "issued", points) for left, points in out.items() if left > 0]
-        lived.append(fit([*entering, *period.flows], period.out).days)
-        known.extend(period.flows)
+        lived.append(fit([*entering(out), *period.flows], period.out).days)
         out = period.out
-    return [
-        _forecast(curve, [day for days in lived[place : place + horizon] for day in days])
-        for place, curve in enumerate(curves)
-        if place + horizon <= len(lived)
-    ]
+    found = []
+    for place in range(len(periods) - horizon + 1):
+        curve = fit(*recent(periods[:place], None))
+        if span is not None:
+            curve = fit(*recent(periods[:place], span), curve)
+        found.append(_forecast(curve, [day for days in lived[place : place + horizon] for day in days]))
+    return found
+
+
+def choose(found: Mapping[int | None, Sequence[Forecast | None]]) -> int | None:
+    """How many periods of the past should speak: as many as forecast best, the whole past until that shows.
+
+    Args:
+        found: Forecasts that were made from each of SPANS, over the same periods.
+    """
+    if sum(one is not None for one in found[None]) < FEWEST_FORECASTS:
+        return None
+    return min(found, key=lambda span: missed_by(found[span]))
 
 
 def _forecast(curve: Curve, days: Sequence[Day]) -> Forecast | None:
@@ -267,12 +311,13 @@ def _expected_of(days: Sequence[Day], curve: Curve) -> Decimal:
 
 
 @_estimating
-def fit(flows: Iterable[Flow], out: Mapping[int, int]) -> Curve:
+def fit(flows: Iterable[Flow], out: Mapping[int, int], earlier: Curve | None = None) -> Curve:
     """The curve of some history.
 
     Args:
         flows: All that happened to the points, in any order; groups are not looked at.
         out: Points that are still out, by the days left to them after today.
+        earlier: Speaks for days of the clock on which nobody was at risk, and for points without expiry.
     """
     sums: dict[Cause, dict[int, int]] = {"issued": {}, "redeemed": {}, "taken_back": {}, "lapsed": {}}
     for flow in flows:
@@ -280,6 +325,8 @@ def fit(flows: Iterable[Flow], out: Mapping[int, int]) -> Curve:
         of_cause[flow.left] = of_cause.get(flow.left, 0) + flow.points
     ended = [sums[cause].pop(OPEN_ENDED, 0) for cause in ("redeemed", "taken_back", "lapsed")]
     days = _risk_sets(sums, {left: points for left, points in out.items() if left != OPEN_ENDED})
+    if earlier is not None:
+        days = _filled(days, earlier.days)
     chances, blind = [ZERO], [ZERO]
     for day in days:
         redemption, back = _hazards(day)
@@ -290,8 +337,20 @@ def fit(flows: Iterable[Flow], out: Mapping[int, int]) -> Curve:
         days=days,
         chances=chances,
         blind=blind,
-        open_ended=Decimal(ended[0]) / sum(ended) if ended[0] > 0 else _ONE,
+        open_ended=_open_ended(ended) if earlier is None else earlier.open_ended,
     )
+
+
+def _open_ended(ended: Sequence[int]) -> Decimal:
+    """The part that was redeemed of points without expiry that ended."""
+    return Decimal(ended[0]) / sum(ended) if ended[0] > 0 else _ONE
+
+
+def _filled(days: Sequence[Day], earlier: Sequence[Day]) -> list[Day]:
+    """Days of the clock, those without anybody at risk as they were earlier."""
+    known = {day.left: day for day in earlier if day.at_risk}
+    by_left = {**known, **{day.left: day for day in days if day.at_risk or day.left not in known}}
+    return [by_left.get(left, Day(left, 0, 0, 0)) for left in range(max(by_left, default=-1) + 1)]
 
 
 def _risk_sets(sums: Mapping[Cause, Mapping[int, int]], out: Mapping[int, int]) -> list[Day]:

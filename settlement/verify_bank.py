@@ -81,10 +81,20 @@ BANK_CHECKS = (
         says="no more was resolved of an exception than it is about",
         faults="""
             SELECT format('exception %s', exception_id),
-                format('%s of %s minor units are resolved', sum(r.amount_minor), e.amount_minor)
-            FROM bank_resolution r JOIN bank_exception e USING (exception_id)
-            WHERE r.approved AND r.way <> 'chase'
-            GROUP BY exception_id, e.amount_minor HAVING sum(r.amount_minor) > e.amount_minor ORDER BY 1
+                format('%s of %s minor units are resolved', sum(r.minor), e.amount_minor)
+            FROM (
+                SELECT exception_id, CASE WHEN EXISTS (
+                    SELECT FROM bank_rejection j WHERE j.approved AND name = ANY(j.payments)
+                ) THEN coalesce((
+                    SELECT -sum(b.amount_minor) FROM bank_booking b WHERE b.end_to_end_id = name
+                ), 0) ELSE amount_minor END AS minor
+                FROM (
+                    SELECT exception_id, amount_minor,
+                        'REFUND-' || lpad(resolution_id::text, 10, '0') AS name
+                    FROM bank_resolution WHERE approved AND way <> 'chase'
+                ) one
+            ) r JOIN bank_exception e USING (exception_id)
+            GROUP BY exception_id, e.amount_minor HAVING sum(r.minor) > e.amount_minor ORDER BY 1
         """,
     ),
 )

@@ -45,11 +45,14 @@ class Lane:
         *,
         most_waiting: int,
         observe: Callable[[int, float], None] = lambda size, seconds: None,
+        resumes: bool = False,
     ) -> None:
+        """`resumes`: what waits at the end is gone on with by who is next, so that nobody waits for it."""
         self.name = name
         self._hire = hire
         self._most_waiting = most_waiting
         self._observe = observe
+        self._resumes = resumes
         self._hired: Hired | None = None
         self._channel: _Channel | None = None
         self._waiting: dict[int, tuple[asyncio.Future[Answer], int, int]] = {}
@@ -84,7 +87,7 @@ class Lane:
         self._stopping = True
         if self._rehiring is not None:
             self._rehiring.cancel()
-        if self._waiting:
+        if self._waiting and not self._resumes:
             await asyncio.wait([future for future, _, _ in self._waiting.values()], timeout=30)
         if self._channel is not None:
             self._channel.close()
@@ -92,7 +95,7 @@ class Lane:
             await asyncio.to_thread(self._hired.ended)
 
     async def ask(
-        self, address: str, partner_id: int, request_id: str, body: bytes, *, size: int = 1, first: int = 1
+        self, address: str, partner_id: int, request_id: str, body: bytes, *, size: int = 1
     ) -> Answer:
         """Have a body carried out; its durable answer.
 
@@ -117,7 +120,7 @@ class Lane:
         if not self._unsent:
             # After all that this turn of the loop has read: they travel, and are carried out, together.
             loop.call_soon(self._send)
-        self._unsent.append(Ask(self._asked, address, partner_id, request_id, body, size, first))
+        self._unsent.append(Ask(self._asked, address, partner_id, request_id, body, size))
         return await future
 
     def _send(self) -> None:

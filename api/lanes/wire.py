@@ -6,14 +6,14 @@ from typing import Any
 import msgspec
 
 FILE = "/v1/batches"
-"""The address of an ask that is lines of a file; every other is one command's."""
+"""The address of an ask that waits for the end of a file, whose id is the body; others are one command's."""
 _LENGTH_BYTES = 4
 
 
 class Ask(msgspec.Struct, frozen=True, array_like=True):
     """A body to be carried out. `number` names it to the door; `address` says what kind of body it is.
 
-    `size` is how many commands it may be; `first` is the number of a file's first line among them.
+    `size` is how many commands it is: 1, or 0 where it waits for a file.
     """
 
     number: int
@@ -22,7 +22,6 @@ class Ask(msgspec.Struct, frozen=True, array_like=True):
     request_id: str
     body: bytes
     size: int = 1
-    first: int = 1
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True):

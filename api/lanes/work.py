@@ -3,35 +3,20 @@
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from io import BytesIO
 
 import msgspec
 
-from api.bodies import LINE, EntryBody, read_body, show_reply
+from api.bodies import read_body, show_reply
 from api.commands import ROUTES
-from api.lanes.wire import FILE, Answer, Ask
-from api.problems import PROBLEMS, FieldError, ProblemError, failure, problem
+from api.lanes.wire import Answer, Ask
+from api.problems import ProblemError, failure, problem
 from network.engine import Outcome
-from network.model import Command, Reply
-
-LONGEST_LINE = 16_384
+from network.model import Command
 
 CarryOut = Callable[[Sequence[Sequence[Command]]], list[Outcome]]
 """Carries out the commands of several callers; network.engine.carry_out on some database."""
 
 log = logging.getLogger("tessera.api")
-
-
-class LineAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What became of one line of a file: an entry, or the code of its problem."""
-
-    line: int
-    status: int
-    replayed: bool = False
-    entry: EntryBody | None = None
-    code: str | None = None
-    detail: str | None = None
-    errors: tuple[FieldError, ...] = ()
 
 
 class _Read(msgspec.Struct, frozen=True):
@@ -43,7 +28,7 @@ class _Read(msgspec.Struct, frozen=True):
 
 def answers(asks: Sequence[Ask], carry_out: CarryOut) -> list[Answer]:
     """Carry out what is asked, together, and answer each."""
-    read = [_read_file(ask) if ask.address == FILE else _read_command(ask) for ask in asks]
+    read = [_read_command(ask) for ask in asks]
     outcomes = iter(carry_out([one.commands for one in read if one.commands]))
     return [one.answered(next(outcomes) if one.commands else []) for one in read]
 
@@ -76,58 +61,3 @@ def _shown(ask: Ask, outcome: Outcome) -> Answer:
         said = problem(shown, request_id=ask.request_id)
         return Answer(ask.number, said.status, msgspec.json.encode(said), reply.replayed)
     return Answer(ask.number, 201, msgspec.json.encode(shown), reply.replayed)
-
-
-def _read_file(ask: Ask) -> _Read:
-    numbered = enumerate(BytesIO(ask.body), start=ask.first)
-    lines = [_read_line(raw, number, ask.partner_id) for number, raw in numbered]
-    commands = [line for line in lines if not isinstance(line, LineAnswer)]
-    return _Read(commands, partial(_shown_file, ask, lines))
-
-
-def _read_line(raw: bytes, number: int, partner_id: int) -> Command | LineAnswer:
-    if len(raw) > LONGEST_LINE:
-        return LineAnswer(
-            line=number,
-            status=413,
-            code="body_too_large",
-            detail=f"a line has at most {LONGEST_LINE:,} bytes",
-        )
-    try:
-        command: Command = read_body(raw, LINE).command(partner_id)
-    except ProblemError as error:
-        return LineAnswer(
-            line=number,
-            status=PROBLEMS[error.code][0],
-            code=error.code,
-            detail=error.detail or None,
-            errors=tuple(error.errors),
-        )
-    return command
-
-
-def _shown_file(ask: Ask, lines: Sequence[Command | LineAnswer], outcome: Outcome) -> Answer:
-    """One answer a line, in order. What cannot be carried out now says so, line by line."""
-    if isinstance(outcome, Exception):
-        code = msgspec.json.decode(_failed(ask, outcome).body)["code"]
-        told = (
-            line if isinstance(line, LineAnswer) else LineAnswer(line=n, status=PROBLEMS[code][0], code=code)
-            for n, line in enumerate(lines, start=ask.first)
-        )
-    else:
-        replies = iter(outcome)
-        told = (
-            line if isinstance(line, LineAnswer) else _line(next(replies), n)
-            for n, line in enumerate(lines, start=ask.first)
-        )
-    return Answer(ask.number, 200, b"".join([_ENCODER.encode(one) + b"\n" for one in told]))
-
-
-def _line(reply: Reply, number: int) -> LineAnswer:
-    shown = show_reply(reply)
-    if isinstance(shown, str):
-        return LineAnswer(line=number, status=PROBLEMS[shown][0], code=shown, replayed=reply.replayed)
-    return LineAnswer(line=number, status=201, entry=shown, replayed=reply.replayed)
-
-
-_ENCODER = msgspec.json.Encoder()

@@ -87,6 +87,8 @@ PROBLEM_OF: Mapping[type[Exception], str] = {
     settlement_errors.CannotUnwind: "cannot_unwind",
     settlement_errors.CaseUnknown: "case_unknown",
     settlement_errors.ExitRefused: "exit_refused",
+    settlement_errors.CorrectionRefused: "correction_refused",
+    settlement_errors.CalendarUnknown: "correction_refused",
 }
 """Which problem an error of the rooms below is, where it is the caller's."""
 

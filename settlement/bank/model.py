@@ -227,6 +227,23 @@ class Resolution(msgspec.Struct, frozen=True, kw_only=True):
     approved: bool | None = None
 
 
+class Rejection(msgspec.Struct, frozen=True, kw_only=True):
+    """Payments of a file, by end-to-end id, that the bank did not carry out, and who decided so.
+
+    Approved, they are to be paid anew: pay-outs as another attempt, refunds by another way out.
+    """
+
+    rejection_id: int
+    message_id: str
+    payments: tuple[str, ...]
+    note: str
+    proposed_by: str
+    proposed_at: datetime
+    decided_by: str | None = None
+    decided_at: datetime | None = None
+    approved: bool | None = None
+
+
 ExceptionState = Literal["open", "proposed", "chased", "resolved", "completed"]
 """Nobody acted; a second person is to decide; somebody was asked for the rest; a way out was approved for all
 of it; the payment was completed by itself."""

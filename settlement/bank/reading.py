@@ -1,7 +1,7 @@
 """Statements of the bank, booked: each transaction once, to its payment or into suspense."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from hashlib import sha256
 
 import msgspec
@@ -24,16 +24,6 @@ from settlement.model import STEPS, Step
 from settlement.money_model import Booked
 
 
-class _Facts(msgspec.Struct, frozen=True):
-    """What every booking of one part of a transaction says."""
-
-    name: str
-    currency: str
-    booked_on: date
-    by: str
-    at: datetime
-
-
 def read_file(connection: Connection, data: bytes, *, by: str) -> list[StatementRead]:
     """Read a camt.053 file and book what it says, all of it or nothing.
 
@@ -47,13 +37,13 @@ def read_file(connection: Connection, data: bytes, *, by: str) -> list[Statement
         StatementRefused: the file is not in order, is of an account that is not the hub's, in another
             currency, or does not follow on the statement that was read before it.
     """
+    statements = read_statements(data)  # a large file takes a while, and nobody waits for it
     store.lock_bank(connection)
-    statements = read_statements(data)
     at = network_now(connection)
     ours = {
         (one.account.iban, one.currency)
         for one in store.load_accounts(connection)
-        if one.participant_id == HUB_ID and one.approved
+        if one.participant_id == HUB_ID and one.approved and one.withdrawn_at is None
     }
     digest = sha256(data).digest()
     for statement in statements:
@@ -186,43 +176,35 @@ def _book(
         if one.problem == "surplus" and one.end_to_end_id
     }
     parts: dict[tuple[int, int], int] = {}
-    numbered = []
+    numbered, paid, unplaced = [], [], []
     for one in matched.bookings:
         key = (one.entry, one.detail)
         parts[key] = parts.get(key, 0) + 1
         numbered.append((parts[key], one))
         payment = expected[one.end_to_end_id] if one.end_to_end_id else None
         name = f"bank {statement_no}/{one.entry}/{one.detail}/{parts[key]}"
-        facts = _Facts(name, statement.currency, days[key], by, at)
-        if payment is None:
-            _suspend(connection, one.amount_minor, surplus_of.get(key, HUB_ID), facts)
-        elif payment.kind == "refund":
-            # A refund is money that leaves suspense, as it once came into it; it may come back there.
-            _suspend(connection, one.amount_minor, payment.participant_id, facts)
-        else:
-            payments.record_payment(
-                connection,
+        if payment is not None and payment.kind != "refund":
+            booking = payments.Booking(
                 end_to_end_id=payment.end_to_end_id,
                 amount_minor=one.amount_minor if payment.kind == "in" else -one.amount_minor,
                 payment_reference=name,
                 booked_on=days[key],
-                by=by,
-                at=at,
             )
+            paid.append(booking)
+            continue
+        # A refund is money that leaves suspense, as it once came into it; it may come back there.
+        unplaced.append(
+            payments.Unplaced(
+                amount_minor=one.amount_minor,
+                currency=statement.currency,
+                payment_reference=name,
+                booked_on=days[key],
+                participant_id=payment.participant_id if payment else surplus_of.get(key, HUB_ID),
+            )
+        )
+    payments.record_payments(connection, paid, by=by, at=at)
+    payments.suspend_payments(connection, unplaced, by=by, at=at)
     store.save_bookings(connection, statement_no, numbered)
-
-
-def _suspend(connection: Connection, amount_minor: int, participant_id: int, facts: _Facts) -> None:
-    payments.suspend_payment(
-        connection,
-        amount_minor=amount_minor,
-        currency=facts.currency,
-        payment_reference=facts.name,
-        booked_on=facts.booked_on,
-        by=facts.by,
-        at=facts.at,
-        participant_id=participant_id,
-    )
 
 
 def _result(statement: Statement, *, read_before: bool) -> StatementRead:

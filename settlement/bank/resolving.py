@@ -20,6 +20,7 @@ from settlement.bank.model import (
     Account,
     BankException,
     ExceptionState,
+    Expected,
     Kind,
     Resolution,
     Standing,
@@ -32,6 +33,7 @@ from settlement.ledger import moved
 from settlement.ledger_store import book
 from settlement.money_model import Account as LedgerAccount
 from settlement.money_model import Booked
+from settlement.references import refund_id
 
 _REFUND = "REFUND-"
 
@@ -41,6 +43,7 @@ class _Payments(msgspec.Struct, frozen=True):
 
     booked: Mapping[str, Booked]
     window_of: Mapping[str, int]
+    refunds: Mapping[str, Expected]
 
 
 def standings(connection: Connection, *, only_open: bool = False) -> list[Standing]:
@@ -56,7 +59,7 @@ def standings(connection: Connection, *, only_open: bool = False) -> list[Standi
         transaction, iban, statement_id = transactions[one.statement_no, one.entry, one.detail]
         done = resolutions.get(one.exception_id, [])
         kind = _kind(one, about)
-        left = one.amount_minor - sum(r.amount_minor for r in done if r.approved and r.way != "chase")
+        left = one.amount_minor - sum(_taken(r, about) for r in done if r.approved and r.way != "chase")
         state = _state(one, done, left, about)
         standing = Standing(
             exception=one,
@@ -169,7 +172,7 @@ def decide_way_out(connection: Connection, resolution_id: int, *, by: str, appro
         _carry_out(connection, _standing(connection, found.exception_id), found, by=by, at=at)
     store.save_resolution_decision(connection, resolution_id, by=by, at=at, approved=approve)
     decided = msgspec.structs.replace(found, decided_by=by, decided_at=at, approved=approve)
-    _audit(connection, decided, f"bank_exception.{'resolved' if approve else 'rejected'}", by)
+    _audit(connection, decided, f"bank_exception.{'resolved' if approve else 'rejected'}", by, before=found)
     return decided
 
 
@@ -189,11 +192,23 @@ def objections(connection: Connection, window_id: int) -> Sequence[str]:
     return found
 
 
+def _taken(done: Resolution, about: _Payments) -> int:
+    """How much of its exception a way out took care of: of a refund that the bank rejected, what it paid."""
+    return (
+        about.refunds[refund_id(done.resolution_id)].amount_minor
+        if done.way == "refund"
+        else done.amount_minor
+    )
+
+
 def _state(
     one: BankException, done: Sequence[Resolution], left_minor: int, about: _Payments
 ) -> ExceptionState:
     payment = about.booked.get(one.end_to_end_id or "")
     if one.problem in {"partial", "returned"} and payment and payment.due_minor == payment.booked_minor:
+        return "completed"
+    refund = about.refunds.get(one.end_to_end_id or "")
+    if one.problem == "partial" and refund and refund.rest_minor == 0:
         return "completed"
     if left_minor <= 0:
         return "resolved"
@@ -211,13 +226,14 @@ def _kind(one: BankException, about: _Payments) -> Kind | None:
 
 
 def _payments(connection: Connection, exceptions: Sequence[BankException]) -> _Payments:
-    """The payments that exceptions are about, refunds left out."""
+    """The payments that exceptions are about; and every refund."""
     ids = [one.end_to_end_id for one in exceptions if one.end_to_end_id]
     window_of = store.load_windows(connection, ids)
     booked: dict[str, Booked] = {}
     for window_id in sorted(set(window_of.values())):
         booked.update({one.end_to_end_id: one for one in payments.due_of(connection, window_id)})
-    return _Payments(booked, window_of)
+    refunds = {one.end_to_end_id: one for one, *_ in store.load_refunds(connection)}
+    return _Payments(booked, window_of, refunds)
 
 
 def _standing(connection: Connection, exception_id: int) -> Standing:
@@ -237,8 +253,8 @@ def _check_way(standing: Standing, way: WayOut, note: str) -> None:
     if way not in standing.ways:
         ways = ", ".join(standing.ways) or f"none, it is {standing.state}"
         raise WayOutClosed(f"exception {number} ({standing.exception.problem}) has not the way {way}: {ways}")
-    if way in {"refund", "deposit", "guarantee"} and standing.transaction.amount_minor < 0:
-        raise WayOutClosed(f"exception {number} is money that left: there is nothing to keep or send back")
+    if way == "refund" and standing.transaction.amount_minor < 0:
+        raise WayOutClosed(f"exception {number} is money that left: there is nothing to send back")
     if not note.strip():
         raise WayOutClosed("say why, and what shows it: who approves, or audits, reads it")
 
@@ -314,7 +330,7 @@ def _carry_out(
             account="deposit" if wanted.way == "deposit" else "guarantee",
             participant_id=wanted.participant_id or HUB_ID,
             currency=standing.exception.currency,
-            amount_minor=wanted.amount_minor,
+            amount_minor=sign * wanted.amount_minor,
             reference=f"way out {wanted.resolution_id}",
             booked_on=today,
             by=by,
@@ -347,12 +363,14 @@ def _today(connection: Connection, at: datetime) -> date:
     return at.astimezone(ZoneInfo(read_network(connection).time_zone)).date()
 
 
-def _audit(connection: Connection, resolution: Resolution, action: str, by: str) -> None:
+def _audit(
+    connection: Connection, resolution: Resolution, action: str, by: str, before: Resolution | None = None
+) -> None:
     audited(
         connection,
         by=by,
         action=action,
         subject=f"bank_exception:{resolution.exception_id}",
-        before=None,
+        before=before,
         after=resolution,
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, insert, text
 
+from network.bulk import insert_from_arrays, insert_rows
 from partners.model import HUB_ID
 from settlement.bank import tables
 from settlement.bank.model import (
@@ -59,6 +60,13 @@ _READ = text(
     " WHERE iban = :iban AND currency = :currency"
 )
 _STATEMENT_NO = text("SELECT nextval(pg_get_serial_sequence('bank_statement', 'statement_no'))")
+_EXCEPTION_NOS = text(
+    "SELECT nextval(pg_get_serial_sequence('bank_exception', 'exception_id')) FROM generate_series(1, :count)"
+)
+_ADD_EXCEPTIONS = insert_from_arrays(tables.bank_exception, BankException.__struct_fields__)
+_ADD_BOOKINGS = insert_from_arrays(
+    tables.bank_booking, ("statement_no", "entry", "detail", "part", "end_to_end_id", "amount_minor")
+)
 _NAMED = text(
     "SELECT i.end_to_end_id, i.window_id, i.revision, i.participant_id, i.currency, i.direction, i.reference,"
     " coalesce(l.group_id, '') AS group_id"
@@ -70,6 +78,8 @@ _REFUNDS = text(
     "SELECT r.resolution_id, r.amount_minor, r.name, r.iban, r.bic, e.currency, r.decided_at,"
     " coalesce(i.participant_id, 0) AS participant_id,"
     " coalesce(l.group_id, '') AS group_id, l.end_to_end_id IS NOT NULL AS left_us,"
+    " EXISTS (SELECT FROM bank_rejection j WHERE j.approved AND j.message_id = l.message_id"
+    "  AND l.end_to_end_id = ANY(j.payments)) AS rejected,"
     " coalesce((SELECT -sum(b.amount_minor) FROM bank_booking b"
     "  WHERE b.end_to_end_id = 'REFUND-' || lpad(r.resolution_id::text, 10, '0')), 0)::bigint AS done_minor"
     " FROM bank_resolution r JOIN bank_exception e USING (exception_id)"
@@ -264,42 +274,41 @@ def save_statement(
 
 def save_bookings(connection: Connection, statement_no: int, bookings: Sequence[tuple[int, Booking]]) -> None:
     """Keep where each transaction went; the first of each pair counts a transaction's parts from 1."""
-    rows = [
-        {
-            "statement_no": statement_no,
-            "entry": one.entry,
-            "detail": one.detail,
-            "part": part,
-            "end_to_end_id": one.end_to_end_id,
-            "amount_minor": one.amount_minor,
-        }
-        for part, one in bookings
-    ]
-    if rows:
-        connection.execute(insert(tables.bank_booking), rows)
+    columns: dict[str, list[Any]] = {
+        "statement_no": [statement_no] * len(bookings),
+        "entry": [one.entry for _, one in bookings],
+        "detail": [one.detail for _, one in bookings],
+        "part": [part for part, _ in bookings],
+        "end_to_end_id": [one.end_to_end_id for _, one in bookings],
+        "amount_minor": [one.amount_minor for _, one in bookings],
+    }
+    insert_rows(connection, _ADD_BOOKINGS, columns)
 
 
 def save_exceptions(
     connection: Connection, statement_no: int, currency: str, findings: Sequence[Finding], at: datetime
 ) -> list[BankException]:
     """Keep what somebody must look at."""
-    kept = []
-    for one in findings:
-        row: dict[str, Any] = {
-            "statement_no": statement_no,
-            "entry": one.entry,
-            "detail": one.detail,
-            "problem": one.problem,
-            "end_to_end_id": one.end_to_end_id,
-            "currency": currency,
-            "amount_minor": one.amount_minor,
-            "why": one.why,
-            "found_at": at,
-        }
-        number: int = connection.execute(
-            insert(tables.bank_exception).returning(tables.bank_exception.c.exception_id), row
-        ).scalar_one()
-        kept.append(BankException(exception_id=number, **row))
+    numbers = connection.execute(_EXCEPTION_NOS, {"count": len(findings)}).scalars().all()
+    kept = [
+        BankException(
+            exception_id=number,
+            statement_no=statement_no,
+            entry=one.entry,
+            detail=one.detail,
+            problem=one.problem,
+            end_to_end_id=one.end_to_end_id,
+            currency=currency,
+            amount_minor=one.amount_minor,
+            why=one.why,
+            found_at=at,
+        )
+        for number, one in zip(numbers, findings, strict=True)
+    ]
+    columns: dict[str, list[Any]] = {
+        name: [getattr(one, name) for one in kept] for name in BankException.__struct_fields__
+    }
+    insert_rows(connection, _ADD_EXCEPTIONS, columns)
     return kept
 
 
@@ -320,14 +329,17 @@ def load_named(
 
 
 def load_refunds(connection: Connection) -> list[tuple[Expected, Account, datetime, bool]]:
-    """Money that is to be sent back: where to, since when, and whether it is in a file already."""
+    """Money that is to be sent back: where to, since when, and whether it is in a file already.
+
+    Of a refund that the bank rejected nothing more is to go than went.
+    """
     return [
         (
             Expected(
                 kind="refund",
                 participant_id=row.participant_id,
                 currency=row.currency,
-                amount_minor=row.amount_minor,
+                amount_minor=row.done_minor if row.rejected else row.amount_minor,
                 end_to_end_id=refund_id(row.resolution_id),
                 reference=refund_reference(row.resolution_id),
                 group_id=row.group_id,

@@ -242,3 +242,26 @@ bank_resolution = Table(
     Index("bank_resolution_of", "exception_id"),
 )
 """Ways out that were proposed for an exception, and who decided; all but `chase` need a second person."""
+
+bank_rejection = Table(
+    "bank_rejection",
+    metadata,
+    Column("rejection_id", BigInteger, Identity(), primary_key=True),
+    Column("message_id", Text, ForeignKey("payment_file.message_id"), nullable=False),
+    Column("payments", ARRAY(Text), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("proposed_by", Text, nullable=False),
+    Column("proposed_at", DateTime(timezone=True), nullable=False),
+    Column("decided_by", Text),
+    Column("decided_at", DateTime(timezone=True)),
+    Column("approved", Boolean),
+    CheckConstraint("cardinality(payments) > 0", name="bank_rejection_of_payments"),
+    CheckConstraint("length(btrim(note)) > 0", name="bank_rejection_argued"),
+    CheckConstraint("(decided_by IS NULL) = (decided_at IS NULL)", name="bank_rejection_decided_whole"),
+    CheckConstraint("(decided_by IS NULL) = (approved IS NULL)", name="bank_rejection_decided_so"),
+    CheckConstraint(
+        "NOT approved OR lower(decided_by) <> lower(proposed_by)", name="bank_rejection_four_eyes"
+    ),
+    Index("bank_rejection_one_open", "message_id", unique=True, postgresql_where=text("decided_by IS NULL")),
+)
+"""Payments of a file, by end-to-end id, that the bank did not carry out; who said so, and who decided."""

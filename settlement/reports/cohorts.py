@@ -93,6 +93,29 @@ class Cohorts(msgspec.Struct, frozen=True, kw_only=True):
                 of_issuer[left] = of_issuer.get(left, 0) + points
         return found
 
+    def reach(self, place: int, span: int | None) -> int | None:
+        """How many of the first `place` months the last `span` whole ones are; the one under way comes to
+        them."""
+        if span is None:
+            return None
+        under_way = place == len(self.months) and self.on < next_month(self.months[-1]) - date.resolution
+        return span + under_way
+
+    def first_of(self, span: int | None) -> date | None:
+        """The first day of the last `span` whole months; None of all months there are."""
+        reach = self.reach(len(self.months), span)
+        return None if reach is None or reach >= len(self.months) else self.months[-reach]
+
+    def history(self) -> dict[int | None, tuple[list[Flow], dict[int, int]]]:
+        """All that ever happened and what is out now: by issuer, and of all under None."""
+        last = self.out(self.months[-1])
+        found: dict[int | None, tuple[list[Flow], dict[int, int]]] = {None: ([], merged(last.values()))}
+        for of_month in self.flows.values():
+            for issuer_id, flows in of_month.items():
+                found.setdefault(issuer_id, ([], last.get(issuer_id, {})))[0].extend(flows)
+                found[None][0].extend(flows)
+        return found
+
     def periods(self) -> list[Period]:
         """The months as periods of the whole network."""
         return [

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from network.caps import Exposure
 from network.exposure_store import Move, read_exposures, read_moves
 from network.service import load_rules, network_now
-from partners.model import Participant
+from partners.model import OPERATOR_ID, Participant
 from settlement.model import Obligation
 from settlement.money import ZERO, exactly
 from settlement.reports import read
@@ -61,10 +61,14 @@ class ToDate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Month(msgspec.Struct, frozen=True, kw_only=True):
-    """A month's debts in the network's currency: gross, netted once, and paid as every night was netted."""
+    """A month's debts in the network's currency: gross, netted once, and paid as every night was netted.
+
+    `charged`: fees and VAT of all but the operator, which are no debts of points, and are paid with them.
+    """
 
     month: date
     owed: Obligations
+    charged: Decimal
     paid: Decimal
 
 
@@ -111,6 +115,7 @@ def read_figures(connection: Connection, span: Span, outstanding: Outstanding) -
     this_month = span.last.replace(day=1)
     sums: dict[tuple[int, str], ToDate] = {}
     paid: dict[date, int] = {}
+    charges: dict[date, int] = {}
     for row in connection.execute(_BY_DATE, wanted):
         key = (row.participant_id, row.currency)
         before = sums.get(key, ToDate(participant_id=key[0], currency=key[1]))
@@ -127,6 +132,8 @@ def read_figures(connection: Connection, span: Span, outstanding: Outstanding) -
         )
         if row.currency == span.currency:
             paid[row.month] = paid.get(row.month, 0) + row.paid_minor
+            # the operator's own row is the other side of everybody's
+            charges[row.month] = charges.get(row.month, 0) + (0 if key[0] == OPERATOR_ID else charged)
     debts = list(connection.execute(_DEBTS, wanted))
     by_month: dict[date, list[Obligation]] = {}
     lapses: dict[tuple[int, str], list[Decimal]] = {}
@@ -147,7 +154,10 @@ def read_figures(connection: Connection, span: Span, outstanding: Outstanding) -
         to_date=list(sums.values()),
         months=[
             Month(
-                month=month, owed=net_obligations(own, parties), paid=major(paid.get(month, 0), span.currency)
+                month=month,
+                owed=net_obligations(own, parties),
+                charged=major(charges.get(month, 0), span.currency),
+                paid=major(paid.get(month, 0), span.currency),
             )
             for month, own in sorted(by_month.items())
         ],

@@ -141,12 +141,12 @@ def _title(band: str) -> str:
 
 
 def netting(months: Sequence[str], gross: Sequence[Decimal], paid: Sequence[Decimal], currency: str) -> bytes:
-    """What was owed one by one each month, and what was paid with the hub between."""
+    """What was owed one by one each month, and what was paid with the hub between; both with charges."""
     with drawing((15, 4)) as figure:
         axes = figure.subplots()
         places = list(range(len(months)))
         for shift, amounts, colour, name in (
-            (-0.2, gross, SKY, "owed, gross"),
+            (-0.2, gross, SKY, "owed one by one"),
             (0.2, paid, BLUE, "paid, netted every night"),
         ):
             bars = axes.bar(
@@ -161,8 +161,9 @@ def netting(months: Sequence[str], gross: Sequence[Decimal], paid: Sequence[Deci
         axes.set_ylabel(currency)
         axes.yaxis.set_major_formatter(thousands())
         axes.grid(visible=False, axis="x")
-        axes.legend(frameon=False, loc="upper right", ncols=2)
-        axes.margins(y=0.15)
+        axes.set_xlim(-0.6, max(len(months), 6) - 0.4)  # a single month is no wall
+        axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
+        axes.margins(y=0.1)
         return as_svg(figure)
 
 
@@ -191,6 +192,7 @@ def deferred(line: RollForward, months: Sequence[str]) -> bytes:
         axes.plot(places, closing, color=GREEN, lw=2, marker="o", ms=4, label="liability at the end")
         axes.axhline(0, color=GREY, lw=0.8)
         axes.set_xticks(places, list(months))
+        axes.set_xlim(-0.6, max(len(months), 6) - 0.4)
         axes.set_ylabel(line.currency)
         axes.yaxis.set_major_formatter(thousands())
         axes.grid(visible=False, axis="x")

@@ -22,11 +22,16 @@ from settlement.survival import (
     ENOUGH_REDEMPTIONS,
     GROUPS,
     OPEN_ENDED,
+    SPANS,
     Cause,
+    Curve,
     Estimate,
     Flow,
     Forecast,
     History,
+    choose,
+    entering,
+    fit,
     forecasts,
     judge,
     learn,
@@ -49,7 +54,7 @@ _FLOWS = text(
     left_days,
         {CAUSE} AS cause, sum(p.points)::bigint AS points, count(*) AS postings
     FROM posting p JOIN clearing_window w USING (window_id)
-    WHERE w.business_date <= :on AND p.unit = 1 AND {IN_OUT} <> {FROM_OUT} GROUP BY 1, 2, 3, 4
+    WHERE w.business_date BETWEEN :since AND :on AND p.unit = 1 AND {IN_OUT} <> {FROM_OUT} GROUP BY 1, 2, 3, 4
     """
 )
 _OUTSTANDING = text(
@@ -134,7 +139,8 @@ class Outstanding(msgspec.Struct, frozen=True, kw_only=True):
     """All points that are out at the end of a business date (of the open one: now).
 
     `left` has points by (issuer, days left after that date); `histories` what was learnt, by issuer, and of
-    the network as a whole under None.
+    the network as a whole under None, from `since` on (None: from all). `forecasts` are those that were made
+    from as much, by the month in which they begin.
     """
 
     network: str
@@ -147,6 +153,7 @@ class Outstanding(msgspec.Struct, frozen=True, kw_only=True):
     histories: Mapping[int | None, History]
     cohorts: Cohorts
     forecasts: Mapping[date, Forecast]
+    since: date | None
 
     @property
     def missed(self) -> Decimal:
@@ -199,13 +206,19 @@ def read_outstanding(connection: Connection, on: date | None = None) -> Outstand
         NothingToReport: there is no window up to that date.
     """
     head = _head(connection, on)
-    wanted = {"on": head.business_date}
-    flows, redemptions = _read_flows(connection, wanted)
-    out, by_group = _read_out(connection, wanted)
-    groups = sorted({flow.group for of_issuer in flows.values() for flow in of_issuer})
-    histories = _learn(flows, by_group, redemptions, groups)
-    terms = {(row.partner_id, row.terms_version): row for row in connection.execute(_TERMS, wanted)}
     cohorts = read_cohorts(connection, head.business_date)
+    periods = cohorts.periods()
+    forecast = {span: forecasts(periods, span=span) for span in SPANS}
+    span = choose(forecast)
+    since = cohorts.first_of(span)
+    flows, redemptions = _read_flows(connection, since, head.business_date)
+    out, by_group = _read_out(connection, head.business_date)
+    earlier = {} if since is None else {key: fit(*one) for key, one in cohorts.history().items()}
+    histories = _learn(flows, by_group, redemptions, earlier)
+    terms = {
+        (row.partner_id, row.terms_version): row
+        for row in connection.execute(_TERMS, {"on": head.business_date})
+    }
     liabilities = [
         Liability(
             issuer_id=issuer_id,
@@ -230,9 +243,10 @@ def read_outstanding(connection: Connection, on: date | None = None) -> Outstand
         cohorts=cohorts,
         forecasts={
             month: made
-            for month, made in zip(cohorts.months, forecasts(cohorts.periods()), strict=False)
+            for month, made in zip(cohorts.months, forecast[span], strict=False)
             if made is not None
         },
+        since=since,
     )
 
 
@@ -254,12 +268,19 @@ def _head(connection: Connection, on: date | None) -> Row[Any]:
 
 
 def _read_flows(
-    connection: Connection, wanted: Mapping[str, object]
+    connection: Connection, since: date | None, on: date
 ) -> tuple[dict[int, list[Flow]], dict[int, int]]:
-    """What happened to points, by issuer; and how many redemptions there were."""
+    """What happened to points from a date on, by issuer; and how many redemptions there were.
+
+    What was out before that comes in on the date.
+    """
     flows: dict[int, list[Flow]] = {}
     redemptions: dict[int, int] = {}
-    for row in connection.execute(_FLOWS, wanted):
+    if since is not None:
+        _, before = _read_out(connection, since - date.resolution)
+        for issuer_id, by_group in before.items():
+            flows[issuer_id] = [flow for group, left in by_group.items() for flow in entering(left, group)]
+    for row in connection.execute(_FLOWS, {"since": since or date.min, "on": on}):
         cause: Cause = row.cause
         flows.setdefault(row.issuer_id, []).append(Flow(row.left_days, cause, row.points, row.member_group))
         if cause == "redeemed":
@@ -267,13 +288,11 @@ def _read_flows(
     return flows, redemptions
 
 
-def _read_out(
-    connection: Connection, wanted: Mapping[str, object]
-) -> tuple[dict[_Key, _Out], dict[int, dict[int, _Out]]]:
-    """Points out by (issuer, terms) and days left; and by issuer, group and days left."""
+def _read_out(connection: Connection, on: date) -> tuple[dict[_Key, _Out], dict[int, dict[int, _Out]]]:
+    """Points out after a date by (issuer, terms) and days left; and by issuer, group and days left."""
     out: dict[_Key, _Out] = {}
     by_group: dict[int, dict[int, _Out]] = {}
-    for row in connection.execute(_OUTSTANDING, wanted):
+    for row in connection.execute(_OUTSTANDING, {"on": on}):
         left = out.setdefault((row.issuer_id, row.issuer_terms), {})
         left[row.left_days] = left.get(row.left_days, 0) + row.points
         of_group = by_group.setdefault(row.issuer_id, {}).setdefault(row.member_group, {})
@@ -285,21 +304,23 @@ def _learn(
     flows: Mapping[int, Sequence[Flow]],
     by_group: Mapping[int, Mapping[int, Mapping[int, int]]],
     redemptions: Mapping[int, int],
-    groups: Sequence[int],
+    earlier: Mapping[int | None, Curve],
 ) -> dict[int | None, History]:
     """Histories of the issuers that have one of their own, and the network's under None."""
+    groups = sorted({flow.group for of_issuer in flows.values() for flow in of_issuer})
     everybody: dict[int, _Out] = {}
     for of_issuer in by_group.values():
         for group, left in of_issuer.items():
             summed = everybody.setdefault(group, {})
             for days, points in left.items():
                 summed[days] = summed.get(days, 0) + points
-    histories: dict[int | None, History] = {
-        None: learn([flow for of_issuer in flows.values() for flow in of_issuer], everybody, groups)
-    }
+    everything = [flow for of_issuer in flows.values() for flow in of_issuer]
+    histories: dict[int | None, History] = {None: learn(everything, everybody, groups, earlier.get(None))}
     for issuer_id in sorted(flows):
         if redemptions.get(issuer_id, 0) >= ENOUGH_REDEMPTIONS:
-            histories[issuer_id] = learn(flows[issuer_id], by_group.get(issuer_id, {}), groups)
+            histories[issuer_id] = learn(
+                flows[issuer_id], by_group.get(issuer_id, {}), groups, earlier.get(issuer_id)
+            )
     return histories
 
 

@@ -63,9 +63,14 @@ NIGHT_REPORT = "_night.html"
 """Its file, in the folder of the business date; no partner's code can be that."""
 
 
-def write_operator_report(connection: Connection, window_id: int, directory: Path) -> Path:
+def write_operator_report(connection: Connection, window_id: int, directory: Path, *, mark: str = "") -> Path:
     """Write `_night.html` for a cleared window into the folder of its business date.
 
+    Args:
+        connection: Read from only.
+        window_id: The window.
+        directory: Gets the folder.
+        mark: What the files were made of, for who asks later whether they are still right.
     Raises:
         NothingToReport: the night is not settled.
     """
@@ -75,6 +80,7 @@ def write_operator_report(connection: Connection, window_id: int, directory: Pat
     obligations = read.read_obligations(connection, night.span)
     page = PAGES.get_template("night.html.j2").render(
         night=night,
+        mark=mark,
         participants=participants,
         codes={one.partner_id: one.code for one in participants.values()},
         books=[

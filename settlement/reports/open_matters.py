@@ -6,6 +6,7 @@ from datetime import date
 from sqlalchemy import Connection, text
 
 from partners.model import Participant
+from settlement.bank.resolving import standings
 from settlement.reports.night import Attention
 from settlement.reports.read import major
 from settlement.reports.show import cents, money
@@ -25,14 +26,6 @@ _UNPAID = text(
     ) p USING (end_to_end_id)
     WHERE i.value_on <= :on AND r.state <> 'settled' AND i.amount_minor > coalesce(p.booked_minor, 0)
     GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
-    """
-)
-_BANK = text(
-    """
-    SELECT e.problem, e.currency, count(*) AS found, sum(e.amount_minor)::bigint AS amount_minor
-    FROM bank_exception e
-    WHERE NOT EXISTS (SELECT FROM bank_resolution r WHERE r.exception_id = e.exception_id AND r.approved)
-    GROUP BY 1, 2 ORDER BY 1, 2
     """
 )
 _DISPUTES = text(
@@ -66,11 +59,7 @@ def find_open_matters(
             codes[row.participant_id],
             f"{way} {amount} {row.currency}: {row.payments} payments, the first due on {row.since}",
         )
-    for row in connection.execute(_BANK):
-        amount = cents(major(row.amount_minor, row.currency))
-        yield Attention(
-            "bank", f"{row.found} {row.problem} payments of {amount} {row.currency} have no approved way out"
-        )
+    yield from _exceptions(connection)
     for row in connection.execute(_DISPUTES):
         until = f", to be answered by {row.until}" if row.until else ""
         yield Attention(
@@ -84,3 +73,14 @@ def find_open_matters(
             codes[row.debtor_id],
             f"a default of {amount} {row.currency} waits for a decision since {row.since}",
         )
+
+
+def _exceptions(connection: Connection) -> Iterator[Attention]:
+    """What on the bank's statements still waits for somebody, and how far each is."""
+    found: dict[tuple[str, str, str], list[int]] = {}
+    for one in standings(connection, only_open=True):
+        key = (one.exception.problem, one.exception.currency, one.state)
+        found.setdefault(key, []).append(one.left_minor)
+    for (problem, currency, state), left in sorted(found.items()):
+        amount = cents(major(sum(left), currency))
+        yield Attention("bank", f"{len(left)} {problem} payments are {state}: {amount} {currency} of them")

@@ -134,13 +134,13 @@ def _pictures(report: Report) -> dict[str, Picture]:
             source=embed(
                 pictures.netting(
                     months,
-                    [one.owed.gross.total for one in report.figures.months],
+                    [one.owed.gross.total + one.charged for one in report.figures.months],
                     [one.paid for one in report.figures.months],
                     period.currency,
                 )
             ),
-            says="What participants owed one another each month, and what was paid with the hub between them,"
-            " fees and VAT included.",
+            says="What participants would have paid one another each month, debt by debt, and what they paid"
+            " with the hub between them; fees and VAT are in both.",
         ),
         "liabilities": Picture(
             title="What is outstanding costs",

@@ -23,9 +23,19 @@ from settlement.ifrs15 import (
     roll_forward,
 )
 from settlement.money import exactly, from_minor, minor_digits
-from settlement.reports.cohorts import Cohort, Cohorts, Moved, left_after, merged
+from settlement.reports.cohorts import Cohort, Cohorts, Moved, left_after
 from settlement.reports.read import read_participants
-from settlement.survival import ENOUGH_REDEMPTIONS, Curve, Flow, fit
+from settlement.survival import (
+    ENOUGH_REDEMPTIONS,
+    HORIZON,
+    SPANS,
+    Curve,
+    Period,
+    choose,
+    fit,
+    forecasts,
+    recent,
+)
 
 _TERMS = text("SELECT partner_id, terms_version, currency, issue_price FROM contract_terms")
 
@@ -121,23 +131,45 @@ class _Life(msgspec.Struct, frozen=True):
 
 
 def _curves(cohorts: Cohorts) -> dict[date, dict[int | None, Curve]]:
-    """What was known at the end of each month: of issuers with enough redemptions, and of all under None."""
-    known: dict[int, list[Flow]] = {}
-    counted: dict[int, int] = {}
+    """What was known at the end of each month: of issuers with enough redemptions, and of all under None.
+
+    Then, too, as much of the past spoke as had forecast best until then.
+    """
+    everybody = cohorts.periods()
+    by_issuer = _periods_by_issuer(cohorts)
+    made = {span: forecasts(everybody, span=span) for span in SPANS}
     found = {}
-    for month in cohorts.months:
-        for issuer_id, flows in cohorts.flows.get(month, {}).items():
-            known.setdefault(issuer_id, []).extend(flows)
-        for issuer_id, count in cohorts.redemptions.get(month, {}).items():
-            counted[issuer_id] = counted.get(issuer_id, 0) + count
-        out = cohorts.out(month)
-        everybody = [flow for flows in known.values() for flow in flows]
-        curves: dict[int | None, Curve] = {None: fit(everybody, merged(out.values()))}
-        for issuer_id, count in counted.items():
-            if count >= ENOUGH_REDEMPTIONS:
-                curves[issuer_id] = fit(known[issuer_id], out.get(issuer_id, {}))
+    for place, month in enumerate(cohorts.months, start=1):
+        # a forecast is held against what came once all of its months are over
+        best = choose({one: made[one][: max(0, place - HORIZON + 1)] for one in SPANS})
+        span = cohorts.reach(place, best)
+        curves: dict[int | None, Curve] = {None: _curve(everybody[:place], span)}
+        first = 0 if span is None else max(0, place - span)
+        for issuer_id, periods in by_issuer.items():
+            counted = sum(
+                cohorts.redemptions.get(one, {}).get(issuer_id, 0) for one in cohorts.months[first:place]
+            )
+            if counted >= ENOUGH_REDEMPTIONS:
+                curves[issuer_id] = _curve(periods[:place], span)
         found[month] = curves
     return found
+
+
+def _periods_by_issuer(cohorts: Cohorts) -> dict[int, list[Period]]:
+    out = [cohorts.out(month) for month in cohorts.months]
+    issuers = sorted({issuer for of_month in cohorts.flows.values() for issuer in of_month})
+    return {
+        issuer: [
+            Period(flows=cohorts.flows.get(month, {}).get(issuer, ()), out=left.get(issuer, {}))
+            for month, left in zip(cohorts.months, out, strict=True)
+        ]
+        for issuer in issuers
+    }
+
+
+def _curve(periods: Sequence[Period], span: int | None) -> Curve:
+    all_of_it = fit(*recent(periods, None))
+    return all_of_it if span is None else fit(*recent(periods, span), all_of_it)
 
 
 def _live(

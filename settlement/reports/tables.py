@@ -63,8 +63,9 @@ def _said(outstanding: Outstanding, currency: str) -> str:
     )
     if outstanding.missed:
         missed = total.expected * outstanding.missed
+        since = f", learnt from {outstanding.since} on," if outstanding.since else ""
         said += (
-            f" Forecasts of three months missed by {outstanding.missed:.0%} so far:"
+            f" Forecasts of three months{since} missed by {outstanding.missed:.0%} so far:"
             f" {currency} {cents(missed)} more."
         )
     if total.unseen:

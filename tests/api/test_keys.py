@@ -4,11 +4,12 @@ import time
 from base64 import b64encode
 from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import structs
 from sqlalchemy import Engine, text
@@ -174,6 +175,12 @@ def test_a_partner_has_so_many_keys_at_most(till: Tills, database: Engine) -> No
     assert grocer.post("/v1/keys", **registration("more")).status_code == 201
 
 
+def old_key(key_id: str) -> PartnerKey:
+    """The grocer's key PRIVATE."""
+    raw = PRIVATE.public_key().public_bytes_raw()
+    return PartnerKey(key_id=key_id, partner_id=GROCER, public_key=raw, not_before=LONG_AGO)
+
+
 class Wire:
     """Sends signed requests to a server process."""
 
@@ -181,7 +188,7 @@ class Wire:
         self.server = server
         self.key_id = key_id
         self.private = private
-        self.client = httpx.Client(base_url=server.base_url, trust_env=False)
+        self.client = httpx.Client(base_url=server.base_url, trust_env=False, timeout=60)
 
     def send(self, method: str, path: str, body: bytes = b"") -> httpx.Response:
         """The answer to a request that is signed now."""
@@ -196,17 +203,20 @@ class Wire:
         )
         return self.client.request(method, path, content=body, headers=fields)
 
+    def json(self, path: str, **fields: Any) -> Any:
+        """What is answered to a POST of JSON."""
+        return self.send("POST", path, msgspec.json.encode(fields)).json()
+
+    def close(self) -> None:
+        """End its connections."""
+        self.client.close()
+
 
 def test_across_processes(database: Engine, database_url: str, live: Rules, tmp_path: Path) -> None:
     """Two servers: a key registered at one signs at the other; revoked at one, the other takes nothing under
     it that is sent five seconds later; a command that was committed is answered from memory by the other
     after the first was killed."""
-    old = PartnerKey(
-        key_id="old",
-        partner_id=GROCER,
-        public_key=PRIVATE.public_key().public_bytes_raw(),
-        not_before=datetime(2017, 1, 1, tzinfo=UTC),
-    )
+    old = old_key("old")
     with database.begin() as connection:
         add_key(connection, old)
     fresh = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))

@@ -3,8 +3,10 @@
 import hashlib
 import hmac
 import json
+import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from sqlalchemy import Engine, text
 from starlette.testclient import TestClient
 
 from api.app import create_app
+from api.child import running_server
 from api.limits import Rate, Rates
 from api.mail import to_file
 from network.batch import execute
@@ -24,9 +27,11 @@ from network.model import Command, Rejected
 from network.rules import Rules
 from partners.people import codes
 from partners.people.tokens import MEMBER, key_id, members_keys
+from partners.store import add_key
 from tests.api.conftest import AUTHORITY, Till, a_sale, real_now
 from tests.api.office import Clock
 from tests.api.test_bad_inputs import counted, require_problem
+from tests.api.test_keys import PRIVATE, Wire, old_key
 from tests.coalition import (
     GROCER,
     HOTEL,
@@ -393,6 +398,34 @@ def test_tries_to_sign_in_have_a_limit(database: Engine, live: Rules) -> None:
     assert [answer.status_code for answer in given] == [202, 202, 202, 429, 429]
     require_problem(given[-1], 429, "rate_limited")
     assert given[-1].headers["ratelimit"].startswith('"members"')
+
+
+def test_a_real_server(database: Engine, database_url: str, live: Rules, tmp_path: Path) -> None:
+    """`tessera serve`: the code is in the file of mails, and a lane's process judges the rotating one."""
+    with database.begin() as connection:
+        add_key(connection, old_key("grocer"))
+    environment = {"TESSERA_DATABASE_URL": database_url, "TESSERA_HOME": str(tmp_path)}
+    with (
+        running_server(environment, tmp_path / "server.log") as server,
+        closing(Wire(server, "grocer", PRIVATE)) as till,
+    ):
+        when = START.isoformat()
+        made = till.json("/v1/members", reference="m", occurred_at=when)
+        till.json("/v1/member-logins", member=made["member"], email=EMAIL)
+        till.json("/v1/accruals", **a_sale(made["card"], 50_000, "s"))
+        assert till.client.post("/m/codes", json={"email": EMAIL}).status_code == 202
+        mailed = tmp_path / "mail" / "tessera.ndjson"
+        deadline = time.monotonic() + 30
+        while not (mailed.exists() and mailed.read_text().endswith("\n")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        code = json.loads(mailed.read_text())["text"][:8]
+        given = till.client.post("/m/sessions", json={"email": EMAIL, "code": code}).json()
+        bearer = {"Authorization": f"Bearer {given['access']}"}
+        shown = till.client.get("/m/card", headers=bearer).json()["code"]
+        burned = till.json("/v1/redemptions", **a_sale(made["card"], 5, "b1", points=5, code=shown))
+        assert burned["points"] == -5
+        again = till.json("/v1/redemptions", **a_sale(made["card"], 5, "b2", points=5, code=shown))
+        assert again["code"] == "code_used"
 
 
 def test_mails_into_a_file(tmp_path: Path) -> None:

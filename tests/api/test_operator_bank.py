@@ -141,11 +141,37 @@ def test_a_night_over_http(bank_office: Office, desks: tuple[Desk, Desk]) -> Non
         [file] = anna.post(path)["data"]
         content = anna.send("GET", f"/bank/files/{file['message_id']}").content
         pain_schema().validate(content.decode())
+        said = anna.post("/bank/rejections", message_id=file["message_id"], note="RJCT AC04")
+        assert anna.try_post(f"/bank/rejections/{said['id']}/approve").status_code == 403
+        assert bert.post(f"/bank/rejections/{said['id']}/reject")["approved"] is False
         bank.pay(content)
         assert [one["is_new"] for one in anna.post(path)["data"]] == [False]
     read = anna.send("POST", "/bank/statements", content=bank.file(), headers=XML).json()
     assert read["nights"] == {"2017-05-01": "settled"}
     assert bank.balance == 0
+    history_is_told(anna)
+
+
+def history_is_told(anna: Desk) -> None:
+    """What went and came is listed in pages, the newest first; what is booked cannot be rejected."""
+    assert [one["approved"] for one in anna.get("/bank/rejections")["data"]] == [False, False]
+    first = anna.get("/bank/files?limit=1")
+    then = anna.get(f"/bank/files?limit=1&cursor={first['next_cursor']}")
+    files = first["data"] + then["data"]
+    assert [(one["business_date"], one["payments"], one["booked"]) for one in files] == [
+        ("2017-05-01", 2, 2),
+        (None, 1, 1),
+    ]
+    assert not then["has_more"]
+    lost = anna.try_post("/bank/rejections", message_id=files[0]["message_id"], note="RJCT AC04")
+    assert (lost.status_code, lost.json()["code"]) == (409, "way_out_closed")
+    first = anna.get("/bank/statements?limit=1")
+    then = anna.get(f"/bank/statements?limit=1&cursor={first['next_cursor']}")
+    assert [(one["statement_id"], one["exceptions"]) for one in first["data"] + then["data"]] == [
+        ("STMT-2", 0),
+        ("STMT-1", 1),
+    ]
+    assert anna.send("GET", "/bank/files?cursor=made-up").json()["code"] == "cursor_invalid"
 
 
 def test_files_that_are_none_are_problems(desks: tuple[Desk, Desk]) -> None:

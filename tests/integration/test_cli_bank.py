@@ -119,12 +119,31 @@ def test_a_night_by_commands(environment: dict[str, str], instructed: PretendBan
     again = bank(environment, "pay-outs", "--window", "2017-05-01", "--out", str(tmp_path), by="anna")
     assert "as it left before" in again
     assert (tmp_path / "TESSERA-W20170501-R01-F01.xml").read_bytes() == content
+    a_refund_is_said_to_be_rejected(environment)
     instructed.pay(content)
     instructed.pay((tmp_path / "TESSERA-REFUNDS-F00001.xml").read_bytes())
     said = bank(environment, "read", statement(instructed, tmp_path, "2.xml"), by="anna")
     assert "3 transactions, 3 as expected, 0 to be looked at" in said
     assert "2017-05-01 is settled" in said
     assert instructed.balance == 0
+    said = bank(environment, "files")
+    assert "of 2017-05-01: 2 of 2 payments booked; written by anna" in said
+    said = bank(environment, "statements")
+    assert "2  STMT-2 of DE" in said
+    assert "EUR 780.36 to 0.00, 3 transactions, 0 not as expected; read by anna" in said
+
+
+def a_refund_is_said_to_be_rejected(environment: dict[str, str]) -> None:
+    """Said by one, and another says that it is not so: the file stands."""
+    noted = ("--note", "RJCT AC04")
+    rejection = ("rejection", "propose", "TESSERA-REFUNDS-F00001", *noted)
+    assert "no pay-out file" in bank(environment, "rejection", "propose", "X", *noted, by="anna", status=2)
+    assert "rejection 1 of 1 payments" in bank(environment, *rejection, by="anna")
+    assert "anna is maker" in bank(environment, "rejection", "approve", "1", by="anna", status=2)
+    assert "waits for a second person" in bank(environment, "rejection", "list")
+    assert "the file stands" in bank(environment, "rejection", "reject", "1", by="bert")
+    assert "rejected by bert" in bank(environment, "rejection", "list")
+    assert "refunds: 0 of 1 payments booked" in bank(environment, "files")
 
 
 def test_an_account_by_commands(environment: dict[str, str]) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from settlement.errors import FourEyesNeeded, NotFinal, PaymentRefused, RunNotReady
 from settlement.money_model import DefaultCase, DefaultOverlay
 from settlement.overlay import case_hash, decide_case, propose_case
-from settlement.payments import instruct_again, move_cover, release_suspense, suspend_payment
+from settlement.payments import Unplaced, instruct_again, move_cover, release_suspense, suspend_payments
 from settlement.runs import advance
 from tests.factories import OPERATOR, A, B, C, D
 from tests.integration.test_night import FIRST
@@ -186,15 +186,8 @@ def test_unknown_money_waits_in_suspense(database: Engine) -> None:
 
     for minor, reference in ((15_432, "unknown 1"), (-250, "fees of May"), (15_432, "unknown 1")):
         with database.begin() as connection:
-            suspend_payment(
-                connection,
-                amount_minor=minor,
-                currency="EUR",
-                payment_reference=reference,
-                booked_on=VALUE,
-                by="bank",
-                at=LATER,
-            )
+            found = Unplaced(amount_minor=minor, currency="EUR", payment_reference=reference, booked_on=VALUE)
+            suspend_payments(connection, [found], by="bank", at=LATER)
     assert standing(database, "suspense", "cash") == {("suspense", 0): "-151.82", ("cash", 0): "151.82"}
     with pytest.raises(PaymentRefused, match="not in suspense"):
         release(15_433, "back", "too much")

@@ -149,6 +149,11 @@ def test_only_named_columns_change_in_the_other_tables(database: Engine) -> None
             "UPDATE bank_account SET withdrawn_by",
             "UPDATE bank_account SET withdrawn_at",
         ],
+        "bank_rejection": [
+            "UPDATE bank_rejection SET decided_by",
+            "UPDATE bank_rejection SET decided_at",
+            "UPDATE bank_rejection SET approved",
+        ],
         "bank_resolution": [
             "UPDATE bank_resolution SET decided_by",
             "UPDATE bank_resolution SET decided_at",
@@ -188,6 +193,16 @@ def test_only_named_columns_change_in_the_other_tables(database: Engine) -> None
             "UPDATE exposure SET deposit",
             "UPDATE exposure SET moved_by_tills",
         ],
+        "file_answer": ["DELETE FROM file_answer"],
+        "file_batch": [
+            "UPDATE file_batch SET answered",
+            "UPDATE file_batch SET refused",
+            "UPDATE file_batch SET finished_at",
+            "UPDATE file_batch SET kept_until",
+            "UPDATE file_batch SET expired_at",
+            "DELETE FROM file_batch",
+        ],
+        "file_part": ["DELETE FROM file_part"],
         "hold": ["UPDATE hold SET captured", "UPDATE hold SET returned"],
         "idempotency": [
             "UPDATE idempotency SET refusal",

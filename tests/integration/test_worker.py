@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from datetime import time as local_time
 from pathlib import Path
 from queue import SimpleQueue
@@ -17,10 +17,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Engine, text
 
-from api.nightly import write_missing_nights
+from api.nightly import folder_of, write_missing_nights
 from api.worker import next_nudges, nudge, run_worker
 from network.errors import NotReady
 from network.service import Network, network_now, set_clock
+from settlement.runs import reopen
 from settlement.seal import Signer
 from settlement.sealing import load_seals
 from settlement.service import clear_due
@@ -112,6 +113,42 @@ def test_statements_that_are_missing_are_written_whoever_settled(database: Engin
     nudge(database, tmp_path)
     assert report.read_bytes() == first
     assert (tmp_path / "2017-05-01" / "hotel.csv").read_text() != "half a"
+
+
+def test_a_night_that_is_done_again_has_new_statements(database: Engine, tmp_path: Path) -> None:
+    """Reopened, priced and netted anew: its files are of the new revision; what did not change is left."""
+    business_until(database, START + timedelta(days=2))
+    with database.connect() as connection:
+        now = network_now(connection)
+    nudge(database, tmp_path)
+    first, second = (tmp_path / f"2017-05-0{day}" / "_night.html" for day in (1, 2))
+    assert (b'content="1/' in first.read_bytes(), b'content="1/' in second.read_bytes()) == (True, True)
+    untouched = first.stat().st_mtime_ns
+    reopen(database, date(2017, 5, 2), reason="wrong fixing", by="anna", at=now)
+    nudge(database, tmp_path)
+    assert b'content="2/' in second.read_bytes()
+    assert first.stat().st_mtime_ns == untouched
+    assert write_missing_nights(database, tmp_path) == []
+
+
+def test_two_ledgers_never_share_a_folder(database: Engine, tmp_path: Path) -> None:
+    """Another database with a schema of this name was here first: this one writes beside it, every time."""
+    ours, theirs = tmp_path / "tessera", tmp_path / "theirs"
+    business_until(database, START + timedelta(days=1))
+    assert folder_of(database, ours) == ours
+    assert folder_of(database, ours) == ours
+    theirs.mkdir()
+    (theirs / ".ledger").write_text("8d3c1c52-0000-4000-8000-000000000000")
+    beside = folder_of(database, theirs)
+    assert beside.parent == tmp_path
+    assert beside.name.startswith("theirs-")
+    assert folder_of(database, theirs) == beside
+    nudge(database, beside)
+    assert not (theirs / "2017-05-01").exists()
+    assert (beside / "2017-05-01" / "_night.html").exists()
+    assert sorted(path.name for path in theirs.iterdir()) == [".ledger"]
+    (tmp_path / "no folder").write_text("")
+    assert folder_of(database, tmp_path / "no folder") == tmp_path / "no folder"
 
 
 def test_a_night_that_cannot_be_written_keeps_no_other_back(

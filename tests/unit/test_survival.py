@@ -7,17 +7,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from settlement.survival import (
+    FEWEST_FORECASTS,
     OPEN_ENDED,
+    SPANS,
     Curve,
     Estimate,
     Flow,
     Forecast,
     Period,
+    choose,
     fit,
     forecasts,
     judge,
     learn,
     missed_by,
+    recent,
 )
 
 # Weeks of remission under 6-MP, the best known example of Kaplan and Meier: (weeks, whether it ended then).
@@ -157,6 +161,63 @@ def test_a_forecast_is_of_what_had_been_observed() -> None:
     found = forecasts([first, second], horizon=1)
     assert found == [None, Forecast(5, Decimal(4))]
     assert forecasts([first, second], horizon=3) == []
+
+
+def steady(days: int, redeemed: int, before: int) -> list[Period]:
+    """Days on each of which 100 points come with two days to live, and those of yesterday are redeemed.
+
+    Of the 100 of yesterday `redeemed` are; of what is left of the day before's, one in five is, the rest
+    lapses. `before`: how many of the 100 were redeemed on the day before the first.
+    """
+    found = []
+    for day in range(days):
+        left = 100 - (redeemed if day else before)
+        flows = [
+            *(Flow(2, "issued", 100), Flow(1, "redeemed", redeemed)),
+            *(Flow(0, "redeemed", left // 5), Flow(0, "lapsed", left - left // 5)),
+        ]
+        found.append(Period(flows=flows, out={2: 100, 1: 100 - redeemed}))
+    return found
+
+
+def test_what_stays_as_it_is_says_the_same_from_any_span() -> None:
+    """Points that were out before the span are at risk in it: no span sees less of them, or more."""
+    periods = steady(8, 50, 50)
+    curves = [fit(*recent(periods[1:], span)) for span in (3, 5, 6)]
+    assert [[curve.chance(left) for left in (1, 2)] for curve in curves] == [
+        [Decimal("0.2"), Decimal("0.6")]
+    ] * 3
+
+
+def test_when_behaviour_changes_the_recent_past_forecasts_better() -> None:
+    """Half were redeemed, then four in five: the last days know it, the whole history is low."""
+    periods = [*steady(8, 50, 50), *steady(8, 80, 50)]
+    assert fit(*recent(periods, 3)).chance(2) == Decimal("0.84")
+    assert fit(*recent(periods, None)).chance(2) < Decimal("0.78")
+    made = {span: forecasts(periods, horizon=1, span=span) for span in SPANS}
+    assert choose(made) == 3
+    assert missed_by(made[3]) < missed_by(made[None])
+    few = {span: found[:FEWEST_FORECASTS] for span, found in made.items()}
+    assert few[None][0] is None
+    assert choose(few) is None
+    same = {span: forecasts(steady(20, 50, 50)[1:], horizon=1, span=span) for span in SPANS}
+    assert choose(same) is None
+
+
+def test_days_that_nobody_lived_lately_are_as_they_were() -> None:
+    """Nothing was issued lately: the first days of life are judged by those who lived them before."""
+    periods = [
+        *steady(6, 50, 50),
+        Period(flows=[Flow(1, "redeemed", 50)], out={1: 50}),
+        Period(flows=[], out={}),
+    ]
+    whole = fit(*recent(periods, None))
+    lately = fit(*recent(periods, 1))
+    assert lately.chance(3) == 1
+    filled = fit(*recent(periods, 1), whole)
+    assert filled.days[1:] == whole.days[1:]
+    assert (filled.days[0].at_risk, filled.days[0].redeemed) == (50, 0)
+    assert filled.chance(3) < whole.chance(3) < 1
 
 
 def test_points_that_move_together_say_less() -> None:

@@ -36,6 +36,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     cured: int = 0
     owed: int = 0
     status: int = 0
+    offline: bool = False
+    shortfall: int = 0
     member: str | None = None
     card: str | None = None
     replayed: bool = False
