@@ -171,6 +171,10 @@ ADVICE: Mapping[str, Advice] = {
         "Two different requests carry the same reference.",
         "Give every new request a reference of its own; send the same one only for the same content.",
     ),
+    "above_offline_floor": (
+        "A till accepted more points without a line than the contract lets it; you bear them all.",
+        "Set the tills' own limit to that of the contract, or agree on a higher one with the operator.",
+    ),
     "insufficient_points": (
         "The member has fewer points that can be spent today; pending ones do not count.",
         "Ask for the balance, and redeem less.",
@@ -360,6 +364,40 @@ ADVICE: Mapping[str, Advice] = {
         "Send a PDF, JPEG, PNG, CSV or text file.",
     ),
     "evidence_too_many": ("The dispute has as many files as it may.", "Send one file that holds the rest."),
+    # files
+    "malformed_csv": (
+        "More or fewer cells than columns, a quote in the wrong place, or bytes that are not UTF-8.",
+        "Write the file with a CSV library, with commas, in UTF-8; send the lines that were refused again.",
+    ),
+    "malformed_gzip": (
+        "Content-Encoding says gzip, and the body is none, or is cut off.",
+        "Pack the file whole, or send it as it is without Content-Encoding.",
+    ),
+    "upload_stalled": ("Nothing came for half a minute.", "Send the file again; nothing of it was kept."),
+    "batch_unknown": (
+        "The id is misspelled, or the file is another partner's, or older than 400 days.",
+        "Send the file again: if it was received before, the answer names it.",
+    ),
+    "batch_not_done": (
+        "Lines of the file wait, or are being carried out.",
+        "Ask again after Retry-After seconds, or with wait=30.",
+    ),
+    "batch_expired": (
+        "More than a month has passed since the file was done.",
+        "Send it under another Idempotency-Key: its lines are answered from memory.",
+    ),
+    "file_unreadable": (
+        "The file is empty, or the first line of a CSV file does not name its columns.",
+        "Look at detail; the columns are named as the fields of single requests.",
+    ),
+    "files_waiting": (
+        "A hundred files of yours are not carried out yet.",
+        "Send the file again after Retry-After seconds; fewer and larger files are better.",
+    ),
+    "storage_full": (
+        "The disk of the server or of its database is full.",
+        "Send the file again after Retry-After seconds; nothing of it was kept.",
+    ),
     # operators
     "sign_in_refused": (
         "Which of the three is wrong is not told.",

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -22,11 +24,11 @@ from api.bodies import COMMANDS, EntryBody
 from api.bodies.disputes import DISPUTE_BODIES
 from api.bodies.keys import KEY_BODIES
 from api.bodies.webhooks import HOOK_BODIES
+from api.files.lines import LineAnswer
 from api.gauges import LedgerGauges
 from api.lanes.hiring import in_threads
 from api.lanes.lane import Hire
 from api.lanes.refusing import by_codes, refusing
-from api.lanes.work import LineAnswer
 from api.limits import Limits, Rates
 from api.magic import provoked
 from api.mail import SendMail, nowhere
@@ -36,6 +38,7 @@ from api.openapi import describe, explanation_docs
 from api.problems import FieldError, ProblemError, answer_failure, problem_response
 from api.routes import (
     batches,
+    clock,
     commands,
     disputes,
     keys,
@@ -62,6 +65,8 @@ _TYPES = (
     *COMMANDS,
     EntryBody,
     LineAnswer,
+    batches.BatchBody,
+    clock.ClockBody,
     reads.EntryPage,
     reads.CardBody,
     members.BalanceBody,
@@ -104,6 +109,7 @@ def create_app(
     send_mail: SendMail = nowhere,
     log_requests: bool = False,
     around: Callable[[ASGIApp], ASGIApp] | None = None,
+    spool: Path | None = None,
 ) -> Application:
     """Build the application.
 
@@ -116,6 +122,7 @@ def create_app(
         hook_key: Of webhooks' secrets; without it partners cannot have any.
         hook_loopback: Webhooks may go to this machine; for tests and demos.
         hire: What serves the lanes; by default threads of this process.
+        spool: Folder for files that are being received; by default the system's for what is temporary.
         rates: How much may come under one key and from one address.
         test_mode: Whether this is the test mode's application, with keys and data of its own.
         send_mail: How mails to members leave.
@@ -130,6 +137,7 @@ def create_app(
         database,
         _hired(database, operator_keys, now, test_mode=test_mode) if hire is None else hire,
         metrics.batch,
+        Path(tempfile.gettempdir()) if spool is None else spool,
         now=now,
         limits=limits,
         test_mode=test_mode,
@@ -152,7 +160,14 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.service = service
-    for router in (batches.router, reads.router, members.router, disputes.router, keys.router):
+    for router in (
+        batches.router,
+        clock.router,
+        reads.router,
+        members.router,
+        disputes.router,
+        keys.router,
+    ):
         app.include_router(router)
     if hook_key is not None:
         app.state.hooks = HookSetting(hook_key, now, hook_loopback)
@@ -188,7 +203,10 @@ def create_app(
         now=now,
         limits=limits,
         test_mode=test_mode,
+        spool=service.spool,
     )
+    app.state.skews = signed.skews
+    metrics.registry.register(signed.skews)
     door: ASGIApp = RequestId(signed, metrics, log_requests=log_requests)
     served = Application(door if around is None else around(door), service, authority)
     if beside is None:
@@ -234,8 +252,8 @@ def _add_operations(
     @app.get("/metrics", tags=["Health"], include_in_schema=False)
     async def metrics_page() -> Response:
         """Prometheus metrics."""
+        metrics.waiting.labels("tills").set(service.tills.waiting)
         for lane in (service.tills, service.files):
-            metrics.waiting.labels(lane.name).set(lane.waiting)
             metrics.lane_silent.labels(lane.name).set(lane.silent_for)
         metrics.keys_age.set(keyring.age)
         metrics.draining.set(service.draining)

@@ -2,18 +2,24 @@
 
 import asyncio
 import logging
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import datetime
+from pathlib import Path
 
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import explaining
+from api.files.spool import MAX_FILE_BYTES, Disconnected, Spool
 from api.limits import Limits, Rates, address_of, headers_of
-from api.problems import problem
+from api.problems import ProblemError, problem, retry_after
+from api.skew import Skews
 from partners.model import PartnerKey
-from partners.signature import RequestHead, Verified, verify_body, verify_head
+from partners.signature import RequestHead, Verified, verify_body, verify_digests, verify_head
 from partners.signature_fields import SignatureRefused
 
 log = logging.getLogger("tessera.api")
@@ -21,7 +27,6 @@ log = logging.getLogger("tessera.api")
 PREFIX = "/v1"
 FILES_PATH = "/v1/batches"
 MAX_BODY_BYTES = 1 << 20
-MAX_FILE_BYTES = 64 << 20
 MAX_AGE_SECONDS = 5.0
 """No request is judged by keys read longer ago: that is how fast a revocation works."""
 REFRESH_AFTER_SECONDS = 4.0
@@ -150,12 +155,10 @@ class _Refused(Exception):
         self.headers = headers or {}
 
 
-class _Disconnected(Exception):
-    """The client went away before its body was whole."""
-
-
 class SignatureAuth:
     """Verifies requests under /v1 and puts `partner_id` and `key_id` into the scope's state.
+
+    A file's body goes to disk, and into the state as `spooled`; the application then reads an empty one.
 
     The authority that was signed is compared with the configured one: no header of a request can change it.
     The head is judged before the body is read, so that only partners make us hold a large body.
@@ -170,14 +173,18 @@ class SignatureAuth:
         now: Callable[[], datetime],
         limits: Limits | None = None,
         test_mode: bool = False,
+        spool: Spool | None = None,
     ) -> None:
         self._app = app
         self.limits = limits or Limits(Rates(), time.monotonic)
         self._test_mode = test_mode
+        self._spool = spool or Spool(Path(tempfile.gettempdir()), ThreadPoolExecutor(1))
         self._keyring = keyring
         self._authority = authority.lower().encode()
         self._hosts = hosts_of(authority)
         self._now = now
+        self.skews = Skews(now)
+        """The clocks of those who have signed."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -189,7 +196,8 @@ class SignatureAuth:
         if self._test_mode and path == explaining.PATH and scope["method"] == "POST":
             await self._explain(scope, receive, send)
             return
-        limit = MAX_FILE_BYTES if path == FILES_PATH else MAX_BODY_BYTES
+        is_file = path == FILES_PATH and scope["method"] == "POST"
+        limit = MAX_FILE_BYTES if is_file else MAX_BODY_BYTES
         fields: dict[bytes, bytes] = dict(scope["headers"])
         length = _announced_length(fields)
         # What is refused before it is read is thrown away by the server, which is fine if it has a near end.
@@ -197,19 +205,45 @@ class SignatureAuth:
         try:
             if length > limit:
                 raise _too_large(limit)
-            verified = await self._judge_head(scope, fields)
+            verified = await self._judge_head(scope, fields, is_file=is_file)
+            if is_file:
+                await self._serve_file(verified, scope, receive, send)
+                return
             body = await _read_body(receive, limit)
             close = False
-            await _judge_body(verified, body)
+            _judge_body(verified, body)
         except _Refused as refused:
             await _answer(scope, send, self._counted(scope, refused), close=close)
-        except _Disconnected:
+        except Disconnected:
             return
         else:
-            state = scope.setdefault("state", {})
-            state["partner_id"] = verified.key.partner_id
-            state["key_id"] = verified.key.key_id
-            await self._app(scope, _replay(body, receive), send)
+            await self._app(self._signed(scope, verified), _replay(body, receive), send)
+
+    async def _serve_file(self, verified: Verified, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take a file's body to disk, judge it, and hand it on.
+
+        Raises:
+            _Refused: with the problem that is the answer.
+        """
+        try:
+            with self._spool.place(verified.partner_id):
+                spooled = await self._spool.take(receive)
+        except ProblemError as error:
+            raise _Refused(error.code, error.detail) from error
+        with closing(spooled.file):
+            refused = await self._spool.run(lambda: verify_digests(verified, spooled.size, spooled.digest))
+            if refused is not None:
+                raise _refusal(refused)
+            self._signed(scope, verified)["state"]["spooled"] = spooled
+            await self._app(scope, _replay(b"", receive), send)
+
+    def _signed(self, scope: Scope, verified: Verified) -> Scope:
+        """A request's scope that says who has signed it."""
+        state = scope.setdefault("state", {})
+        state["partner_id"] = verified.key.partner_id
+        state["key_id"] = verified.key.key_id
+        self.skews.note(verified.key.key_id, verified.created)
+        return scope
 
     async def _explain(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request of the test mode with what its signature comes to."""
@@ -223,7 +257,7 @@ class SignatureAuth:
             await _answer(scope, send, refused, close=refused.code == "body_too_large")
         except KeysUnavailable:
             await _answer(scope, send, _Refused("unavailable", ""), close=False)
-        except _Disconnected:
+        except Disconnected:
             return
         else:
             refusal = judged if isinstance(judged, SignatureRefused) else verify_body(judged, body)
@@ -232,14 +266,17 @@ class SignatureAuth:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             await send({"type": "http.response.body", "body": said})
 
-    async def _judge_head(self, scope: Scope, fields: Mapping[bytes, bytes]) -> Verified:
+    async def _judge_head(self, scope: Scope, fields: Mapping[bytes, bytes], *, is_file: bool) -> Verified:
         """Who signed the request.
 
         Raises:
             _Refused: with the problem that is the answer.
         """
-        if fields.get(b"content-encoding", b"identity").strip().lower() != b"identity":
-            raise _Refused("media_type_unsupported", "send the body as it is, without a content encoding")
+        encoding = fields.get(b"content-encoding", b"identity").strip().lower()
+        if encoding != b"identity" and not (is_file and encoding == b"gzip"):
+            raise _Refused(
+                "media_type_unsupported", "send the body without a content encoding; files may have gzip"
+            )
         verified = await self._verify(self.head_of(scope, fields), address_of(scope.get("client")))
         if fields.get(b"host", b"").lower() not in self._hosts:
             raise _Refused(
@@ -319,13 +356,9 @@ def _announced_length(fields: Mapping[bytes, bytes]) -> int:
     return int(length[:20]) if length.isdigit() else 0
 
 
-async def _judge_body(verified: Verified, body: bytes) -> None:
+def _judge_body(verified: Verified, body: bytes) -> None:
     """Refuse a body that is not the one that was signed."""
-    if len(body) <= MAX_BODY_BYTES:
-        refused = verify_body(verified, body)
-    else:
-        # Hashing tens of megabytes takes long enough for others to notice, and frees the interpreter.
-        refused = await asyncio.to_thread(verify_body, verified, body)
+    refused = verify_body(verified, body)
     if refused is not None:
         raise _refusal(refused)
 
@@ -354,7 +387,7 @@ async def _read_body(receive: Receive, limit: int) -> bytes:
     while True:
         message = await receive()
         if message["type"] != "http.request":
-            raise _Disconnected
+            raise Disconnected
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > limit:
@@ -388,8 +421,9 @@ async def _answer(scope: Scope, send: Send, refused: _Refused, *, close: bool) -
     ]
     if said.status == 401:
         headers.append((b"www-authenticate", b"Signature"))
-    if said.status == 503:
-        headers.append((b"retry-after", b"1"))
+    seconds = retry_after(said)
+    if seconds:
+        headers.append((b"retry-after", b"%d" % seconds))
     if close:
         headers.append((b"connection", b"close"))
     headers += [(name.encode(), value.encode()) for name, value in refused.headers.items()]

@@ -171,6 +171,7 @@ def serve() -> None:
             ),
             send_mail=_mail_of(settings),
             rates=Rates(keys=Rate(settings.key_rate, int(2 * settings.key_rate) or 1)),
+            spool=settings.spool_folder,
             log_requests=settings.log_requests,
             around=None if tracing is None else tracing.door,
         )

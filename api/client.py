@@ -19,6 +19,9 @@ from tessera_client.exchange import Pause, Send, Session
 from tessera_client.messages import JSON, NDJSON, Lost, Request, Response
 from yarl import URL
 
+FILES = "/v1/batches"
+_WAIT_SECONDS = 20
+_TAKEN, _NOT_DONE = 202, 409
 MAX_CONNECTIONS = 64
 # What we do not need is not sent: it costs both sides time.
 _LEFT_OUT = frozenset({"User-Agent", "Accept", "Accept-Encoding", "Content-Type"})
@@ -120,10 +123,20 @@ class SignedClient:
         body = content if isinstance(content, bytes) else _ENCODER.encode(content)
         return await self._send(Request(method="POST", path=path, body=body, content_type=JSON))
 
-    async def post_ndjson(self, path: str, lines: Iterable[Any]) -> Answer:
-        """Send a file of JSON documents, one a line."""
+    async def send_file(self, lines: Iterable[Any]) -> Answer:
+        """Send a file of commands, one a line, and wait until each is answered; the answers, or a refusal.
+
+        The same file sent again, after whatever broke, is not carried out twice.
+        """
         body = _ENCODER.encode_lines(lines)
-        return await self._send(Request(method="POST", path=path, body=body, content_type=NDJSON))
+        taken = await self._send(Request(method="POST", path=FILES, body=body, content_type=NDJSON))
+        if taken.status != _TAKEN:
+            return taken
+        result = taken.json()["result"]
+        while True:
+            answers = await self.get(result, f"wait={_WAIT_SECONDS}")
+            if answers.status != _NOT_DONE:
+                return answers
 
     async def get(self, path: str, query: str = "") -> Answer:
         """Read; `query` is percent-encoded already and has no question mark."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from api.problems import DISPUTE_PROBLEMS, PROBLEMS, Problem
+from api.problems import DISPUTE_PROBLEMS, FILE_PROBLEMS, PROBLEMS, Problem
 
 _ENTRY_ID = "ent_01595c8e7c1e7a3f9c2b5d0000000001"
 _CARD = "6330001234567895"
@@ -235,7 +235,17 @@ def file_docs(media_types: Sequence[str]) -> dict[str, Any]:
 
 
 BATCH_DOCS: Mapping[str, Any] = {
+    "status_code": 202,
     "openapi_extra": {
+        "parameters": [
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "schema": {"type": "string", "maxLength": 128},
+                "description": "Names the file for 400 days; without one its content does.",
+            },
+            {"name": "Content-Encoding", "in": "header", "schema": {"enum": ["identity", "gzip"]}},
+        ],
         "requestBody": {
             "required": True,
             "content": {
@@ -243,18 +253,44 @@ BATCH_DOCS: Mapping[str, Any] = {
                     "schema": {"type": "string"},
                     "example": '{"type":"accrual","reference":"r-1","occurred_at":"2017-05-01T10:15:00Z",'
                     '"outlet":"330","card":"6330001234567895","amount_minor":1250,"currency":"USD"}\n',
-                }
+                },
+                "text/csv": {
+                    "schema": {"type": "string"},
+                    "example": "type,reference,occurred_at,outlet,card,amount_minor,currency\n"
+                    "accrual,r-1,2017-05-01T10:15:00Z,330,6330001234567895,1250,USD\n",
+                },
             },
-        }
+        },
     },
     "responses": {
-        200: {
-            "description": "One LineAnswer for each line, in order.",
-            "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+        202: {
+            "description": "Received, or was so before; `Location` is where it stands.",
+            "content": content_of_type("BatchBody"),
         },
-        **_problems(401, 413, 415),
+        **_problems(400, 401, 408, 413, 415, 422, 429, 503, 507, own=FILE_PROBLEMS),
     },
 }
+
+
+def batch_read_docs() -> dict[str, Any]:
+    """Keyword arguments of the route of a file's state."""
+    return {
+        "responses": {
+            200: {"description": "Found.", "content": content_of_type("BatchBody")},
+            **_problems(401, 404, 422, 503, own=FILE_PROBLEMS),
+        }
+    }
+
+
+def batch_result_docs() -> dict[str, Any]:
+    """Keyword arguments of the route of the answers to a file's lines."""
+    held = {media_type: {"schema": {"type": "string"}} for media_type in ("application/x-ndjson", "text/csv")}
+    return {
+        "responses": {
+            200: {"description": "One LineAnswer for each line, in order.", "content": held},
+            **_problems(401, 404, 409, 410, 422, 503, own=FILE_PROBLEMS),
+        }
+    }
 
 
 def describe(openapi: dict[str, Any], types: Sequence[Any]) -> dict[str, Any]:

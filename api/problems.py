@@ -51,6 +51,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     # refusals of the rules
     "reference_reused": (422, "This reference was used for a request with other content"),
     "insufficient_points": (422, "The member has not enough points"),
+    "above_offline_floor": (422, "No redemption of so many points may be accepted offline"),
     "card_unknown": (422, "No such card"),
     "card_blocked": (422, "The card is blocked"),
     "code_needed": (422, "So many points need the rotating code of the member's card"),
@@ -155,6 +156,19 @@ HOOK_PROBLEMS: Mapping[str, tuple[int, str]] = {
 }
 """Of webhooks alone."""
 
+FILE_PROBLEMS: Mapping[str, tuple[int, str]] = {
+    "malformed_csv": (400, "The line is not CSV that can be read in one way only"),
+    "malformed_gzip": (400, "The body is not gzip that can be unpacked"),
+    "upload_stalled": (408, "The file came too slowly; send it again"),
+    "batch_unknown": (404, "There is no such file of yours"),
+    "batch_not_done": (409, "Not all lines of the file are carried out yet"),
+    "batch_expired": (410, "The answers to the file's lines were kept for a month, and are gone"),
+    "file_unreadable": (422, "The file as a whole cannot be read, and no line was carried out"),
+    "files_waiting": (429, "Too many files of yours wait to be carried out"),
+    "storage_full": (507, "There is no room for the file; send it again later"),
+}
+"""Of files alone."""
+
 OPERATOR_PROBLEMS: Mapping[str, tuple[int, str]] = {
     # who asks
     "sign_in_refused": (401, "Login, password or code is wrong"),
@@ -202,7 +216,11 @@ OPERATOR_PROBLEMS: Mapping[str, tuple[int, str]] = {
 """Problems that operators alone meet, beside those of everybody."""
 
 
-_TABLES = (PROBLEMS, OPERATOR_PROBLEMS, DISPUTE_PROBLEMS, HOOK_PROBLEMS)
+_TABLES = (PROBLEMS, OPERATOR_PROBLEMS, DISPUTE_PROBLEMS, FILE_PROBLEMS, HOOK_PROBLEMS)
+
+
+_RETRY_AFTER = {"batch_not_done": 1, "files_waiting": 30, "storage_full": 300}
+"""Seconds after which to try again, where it is not a 503, which is over in one."""
 
 
 class FieldError(msgspec.Struct, frozen=True):
@@ -300,8 +318,14 @@ def problem_response(
     return _response(problem(code, detail, errors=errors, request_id=request_id), headers)
 
 
+def retry_after(said: Problem) -> int:
+    """Seconds after which to try again; 0 where that is of no use."""
+    return _RETRY_AFTER.get(said.code, 1 if said.status == 503 else 0)
+
+
 def _response(said: Problem, headers: Mapping[str, str] | None = None) -> Response:
-    extra = {"retry-after": "1"} if said.status == 503 else {}
+    seconds = retry_after(said)
+    extra = {"retry-after": str(seconds)} if seconds else {}
     return Response(
         msgspec.json.encode(said),
         status_code=said.status,

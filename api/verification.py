@@ -7,6 +7,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from sqlalchemy import Connection, Engine
 
 from network import verify as ledger
+from partners import files
 from partners.people import audit
 from settlement import verify as nights
 from settlement import verify_nights, verify_seals
@@ -31,6 +32,7 @@ def checks_of(connection: Connection) -> list[tuple[str, str, Run]]:
             lambda connection: list(verify_seals.seal_problems(connection)),
         ),
         (audit.CHAIN_HOLDS, audit.CHAIN_SAYS, _chain_problems),
+        (files.FILES_ANSWERED, files.FILES_SAY, _file_problems),
     ]
 
 
@@ -77,6 +79,13 @@ def _chain_problems(connection: Connection) -> list[ledger.Problem]:
     return [
         ledger.Problem(check=audit.CHAIN_HOLDS, where=fault.where, detail=fault.detail)
         for fault in audit.chain_faults(connection)
+    ]
+
+
+def _file_problems(connection: Connection) -> list[ledger.Problem]:
+    return [
+        ledger.Problem(check=files.FILES_ANSWERED, where=where, detail=detail)
+        for where, detail in files.faults(connection)
     ]
 
 

@@ -30,6 +30,7 @@ from network.exposure_store import watch
 from network.rules import Rules
 from network.service import Network, load_rules, make_partitions_ahead, network_now, read_network
 from network.store import members_with_over_holds
+from partners import files
 from partners.hooks.history import prune
 from settlement import exposure_rows
 from settlement.bank.resolving import objections as bank_objections
@@ -141,6 +142,8 @@ def nudge(
         _end_holds(database, stop)
     with counted.step("disputes"):
         _carry_on_disputes(database, stop)
+    with counted.step("expired"):
+        _expire_files(database, stop)
     with counted.step("settle"):
         _settle(database, stop)
     with counted.step("advance"):
@@ -256,6 +259,17 @@ def _carry_on_disputes(database: Engine, stop: Callable[[], bool]) -> None:
                 log.info("dispute %s is %s: nobody answered in time", event.dispute_id, event.state)
     except (NetworkError, SettlementError, SQLAlchemyError):
         log.exception("disputes were not carried on; the next try is in %s seconds", NUDGE_SECONDS)
+
+
+def _expire_files(database: Engine, stop: Callable[[], bool]) -> None:
+    """Remove the answers to files whose month is over."""
+    try:
+        while not stop():
+            with database.begin() as connection:
+                if not files.expire(connection, network_now(connection)):
+                    break
+    except (NetworkError, SQLAlchemyError):
+        log.exception("files were not removed; the next try is in %s seconds", NUDGE_SECONDS)
 
 
 def _settle(database: Engine, stop: Callable[[], bool]) -> None:

@@ -71,6 +71,15 @@ class Settings(BaseSettings):
     statements: Path | None = None
     """Folder that gets each night's statements. Unset: `statements/<schema>` in the data folder."""
 
+    spool: Path | None = None
+    """Folder for files that are being received, until they are whole and in the database; it need not be
+    shared or kept. Unset: `spool` in the data folder."""
+
+    @property
+    def spool_folder(self) -> Path:
+        """Where files are while they are received."""
+        return self.data_folder / "spool" if self.spool is None else self.spool.expanduser()
+
     @property
     def of_test_mode(self) -> "Settings":
         """The same settings for the test mode: a schema of its own beside ours.

@@ -238,7 +238,12 @@ def _transact(
 
 def _decided(outcome: Decision | Rejected) -> Reply:
     if isinstance(outcome, Decision):
-        return Reply(outcome=outcome.entry, enrolled=outcome.enrolled, postings=outcome.postings)
+        return Reply(
+            outcome=outcome.entry,
+            enrolled=outcome.enrolled,
+            postings=outcome.postings,
+            asked=outcome.asked,
+        )
     return Reply(outcome=outcome)
 
 
@@ -423,6 +428,7 @@ def _recall(connection: Connection, keys: Sequence[UUID]) -> dict[UUID, tuple[UU
                 replayed=True,
                 enrolled=enrolled.get(recorded.entry.entry_id),
                 postings=recorded.postings,
+                asked=recorded.asked,
             )
         known[key] = (stored.content_hash, reply)
     return known

@@ -163,7 +163,10 @@ class Accrue(msgspec.Struct, frozen=True, kw_only=True, tag="accrue", omit_defau
 
 
 class Redeem(msgspec.Struct, frozen=True, kw_only=True, tag="redeem", omit_defaults=True):
-    """Points pay for `amount_minor` of a sale. `lines`: the points of its lines. `category`: what it is."""
+    """Points pay for `amount_minor` of a sale. `lines`: the points of its lines. `category`: what it is.
+
+    `offline`: a till that had no line has accepted it; what the member does not have its partner bears.
+    """
 
     partner_id: int
     reference: str
@@ -175,6 +178,7 @@ class Redeem(msgspec.Struct, frozen=True, kw_only=True, tag="redeem", omit_defau
     currency: str
     lines: tuple[int, ...] = ()
     category: str = ""
+    offline: bool = False
     code: str = ""
     """The rotating code of the card, where the till read one; judged before the command comes here."""
     retries: str = ""
@@ -424,6 +428,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     `linked` are entries of other members that belong to it. `lapses_at` is of a hold. `lines` are measures of
     a new entry's lines, `returned_lines` the numbers of those of the entry it reverses. `deficits` are new or
     more of open ones, `cured` are parts of open ones. `invites_to` is the pool of an invitation.
+    `asked`: of a redemption that a till accepted offline, the points it was for.
     """
 
     entry: Entry
@@ -438,15 +443,20 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     cured: tuple[Deficit, ...] = ()
     cards: CardMove | None = None
     invites_to: UUID | None = None
+    asked: int | None = None
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """What a command is answered: an entry or a refusal, now or (`replayed`) as it was answered before."""
+    """What a command is answered: an entry or a refusal, now or (`replayed`) as it was answered before.
+
+    `asked`: of a redemption that a till accepted offline, the points it was for.
+    """
 
     outcome: Entry | Rejected
     replayed: bool = False
     enrolled: Minted | None = None
     postings: Sequence[Posting] = ()
+    asked: int | None = None
 
 
 class HoldState(msgspec.Struct, frozen=True, kw_only=True):
@@ -485,7 +495,8 @@ class RecordedEntry(msgspec.Struct, frozen=True, kw_only=True):
     """An earlier entry with its postings, and how it stands.
 
     How much of it has been reversed; of a hold, how far it is; of an accrual, how many points still wait for
-    their event; its lines, from 1; of an invitation, into which pool it is.
+    their event; its lines, from 1; of an invitation, into which pool it is; of an offline redemption, the
+    points that were asked for.
     """
 
     entry: Entry
@@ -495,6 +506,7 @@ class RecordedEntry(msgspec.Struct, frozen=True, kw_only=True):
     pending: int = 0
     lines: tuple[LineState, ...] = ()
     invitation: InvitationState | None = None
+    asked: int | None = None
 
 
 class MemberState(msgspec.Struct, frozen=True, kw_only=True):

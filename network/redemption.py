@@ -2,7 +2,7 @@
 
 from network.accrual import add_up
 from network.draft import activity, draft, draft_at_till, drawn
-from network.draw import Draw, draw_lots
+from network.draw import Draw, draw_lots, live
 from network.model import AccountKind, Decision, Donate, EntryKind, Hold, Minted, Redeem, Rejected
 from network.rules import Folded, Rules
 from partners.model import Terms
@@ -13,6 +13,7 @@ def redeem(folded: Folded, command: Redeem, minted: Minted, rules: Rules) -> Dec
 
     Returns:
         An entry with one posting MEMBER → ACCEPTED for each lot drawn, of whomever's in the pool; or why not.
+        What a till has accepted offline takes what is there, which may be nothing.
     """
     spender = spender_at_till(folded, command, rules)
     if isinstance(spender, Rejected):
@@ -20,7 +21,12 @@ def redeem(folded: Folded, command: Redeem, minted: Minted, rules: Rules) -> Dec
     terms, member_id, category = spender
     if command.lines and not add_up(command.lines, command.points):
         return Rejected("lines_do_not_add_up")
-    draws = draw_of_pool(folded, member_id, command.points, minted)
+    if command.offline and command.points > terms.offline_floor_points:
+        return Rejected("above_offline_floor")
+    points = command.points
+    if command.offline:
+        points = min(points, spendable_of_pool(folded, member_id))
+    draws = draw_of_pool(folded, member_id, points, minted) if points else ()
     if draws is None:
         return Rejected("insufficient_points")
     # ---- valid from here ----
@@ -36,6 +42,7 @@ def redeem(folded: Folded, command: Redeem, minted: Minted, rules: Rules) -> Dec
         ),
         account=activity(folded, rules, member_id),
         lines=command.lines,
+        asked=command.points if command.offline else None,
     )
 
 
@@ -67,6 +74,13 @@ def draw_of_pool(folded: Folded, member_id: int, points: int, minted: Minted) ->
     """Draw from a member's lots and from those of its pool."""
     purses = [(one, folded.lots(one)) for one in folded.pool(member_id)]
     return draw_lots(purses, points, on=folded.today, entry_id=minted.entry_id)
+
+
+def spendable_of_pool(folded: Folded, member_id: int) -> int:
+    """Points that a member and its pool can spend now."""
+    return sum(
+        lot.remaining for one in folded.pool(member_id) for lot in live(folded.lots(one), folded.today)
+    )
 
 
 def draw_own(folded: Folded, member_id: int, points: int, minted: Minted) -> tuple[Draw, ...] | None:

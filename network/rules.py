@@ -286,6 +286,7 @@ class Folded:
             pending=set_aside(decision) if entry.kind is EntryKind.ACCRUAL else 0,
             lines=tuple(map(LineState, decision.lines)),
             invitation=None if decision.invites_to is None else InvitationState(decision.invites_to),
+            asked=decision.asked,
         )
         if entry.kind is EntryKind.POOL_JOIN and entry.parent_id is not None:
             self._use_invitation(entry.parent_id)

@@ -4,6 +4,7 @@ Every row that changes is under the lock of its member's account (see network.st
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
@@ -34,6 +35,8 @@ from network.rules import held, hold_change, lot_change, pending_change, set_asi
 from network.store import ENTRY_FIELDS, POSTING_FIELDS
 from partners.model import Hooks
 
+_ENTRY = attrgetter(*ENTRY_FIELDS)
+_POSTING = attrgetter(*POSTING_FIELDS[2:])
 _INSERT_ENTRIES = insert_from_arrays(tables.entry, ENTRY_FIELDS)
 _INSERT_POSTINGS = insert_from_arrays(tables.posting, (*POSTING_FIELDS, "unit"))
 _REVERSED_COLUMNS = ("member_id", "entry_id", "points", "amount_minor")
@@ -113,6 +116,8 @@ _USE_INVITATION = text(
     "UPDATE invitation SET joined_by = :entry WHERE member_id = :member AND entry_id = :invitation"
     " AND joined_by IS NULL"
 )
+_OFFLINE_COLUMNS = ("member_id", "entry_id", "points")
+_INSERT_OFFLINE = insert_from_arrays(tables.offline_redemption, _OFFLINE_COLUMNS)
 _INSERT_LINES = insert_from_arrays(tables.entry_line, ("member_id", "entry_id", "line", "measure"))
 _RETURN_LINES = text(
     "UPDATE entry_line l SET returned_by = u.returned_by"
@@ -159,6 +164,7 @@ def save(
         _save_deficits(pipeline, decisions, owed)
         _save_invitations(pipeline, decisions)
         _save_lines(pipeline, decisions)
+        _save_offline(pipeline, decisions)
         for decision in decisions:
             if decision.cards is not None:
                 pipeline.ask(_MOVE_CARDS, msgspec.structs.asdict(decision.cards))
@@ -168,13 +174,12 @@ def save(
 
 
 def _save_entries(pipeline: Pipeline, decisions: Sequence[Decision]) -> None:
-    entries = [decision.entry for decision in decisions]
-    arrays: dict[str, list[Any]] = {name: [getattr(e, name) for e in entries] for name in ENTRY_FIELDS}
-    _insert(pipeline, _INSERT_ENTRIES, arrays)
+    rows = [_ENTRY(decision.entry) for decision in decisions]
+    _insert(pipeline, _INSERT_ENTRIES, _columns(ENTRY_FIELDS, rows))
     moved = [(d.entry, posting) for d in decisions for posting in d.postings]
     if not moved:
         return
-    arrays = {name: [getattr(p, name) for _, p in moved] for name in POSTING_FIELDS[2:]}
+    arrays = _columns(POSTING_FIELDS[2:], [_POSTING(posting) for _, posting in moved])
     arrays["member_id"] = [entry.member_id for entry, _ in moved]
     arrays["entry_id"] = [entry.entry_id for entry, _ in moved]
     arrays["unit"] = [int(Unit.POINTS)] * len(moved)
@@ -410,3 +415,10 @@ def _save_lines(pipeline: Pipeline, decisions: Sequence[Decision]) -> None:
             "returns": uuids(returns),
         }
         pipeline.change(_RETURN_LINES, arrays, len(returned), "lines returned")
+
+
+def _save_offline(pipeline: Pipeline, decisions: Sequence[Decision]) -> None:
+    """What tills have accepted offline, with the points that were asked for."""
+    made = [(d.entry.member_id, d.entry.entry_id, d.asked) for d in decisions if d.asked is not None]
+    if made:
+        _insert(pipeline, _INSERT_OFFLINE, _columns(_OFFLINE_COLUMNS, made))

@@ -133,12 +133,13 @@ _STANDING = text(
     " h.lapses_at, h.captured, h.returned, p.points - p.released - p.cancelled AS pending,"
     " ARRAY(SELECT CASE WHEN l.returned_by IS NULL THEN l.measure ELSE -l.measure END FROM entry_line l"
     " WHERE l.member_id = u.member_id AND l.entry_id = u.entry_id ORDER BY l.line) AS lines,"
-    " i.pool_id, i.joined_by"
+    " i.pool_id, i.joined_by, o.points AS asked"
     " FROM unnest(CAST(:members AS bigint[]), CAST(:entries AS uuid[])) AS u (member_id, entry_id)"
     " LEFT JOIN reversed_points r ON r.member_id = u.member_id AND r.entry_id = u.entry_id"
     " LEFT JOIN hold h ON h.member_id = u.member_id AND h.entry_id = u.entry_id"
     " LEFT JOIN pending p ON p.member_id = u.member_id AND p.entry_id = u.entry_id"
     " LEFT JOIN invitation i ON i.member_id = u.member_id AND i.entry_id = u.entry_id"
+    " LEFT JOIN offline_redemption o ON o.member_id = u.member_id AND o.entry_id = u.entry_id"
 )
 _ENROLLED = text(
     "SELECT DISTINCT ON (m.member_id) m.member_id, m.public_id, c.card_number FROM member m"
@@ -367,6 +368,7 @@ def _recorded(entry: Entry, postings: tuple[Posting, ...], row: Mapping[str, Any
         invitation=None
         if row["pool_id"] is None
         else InvitationState(row["pool_id"], used=row["joined_by"] is not None),
+        asked=row["asked"],
     )
 
 

@@ -254,6 +254,18 @@ invitation = Table(
 )
 """Into which pool a POOL_INVITATION is, and the POOL_JOIN that took it: it is good for one."""
 
+offline_redemption = Table(
+    "offline_redemption",
+    metadata,
+    Column("member_id", BigInteger, nullable=False),
+    Column("entry_id", Uuid, nullable=False),
+    Column("points", BigInteger, nullable=False),
+    PrimaryKeyConstraint("member_id", "entry_id"),
+    CheckConstraint("points > 0", name="offline_redemption_positive"),
+)
+"""Redemptions that a till accepted without a line, and the points they were for: what is not among the
+entry's postings the acceptor bears."""
+
 entry_line = Table(
     "entry_line",
     metadata,

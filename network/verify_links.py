@@ -187,4 +187,19 @@ _ADJUSTMENTS = Check(
 """It goes by the card: a merge in between makes it another member's. An approved one that the rules refuse
 has no entry, and one that was accepted has it by requests_answered."""
 
-LINKS = (_RETRIED, _REVERSED, _HOLDS, _WAITING, _DEFICITS, _LINES, _ADJUSTMENTS)
+_OFFLINE = Check(
+    name="offline_within",
+    says="a redemption takes what was asked for, or, where a till accepted it offline, no more than that",
+    faults=f"""
+        SELECT format('entry %s of member %s', entry_id, member_id),
+            format('kind %s, asked for %s points offline, took %s', e.kind, o.points, coalesce(p.points, 0))
+        FROM offline_redemption o LEFT JOIN entry e USING (member_id, entry_id) LEFT JOIN (
+            SELECT member_id, entry_id, sum(p.points) AS points
+            FROM posting p JOIN offline_redemption USING (member_id, entry_id)
+            WHERE p.credit = {_ACCEPTED} GROUP BY 1, 2
+        ) p USING (member_id, entry_id)
+        WHERE e.kind IS DISTINCT FROM {_REDEMPTION} OR coalesce(p.points, 0) > o.points
+    """,
+)
+
+LINKS = (_RETRIED, _REVERSED, _HOLDS, _WAITING, _DEFICITS, _LINES, _ADJUSTMENTS, _OFFLINE)

@@ -29,6 +29,7 @@ _HIGHEST = {
     "notice_days": 3650,
     "run_off_days": 3650,
     "late_days": LATEST_REPORT_DAYS,
+    "offline_floor_points": 10**12,
 }
 _NOT_WRITTEN = ("partner_id", "terms_version")
 _INTEGER_DIGITS = {8: 10, 4: 14}

@@ -118,3 +118,15 @@ class HookRefused(PartnersError):
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
         self.code = code
+
+
+class FileReused(PartnersError):
+    """Another file was sent under the same reference."""
+
+
+class FilesWaiting(PartnersError):
+    """So many files of a partner wait that no more are taken."""
+
+
+class FileMovedOn(PartnersError):
+    """Another process carries a file out that this one had the claim to."""

@@ -44,6 +44,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     `category_rates`: rates per point of redemption categories, by number; others have `reimbursement_rate`.
     `vat_codes`: (flow, VAT code); `vat_bps` is the rate on fees where they have no code.
     `breakage_operator_share`: the operator's part of lapsed points' money; `breakage_to` gets the rest.
+    `offline_floor_points`: of one redemption that a till may accept without a line, at its partner's risk.
     Limits are in major units of `currency`; no `net_debit_cap`: none. docs/night.md explains each term.
     """
 
@@ -77,6 +78,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     run_off_days: int = 365
     suspended_cost_to: Literal["issuer", "operator"] = "issuer"
     late_days: int = 30
+    offline_floor_points: int = 0
     category_rates: tuple[tuple[int, Decimal], ...] = ()
     vat_codes: tuple[tuple[VatFlow, str], ...] = ()
 

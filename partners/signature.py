@@ -6,7 +6,7 @@ makes us read a body; `verify_body` does the last.
 """
 
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
 import msgspec
@@ -20,6 +20,7 @@ from partners.signature_fields import (
     SignatureFields,
     SignatureRefused,
     check_digest,
+    check_digests,
     content_digest,
     malformed,
     parse_signature,
@@ -33,6 +34,7 @@ MAX_LIFETIME_SECONDS = 300
 
 _DERIVED = frozenset({b"@method", b"@authority", b"@path", b"@query"})
 _OF_A_BODY = frozenset({b"content-type", b"content-digest"})
+_AS_IT_IS = b"identity"
 _OF_A_SIGNATURE = frozenset({b"signature-input", b"signature"})
 
 
@@ -135,6 +137,21 @@ def verify_body(verified: Verified, body: bytes) -> SignatureRefused | None:
     return SignatureRefused("signature_coverage", "with a body, cover content-type and content-digest too")
 
 
+def verify_digests(
+    verified: Verified, size: int, digest_of: Callable[[bytes], bytes]
+) -> SignatureRefused | None:
+    """`verify_body` for a body that is not in memory.
+
+    Args:
+        verified: Who signed its head.
+        size: Of the body, in bytes.
+        digest_of: Gives the body's hash by an algorithm's name, b"sha-256" or b"sha-512".
+    """
+    if verified.content_digest is not None:
+        return check_digests(verified.content_digest, digest_of)
+    return verify_body(verified, b"\0") if size else None
+
+
 def base_of(head: RequestHead) -> bytes | SignatureRefused:
     """The signature base of a request as it arrived, to show to who looks for a mistake."""
     fields, repeated, size = read_fields(head.headers)
@@ -160,6 +177,7 @@ def sign_request(
     body: bytes = b"",
     content_type: str = "application/json",
     idempotency_key: str | None = None,
+    content_encoding: str | None = None,
     created: int,
     expires: int | None = None,
     nonce: str | None = None,
@@ -177,6 +195,7 @@ def sign_request(
         body: The raw bytes; empty for none, and then no field about it is made.
         content_type: Of the body.
         idempotency_key: Value of that header, when it is sent.
+        content_encoding: Value of that header, when it is sent: "gzip", with a body that is packed already.
         created: Unix seconds.
         expires: Unix seconds, at most 300 after `created`.
         nonce: Any text without quote and backslash.
@@ -194,6 +213,9 @@ def sign_request(
         fields["Content-Type"] = content_type
         fields["Content-Digest"] = digest.decode()
         covered += [(b"content-type", content_type.encode()), (b"content-digest", digest)]
+    if content_encoding is not None:
+        fields["Content-Encoding"] = content_encoding
+        covered.append((b"content-encoding", content_encoding.encode()))
     if idempotency_key is not None:
         fields["Idempotency-Key"] = idempotency_key
         covered.append((b"idempotency-key", idempotency_key.encode()))
@@ -239,6 +261,8 @@ def _check_coverage(
     missing = _DERIVED - covered
     if head.has_body:
         missing |= _OF_A_BODY - covered
+    if fields.get(b"content-encoding", _AS_IT_IS) != _AS_IT_IS:
+        missing |= {b"content-encoding"} - covered
     if b"idempotency-key" in fields and b"idempotency-key" not in covered:
         missing |= {b"idempotency-key"}
     if missing:

@@ -7,7 +7,7 @@ spelling, because every request passes here: what a signer wrote is compared byt
 import re
 from base64 import b64encode
 from binascii import a2b_base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256, sha512
 from typing import Literal
@@ -53,7 +53,7 @@ _SIGNATURE = re.compile(rb"(" + _KEY + rb")=:([A-Za-z0-9+/]{85}[AQgw]==):")
 _DIGEST_MEMBER = rb"(" + _KEY + rb")=:([A-Za-z0-9+/]*+={0,2}+):"
 _DIGESTS = re.compile(_DIGEST_MEMBER + rb"(?:[ \t]*+,[ \t]*+" + _DIGEST_MEMBER + rb")*+")
 _DIGEST = re.compile(_DIGEST_MEMBER)
-_HASHES = {b"sha-256": sha256, b"sha-512": sha512}
+HASHES = {b"sha-256": sha256, b"sha-512": sha512}
 _NUMBERS = frozenset({b"created", b"expires"})
 _TEXTS = frozenset({b"keyid", b"alg", b"nonce", b"tag"})
 
@@ -162,6 +162,11 @@ def check_digest(field: bytes, body: bytes) -> SignatureRefused | None:
     """Compare a body with every digest of its Content-Digest field; None when all fit."""
     if field == content_digest(body):
         return None
+    return check_digests(field, lambda name: HASHES[name](body).digest())
+
+
+def check_digests(field: bytes, digest_of: Callable[[bytes], bytes]) -> SignatureRefused | None:
+    """The same for a body that is not in memory: `digest_of` gives its hash by an algorithm's name."""
     if _DIGESTS.fullmatch(field) is None:
         return SignatureRefused(
             "digest_unsupported", "Content-Digest is written sha-256=:<base64>: (RFC 9530)"
@@ -171,12 +176,12 @@ def check_digest(field: bytes, body: bytes) -> SignatureRefused | None:
     if len(set(names)) != len(names):
         return SignatureRefused("digest_unsupported", "Content-Digest names an algorithm twice")
     for name in names:
-        if name not in _HASHES:
+        if name not in HASHES:
             return SignatureRefused(
                 "digest_unsupported", f"Content-Digest uses {name.decode()}: use sha-256 or sha-512, no other"
             )
     for name, digest in digests:
-        if digest != b64encode(_HASHES[name](body).digest()):
+        if digest != b64encode(digest_of(name)):
             return SignatureRefused("digest_mismatch", f"the body's {name.decode()} is not what was signed")
     return None
 

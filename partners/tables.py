@@ -13,6 +13,7 @@ from sqlalchemy import (
     DateTime,
     ForeignKey,
     ForeignKeyConstraint,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    text,
 )
 
 metadata = MetaData()
@@ -97,6 +99,7 @@ contract_terms = Table(
     Column("run_off_days", Integer, nullable=False, server_default="365"),
     Column("suspended_cost_to", Text, nullable=False, server_default="issuer"),
     Column("late_days", Integer, nullable=False, server_default="30"),
+    Column("offline_floor_points", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("partner_id", "terms_version"),
     UniqueConstraint("partner_id", "effective_on", name="contract_terms_one_a_day"),
     CheckConstraint("terms_version > 0", name="contract_terms_version_positive"),
@@ -120,6 +123,7 @@ contract_terms = Table(
         "dispute_days >= 0 AND notice_days >= 0 AND run_off_days >= 0 AND late_days >= 0",
         name="contract_terms_days",
     ),
+    CheckConstraint("offline_floor_points >= 0", name="contract_terms_offline_floor"),
     CheckConstraint("suspended_cost_to IN ('issuer', 'operator')", name="contract_terms_suspended"),
 )
 """Dated terms: never edited, only superseded (a trigger refuses updates and deletes)."""
@@ -234,3 +238,70 @@ partner_exit = Table(
     CheckConstraint("prepared_by <> approved_by", name="partner_exit_four_eyes"),
 )
 """A partner that leaves: when it stops to issue, to accept, and until when its points run off."""
+
+file_batch = Table(
+    "file_batch",
+    metadata,
+    Column("partner_id", Integer, nullable=False),
+    Column("batch_id", Uuid, nullable=False),
+    Column("file_key", Uuid, nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("format", Text, nullable=False),
+    Column("columns", Text, nullable=False),
+    Column("content_sha256", LargeBinary, nullable=False),
+    Column("lines", Integer, nullable=False),
+    Column("answered", Integer, nullable=False, server_default="0"),
+    Column("refused", Integer, nullable=False, server_default="0"),
+    Column("received_at", DateTime(timezone=True), nullable=False),
+    Column("finished_at", DateTime(timezone=True)),
+    Column("kept_until", DateTime(timezone=True)),
+    Column("expired_at", DateTime(timezone=True)),
+    PrimaryKeyConstraint("partner_id", "batch_id"),
+    UniqueConstraint("partner_id", "file_key", name="file_batch_key_once"),
+    CheckConstraint("format IN ('ndjson', 'csv')", name="file_batch_format"),
+    CheckConstraint("(format = 'csv') = (columns <> '')", name="file_batch_columns"),
+    CheckConstraint("octet_length(content_sha256) = 32", name="file_batch_hash"),
+    CheckConstraint("lines BETWEEN 1 AND 100000", name="file_batch_lines"),
+    CheckConstraint("refused BETWEEN 0 AND answered AND answered <= lines", name="file_batch_answered"),
+    CheckConstraint("(finished_at IS NOT NULL) = (answered = lines)", name="file_batch_finished"),
+    CheckConstraint("(kept_until IS NOT NULL) = (finished_at IS NOT NULL)", name="file_batch_kept"),
+    CheckConstraint("expired_at >= kept_until", name="file_batch_expired"),
+)
+"""A file that was received whole; sharded by its partner on a distributed engine. The partner names it by a
+reference, or its content does: `file_key` is a hash of either. The first `answered` lines are done."""
+
+Index(
+    "file_batch_waiting",
+    file_batch.c.partner_id,
+    file_batch.c.batch_id,
+    postgresql_where=text("finished_at IS NULL"),
+)
+Index(
+    "file_batch_over",
+    file_batch.c.kept_until,
+    postgresql_where=text("expired_at IS NULL AND kept_until IS NOT NULL"),
+)
+
+file_part = Table(
+    "file_part",
+    metadata,
+    Column("partner_id", Integer, nullable=False),
+    Column("batch_id", Uuid, nullable=False),
+    Column("first_line", Integer, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("partner_id", "batch_id", "first_line"),
+)
+"""Whole lines of a file, packed (zlib); removed once all of it is carried out."""
+
+file_answer = Table(
+    "file_answer",
+    metadata,
+    Column("partner_id", Integer, nullable=False),
+    Column("batch_id", Uuid, nullable=False),
+    Column("first_line", Integer, nullable=False),
+    Column("last_line", Integer, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("partner_id", "batch_id", "first_line"),
+    CheckConstraint("first_line BETWEEN 1 AND last_line", name="file_answer_lines"),
+)
+"""The answers to lines of a file, one a line (NDJSON, packed); removed when the file's month is over."""

@@ -101,6 +101,9 @@ def _terms(terms: Terms, around: Around) -> Iterator[str]:
         "late; "
         f"notice {terms.notice_days} days, run-off {terms.run_off_days} days."
     )
+    if terms.offline_floor_points:
+        floor = terms.offline_floor_points
+        yield f"  Tills may accept {floor} points without a line; what is not there you bear."
 
 
 _FLOWS = {

@@ -267,6 +267,7 @@ def burn(
     partner_id: int = HOTEL,
     at: datetime = START,
     lines: tuple[int, ...] = (),
+    offline: bool = False,
 ) -> Redeem:
     """A redemption at a partner's outlet, a cent a point."""
     return Redeem(
@@ -279,6 +280,7 @@ def burn(
         amount_minor=points,
         currency="USD",
         lines=lines,
+        offline=offline,
     )
 
 

@@ -19,6 +19,7 @@ class EntryBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `pending`: what it set aside until an event, or (-) let go.
     `cured`: points that the member owed before it: what it credited has paid them, or a merge took them over.
     `owed`: points that it could not take back, or took over, and that the member owes after it.
+    `offline`: a till had accepted it without a line; `shortfall`: points that were not there, which you bear.
     `parent`: the entry of another member that a transfer belongs to. `invitation`: what a member joined by.
     `accrual`: whose pending points a release let go.
     """
@@ -43,12 +44,22 @@ class EntryBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pending: int = 0
     cured: int = 0
     owed: int = 0
+    offline: bool = False
+    shortfall: int = 0
     member: str | None = None
     card: str | None = None
 
 
-def show_entry(entry: Entry, postings: Sequence[Posting] = (), enrolled: Minted | None = None) -> EntryBody:
-    """An entry's public form; an enrolment shows the member and the card it made."""
+def show_entry(
+    entry: Entry,
+    postings: Sequence[Posting] = (),
+    enrolled: Minted | None = None,
+    asked: int | None = None,
+) -> EntryBody:
+    """An entry's public form; an enrolment shows the member and the card it made.
+
+    `asked`: the points that an offline redemption was for.
+    """
     moved = _Moved.of(postings)
     aside = None if entry.hold_id is None else ids.show("ent", entry.hold_id)
     is_release = entry.kind is EntryKind.RELEASE
@@ -72,6 +83,8 @@ def show_entry(entry: Entry, postings: Sequence[Posting] = (), enrolled: Minted 
         pending=moved.pending,
         cured=moved.cured,
         owed=moved.owed,
+        offline=asked is not None,
+        shortfall=0 if asked is None else asked - sum(p.points for p in postings),
         member=ids.show("mbr", enrolled.public_id) if enrolled and enrolled.public_id else None,
         card=str(enrolled.card_number) if enrolled else None,
     )
@@ -88,7 +101,7 @@ def _belongs(entry: Entry) -> dict[str, str]:
 def show_reply(reply: Reply) -> EntryBody | str:
     """The entry's public form, or the code of the refusal."""
     if isinstance(reply.outcome, Entry):
-        return show_entry(reply.outcome, reply.postings, reply.enrolled)
+        return show_entry(reply.outcome, reply.postings, reply.enrolled, reply.asked)
     return reply.outcome.reason
 
 

@@ -6,6 +6,8 @@ zone, text is printable ASCII. Duplicate keys are refused too: two readers could
 
 import json
 from datetime import UTC, datetime
+from functools import lru_cache
+from types import UnionType
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
@@ -107,13 +109,14 @@ def read_body(raw: bytes, decoder: msgspec.json.Decoder[AnyBody]) -> AnyBody:
     Raises:
         ProblemError: malformed_json (400) or validation_failed (422), with a pointer to the field.
     """
+    plain = _read_plain(raw, decoder)
+    if plain is not None:
+        return plain
     try:
         _PAIRS.decode(raw.decode())
         body = decoder.decode(raw)
     except msgspec.ValidationError as error:
-        reason, _, path = str(error).partition(" - at `$")
-        pointer = path.rstrip("`").replace(".", "/").replace("[", "/").replace("]", "")
-        raise ProblemError("validation_failed", reason, [FieldError(pointer, "invalid")]) from error
+        raise invalid(error) from error
     except RecursionError as error:
         raise ProblemError("malformed_json", "nested too deeply") from error
     except (ValueError, msgspec.DecodeError) as error:
@@ -122,6 +125,38 @@ def read_body(raw: bytes, decoder: msgspec.json.Decoder[AnyBody]) -> AnyBody:
     if b"\\u0000" in raw:
         raise ProblemError("validation_failed", "no text holds the character NUL")
     return body
+
+
+def _read_plain(raw: bytes, decoder: msgspec.json.Decoder[AnyBody]) -> AnyBody | None:
+    """The same of most bodies in a third of the time; None where that takes a closer look.
+
+    A name can stand twice only where there are more names than those that must be there. No more than that
+    there are where so many colons follow a quote, none follows a space, and there is one object.
+    """
+    # one by one: a loop over them takes as long as all of msgspec's work
+    if b" :" in raw or b"\t:" in raw or b"\n:" in raw or b"\r:" in raw:
+        return None
+    if b"\\" in raw or raw.count(b"{") != 1:
+        return None
+    try:
+        body = decoder.decode(raw)
+    except (msgspec.DecodeError, RecursionError, ValueError):
+        return None
+    names = _must_be_there(type(body)) + isinstance(decoder.type, UnionType)
+    return body if raw.count(b'":') <= names else None
+
+
+@lru_cache(maxsize=256)
+def _must_be_there(kind: type[msgspec.Struct]) -> int:
+    """How many fields a body always has; among several kinds, its type is one more."""
+    return sum(field.required for field in msgspec.structs.fields(kind))
+
+
+def invalid(error: msgspec.ValidationError) -> ProblemError:
+    """What a field is refused by: validation_failed, with a pointer to it."""
+    reason, _, path = str(error).partition(" - at `$")
+    pointer = path.rstrip("`").replace(".", "/").replace("[", "/").replace("]", "")
+    return ProblemError("validation_failed", reason, [FieldError(pointer, "invalid")])
 
 
 def utc(at: datetime) -> datetime:

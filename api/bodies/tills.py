@@ -23,6 +23,7 @@ from api.bodies.fields import (
     unique_lines,
     utc,
 )
+from api.problems import FieldError, ProblemError
 from network.model import Accrue, Capture, Command, Enrol, Hold, Redeem, Release, Reverse, Void
 
 MOST_MINUTES = 7 * 24 * 60
@@ -71,11 +72,24 @@ class RedemptionBody(Request, frozen=True, tag_field="type", tag="redemption"):
     currency: Currency
     lines: PointsOfLines | None = None
     category: Category | None = None
+    offline: Annotated[
+        bool,
+        Meta(
+            description="Your till accepted it without a line. What the member has is taken, and you bear the"
+            " rest; up to the floor of your contract, and without `lines`."
+        ),
+    ] = False
     code: RotatingCode | None = None
     retries: Retries | None = None
 
     def command(self, partner_id: int) -> Command:
         """The command it asks for."""
+        if self.offline and self.lines:
+            raise ProblemError(
+                "validation_failed",
+                "what was accepted offline has no lines",
+                [FieldError("/lines", "offline")],
+            )
         return Redeem(
             partner_id=partner_id,
             reference=self.reference,
@@ -87,6 +101,7 @@ class RedemptionBody(Request, frozen=True, tag_field="type", tag="redemption"):
             currency=self.currency,
             lines=self.lines or (),
             category=self.category or "",
+            offline=self.offline,
             code=self.code or "",
             retries=self.retries or "",
         )

@@ -21,7 +21,6 @@ from api.demo.errors import AnswerUnexpected
 
 TILLS = 64
 """Requests under way at once when sales are sent one by one."""
-_FILES = "/v1/batches"
 _ACCEPTED, _REFUSED = 201, 422
 _Row = TypeVar("_Row", Sale, Coupon)
 
@@ -121,7 +120,7 @@ class Replay:
         Raises:
             AnswerUnexpected: the file was not taken, or a line has no answer, or not one that a rule gives.
         """
-        answer = await self._clients[partner_id].post_ndjson(_FILES, lines)
+        answer = await self._clients[partner_id].send_file(lines)
         if answer.status != 200:
             raise AnswerUnexpected(f"a file of partner {partner_id}: {answer.status} {_code(answer)}")
         answers = answer.lines()

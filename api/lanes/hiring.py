@@ -6,6 +6,7 @@ from threading import Thread
 
 from sqlalchemy import Engine
 
+from api.lanes.filing import serve_files
 from api.lanes.lane import Hire
 from api.lanes.serving import Watch, serve
 from api.lanes.work import CarryOut
@@ -14,7 +15,8 @@ from network.engine import Outcome, carry_out
 from network.errors import NetworkError, RulesStale
 from network.model import Command
 
-MAX_BATCH = {"tills": 512, "files": 500}
+FILES = "files"
+MAX_BATCH = {"tills": 512, FILES: 500}
 """Most commands of one transaction, by lane."""
 
 
@@ -42,7 +44,10 @@ def serve_on(
         return outcomes
 
     carry = carry_out_live if around is None else around(carry_out_live)
-    serve(channel, carry, max_batch=MAX_BATCH[name], watch=watch)
+    if name == FILES:
+        serve_files(channel, database, carry, max_batch=MAX_BATCH[name])
+    else:
+        serve(channel, carry, max_batch=MAX_BATCH[name], watch=watch)
 
 
 class InThread:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 FILE = "/v1/batches"
-"""The address of an ask that is lines of a file; every other is one command's."""
+"""The address of an ask that waits for the end of a file, whose id is the body; others are one command's."""
 PING = ""
 """The address of an ask that is answered with nothing: whether somebody is there."""
 _LENGTH_BYTES = 4
@@ -15,8 +15,8 @@ _LENGTH_BYTES = 4
 class Ask(msgspec.Struct, frozen=True, array_like=True):
     """A body to be carried out. `number` names it to the door; `address` says what kind of body it is.
 
-    `size` is how many commands it may be; `first` is the number of a file's first line among them; `trace`
-    is the traceparent of its request, where traces are made.
+    `size` is how many commands it is: 1, or 0 where it waits for a file; `trace` is the traceparent of its
+    request, where traces are made.
     """
 
     number: int
@@ -25,7 +25,6 @@ class Ask(msgspec.Struct, frozen=True, array_like=True):
     request_id: str
     body: bytes
     size: int = 1
-    first: int = 1
     trace: str = ""
 
 

@@ -136,7 +136,7 @@ def entries(
 def _shown(connection: Connection, found: list[RecordedEntry]) -> list[EntryBody]:
     """Entries as they were answered; enrolments with the member and the card they made."""
     made = load_enrolled(connection, [one.entry for one in found])
-    return [show_entry(one.entry, one.postings, made.get(one.entry.entry_id)) for one in found]
+    return [show_entry(one.entry, one.postings, made.get(one.entry.entry_id), one.asked) for one in found]
 
 
 def cursor_of(entry_id: UUID, partner_id: int) -> str:

@@ -1,7 +1,11 @@
 """A running application on a real ledger, and tills that sign."""
 
+import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -9,8 +13,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Engine
 from starlette.testclient import TestClient
+from starlette.types import Message, Scope
 
 from api.app import create_app
+from api.files.spool import Spool, Spooled
 from network.rules import Rules
 from partners.model import PartnerKey
 from partners.signature import sign_request
@@ -21,7 +27,12 @@ from tests.hooks import HOOK_KEY
 from tests.people import KEYS, NOW
 
 AUTHORITY = "api.example.com"
+NDJSON = "application/x-ndjson"
 LONG_AGO = datetime(2017, 1, 1, tzinfo=UTC)
+
+
+SPOOL = Spool(Path(tempfile.gettempdir()), ThreadPoolExecutor(2))
+"""For middleware that is tested without an application."""
 
 
 def real_now() -> datetime:
@@ -64,9 +75,23 @@ class Till:
     def file(self, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Post a file of lines; its answers."""
         raw = b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
-        answer = self.send("POST", "/v1/batches", raw, content_type="application/x-ndjson")
+        answers = self.answers(self.batch(raw))
+        return [msgspec.json.decode(line) for line in answers.splitlines()]
+
+    def batch(self, raw: bytes, content_type: str = NDJSON, **signing: Any) -> dict[str, Any]:
+        """Post a file that is taken."""
+        answer = self.send("POST", "/v1/batches", raw, content_type=content_type, **signing)
+        assert answer.status_code == 202, answer.text
+        batch: dict[str, Any] = answer.json()
+        assert answer.headers["location"] == f"/v1/batches/{batch['id']}"
+        return batch
+
+    def answers(self, batch: dict[str, Any], query: str = "wait=30") -> bytes:
+        """The answers to a file's lines, once they are there."""
+        answer = self.get(f"{batch['result']}?{query}")
         assert answer.status_code == 200, answer.text
-        return [msgspec.json.decode(line) for line in answer.content.splitlines()]
+        content: bytes = answer.content
+        return content
 
     def enrol(self, reference: str = "member-1") -> dict[str, Any]:
         """Enrol a member."""
@@ -74,6 +99,34 @@ class Till:
         assert answer.status_code == 201, answer.text
         entry: dict[str, Any] = answer.json()
         return entry
+
+
+def till_of(database: Engine, client: TestClient, partner_id: int) -> Till:
+    """A till of a partner, with a key of its own."""
+    private_key = Ed25519PrivateKey.generate()
+    key_id = f"{CODES[partner_id]}-test"
+    with database.begin() as connection:
+        add_key(
+            connection,
+            PartnerKey(
+                key_id=key_id,
+                partner_id=partner_id,
+                public_key=private_key.public_key().public_bytes_raw(),
+                not_before=LONG_AGO,
+            ),
+        )
+    return Till(client, key_id, private_key)
+
+
+def body_of(scope: Scope, message: Message) -> bytes:
+    """The body of a request that the signature's middleware let in: a file's was spooled."""
+    spooled: Spooled | None = scope.get("state", {}).get("spooled")
+    if spooled is None:
+        body: bytes = message["body"]
+        return body
+    assert message["body"] == b""
+    spooled.file.seek(0)
+    return spooled.file.read()
 
 
 def a_sale(card: str, amount_minor: int, reference: str, **changed: Any) -> dict[str, Any]:
@@ -115,20 +168,4 @@ def office(database: Engine, live: Rules) -> Iterator[Office]:
 @pytest.fixture
 def till(database: Engine, client: TestClient) -> Callable[[int], Till]:
     """Makes a till of a partner, with a key of its own."""
-
-    def make(partner_id: int) -> Till:
-        private_key = Ed25519PrivateKey.generate()
-        key_id = f"{CODES[partner_id]}-test"
-        with database.begin() as connection:
-            add_key(
-                connection,
-                PartnerKey(
-                    key_id=key_id,
-                    partner_id=partner_id,
-                    public_key=private_key.public_key().public_bytes_raw(),
-                    not_before=LONG_AGO,
-                ),
-            )
-        return Till(client, key_id, private_key)
-
-    return make
+    return partial(till_of, database, client)

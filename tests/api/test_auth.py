@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.auth import KeyRing, SignatureAuth
 from partners.model import PartnerKey
 from partners.signature import sign_request
+from tests.api.conftest import SPOOL, body_of
 from tests.signing import BODY, CREATED, KEY, KEY_ID, NOW, RFC_KEY
 
 ORIGIN = "https://api.example.com"
@@ -27,7 +28,7 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
         (b"x-key", str(state.get("key_id")).encode()),
     ]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": message["body"]})
+    await send({"type": "http.response.body", "body": body_of(scope, message)})
 
 
 def signed(method: str = "POST", path: str = "/v1/earn", **changed: Any) -> dict[str, str]:
@@ -48,7 +49,11 @@ def sent(
 
     async def send() -> httpx.Response:
         app = SignatureAuth(
-            echo, keyring=keyring or KeyRing(lambda: KEYS), authority="api.example.com", now=lambda: NOW
+            echo,
+            keyring=keyring or KeyRing(lambda: KEYS),
+            authority="api.example.com",
+            now=lambda: NOW,
+            spool=SPOOL,
         )
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=ORIGIN) as client:
             return await client.request(method, url, headers=dict(fields), content=content)
@@ -197,10 +202,17 @@ def test_an_announced_length_beyond_belief_is_refused() -> None:
 
 
 def test_an_encoded_body_is_not_taken() -> None:
-    """The digest is of what is sent, so nothing is unpacked."""
+    """The digest is of what is sent, so nothing is unpacked. A file may be gzip, if the signature says so."""
     packed = gzip.compress(BODY)
     answer = sent(fields={**signed(body=packed), "Content-Encoding": "gzip"}, content=packed)
     assert (answer.status_code, answer.json()["code"]) == (415, "media_type_unsupported")
+    files = "/v1/batches"
+    unsaid = {**signed(path=files, body=packed), "Content-Encoding": "gzip"}
+    assert sent(url=files, fields=unsaid, content=packed).json()["code"] == "signature_coverage"
+    said = signed(path=files, body=packed, content_encoding="gzip")
+    assert sent(url=files, fields=said, content=packed).content == packed
+    other = signed(path=files, body=packed, content_encoding="br")
+    assert sent(url=files, fields=other, content=packed).status_code == 415
     assert sent(fields={**signed(), "Content-Encoding": "identity"}).status_code == 200
 
 
@@ -217,7 +229,7 @@ def served_by_hand(app: ASGIApp, *messages: Message) -> list[Message]:
 
     async def serve() -> None:
         guarded = SignatureAuth(
-            app, keyring=KeyRing(lambda: KEYS), authority="api.example.com", now=lambda: NOW
+            app, keyring=KeyRing(lambda: KEYS), authority="api.example.com", now=lambda: NOW, spool=SPOOL
         )
         await guarded(a_scope(), receive, send)
 

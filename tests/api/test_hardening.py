@@ -111,8 +111,9 @@ def test_a_file_of_too_many_or_too_long_lines(till: Tills) -> None:
     assert (many.status_code, many.json()["code"]) == (413, "body_too_large")
     good = msgspec.json.encode({"type": "accrual", **a_sale(card, 500, "f1")})
     raw = b"x" * 20_000 + b"\n" + good
-    answer = grocer.send("POST", "/v1/batches", raw, content_type="application/x-ndjson")
-    statuses = [msgspec.json.decode(line)["status"] for line in answer.content.splitlines()]
+    statuses = [
+        msgspec.json.decode(line)["status"] for line in grocer.answers(grocer.batch(raw)).splitlines()
+    ]
     assert statuses == [413, 201]
 
 

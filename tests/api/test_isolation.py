@@ -62,6 +62,11 @@ def build(till: Till, petrol: Till, code: str) -> Own:
         "id"
     ]
     done("/v1/redemptions", **a_sale(own.card, 100, ref("reward"), points=100))
+    line = {"type": "accrual", **a_sale(own.card, 300, ref("line"))}
+    taken = till.batch(msgspec.json.encode(line), idempotency_key=ref("file"))
+    own.batch = taken["id"]
+    own.secrets |= {own.batch, ref("line"), ref("file")}
+    till.answers(taken)
     own.hold = done("/v1/holds", **a_sale(own.card, 100, ref("hold"), points=100, minutes=10_000))["id"]
     own.invitation = done(
         "/v1/pool-invitations", reference=ref("invite"), occurred_at=AT, card=own.card, to_card=own.other_card
@@ -150,8 +155,9 @@ def rows_of(database: Engine, partner_id: int) -> Counter[str]:
 
 
 def asked(till: Till, method: str, call: Call) -> Any:
-    """The answer to a call."""
-    return till.send(method, call.target, call.body, content_type=call.content_type)
+    """The answer to a call; to a file, what its lines came to."""
+    answer = till.send(method, call.target, call.body, content_type=call.content_type)
+    return till.get(f"{answer.json()['result']}?wait=30") if answer.status_code == 202 else answer
 
 
 def told(answer: Any) -> tuple[int, str, str]:
@@ -228,6 +234,8 @@ def require_that_each_finds_its_own(two: dict[int, tuple[Till, Own]]) -> None:
             f"/v1/disputes/{own.dispute}",
             f"/v1/disputes/{own.dispute}/evidence/{own.evidence}",
             f"/v1/entries?cursor={own.cursor}",
+            f"/v1/batches/{own.batch}",
+            f"/v1/batches/{own.batch}/result",
         ):
             assert till.get(target).status_code == 200, target
         listed = {entry["id"] for entry in till.get("/v1/entries?limit=100").json()["data"]}

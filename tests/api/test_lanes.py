@@ -6,7 +6,6 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 from threading import Thread, Timer
 from typing import Any
@@ -22,8 +21,7 @@ from api.child import running_server
 from api.lanes.hiring import in_threads
 from api.lanes.lane import Lane
 from api.lanes.serving import serve
-from api.lanes.wire import FILE, Answer, Answered, Ask, Frames, framed
-from api.routes import batches
+from api.lanes.wire import Answered, Ask, Frames, framed
 from network.engine import Outcome
 from network.errors import Overloaded, Unavailable
 from network.identity import card_number
@@ -60,7 +58,7 @@ def test_frames_survive_any_cut(bodies: list[bytes], cuts: list[int]) -> None:
 
 
 def test_what_waits_is_one_batch_and_the_bound_holds() -> None:
-    """Seven commands that wait are batches of at most three; a file's chunk is never cut."""
+    """Five commands that wait are batches of at most three; one that cannot be read is answered."""
     sizes: list[list[int]] = []
 
     def counted(callers: Any) -> list[Outcome]:
@@ -69,19 +67,18 @@ def test_what_waits_is_one_batch_and_the_bound_holds() -> None:
 
     ours, theirs = socket.socketpair()
     card = str(card_number(1))
-    sale = b'{"type":"accrual",' + body_of(card, "r")[1:]
     asks = [Ask(n, "/v1/accruals", GROCER, "req", body_of(card, f"r{n}")) for n in range(4)]
-    asks += [Ask(4, FILE, GROCER, "req", b"\n".join([sale] * 5), 5), Ask(5, "/v1/voids", GROCER, "req", b"{")]
+    asks.append(Ask(4, "/v1/voids", GROCER, "req", b"{"))
     ours.sendall(framed(asks[:1]) + framed(asks[1:]))
     ours.shutdown(socket.SHUT_WR)
     serve(theirs, counted, max_batch=3)
     received = b"".join(iter(lambda: ours.recv(1 << 16), b""))
     ours.close()
     answered = [msgspec.msgpack.decode(frame, type=Answered) for frame in Frames().fed(received)]
-    assert [batch.size for batch in answered] == [3, 1, 5, 1]
-    assert sizes == [[1, 1, 1], [1], [5], []]
+    assert [batch.size for batch in answered] == [3, 2]
+    assert sizes == [[1, 1, 1], [1]]
     statuses = [(answer.number, answer.status) for batch in answered for answer in batch.answers]
-    assert statuses == [(0, 422), (1, 422), (2, 422), (3, 422), (4, 200), (5, 400)]
+    assert statuses == [(0, 422), (1, 422), (2, 422), (3, 422), (4, 400)]
 
 
 def test_a_full_lane_says_so_and_a_caller_may_go_away(database: Engine) -> None:
@@ -204,28 +201,6 @@ def test_what_waits_has_a_bound_in_bytes(monkeypatch: pytest.MonkeyPatch) -> Non
     asyncio.run(use())
     for channel in theirs:
         channel.close()
-
-
-def test_a_file_whose_answer_nobody_reads_keeps_no_other_waiting() -> None:
-    """A place in the lane is held while a chunk is carried out, not while its answer is sent."""
-
-    class Lane_:  # noqa: N801 - what answers at once
-        async def ask(self, *asked: Any, **sizes: Any) -> Any:
-            return Answer(0, 200, b"{}\n")
-
-    class Service_:  # noqa: N801 - as much of one as a file needs
-        def __init__(self) -> None:
-            self.files = Lane_()
-            self.file_slots = asyncio.Semaphore(1)
-
-    async def use() -> bytes:
-        service: Any = Service_()
-        unread = batches._answers(service, "q1", BytesIO(b"{}\n" * 2 * batches.CHUNK), GROCER)
-        await anext(unread)
-        other = batches._answers(service, "q2", BytesIO(b"{}\n"), GROCER)
-        return await asyncio.wait_for(anext(other), 5)
-
-    assert asyncio.run(use()) == b"{}\n"
 
 
 def test_lanes_of_the_server_are_processes_that_may_be_killed(

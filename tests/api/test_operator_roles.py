@@ -26,6 +26,8 @@ MAY = {
     "GET /proposals/{proposal}": ALL,
     "POST /proposals/{proposal}/approve": "checker admin",
     "POST /proposals/{proposal}/reject": "maker checker admin",
+    "GET /exposure": ALL,
+    "GET /exposure/warnings": ALL,
     "GET /audit": ALL,
     "GET /audit/check": ALL,
     "GET /verify": ALL,

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine, NullPool, create_engine, text
 
 from network.identity import card_number
-from tests.api.conftest import Till, a_sale
+from tests.api.conftest import NDJSON, Till, a_sale
 from tests.coalition import GROCER
 from tests.conftest import Run
 
@@ -42,8 +42,9 @@ def test_while_the_database_is_away_tills_are_told_to_come_back(
             assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
             assert answer.headers["retry-after"] == "1"
             assert grocer.get(f"/v1/cards/{card}").json()["code"] == "unavailable"
-            [line] = grocer.file([{"type": "accrual", **sold}])
-            assert (line["status"], line["code"]) == (503, "unavailable")
+            file = grocer.send("POST", "/v1/batches", b"{}\n", content_type=NDJSON)
+            assert (file.status_code, file.json()["code"]) == (503, "unavailable")
+    assert grocer.file([{"type": "void"}])[0]["status"] == 422
     if warm:
         assert grocer.post("/v1/accruals", **sold).json()["points"] == 5
     else:

@@ -26,6 +26,7 @@ from tessera_client import Unreachable
 from api.auth import KeyRing, SignatureAuth
 from api.client import Answer, SignedClient, sign_headers
 from partners.signature import RequestHead, Verified, verify_request
+from tests.api.conftest import SPOOL, body_of
 from tests.npm_packages import installed, run_script
 from tests.signing import BODY, KEY, KEY_ID, NOW, RFC_KEY
 
@@ -51,7 +52,11 @@ class Server:
         self.busy = 0
         self.seen: list[dict[bytes, bytes]] = []
         app = SignatureAuth(
-            self.answer, keyring=KeyRing(lambda: {KEY_ID: KEY}), authority=self.authority, now=real_now
+            self.answer,
+            keyring=KeyRing(lambda: {KEY_ID: KEY}),
+            authority=self.authority,
+            now=real_now,
+            spool=SPOOL,
         )
         config = uvicorn.Config(app, lifespan="off", ws="none", log_config=None, http="httptools")
         self.server = uvicorn.Server(config)
@@ -60,7 +65,7 @@ class Server:
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """503 while it is to be busy, then 200 with what came."""
         self.seen.append(dict(scope["headers"]))
-        body = (await receive())["body"]
+        body = body_of(scope, await receive())
         status, self.busy = (503, self.busy - 1) if self.busy else (200, 0)
         said = {
             "partner": scope["state"]["partner_id"],
@@ -268,7 +273,7 @@ def test_our_client_posts_files_and_reads(server: Server) -> None:
             return [
                 await client.post("/v1/accruals", {"reference": "r-1", "amount_minor": 1250}),
                 await client.post("/v1/accruals", BODY),
-                await client.post_ndjson("/v1/batches", [{"a": 1}, {"b": "é"}]),
+                await client.send_file([{"a": 1}, {"b": "é"}]),
                 await client.get("/v1/entries", "limit=5&cursor=a%2Fb"),
                 *await asyncio.gather(*(client.get(f"/v1/entries/{number}") for number in range(200))),
             ]

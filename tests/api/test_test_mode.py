@@ -84,8 +84,10 @@ class Both:
             content_type="application/x-ndjson",
             created=int(real_now().timestamp()),
         )
-        answer = self.client.post("/v1/batches", content=raw, headers={**fields, "Host": TEST_AUTHORITY})
-        return [msgspec.json.decode(line) for line in answer.content.splitlines()]
+        taken = self.client.post("/v1/batches", content=raw, headers={**fields, "Host": TEST_AUTHORITY})
+        assert taken.status_code == 202, taken.text
+        answers = self.get(f"{taken.json()['result']}?wait=30")
+        return [msgspec.json.decode(line) for line in answers.content.splitlines()]
 
     def advance(self, **how_long: float) -> Any:
         """Let the test network's time pass."""

@@ -48,6 +48,21 @@ def signed(site: Site, path: str, body: bytes, content_type: str = "application/
     return request_bytes(path, site.authority, headers, body)
 
 
+def signed_get(site: Site, path: str, query: str) -> bytes:
+    """A whole signed request that reads."""
+    headers = sign_request(
+        site.key,
+        site.key_id,
+        method="GET",
+        authority=site.authority,
+        path=path,
+        query=query,
+        created=int(now().timestamp()),
+    )
+    named = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"GET {path}?{query} HTTP/1.1\r\nHost: {site.authority}\r\n{named}\r\n".encode()
+
+
 def load(site: Site, asks: Sequence[Ask], connections: int) -> Load:
     """Send requests, and make sure that every one was answered as it had to be."""
     measured = run_load(site.address, asks, connections)
@@ -129,9 +144,8 @@ def make_files(site: Site, tag: str, count: int) -> list[File]:
         numbers = range(start, min(start + LARGEST_FILE, count))
         sales = [sale_of(site, n, f"{tag}-f{n}", at) for n in numbers]
         body = b"".join(msgspec.json.encode({"type": "accrual", **one}) + b"\n" for one in sales)
-        request = signed(site, "/v1/batches", body, "application/x-ndjson")
-        closing = request.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1)
-        made.append(File(closing, [one["reference"] for one in sales]))
+        request = _closing(signed(site, "/v1/batches", body, "application/x-ndjson"))
+        made.append(File(request, [one["reference"] for one in sales]))
     return made
 
 
@@ -151,11 +165,28 @@ def send_files(site: Site, made: Sequence[File]) -> float:
 
 
 async def _send_file(site: Site, request: bytes) -> bytes:
+    """Send a file, and wait for the answers to its lines."""
+    taken = await _conversation(site, request)
+    result: str = msgspec.json.decode(taken.partition(b"\r\n\r\n")[2])["result"]
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        answers = await _conversation(site, _closing(signed_get(site, result, "wait=30")))
+        if answers.startswith(b"HTTP/1.1 200"):
+            return answers
+    raise RuntimeError("a file was not carried out in five minutes")
+
+
+async def _conversation(site: Site, request: bytes) -> bytes:
     reader, writer = await asyncio.open_connection(*site.address, limit=1 << 26)
     writer.write(request)
     answer = await asyncio.wait_for(reader.read(-1), 300)
     writer.close()
     return answer
+
+
+def _closing(request: bytes) -> bytes:
+    """A request after whose answer the connection ends."""
+    return request.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1)
 
 
 def beside_files(site: Site, tag: str, lines: int) -> tuple[float, Load]:

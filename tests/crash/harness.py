@@ -379,7 +379,7 @@ class _Run:
     async def _replay_file(self, client: SignedClient, told: Sequence[Told]) -> None:
         lines = [Command(one.kind, one.fields).line for one in told]
         for _ in range(_REPLAYS):
-            answers = (await client.post_ndjson("/v1/batches", lines)).lines()
+            answers = (await client.send_file(lines)).lines()
             if all(said["status"] != _TRY_AGAIN for said in answers):
                 break  # else a lane has just found that its connection died with the last server
         for one, said in zip(told, answers, strict=True):

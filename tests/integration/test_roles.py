@@ -192,6 +192,16 @@ def test_only_named_columns_change_in_the_other_tables(database: Engine) -> None
             "UPDATE exposure SET deposit",
             "UPDATE exposure SET moved_by_tills",
         ],
+        "file_answer": ["DELETE FROM file_answer"],
+        "file_batch": [
+            "UPDATE file_batch SET answered",
+            "UPDATE file_batch SET refused",
+            "UPDATE file_batch SET finished_at",
+            "UPDATE file_batch SET kept_until",
+            "UPDATE file_batch SET expired_at",
+            "DELETE FROM file_batch",
+        ],
+        "file_part": ["DELETE FROM file_part"],
         "hold": ["UPDATE hold SET captured", "UPDATE hold SET returned"],
         "idempotency": [
             "UPDATE idempotency SET refusal",

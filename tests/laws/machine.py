@@ -343,7 +343,8 @@ class LedgerMachine(RuleBasedStateMachine):
                 "takes_returns": much % 3 > 0,
                 "accepts_donations": much > 4,
             }
-            terms.append(Dated(terms[-1].version + 1, since, **may))
+            floor = terms[-1].offline_floor
+            terms.append(Dated(terms[-1].version + 1, since, **may, offline_floor=floor))
             ledger.world_changed()
 
     # ---- looking ----

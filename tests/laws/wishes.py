@@ -154,6 +154,9 @@ def _pay(book: Book, wish: Wish, ask: Ask) -> None:
 def _redeem(book: Book, wish: Wish, ask: Ask) -> None:
     _pay(book, wish, ask)
     ask["lines"] = _split(ask["points"], wish)
+    if wish.size % 7 == 3:
+        ask.update(offline=True, lines=())
+        ask["points"] += (0, 1, 60, 500)[wish.which % 4]
 
 
 def _hold(book: Book, wish: Wish, ask: Ask) -> None:

@@ -81,6 +81,7 @@ def terms(partner_id: int, partner: Partner) -> list[Terms]:
             returned_elsewhere=one.returned_elsewhere,
             takes_returns=one.takes_returns,
             accepts_donations=one.accepts_donations,
+            offline_floor_points=one.offline_floor,
         )
         for one in partner.terms
     ]

@@ -25,6 +25,7 @@ class Dated:
     returned_elsewhere: bool = False
     takes_returns: bool = False
     accepts_donations: bool = False
+    offline_floor: int = 0
 
 
 @dataclass
@@ -96,11 +97,11 @@ def partners() -> dict[int, Partner]:
             "1",
             [
                 Dated(1, LONG_AGO, returned_elsewhere=True),
-                Dated(2, changed, returned_elsewhere=True, takes_returns=True),
+                Dated(2, changed, returned_elsewhere=True, takes_returns=True, offline_floor=400),
             ],
         ),
         12: Partner("petrol", "0", [Dated(1, LONG_AGO, takes_returns=True, accepts_donations=True)]),
-        13: Partner("hotel", "0.4", [Dated(1, LONG_AGO)]),
+        13: Partner("hotel", "0.4", [Dated(1, LONG_AGO, offline_floor=90)]),
         14: Partner("bank", "1", [Dated(1, LONG_AGO, returned_elsewhere=True)]),
         15: Partner("cinema", "0", [Dated(1, joined, returned_elsewhere=True, takes_returns=True)]),
         16: Partner("cause", "1", [Dated(1, LONG_AGO), Dated(2, changed, accepts_donations=True)]),

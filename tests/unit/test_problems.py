@@ -6,7 +6,7 @@ from pathlib import Path
 
 import network
 from api.advice import ADVICE
-from api.problems import DISPUTE_PROBLEMS, HOOK_PROBLEMS, OPERATOR_PROBLEMS, PROBLEMS
+from api.problems import DISPUTE_PROBLEMS, FILE_PROBLEMS, HOOK_PROBLEMS, OPERATOR_PROBLEMS, PROBLEMS
 
 ROOM = Path(network.__file__).parent
 _STATUS = {
@@ -40,7 +40,7 @@ def test_every_refusal_has_its_problem() -> None:
 
 def test_every_title_is_a_sentence_of_its_own() -> None:
     """An operator at a till reads the title alone: no two codes share one, and none ends in a full stop."""
-    tables = (PROBLEMS, OPERATOR_PROBLEMS, DISPUTE_PROBLEMS, HOOK_PROBLEMS)
+    tables = (PROBLEMS, OPERATOR_PROBLEMS, DISPUTE_PROBLEMS, FILE_PROBLEMS, HOOK_PROBLEMS)
     titles = [title for table in tables for _, title in table.values()]
     assert len({code for table in tables for code in table}) == len(titles)
     assert len(set(titles)) == len(titles)
@@ -49,7 +49,7 @@ def test_every_title_is_a_sentence_of_its_own() -> None:
 
 def test_every_code_says_where_it_comes_from_and_what_to_do() -> None:
     """The catalogue has no gap: each code has a cause and a way on; no advice is of a code that is gone."""
-    tables = (PROBLEMS, OPERATOR_PROBLEMS, DISPUTE_PROBLEMS, HOOK_PROBLEMS)
+    tables = (PROBLEMS, OPERATOR_PROBLEMS, DISPUTE_PROBLEMS, FILE_PROBLEMS, HOOK_PROBLEMS)
     codes = {code for table in tables for code in table}
     assert codes - set(ADVICE) == set()
     assert set(ADVICE) - codes == set()

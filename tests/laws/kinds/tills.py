@@ -111,18 +111,25 @@ def _category(ask: Ask) -> int:
 
 
 def redeem(book: Book, ask: Ask) -> Effect:
-    """Points pay at once, the pool's with them."""
+    """Points pay at once, the pool's with them; offline, as many as are there."""
     version, member = at_till(book, ask)
     add_up(ask, "points")
-    affordable(book, ask, member)
+    points = ask["points"]
+    if ask.get("offline", False):
+        terms = [one for one in book.world.partners[ask["partner_id"]].terms if one.version == version]
+        if points > terms[0].offline_floor:
+            raise Refused("above_offline_floor")
+        points = min(points, book.spendable([member, *book.pool(member)]))
+    else:
+        affordable(book, ask, member)
 
     def effect(entry_id: UUID) -> Answer:
         note_items(book, entry_id, ask)
-        drawn = book.draw(member, book.pool(member), ask["points"], entry_id)
+        drawn = book.draw(member, book.pool(member), points, entry_id)
         book.active(member)
         writing = of_till(book, entry_id, "REDEMPTION", ask, member)
         parts = take_out(writing, drawn, "ACCEPTED", ask["partner_id"], version, _category(ask))
-        book.spent[entry_id] = Spent(ask["points"], ask["amount_minor"], parts)
+        book.spent[entry_id] = Spent(points, ask["amount_minor"], parts)
         return writing.finish()
 
     return effect

@@ -35,6 +35,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     pending: int = 0
     cured: int = 0
     owed: int = 0
+    offline: bool = False
+    shortfall: int = 0
     member: str | None = None
     card: str | None = None
     replayed: bool = False

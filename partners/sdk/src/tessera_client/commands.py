@@ -57,7 +57,10 @@ class Accrual(Command, frozen=True, tag="accrual"):
 
 
 class Redemption(Command, frozen=True, tag="redemption"):
-    """Points that pay for part of a sale: `points` of the card's member are worth `amount_minor` to you."""
+    """Points that pay for part of a sale: `points` of the card's member are worth `amount_minor` to you.
+
+    `offline`: your till has accepted it without a line; what the member does not have you bear.
+    """
 
     path = "/v1/redemptions"
 
@@ -68,6 +71,8 @@ class Redemption(Command, frozen=True, tag="redemption"):
     currency: str
     lines: Sequence[int] | None = None
     category: str | None = None
+    code: str | None = None
+    offline: bool = False
     retries: str | None = None
 
 
@@ -83,6 +88,7 @@ class Hold(Command, frozen=True, tag="hold"):
     currency: str
     minutes: int = 30
     category: str | None = None
+    code: str | None = None
     retries: str | None = None
 
 
