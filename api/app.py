@@ -258,8 +258,8 @@ def _add_operations(
     @app.get("/metrics", tags=["Health"], include_in_schema=False)
     async def metrics_page() -> Response:
         """Prometheus metrics."""
+        metrics.waiting.labels("tills").set(service.tills.waiting)
         for lane in (service.tills, service.files):
-            metrics.waiting.labels(lane.name).set(lane.waiting)
             metrics.lane_silent.labels(lane.name).set(lane.silent_for)
         metrics.keys_age.set(keyring.age)
         metrics.draining.set(service.draining)

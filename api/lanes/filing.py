@@ -39,8 +39,6 @@ _POLL_SECONDS = 0.5
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 5.0
 _MOST_TRIES = 8
 """Of a line whose rows stay locked by somebody else; then it is told so, and the file goes on."""
-_TOGETHER_TRIES = 3
-"""Of lines together, before each is tried by itself."""
 _MOST_BYTES = 1 << 20
 _NOT_NOW = (FileMovedOn, NetworkError, SQLAlchemyError)
 _ASKS = msgspec.msgpack.Decoder(list[Ask])
@@ -236,8 +234,6 @@ class Filing:
         if _is_over_soon(outcome):
             return None
         one.tries += 1
-        if isinstance(outcome, Busy) and one.tries <= _TOGETHER_TRIES:
-            return None  # each by itself would wait for the same rows, one after another
         replies: list[Reply | Exception] = []
         for command in commands:
             [came] = self._carry_out([[command]])
@@ -311,6 +307,7 @@ class _Door:
         self._poll.register(channel, select.POLLIN)
         self._asked: dict[UUID, list[int]] = {}
         self._asked_at = 0.0
+        self._pings: list[Answer] = []
 
     def heard(self, wait: float) -> bool | None:
         """Take in what it asks, waiting so many seconds; whether it asked, None where it has closed."""
@@ -320,19 +317,14 @@ class _Door:
             if not data:
                 return None
             for frame in self._frames.fed(data):
-                asked = self._take(_ASKS.decode(frame)) or asked
+                for ask in _ASKS.decode(frame):
+                    if ask.address == PING:
+                        self._pings.append(Answer(ask.number, 200, b""))
+                        continue
+                    self._asked.setdefault(UUID(bytes=ask.body), []).append(ask.number)
+            asked = True
+            self._asked_at = 0.0
         return asked
-
-    def _take(self, asks: Sequence[Ask]) -> bool:
-        """Note which files are waited for, and say that we are there; whether any file was named."""
-        pings = [Answer(ask.number, 200, b"") for ask in asks if ask.address == PING]
-        if pings:
-            self._channel.sendall(framed(Answered(pings, 0, 0.0)))
-        for ask in asks:
-            if ask.address != PING:
-                self._asked.setdefault(UUID(bytes=ask.body), []).append(ask.number)
-                self._asked_at = 0.0
-        return len(pings) < len(asks)
 
     def tell(self, size: int, done: Sequence[UUID], filing: Filing, seconds: float) -> None:
         """Say how many lines were carried out, and answer who waits for files that are finished."""
@@ -341,6 +333,8 @@ class _Door:
             self._asked_at = time.monotonic()
             over |= filing.finished_among([one for one in self._asked if one not in over])
         answers = [Answer(number, 200, b"") for one in over for number in self._asked.pop(one, ())]
+        pings, self._pings = self._pings, []
+        answers += pings
         if size or answers:
             self._channel.sendall(framed(Answered(answers, size, seconds)))
 

@@ -61,7 +61,7 @@ class Lane:
         self._asked = 0
         self._unsent: list[Ask] = []
         self._stopping = False
-        self._silent_since: float | None = None
+        self._pinged_at = self._heard_at = 0.0
         self._pinged: asyncio.Future[Answer] | None = None
         self._rehiring: asyncio.Task[None] | None = None
 
@@ -77,26 +77,25 @@ class Lane:
 
     @property
     def silent_for(self) -> float:
-        """Seconds for which what serves it has said nothing though it was asked; 0.0 where nothing waits."""
-        if self._silent_since is None:
+        """Seconds for which what serves it has said nothing though it was asked whether it is there."""
+        if self._pinged is None or self._pinged.done():
             return 0.0
-        return asyncio.get_running_loop().time() - self._silent_since
+        return asyncio.get_running_loop().time() - max(self._pinged_at, self._heard_at)
 
     async def silence(self, patience: float) -> float:
-        """Seconds for which what serves it has said nothing though it was asked; 0.0 where it answers.
-
-        Where nothing is asked, it is asked whether it is there; where answers wait for the end of files, too.
+        """Ask whether it is there: seconds for which it has said nothing, 0.0 where it answers.
 
         Args:
             patience: How long an answer is waited for.
         """
-        if self._pinged is None and self._channel is not None and (self._resumes or not self._waiting):
+        if self._channel is None:
+            return 0.0
+        if self._pinged is None or self._pinged.done():
             self._pinged = self._ask(PING, 0, "", b"", size=0)
-        if self._pinged is not None:
-            done, _ = await asyncio.wait({self._pinged}, timeout=patience)
-            if done:
-                self._pinged.exception()  # it was lost, perhaps: that is said by `alive`
-                self._pinged = None
+            self._pinged_at = asyncio.get_running_loop().time()
+        done, _ = await asyncio.wait({self._pinged}, timeout=patience)
+        if done:
+            self._pinged.exception()  # it was lost, perhaps: that is said by `alive`
         return self.silent_for
 
     async def start(self) -> None:
@@ -169,8 +168,6 @@ class Lane:
 
     def _send(self) -> None:
         unsent, self._unsent = self._unsent, []
-        if self._silent_since is None:
-            self._silent_since = asyncio.get_running_loop().time()
         if self._channel is not None:
             self._channel.write(framed(unsent))
 
@@ -185,11 +182,11 @@ class Lane:
             self._bytes -= body_bytes
             if not future.done():  # its caller may have gone away
                 future.set_result(answer)
-        self._silent_since = asyncio.get_running_loop().time() if self._waiting else None
+        self._heard_at = asyncio.get_running_loop().time()
 
     def lost(self) -> None:
         """What served the lane is gone: nothing is known of what waits."""
-        self._channel = self._silent_since = None
+        self._channel = None
         waiting, self._waiting, self._unsent, self._commands, self._bytes = self._waiting, {}, [], 0, 0
         for future, _, _ in waiting.values():
             if not future.done():
