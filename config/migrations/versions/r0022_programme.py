@@ -1,7 +1,7 @@
 """Programmes: counters of members, budgets of rules, how sales were judged, tiers that end, segments.
 
 Revision ID: 0022
-Revises: 0015b
+Revises: 0039
 """
 
 from alembic import op
@@ -10,7 +10,7 @@ from sqlalchemy import text
 from config.roles import grant_to_application
 
 revision = "0022"
-down_revision = "0015b"
+down_revision = "0039"
 branch_labels = None
 depends_on = None
 
