@@ -36,8 +36,8 @@ ROUTES: Mapping[str, CommandRoute] = {
             "Report a sale; it earns points by the programme's rules, zero included.",
         ),
         _route(
-            "/v1/events",
-            bodies.EventBody,
+            "/v1/member-events",
+            bodies.MemberEventBody,
             "Report something that a member did and that is no sale: a login, a visit, a membership event.",
         ),
         _route(

@@ -131,7 +131,7 @@ EXAMPLES: Mapping[str, Any] = {
         "amount_minor": 1250,
         "tender": "cash",
     },
-    "EventBody": {
+    "MemberEventBody": {
         "reference": "app/login/4711",
         "occurred_at": "2017-05-01T10:00:00Z",
         "outlet": "main",

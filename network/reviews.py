@@ -7,6 +7,7 @@ from sqlalchemy import Engine, text
 from network.batch import execute
 from network.model import Entry, ReviewTier, Unit
 from network.rules import Rules
+from network.service import load_rules
 from partners.model import OPERATOR_ID
 
 REVIEWED_AT_ONCE = 500
@@ -18,13 +19,13 @@ _OVER = text(
 )
 
 
-def review_tiers(database: Engine, on: date, rules: Rules, now: datetime | None = None) -> int:
+def review_tiers(database: Engine, on: date, rules: Rules | None = None, now: datetime | None = None) -> int:
     """Review every member whose tier ended before a date; resumable, and nobody twice.
 
     Args:
         database: Where the ledger is.
         on: Tiers whose last day is before this date are over.
-        rules: The live rules.
+        rules: The live rules; read where they are needed, if they are not given.
         now: What the reviews' time is said to be; the network's, where it is not given.
     Returns:
         How many were reviewed.
@@ -35,8 +36,9 @@ def review_tiers(database: Engine, on: date, rules: Rules, now: datetime | None 
         with database.connect() as connection:
             over = connection.execute(_OVER, wanted).all()
             at = now or connection.execute(_NOW).scalar_one()
-        if not over:
-            return reviewed
+            if not over:
+                return reviewed
+            live = load_rules(connection) if rules is None else rules
         after = over[-1].member_id
         replies = execute(
             database,
@@ -49,7 +51,7 @@ def review_tiers(database: Engine, on: date, rules: Rules, now: datetime | None 
                 )
                 for row in over
             ],
-            rules,
+            live,
         )
         reviewed += sum(isinstance(reply.outcome, Entry) and not reply.replayed for reply in replies)
 

@@ -17,7 +17,6 @@ from network.service import (
     date_of_window,
     lapse_expired,
     live_programme_version,
-    load_rules,
     read_network,
     window_id_of,
 )
@@ -131,7 +130,7 @@ def price_step(
         store.require_earlier_netted(connection, window_id)
         version = live_programme_version(connection) if programme_version is None else programme_version
         lapse_expired(database, business_date + timedelta(days=1), version)
-        review_tiers(database, business_date + timedelta(days=1), load_rules(connection))
+        review_tiers(database, business_date + timedelta(days=1))
         currency = read_network(connection).currency
         summed = store.load_outputs(connection, [window_id])[window_id] if run.revision > 1 else None
         # The window is closed, so the other connection sees the same; postings are priced meanwhile.

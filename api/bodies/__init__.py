@@ -17,8 +17,8 @@ from api.bodies.tills import (
     AccrualBody,
     CaptureBody,
     EnrolmentBody,
-    EventBody,
     HoldBody,
+    MemberEventBody,
     RedemptionBody,
     ReleaseBody,
     ReversalBody,
@@ -34,9 +34,9 @@ __all__ = [
     "DonationBody",
     "EnrolmentBody",
     "EntryBody",
-    "EventBody",
     "GiftBody",
     "HoldBody",
+    "MemberEventBody",
     "MergeBody",
     "PoolInvitationBody",
     "PoolJoinBody",
@@ -54,7 +54,7 @@ __all__ = [
 Body = (
     EnrolmentBody
     | AccrualBody
-    | EventBody
+    | MemberEventBody
     | RedemptionBody
     | ReversalBody
     | HoldBody

@@ -97,7 +97,7 @@ class AccrualBody(Request, frozen=True, tag_field="type", tag="accrual"):
         )
 
 
-class EventBody(Request, frozen=True, tag_field="type", tag="event"):
+class MemberEventBody(Request, frozen=True, tag_field="type", tag="event"):
     """Something that a member did, and that is no sale: the programme may give points for it."""
 
     outlet: Outlet

@@ -95,7 +95,7 @@ def _sale_like(path: str, **more: Any) -> Calls:
 
 def _event(mine: Own, others: Own, reference: str) -> Iterator[Call]:
     fields = {"outlet": "main", "card": mine.card, "currency": "USD", "event": "app-login"}
-    yield _json("/v1/events", reference=reference, occurred_at=AT, **fields)
+    yield _json("/v1/member-events", reference=reference, occurred_at=AT, **fields)
 
 
 def _quote(mine: Own, others: Own, reference: str) -> Iterator[Call]:
@@ -182,7 +182,7 @@ CALLS: Mapping[tuple[str, str], Calls] = {
     ("POST", "/v1/events/{event}/resend"): _bare(lambda o: f"/v1/events/{o.event}/resend"),
     ("POST", "/v1/members"): _command("/v1/members"),
     ("POST", "/v1/accruals"): _sale_like("/v1/accruals"),
-    ("POST", "/v1/events"): _event,
+    ("POST", "/v1/member-events"): _event,
     ("POST", "/v1/quotes"): _quote,
     ("POST", "/v1/redemptions"): _sale_like("/v1/redemptions", points=1),
     ("POST", "/v1/holds"): _sale_like("/v1/holds", points=1),

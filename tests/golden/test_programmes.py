@@ -131,7 +131,7 @@ class Stage:
             lines = [word for word in rest if "*" in word]
             if lines:
                 fields["lines"] = [_line(word) for word in lines]
-        path = {"redeems": "/v1/redemptions", "does": "/v1/events", "buys": "/v1/accruals"}[verb]
+        path = {"redeems": "/v1/redemptions", "does": "/v1/member-events", "buys": "/v1/accruals"}[verb]
         self.sellers[number] = partner
         return self._post(number, partner, path, occurred_at=self._at(day), **fields)
 

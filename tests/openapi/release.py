@@ -13,6 +13,7 @@ from sqlalchemy import create_engine
 
 from api.app import create_app
 from config.settings import PROJECT
+from tests.hooks import HOOK_KEY
 from tests.openapi.breaks import breaks
 
 RELEASED = PROJECT / "docs" / "partners" / "openapi-released.json"
@@ -22,7 +23,9 @@ _BREAKING = "--breaking"
 def description() -> dict[str, Any]:
     """The description as it is served to partners, with no word about operators; no database is asked."""
     nowhere = create_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
-    app = create_app(nowhere, authority="api.example.com", now=lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    app = create_app(
+        nowhere, authority="api.example.com", now=lambda: datetime(2026, 1, 1, tzinfo=UTC), hook_key=HOOK_KEY
+    )
     made: dict[str, Any] = app.describe()
     return made
 

@@ -68,7 +68,7 @@ class Accrual(Command, frozen=True, tag="accrual"):
 class MemberEvent(Command, frozen=True, tag="event"):
     """Something that a member did, and that is no sale: the programme may give points for it."""
 
-    path = "/v1/events"
+    path = "/v1/member-events"
 
     outlet: str
     card: str
