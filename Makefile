@@ -19,12 +19,12 @@ ifneq ($(SOUND),yes)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-year test lint types laws mutants bench bench-large overload crash clean
+.PHONY: help demo demo-year test lint types laws mutants bench bench-large overload crash clean release-openapi
 .DELETE_ON_ERROR:
 
 help: ## show this list
 	@echo "Tessera. Each command makes what it needs; the first run takes a minute or two more."
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/demo ## replay five months of real purchases and settle every night (about three minutes)
 	@$(RUN) -m api.cli demo
@@ -55,6 +55,9 @@ bench-large: $(VENV)/all ## a night of 4,000,000 postings; earns among 10,000,00
 
 overload: $(VENV)/all ## a minute of three times what the server can do, then 2,000 connections; nothing may be lost
 	@$(RUN) -m tests.benchmarks.overload $(BENCH)
+
+release-openapi: $(VENV)/all ## release the partner API's description; BREAKING=yes: though it breaks programs
+	@$(RUN) -m tests.openapi.release $(if $(BREAKING),--breaking)
 
 crash: $(VENV)/all ## kill -9 API and PostgreSQL 100 times under load; nothing may be lost or doubled (ten minutes)
 	@$(RUN) -m tests.crash $(CRASH)

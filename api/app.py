@@ -24,6 +24,7 @@ from api.bodies import COMMANDS, EntryBody
 from api.bodies.disputes import DISPUTE_BODIES
 from api.bodies.keys import KEY_BODIES
 from api.bodies.webhooks import HOOK_BODIES
+from api.description import describe
 from api.files.lines import LineAnswer
 from api.gauges import LedgerGauges
 from api.lanes.hiring import in_threads
@@ -34,7 +35,7 @@ from api.magic import provoked
 from api.mail import SendMail, nowhere
 from api.metrics import Metrics
 from api.middleware import RequestId
-from api.openapi import describe, explanation_docs
+from api.openapi import explanation_docs
 from api.problems import FieldError, ProblemError, answer_failure, problem_response
 from api.routes import (
     batches,
@@ -84,10 +85,13 @@ class Application:
     request, see only what is no command.
     """
 
-    def __init__(self, app: ASGIApp, service: Service, authority: str) -> None:
+    def __init__(
+        self, app: ASGIApp, service: Service, authority: str, describe: Callable[[], dict[str, Any]]
+    ) -> None:
         self._app = app
         self.service = service
         self.authority = authority
+        self.describe = describe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, or the application's life."""
@@ -208,10 +212,10 @@ def create_app(
     app.state.skews = signed.skews
     metrics.registry.register(signed.skews)
     door: ASGIApp = RequestId(signed, metrics, log_requests=log_requests)
-    served = Application(door if around is None else around(door), service, authority)
+    served = Application(door if around is None else around(door), service, authority, app.openapi)
     if beside is None:
         return served
-    return Application(ByHost(served, beside, hosts_of(beside.authority)), service, authority)
+    return Application(ByHost(served, beside, hosts_of(beside.authority)), service, authority, app.openapi)
 
 
 def _hired(

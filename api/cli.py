@@ -196,6 +196,36 @@ def serve() -> None:
 
 
 @app.command()
+def quickstart(
+    *,
+    public_key: Annotated[
+        str, typer.Option(help="What `tessera-partner keys public` prints: 32 bytes in base64.")
+    ],
+    key_id: Annotated[str, typer.Option("--id", help="The key's id.")],
+    partner: Annotated[str, typer.Option(help="Whose key it is.")] = "supermarket",
+) -> None:
+    """Set up a small network to try the partner API with, and a first key; never beside a real network."""
+    from base64 import b64decode
+    from binascii import Error as NotBase64
+
+    from api.quickstart import OUTLET, NoSuchPartner, set_up
+
+    try:
+        raw = b64decode(public_key, validate=True)
+    except (NotBase64, ValueError):
+        raise typer.BadParameter("that is not base64", param_hint="--public-key") from None
+    with opened(migrated=True) as (_, database):
+        try:
+            founded = set_up(database, partner=partner, key_id=key_id, public_key=raw, now=now())
+        except NoSuchPartner as error:
+            typer.echo(f"tessera: {error}", err=True)
+            raise typer.Exit(BAD_INPUT) from error
+    typer.echo("a small network is set up" if founded else "the small network is there")
+    typer.echo(f"{key_id} signs for {partner}, whose outlet is {OUTLET}; amounts are in USD")
+    typer.echo("now: tessera serve")
+
+
+@app.command()
 def worker() -> None:
     """Clear every night at the network's cut-off, missed nights in order; deliver webhooks."""
     from api.hooks.dispatch import Dispatcher

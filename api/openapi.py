@@ -4,9 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
-from api.problems import DISPUTE_PROBLEMS, FILE_PROBLEMS, PROBLEMS, Problem
+from api.problems import DISPUTE_PROBLEMS, FILE_PROBLEMS, PROBLEMS
 
 _ENTRY_ID = "ent_01595c8e7c1e7a3f9c2b5d0000000001"
 _CARD = "6330001234567895"
@@ -33,7 +31,94 @@ _ENTRY = {
     "amount_minor": 1250,
     "currency": "USD",
 }
+_DISPUTE = {
+    "id": "dsp_01595c8e7c1e7a3f9c2b5d0000000000",
+    "reference": "claim-2017-05/7",
+    "state": "raised",
+    "waits_for": "hotel",
+    "answer_until": "2017-05-16T00:00:00Z",
+    "raised_by": "grocer",
+    "against": "hotel",
+    "entry": _ENTRY_ID,
+    "line": "redemption",
+    "business_date": "2017-05-01",
+    "currency": "USD",
+    "amount": "1.84",
+    "reason": "The card was reported stolen the day before.",
+    "raised_at": "2017-05-02T08:12:00Z",
+    "awarded": None,
+    "paid_on": None,
+    "events": [
+        {
+            "state": "raised",
+            "text": "The card was reported stolen the day before.",
+            "by": "grocer",
+            "at": "2017-05-02T08:12:00Z",
+            "answer_until": "2017-05-16T00:00:00Z",
+        }
+    ],
+    "evidence": [],
+}
+_KEY = {
+    "key_id": "grocer-2018",
+    "public_key": "26b40b8f93fff3d897112f7ebc582b232dbd72517d082fe83cfb30ddce43d1bb",
+    "not_before": "2017-05-01T08:00:00Z",
+    "not_after": None,
+    "revoked_at": None,
+}
+_LEAF_HASH = "5f2b8f0e7f6f4d1c9a3b2e105f2b8f0e7f6f4d1c9a3b2e105f2b8f0e7f6f4d1c"
+_PROOF = {
+    "format": "tessera-proof-2",
+    "entry": _ENTRY_ID,
+    "seal": {
+        "window": 17287,
+        "tree_size": 1,
+        "root": _LEAF_HASH,
+        "previous": "0" * 64,
+        "signed_at": "2017-05-02T00:00:03.000000+00:00",
+        "key_id": "net-7d1f0a1b2c3d4e5f60718293a4b5c6d7",
+        "hash": "a7" * 32,
+        "signature": "c4" * 64,
+        "public_key": _KEY["public_key"],
+    },
+    "postings": [
+        {
+            "index": 0,
+            "leaf": {"entry": _ENTRY_ID, "line": 1, "window": 17287, "points": 12},
+            "leaf_hash": _LEAF_HASH,
+            "path": [],
+        }
+    ],
+}
+_BATCH = {
+    "id": "bat_01595c8e7c1e7a3f9c2b5d0000000000",
+    "state": "done",
+    "reference": "tills-2017-05-01",
+    "format": "ndjson",
+    "lines": 2_000,
+    "answered": 2_000,
+    "accepted": 1_999,
+    "refused": 1,
+    "received_at": "2017-05-01T22:00:00Z",
+    "finished_at": "2017-05-01T22:00:03Z",
+    "result": "/v1/batches/bat_01595c8e7c1e7a3f9c2b5d0000000000/result",
+    "result_until": "2017-06-01T22:00:03Z",
+}
 EXAMPLES: Mapping[str, Any] = {
+    "BatchBody": _BATCH,
+    "ClockBody": {
+        "server_time": "2017-05-01T10:15:01.204Z",
+        "key": "grocer-2018",
+        "ahead_seconds": -1.2,
+        "least_seconds": -1.9,
+        "most_seconds": 0.1,
+        "seen": 1_204,
+    },
+    "Proof": _PROOF,
+    "DisputeBody": _DISPUTE,
+    "DisputePage": {"data": [_DISPUTE], "has_more": False, "next_cursor": None},
+    "OwnKeyBody": _KEY,
+    "OwnKeysBody": {"partner_id": 11, "data": [_KEY]},
     "EnrolmentBody": {"reference": "app-signup-4711", "occurred_at": "2017-05-01T10:00:00Z"},
     "AccrualBody": {**_SALE, "lines": [999, 251]},
     "RedemptionBody": {
@@ -111,15 +196,6 @@ _OF_ANY = {
     if held[0] not in (404, 409, 422) or code in ("validation_failed", "reference_reused")
 }
 """Problems that any request may have."""
-_DESCRIPTION = """
-Every request under `/v1` is signed by RFC 9421 HTTP Message Signatures with an Ed25519 key of the partner.
-The signature covers `@method @authority @path @query`, with a body also `content-type content-digest`
-(RFC 9530), with that header also `idempotency-key`; its parameters are `created`, `keyid`
-and `tag="loyalty-v1"`.
-
-Every write carries your own `reference`. The same reference with the same content gives the same answer and
-does nothing twice, so after a timeout send it again.
-"""
 
 
 def content_of_type(name: str, media_type: str = "application/json") -> dict[str, Any]:
@@ -291,49 +367,3 @@ def batch_result_docs() -> dict[str, Any]:
             **_problems(401, 404, 409, 410, 422, 503, own=FILE_PROBLEMS),
         }
     }
-
-
-def describe(openapi: dict[str, Any], types: Sequence[Any]) -> dict[str, Any]:
-    """Complete FastAPI's description with our schemas and the signature scheme.
-
-    Args:
-        openapi: What FastAPI made of the routes; changed in place.
-        types: The msgspec types that requests and answers are.
-    """
-    _, schemas = msgspec.json.schema_components((*types, Problem), ref_template="#/components/schemas/{name}")
-    for schema in schemas.values():
-        # A single command's address says its type; only a file's lines must.
-        if (
-            "type" in schema.get("properties", {})
-            and "required" in schema
-            and "reference" in schema["required"]
-        ):
-            schema["required"] = [name for name in schema["required"] if name != "type"]
-    components = openapi.setdefault("components", {})
-    components["schemas"] = {**components.get("schemas", {}), **schemas}
-    components["securitySchemes"] = {
-        "httpSignature": {
-            "type": "apiKey",
-            "in": "header",
-            "name": "Signature",
-            "description": "RFC 9421 with Ed25519; see the introduction.",
-        },
-        "memberSession": {
-            "type": "http",
-            "scheme": "bearer",
-            "bearerFormat": "JWT",
-            "description": "Ten minutes of a session that `/m/sessions` began.",
-        },
-        "operatorSession": {
-            "type": "http",
-            "scheme": "bearer",
-            "bearerFormat": "JWT",
-            "description": "Ten minutes of a session that `/operator/login` began.",
-        },
-    }
-    openapi["info"]["description"] = _DESCRIPTION.strip()
-    for path, methods in openapi["paths"].items():
-        if path.startswith("/v1/"):
-            for operation in methods.values():
-                operation["security"] = [{"httpSignature": []}]
-    return openapi

@@ -216,7 +216,7 @@ OPERATOR_PROBLEMS: Mapping[str, tuple[int, str]] = {
 """Problems that operators alone meet, beside those of everybody."""
 
 
-_TABLES = (PROBLEMS, OPERATOR_PROBLEMS, DISPUTE_PROBLEMS, FILE_PROBLEMS, HOOK_PROBLEMS)
+TABLES = (PROBLEMS, OPERATOR_PROBLEMS, DISPUTE_PROBLEMS, FILE_PROBLEMS, HOOK_PROBLEMS)
 
 
 _RETRY_AFTER = {"batch_not_done": 1, "files_waiting": 30, "storage_full": 300}
@@ -264,7 +264,7 @@ def problem(
     code: str, detail: str = "", *, errors: Sequence[FieldError] = (), request_id: str = ""
 ) -> Problem:
     """The problem detail of a code."""
-    status, title = next(table[code] for table in _TABLES if code in table)
+    status, title = next(table[code] for table in TABLES if code in table)
     return Problem(
         type=f"urn:tessera:problem:{code}",
         title=title,

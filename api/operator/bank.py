@@ -261,7 +261,7 @@ def refunds(request: Request) -> Response:
     return answered(FilesBody(data=[_file(one) for one in files]))
 
 
-@router.get("/bank/files/{message}", **guarded("maker", "checker", answer=bytes))
+@router.get("/bank/files/{message}", **guarded("maker", "checker", gives=("application/xml",)))
 def one_file(message: str, request: Request) -> Response:
     """A pay-out file, pain.001.001.09, to the byte."""
     with desk_of(request).database.connect() as connection:

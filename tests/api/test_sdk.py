@@ -24,7 +24,18 @@ from tessera_client import (
     new_key,
     operations,
 )
-from tessera_client.answers import Balance, Card, Deficit, Dispute, Expiring, Pending, PendingEvent, Pool
+from tessera_client.answers import (
+    Balance,
+    Card,
+    Deficit,
+    Dispute,
+    Expiring,
+    Key,
+    Keys,
+    Pending,
+    PendingEvent,
+    Pool,
+)
 from tessera_client.commands import COMMANDS
 from tessera_client.messages import Request
 
@@ -205,6 +216,8 @@ def test_commands_and_answers_are_the_descriptions(address: str, grocer: Client)
         "PendingEventBody": PendingEvent,
         "DeficitBody": Deficit,
         "PoolBody": Pool,
+        "OwnKeyBody": Key,
+        "OwnKeysBody": Keys,
     }
     for name, answer in read.items():
         names = {one.name for one in msgspec.structs.fields(answer)} - {"replayed"}

@@ -39,13 +39,14 @@ def read_address(base_url: str) -> Address:
         or url.userinfo
     ):
         raise Unusable(f"{base_url!r}: give scheme, host and port alone, as https://api.example.com")
-    local = _is_local(url.host)
+    local = is_local(url.host)
     if url.scheme == "http" and not local:
         raise Unusable(f"{base_url!r}: plain HTTP shows members' cards to everybody on the way; use https://")
     return Address(f"{url.scheme}://{authority}", authority, local)
 
 
-def _is_local(host: str) -> bool:
+def is_local(host: str) -> bool:
+    """Whether a host is this machine itself."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:

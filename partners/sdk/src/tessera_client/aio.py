@@ -1,22 +1,23 @@
 """The client for asyncio: as `client.Client`, but calls are awaited, and lists are read with `async for`."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from datetime import date
+from collections.abc import AsyncIterator, Iterator
+from datetime import date, datetime
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tessera_client import operations
 from tessera_client.address import read_address
-from tessera_client.answers import Balance, Card, Dispute, Entry
+from tessera_client.answers import Balance, Batch, Card, Dispute, Entry, LineAnswer, PartnerEvent
 from tessera_client.client import LIMITS, TIMEOUT, lost, make_session, response_of
 from tessera_client.commands import Command
 from tessera_client.exchange import Pause, Policy, accepted
-from tessera_client.messages import Lost, Request, Response
+from tessera_client.messages import NDJSON, Lost, Request, Response
 from tessera_client.operations import MOST_ON_A_PAGE, Operation
+from tessera_client.uploads import Source, Upload, upload_of
 
 T = TypeVar("T")
 
@@ -107,11 +108,49 @@ class AsyncClient:
                 return
             cursor = page.next_cursor
 
+    async def events(
+        self, *, since: datetime | None = None, kind: str | None = None, page_size: int = MOST_ON_A_PAGE
+    ) -> AsyncIterator[PartnerEvent]:
+        """What you are told of, oldest first; pages are fetched as you go."""
+        cursor: str | None = None
+        while True:
+            wanted = operations.events(since=since, kind=kind, cursor=cursor, limit=page_size)
+            page = await self.do(wanted)
+            for one in page.data:
+                yield one
+            if not page.has_more:
+                return
+            cursor = page.next_cursor
+
+    async def send_file(self, source: Source, *, content_type: str = NDJSON, reference: str = "") -> Batch:
+        """Send a file of commands: a path, bytes, or lines. It is received, and carried out then.
+
+        `reference` names the file; without one its content does. The same file again is the same batch.
+        """
+        with upload_of(source) as upload:
+            operation = operations.send_file(upload, content_type=content_type, reference=reference)
+            return operation.read(accepted(await self.request(operation.request, upload)))
+
+    async def batch(self, batch_id: str) -> Batch:
+        """How far a file is."""
+        return await self.do(operations.batch(batch_id))
+
+    async def finished(self, batch_id: str) -> Batch:
+        """Wait until a file is done, however long that takes; lines that were refused are not raised."""
+        while True:
+            found = await self.do(operations.batch(batch_id, wait_seconds=20))
+            if found.state == "done":
+                return found
+
+    async def answers(self, batch_id: str) -> Iterator[LineAnswer]:
+        """The answers to the lines of a file that is done, in order."""
+        return await self.do(operations.batch_answers(batch_id))
+
     async def do(self, operation: Operation[T]) -> T:
         """Carry out anything of `tessera_client.operations`."""
         return operation.read(accepted(await self.request(operation.request)))
 
-    async def request(self, request: Request) -> Response:
+    async def request(self, request: Request, upload: Upload | None = None) -> Response:
         """Have a request answered; the answer is returned whatever its status."""
         talk = self.session.converse(request)
         step = next(talk)
@@ -121,19 +160,27 @@ class AsyncClient:
                 await asyncio.sleep(step.seconds)
                 came = None
             else:
-                came = await self._attempt(request, step.headers)
+                came = await self._attempt(request, step.headers, upload)
             try:
                 step = talk.send(came)
             except StopIteration as ended:
                 answer: Response = ended.value
                 return answer
 
-    async def _attempt(self, request: Request, headers: dict[str, str]) -> Response | Lost:
+    async def _attempt(
+        self, request: Request, headers: dict[str, str], upload: Upload | None
+    ) -> Response | Lost:
+        content: Any = request.body or None
+        if upload is not None:
+            content, headers = _pieces(upload), {**headers, "Content-Length": str(upload.size)}
         url = self._origin.copy_with(raw_path=request.target.encode("ascii"))
         try:
-            answer = await self._http.request(
-                request.method, url, content=request.body or None, headers=headers
-            )
+            answer = await self._http.request(request.method, url, content=content, headers=headers)
         except httpx.RequestError as error:
             return lost(error)
         return response_of(answer)
+
+
+async def _pieces(upload: Upload) -> AsyncIterator[bytes]:
+    for chunk in upload.chunks():
+        yield chunk

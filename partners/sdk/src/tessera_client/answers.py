@@ -111,6 +111,66 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
     merged_into: str | None = None
 
 
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """A signing key of yours; `public_key` is in hexadecimal."""
+
+    key_id: str
+    public_key: str
+    not_before: datetime
+    not_after: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+class Keys(msgspec.Struct, frozen=True, kw_only=True):
+    """All keys that you ever had, and your number, which proofs of possession name."""
+
+    partner_id: int
+    data: Sequence[Key]
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """A file and how far it is: `state` is "received", "processing" or "done"."""
+
+    id: str
+    state: str
+    reference: str | None
+    format: str
+    lines: int
+    answered: int
+    accepted: int
+    refused: int
+    received_at: datetime
+    finished_at: datetime | None
+    result: str
+    result_until: datetime | None
+
+
+class LineAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a line of a file: its entry, or the code of the refusal."""
+
+    line: int
+    status: int
+    entry: Entry | None = None
+    code: str | None = None
+    detail: str | None = None
+    replayed: bool = False
+
+
+class PartnerEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that you are told of. `data` is the JSON of what it tells, as it came."""
+
+    id: str
+    type: str
+    timestamp: datetime
+    data: msgspec.Raw
+
+
+class Queued(msgspec.Struct, frozen=True, kw_only=True):
+    """How many deliveries are on their way."""
+
+    queued: int
+
+
 class DisputeEvent(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a dispute. `by`: a partner's code, "operator", or "clock" where nobody answered."""
 
@@ -143,6 +203,7 @@ class Dispute(msgspec.Struct, frozen=True, kw_only=True):
     raised_by: str
     against: str
     entry: str | None
+    line: str
     business_date: date
     currency: str
     amount: str

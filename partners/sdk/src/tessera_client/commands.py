@@ -59,6 +59,7 @@ class Accrual(Command, frozen=True, tag="accrual"):
 class Redemption(Command, frozen=True, tag="redemption"):
     """Points that pay for part of a sale: `points` of the card's member are worth `amount_minor` to you.
 
+    `code`: the six digits behind the card's number in the member's QR, where the programme asks for them.
     `offline`: your till has accepted it without a line; what the member does not have you bear.
     """
 

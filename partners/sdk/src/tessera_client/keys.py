@@ -84,6 +84,18 @@ def public_text(key: Ed25519PrivateKey) -> str:
     return b64encode(key.public_key().public_bytes_raw()).decode()
 
 
+def possession_proof(key: Ed25519PrivateKey, partner_id: int, key_id: str) -> str:
+    """The proof that one holds a new key's private half: its own signature, in base64.
+
+    Signed are four lines, the last without a line feed: what for, the partner's number, the key's id, and the
+    public half in hexadecimal.
+    """
+    public = key.public_key().public_bytes_raw().hex()
+    return b64encode(
+        key.sign(f"tessera key registration v1\n{partner_id}\n{key_id}\n{public}".encode())
+    ).decode()
+
+
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()

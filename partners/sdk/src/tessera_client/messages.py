@@ -14,7 +14,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """A request before it is signed.
 
     `path` and `query` are as they are sent, percent-encoded, the query without its question mark.
-    `digest` is the Content-Digest of a body that is sent in pieces and is not in `body`.
+    `digest` and `size` are of a body that is sent in pieces and is not in `body`.
+    `idempotency_key`: names a file, where it is given.
     `repeatable`: sent twice it is done once, because it only reads, or carries the caller's reference.
     """
 
@@ -24,6 +25,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes = b""
     content_type: str = ""
     digest: str = ""
+    size: int = 0
+    idempotency_key: str = ""
     repeatable: bool = True
 
     @property

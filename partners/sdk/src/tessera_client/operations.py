@@ -3,16 +3,31 @@
 Both clients have a method for each; `client.do(operation)` is what they come to.
 """
 
-from collections.abc import Callable
-from datetime import date
+from collections.abc import Callable, Iterator
+from datetime import date, datetime
 from typing import Any, Generic, TypeVar
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tessera_client.answers import Balance, Card, Dispute, Entry, Page
+from tessera_client.answers import (
+    Balance,
+    Batch,
+    Card,
+    Dispute,
+    Entry,
+    Key,
+    Keys,
+    LineAnswer,
+    Page,
+    PartnerEvent,
+    Queued,
+)
 from tessera_client.commands import Command
 from tessera_client.errors import TesseraError
-from tessera_client.messages import JSON, Request, Response, path_of, query_of
+from tessera_client.keys import possession_proof, public_text
+from tessera_client.messages import JSON, NDJSON, Request, Response, path_of, query_of
+from tessera_client.uploads import Upload
 
 T = TypeVar("T")
 _ENCODER = msgspec.json.Encoder()
@@ -43,7 +58,9 @@ def _reader(kind: Any) -> Callable[[Response], Any]:
 
 
 _ENTRY, _CARD, _BALANCE, _DISPUTE = (_reader(kind) for kind in (Entry, Card, Balance, Dispute))
-_ENTRIES, _DISPUTES = (_reader(Page[kind]) for kind in (Entry, Dispute))  # type: ignore[valid-type]  # at run time
+_KEY, _KEYS, _QUEUED, _BATCH = (_reader(kind) for kind in (Key, Keys, Queued, Batch))
+_LINE = msgspec.json.Decoder(LineAnswer)
+_ENTRIES, _DISPUTES, _EVENTS = (_reader(Page[kind]) for kind in (Entry, Dispute, PartnerEvent))  # type: ignore[valid-type]  # at run time
 
 
 def send(command: Command) -> Operation[Entry]:
@@ -102,15 +119,17 @@ def raise_dispute(
     reason: str,
     entry: str | None = None,
     business_date: date | None = None,
+    line: str | None = None,
     amount: str | None = None,
 ) -> Operation[Dispute]:
-    """Dispute a line of your statement: an entry, or all of a business date; `amount` in major units."""
+    """Dispute a line of your statement: an entry, or a line of a business date; `amount` in major units."""
     given = {
         "reference": reference,
         "against": against,
         "reason": reason,
         "entry": entry,
         "business_date": business_date,
+        "line": line,
         "amount": amount,
     }
     said = {name: value for name, value in given.items() if value is not None}
@@ -146,6 +165,71 @@ def read_evidence(dispute_id: str, sha256: str) -> Operation[bytes]:
     return _get(_raw, "disputes", dispute_id, "evidence", sha256)
 
 
+def keys() -> Operation[Keys]:
+    """Your signing keys."""
+    return _get(_KEYS, "keys")
+
+
+def register_key(key: Ed25519PrivateKey, *, partner_id: int, key_id: str) -> Operation[Key]:
+    """Register a new key of yours, with the proof that you hold it; `keys()` tells your number."""
+    said = {
+        "key_id": key_id,
+        "public_key": public_text(key),
+        "proof": possession_proof(key, partner_id, key_id),
+    }
+    request = Request(method="POST", path=path_of("keys"), body=_ENCODER.encode(said), content_type=JSON)
+    return Operation(request, _KEY)
+
+
+def revoke_key(key_id: str) -> Operation[Key]:
+    """Revoke a key of yours, at once; again changes nothing."""
+    body = _ENCODER.encode({"key_id": key_id})
+    request = Request(method="POST", path=path_of("key-revocations"), body=body, content_type=JSON)
+    return Operation(request, _KEY)
+
+
+def send_file(upload: Upload, *, content_type: str = NDJSON, reference: str = "") -> Operation[Batch]:
+    """Send a file of commands; sent again it is the same file."""
+    request = Request(
+        method="POST",
+        path=path_of("batches"),
+        content_type=content_type,
+        digest=upload.digest,
+        size=upload.size,
+        idempotency_key=reference,
+    )
+    return Operation(request, _BATCH)
+
+
+def batch(batch_id: str, *, wait_seconds: int = 0) -> Operation[Batch]:
+    """How far a file is; with a wait (30 at most) the answer comes when it is done, or then."""
+    return _get(_BATCH, "batches", batch_id, query=query_of(wait=wait_seconds or None))
+
+
+def batch_answers(batch_id: str) -> Operation[Iterator[LineAnswer]]:
+    """The answers to a file's lines, in order; each is read when it is asked for."""
+    return _get(_lines, "batches", batch_id, "result", query=query_of(format="ndjson"))
+
+
+def events(
+    *,
+    since: datetime | None = None,
+    kind: str | None = None,
+    cursor: str | None = None,
+    limit: int = MOST_ON_A_PAGE,
+) -> Operation[Page[PartnerEvent]]:
+    """A page of your events, oldest first; those of thirty days are kept. `kind`: only of this type."""
+    begin = None if since is None else since.isoformat()
+    wanted = query_of(since=begin, type=kind, cursor=cursor, limit=limit)
+    return _get(_EVENTS, "events", query=wanted)
+
+
+def resend_event(event_id: str, *, endpoint: str | None = None) -> Operation[Queued]:
+    """Send an event again; to an endpoint that it is on its way to it is sent once."""
+    path = path_of("events", event_id, "resend")
+    return Operation(Request(method="POST", path=path, query=query_of(endpoint=endpoint)), _QUEUED)
+
+
 def _get(read: Callable[[Response], T], *parts: str, query: str = "") -> Operation[T]:
     return Operation(Request(method="GET", path=path_of(*parts), query=query), read)
 
@@ -164,6 +248,18 @@ def _post(said: Any, *parts: str, repeatable: bool) -> Operation[Dispute]:
 def _entry(response: Response) -> Entry:
     made: Entry = _ENTRY(response)
     return msgspec.structs.replace(made, replayed=True) if response.replayed else made
+
+
+def _lines(response: Response) -> Iterator[LineAnswer]:
+    start = 0
+    while start < len(response.body):
+        end = response.body.find(b"\n", start)
+        end = len(response.body) if end < 0 else end
+        try:
+            yield _LINE.decode(memoryview(response.body)[start:end])
+        except msgspec.DecodeError as error:
+            raise AnswerUnreadable(f"{response.status}: {error}") from error
+        start = end + 1
 
 
 def _raw(response: Response) -> bytes:

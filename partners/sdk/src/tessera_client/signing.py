@@ -59,10 +59,9 @@ class Signer(msgspec.Struct, frozen=True):
             Unusable: path, query or content type hold what no request line or header may.
         """
         sent = f"{request.path}?{request.query}"
-        if not _PRINTABLE.issuperset(sent) or not _IN_HEADER.issuperset(request.content_type):
-            raise Unusable(
-                f"percent-encode what is no printable ASCII in {sent!r} ({request.content_type!r})"
-            )
+        fields = request.content_type + request.idempotency_key
+        if not _PRINTABLE.issuperset(sent) or not _IN_HEADER.issuperset(fields):
+            raise Unusable(f"percent-encode what is no printable ASCII in {sent!r} and {fields!r}")
         covered = [
             ("@method", request.method),
             ("@authority", authority),
@@ -74,6 +73,9 @@ class Signer(msgspec.Struct, frozen=True):
             digest = request.digest or content_digest(request.body)
             headers = {"Content-Type": request.content_type, "Content-Digest": digest}
             covered += [("content-type", request.content_type), ("content-digest", digest)]
+        if request.idempotency_key:
+            headers["Idempotency-Key"] = request.idempotency_key
+            covered.append(("idempotency-key", request.idempotency_key))
         names = " ".join([f'"{name}"' for name, _ in covered])
         parameters = f'({names});created={created};keyid="{self.key_id}";tag="{TAG}"'
         lines = [f'"{name}": {value}\n' for name, value in covered]

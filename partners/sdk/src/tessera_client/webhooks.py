@@ -13,12 +13,15 @@ from hashlib import sha256
 from typing import Any
 
 import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from tessera_client.errors import Unusable, WebhookInvalid
 
 TOLERANCE_SECONDS = 300
 _PREFIX = "whsec_"
 _VERSION = "v1"
+_PUBLIC_PREFIX, _PUBLIC_VERSION = "whpk_", "v1a"
 _FIELDS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 
@@ -47,7 +50,7 @@ def verify_webhook(
     Args:
         payload: The raw body.
         headers: Its header fields, in any spelling of their names.
-        secrets: "whsec_…", one or several.
+        secrets: "whsec_…", or for Ed25519 the public key "whpk_…"; one or several.
         tolerance_seconds: How far its time may be from ours, either way.
         now: The clock, in Unix seconds.
     Raises:
@@ -65,12 +68,10 @@ def verify_webhook(
         raise WebhookInvalid(
             f"webhook-timestamp is more than {tolerance_seconds} s away: an old one, replayed?"
         )
-    wanted = [
-        sign_webhook(payload, webhook_id, int(stamp), secret).encode()
-        for secret in ([secrets] if isinstance(secrets, str) else secrets)
-    ]
+    signed = _message(payload, webhook_id, int(stamp))
+    held = [secrets] if isinstance(secrets, str) else secrets
     # Every pair is compared, in constant time each.
-    fits = [hmac.compare_digest(one.encode(), each) for one in given.split(" ") for each in wanted]
+    fits = [_is_signed(one, signed, secret) for one in given.split(" ") for secret in held]
     if not any(fits):
         raise WebhookInvalid("webhook-signature fits none of the secrets: is the payload the raw body?")
     return Event(webhook_id, int(stamp), payload)
@@ -82,8 +83,31 @@ def sign_webhook(payload: bytes, webhook_id: str, timestamp: int, secret: str) -
     Raises:
         Unusable: the secret is none.
     """
-    message = b"%b.%d.%b" % (webhook_id.encode(), timestamp, payload)
+    message = _message(payload, webhook_id, timestamp)
     return f"{_VERSION},{b64encode(hmac.digest(_key_of(secret), message, sha256)).decode()}"
+
+
+def _message(payload: bytes, webhook_id: str, timestamp: int) -> bytes:
+    return b"%b.%d.%b" % (webhook_id.encode(), timestamp, payload)
+
+
+def _is_signed(signature: str, message: bytes, secret: str) -> bool:
+    """Whether one signature of the header is one secret's, or one public key's."""
+    if not secret.startswith(_PUBLIC_PREFIX):
+        made = b64encode(hmac.digest(_key_of(secret), message, sha256)).decode()
+        return hmac.compare_digest(signature.encode(), f"{_VERSION},{made}".encode())
+    version, _, given = signature.partition(",")
+    try:
+        key = Ed25519PublicKey.from_public_bytes(
+            b64decode(secret.removeprefix(_PUBLIC_PREFIX), validate=True)
+        )
+    except (NotBase64, ValueError) as error:
+        raise Unusable(f"a webhook's public key is {_PUBLIC_PREFIX} and base64 of 32 bytes") from error
+    try:
+        key.verify(b64decode(given, validate=True), message)
+    except (InvalidSignature, NotBase64, ValueError):
+        return False
+    return version == _PUBLIC_VERSION
 
 
 def _key_of(secret: str) -> bytes:
