@@ -104,6 +104,36 @@ _BATCH = {
     "result": "/v1/batches/bat_01595c8e7c1e7a3f9c2b5d0000000000/result",
     "result_until": "2017-06-01T22:00:03Z",
 }
+_ENDPOINT = {
+    "id": "whe_01595c8e7c1e7a3f9c2b5d0000000000",
+    "url": "https://hooks.example.com/tessera",
+    "events": ["entry.*", "statement.ready"],
+    "signature": "v1",
+    "description": "",
+    "status": "active",
+    "because": "",
+    "created_at": "2017-05-01T10:00:00Z",
+    "failures": 0,
+    "last_delivered_at": "2017-05-01T10:15:02Z",
+    "last_failed_at": None,
+    "public_keys": [],
+    "secret": None,
+}
+_EVENT = {
+    "id": _ENTRY_ID.replace("ent_", "evt_"),
+    "type": "entry.accrual",
+    "timestamp": "2017-05-01T10:15:01.204Z",
+    "data": _ENTRY,
+}
+_DELIVERY = {
+    "event": _EVENT["id"],
+    "endpoint": _ENDPOINT["id"],
+    "type": "entry.accrual",
+    "state": "delivered",
+    "attempts": 1,
+    "due_at": None,
+    "finished_at": "2017-05-01T10:15:02Z",
+}
 EXAMPLES: Mapping[str, Any] = {
     "BatchBody": _BATCH,
     "ClockBody": {
@@ -163,6 +193,31 @@ EXAMPLES: Mapping[str, Any] = {
         "reference": "hooks-1",
         "url": "https://hooks.example.com/tessera",
         "events": ["entry.*", "statement.ready"],
+    },
+    "EndpointBody": {**_ENDPOINT, "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="},
+    "EndpointsBody": {"data": [_ENDPOINT]},
+    "RotatedBody": {
+        "endpoint": _ENDPOINT["id"],
+        "secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oDaPqQ9r8GKYo=",
+        "public_keys": [],
+    },
+    "QueuedBody": {"queued": 3},
+    "TestedBody": {"event": _EVENT["id"]},
+    "DeliveryPage": {"data": [_DELIVERY], "has_more": False, "next_cursor": None},
+    "EventPage": {"data": [_EVENT], "has_more": False, "next_cursor": None},
+    "EventDetailBody": {
+        **_EVENT,
+        "deliveries": [_DELIVERY],
+        "attempts": [
+            {
+                "endpoint": _ENDPOINT["id"],
+                "attempt": 1,
+                "at": "2017-05-01T10:15:02Z",
+                "outcome": "delivered",
+                "status": 204,
+                "milliseconds": 41,
+            }
+        ],
     },
     "RotationBody": {"reference": "hooks-1/secret-2", "overlap_hours": 24},
     "ReplayBody": {"reference": "hooks-1/after-outage", "since": "2017-05-01T10:00:00Z"},

@@ -104,14 +104,14 @@ def one_endpoint(endpoint: str, request: Request) -> Response:
         return _shown(connection, one, hooks_of(request))
 
 
-@router.delete(
-    "/webhook-endpoints/{endpoint}", **{**read_docs("EndpointBody", own=HOOK_PROBLEMS), "status_code": 204}
-)
+@router.delete("/webhook-endpoints/{endpoint}", **read_docs("EndpointBody", own=HOOK_PROBLEMS))
 def delete(endpoint: str, request: Request) -> Response:
     """Delete an endpoint. Nothing more is sent to it, and its secrets are forgotten."""
+    whose, endpoint_id = partner_of(request), _endpoint_id(endpoint)
     with service_of(request).database.begin() as connection:
-        endpoints.remove(connection, partner_of(request), _endpoint_id(endpoint), at=hooks_of(request).now())
-    return Response(status_code=204)
+        one = endpoints.one_of(connection, whose, endpoint_id)
+        endpoints.remove(connection, whose, endpoint_id, at=hooks_of(request).now())
+    return json_response(show_endpoint(msgspec.structs.replace(one, status="deleted"), ()))
 
 
 @router.post(
