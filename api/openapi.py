@@ -332,6 +332,7 @@ def post_docs(
         held = {each: {"schema": {"type": "string", "format": "binary"}} for each in body}
     done = {"description": "Done, or was so before.", "content": content_of_type(answer)}
     taken = {"requestBody": {"required": True, "content": held}} if body else {}
+    more = more if body else (*more, 413, 415)  # what is sent all the same is bounded
     return {
         "status_code": status,
         "openapi_extra": taken,

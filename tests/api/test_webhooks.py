@@ -210,7 +210,7 @@ def test_delivered_replayed_and_looked_up(till: Tills, database: Engine) -> None
 
 
 def test_a_deleted_endpoint_is_gone(till: Tills, database: Engine) -> None:
-    """It says so, then it is not there; its secrets are forgotten, and its reference is not to be used again."""
+    """It says so, then is not there; its secrets are forgotten, and its reference is not to be used again."""
     grocer = till(GROCER)
     one = made(grocer)
     address = f"/v1/webhook-endpoints/{one['id']}"
