@@ -316,6 +316,11 @@ ADVICE: Mapping[str, Advice] = {
         "The tier's name is misspelled, or the programme dropped it.",
         "Look at the programme's tiers.",
     ),
+    "flight_already_credited": (
+        "The sector of that day was reported, or claimed, before.",
+        "Look at the member's entries of that day.",
+    ),
+    "tier_not_over": ("The tier's last day has not passed.", "Wait for the night after it."),
     "entry_moves_no_points": ("A sale that earned nothing, say.", "Nothing is to be proven."),
     "not_sealed_yet": (
         "The night of the entry's business date has not been settled and sealed.",

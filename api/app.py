@@ -47,6 +47,7 @@ from api.routes import (
     member_logins,
     members,
     reads,
+    reasons,
     testing,
     webhooks,
 )
@@ -168,6 +169,7 @@ def create_app(
         batches.router,
         clock.router,
         reads.router,
+        reasons.router,
         members.router,
         disputes.router,
         keys.router,
@@ -313,9 +315,15 @@ def _add_error_answers(app: FastAPI) -> None:
 
 def _complete_description(app: FastAPI, *, test_mode: bool) -> None:
     plain = app.openapi
-    types: tuple[Any, ...] = (*_TYPES, *operator.TYPES, *member_app.TYPES, *member_logins.TYPES)
+    types: tuple[Any, ...] = (
+        *_TYPES,
+        *reasons.TYPES,
+        *operator.TYPES,
+        *member_app.TYPES,
+        *member_logins.TYPES,
+    )
     if test_mode:
-        types = (*_TYPES, *testing.TYPES, *explaining.TYPES)
+        types = (*_TYPES, *reasons.TYPES, *testing.TYPES, *explaining.TYPES)
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:

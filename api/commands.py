@@ -36,6 +36,11 @@ ROUTES: Mapping[str, CommandRoute] = {
             "Report a sale; it earns points by the programme's rules, zero included.",
         ),
         _route(
+            "/v1/events",
+            bodies.EventBody,
+            "Report something that a member did and that is no sale: a login, a visit, a membership event.",
+        ),
+        _route(
             "/v1/redemptions",
             bodies.RedemptionBody,
             "Let points pay for part of a sale. Points of every issuer are taken, earliest expiry first.\n\n"

@@ -151,6 +151,22 @@ EXAMPLES: Mapping[str, Any] = {
     "OwnKeysBody": {"partner_id": 11, "data": [_KEY]},
     "EnrolmentBody": {"reference": "app-signup-4711", "occurred_at": "2017-05-01T10:00:00Z"},
     "AccrualBody": {**_SALE, "lines": [999, 251]},
+    "QuoteRequestBody": {
+        "occurred_at": "2017-05-01T10:00:00Z",
+        "outlet": "main",
+        "card": _CARD,
+        "currency": "USD",
+        "amount_minor": 1250,
+        "tender": "cash",
+    },
+    "EventBody": {
+        "reference": "app/login/4711",
+        "occurred_at": "2017-05-01T10:00:00Z",
+        "outlet": "main",
+        "card": _CARD,
+        "currency": "USD",
+        "event": "app-login",
+    },
     "RedemptionBody": {
         **_SALE,
         "reference": "till-7/2017-05-01/000124",

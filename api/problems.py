@@ -114,6 +114,8 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     "not_a_merge": (422, "The entry is no merge"),
     "already_unmerged": (422, "The merge has been undone"),
     "tier_unknown": (422, "The programme has no such tier"),
+    "flight_already_credited": (422, "The flight was credited before"),
+    "tier_not_over": (422, "The member's time in its tier is not over"),
     "entry_moves_no_points": (422, "The entry moved no points, so there is nothing to prove"),
     "not_sealed_yet": (409, "The entry's window is not sealed yet"),
     "code_refused": (401, "Address or code is wrong"),

@@ -5,6 +5,7 @@ from datetime import timedelta
 import msgspec
 
 from network.draft import activity, coming_back, draft, draft_at_till
+from network.judging import Judgement, judged, oldest_claim, remaining, written
 from network.model import (
     IMMEDIATELY,
     AccountKind,
@@ -13,10 +14,11 @@ from network.model import (
     EntryKind,
     Minted,
     Posting,
+    RecordedEntry,
     Rejected,
     Release,
 )
-from network.rules import MOST_POINTS, Folded, Rules, is_timely
+from network.rules import MOST_POINTS, OLDEST, Folded, Rules, is_timely
 
 
 def accrue(folded: Folded, command: Accrue, minted: Minted, rules: Rules) -> Decision | Rejected:
@@ -29,7 +31,12 @@ def accrue(folded: Folded, command: Accrue, minted: Minted, rules: Rules) -> Dec
     """
     moment = folded.moment
     terms = rules.terms_at_sale(
-        command.partner_id, command.outlet_code, command.currency, command.occurred_at, moment.now
+        command.partner_id,
+        command.outlet_code,
+        command.currency,
+        command.occurred_at,
+        moment.now,
+        OLDEST if command.details is None else oldest_claim(command, rules),
     )
     if isinstance(terms, Rejected):
         return terms
@@ -41,6 +48,10 @@ def accrue(folded: Folded, command: Accrue, minted: Minted, rules: Rules) -> Dec
         return member_id
     if command.lines and not add_up(command.lines, command.amount_minor):
         return Rejected("lines_do_not_add_up")
+    plan = rules.programme.plans.get(command.partner_id)
+    if plan is not None:
+        entry = draft_at_till(folded, command, minted, rules, EntryKind.ACCRUAL, member_id)
+        return judged(folded, command, entry, plan, rules, terms.terms_version)
     rule = rules.programme.earn_rule(command.partner_id)
     points = rule.points_for(command.amount_minor, rules.local_date(command.occurred_at))
     if points > MOST_POINTS:
@@ -63,6 +74,8 @@ def accrue(folded: Folded, command: Accrue, minted: Minted, rules: Rules) -> Dec
         postings=(posting,) if points else (),
         account=activity(folded, rules, member_id),
         lines=command.lines,
+        # No rule asked for them; a later programme that is tried on past sales may.
+        judgement=None if command.details is None else written(Judgement(details=command.details)),
     )
 
 
@@ -81,6 +94,9 @@ def release(folded: Folded, command: Release, minted: Minted, rules: Rules) -> D
         return Rejected("entry_unknown")
     if recorded.pending == 0:
         return Rejected("nothing_pending")
+    waiting = _waiting(recorded, rules)
+    if isinstance(waiting, Rejected):
+        return waiting
     # ---- valid from here ----
     sale = recorded.entry
     entry = draft(
@@ -99,7 +115,19 @@ def release(folded: Folded, command: Release, minted: Minted, rules: Rules) -> D
             folded,
             rules,
             sale.member_id,
-            [(recorded.postings[0], recorded.pending)],
+            waiting,
             AccountKind.PENDING,
         ),
     )
+
+
+def _waiting(recorded: RecordedEntry, rules: Rules) -> list[tuple[Posting, int]] | Rejected:
+    """The postings of a sale whose points still wait, each with how many."""
+    sale = recorded.entry
+    judge = rules.programmes.get(sale.programme_version)
+    if judge is None:
+        return Rejected("programme_not_read")
+    if sale.partner_id not in judge.plans:
+        return [(recorded.postings[0], recorded.pending)]
+    left = remaining(recorded, judge, rules)
+    return [(posting, points) for posting, points in left if posting.credit is AccountKind.PENDING]

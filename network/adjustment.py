@@ -4,10 +4,13 @@ Who may propose and approve an adjustment, and why it was made, is with the prop
 it has been decided.
 """
 
+from datetime import date
+
 from network.draft import activity, draft, drawn
 from network.draw import draw_clawback, returnable
 from network.model import (
     IMMEDIATELY,
+    NEVER,
     UNCHANGED,
     AccountChange,
     AccountKind,
@@ -17,6 +20,7 @@ from network.model import (
     Minted,
     Posting,
     Rejected,
+    ReviewTier,
     SetTier,
 )
 from network.rules import MOST_POINTS, Folded, Rules, is_timely
@@ -78,9 +82,36 @@ def set_tier(folded: Folded, command: SetTier, minted: Minted, rules: Rules) -> 
     if command.tier and command.tier not in rules.programme.tiers:
         return Rejected("tier_unknown")
     # ---- valid from here ----
+    ladder = rules.programme.ladder
+    lasts = ladder.place(command.tier) >= 0
     return Decision(
         entry=draft(folded, command, minted, rules, EntryKind.TIER, member_id),
-        account=AccountChange(tier=command.tier),
+        account=AccountChange(
+            tier=command.tier, tier_until=ladder.until(command.tier, folded.today) if lasts else NEVER
+        ),
+    )
+
+
+def review_tier(folded: Folded, command: ReviewTier, minted: Minted, rules: Rules) -> Decision | Rejected:
+    """Judge a member whose time in a tier is over: the tier is kept for as long again, or it falls."""
+    if not folded.knows(command.member_id):
+        return Rejected("card_unknown")
+    member = folded.member(command.member_id)
+    if member.tier_until >= folded.today:
+        return Rejected("tier_not_over")
+    ladder = rules.programme.ladder
+
+    def amount(name: str, period: date) -> int:
+        return folded.counter(command.member_id, name, period)
+
+    # A tier that the live programme does not have any more ends with its time.
+    lasts = ladder.place(member.tier) >= 0
+    tier = ladder.reviewed(member.tier, amount, folded.today) if lasts else ""
+    return Decision(
+        entry=draft(folded, command, minted, rules, EntryKind.TIER, command.member_id),
+        account=AccountChange(
+            tier=tier, tier_until=ladder.until(tier, folded.today, amount) if tier else NEVER
+        ),
     )
 
 

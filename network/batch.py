@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
 from hashlib import blake2b
 from typing import Any, TypeVar
@@ -14,8 +14,9 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from network import ids, store
+from network.asking import asked_since, budgets_asked, members_asked, names_asked, plans_asked
 from network.capped import AtCap, save_exposed, within_caps
-from network.decide import STRUCTURAL, decide_batch, end_due
+from network.decide import STRUCTURAL, decide, decide_batch, end_due
 from network.errors import Busy, RulesStale, Unavailable
 from network.identity import card_number
 from network.ids import member_of
@@ -37,8 +38,10 @@ from network.model import (
     Rejected,
     Reply,
     Reverse,
+    ReviewTier,
     Unmerge,
 )
+from network.programme_store import NOTHING_ASKED, Asked, lock_budgets
 from network.rules import RETRYING, Folded, Rules
 from network.save import save
 from network.touch import SPENDING, cards_of, closed, named_by, touched
@@ -107,6 +110,28 @@ def execute(database: Engine, commands: Sequence[Command], rules: Rules) -> list
     ]
 
 
+def preview(database: Engine, command: Command, rules: Rules) -> tuple[Decision | Rejected, Folded]:
+    """What a command would come to, without doing it; and the state it would meet.
+
+    Accounts are locked for the moment that it takes, so that the answer is of one state. Holds whose time is
+    over are not ended.
+
+    Raises:
+        Unavailable, Busy: as `execute` does.
+    """
+    return _attempted(database, partial(_preview, command=command, rules=rules))
+
+
+def _preview(
+    connection: Connection, known: Known, command: Command, rules: Rules
+) -> tuple[Decision | Rejected, Folded]:
+    moment, cards = _begin(connection, cards_of(command), rules)
+    rules = rules.on(moment)
+    [request] = _prepare(connection, [(command, UUID(int=0))], cards, moment.now)
+    folded = _load(connection, moment, cards, [command], rules, known.members)
+    return decide(folded, command, request.minted, rules), folded
+
+
 def end_over_holds(database: Engine, members: Collection[int], rules: Rules) -> int:
     """Give back what the holds of members still hold whose time is over; how many holds were ended.
 
@@ -118,6 +143,7 @@ def end_over_holds(database: Engine, members: Collection[int], rules: Rules) -> 
 
 def _end(connection: Connection, known: Known, members: Collection[int], rules: Rules) -> int:
     moment, _ = _begin(connection, (), rules)
+    rules = rules.on(moment)
     asked = known.members.union(members)
     folded = _locked(connection, moment, {}, asked, set(), rules, set(), ())
     needed = closed(folded, members)
@@ -220,6 +246,7 @@ def _transact(
 ) -> list[Reply]:
     """Carry out a run; what is `known` is locked in any case, because an earlier try needed it."""
     moment, cards = _begin(connection, {n for command, _ in run for n in cards_of(command)}, rules)
+    rules = rules.on(moment)  # a version takes effect with a day, and so between batches
     requests = _prepare(connection, run, cards, moment.now)
     fresh = store.claim(
         connection,
@@ -285,6 +312,8 @@ def _prepare(
 
 def _member_of(command: Command, cards: Mapping[int, CardState]) -> int:
     """The member whose entry a command makes; 0 where its card is not known."""
+    if isinstance(command, ReviewTier):
+        return command.member_id
     named = named_by(command)
     numbers = cards_of(command)
     if numbers:
@@ -384,7 +413,8 @@ def _locked(
     today = rules.local_date(moment.now)
     # Where dead lots may still stand (the sweep of this date has not been through), what can be spent is
     # not the balance: every member's lots are looked at then.
-    loaded, due = store.load_members(
+    judging = rules.programme.plans and _rules_ask(commands, cards, rules, today)
+    loaded, due, counters = store.load_members(
         connection,
         asked,
         drawn if moment.lapsed_through >= today else asked,
@@ -393,23 +423,48 @@ def _locked(
         today,
         merging=any(isinstance(c, Merge) for c in commands),
         holding=any(isinstance(c, Hold) for c in commands),
+        rules_ask=judging or NOTHING_ASKED,
     )
     entries = store.load_entries(connection, named.union(*due.values()))
     over = {
         member_id: {one: Minted(entry_id=ids.mint(moment.now, member_id)) for one in holds}
         for member_id, holds in due.items()
     }
-    state = LedgerState(moment=moment, cards=cards, members=loaded, recorded=entries, due=over)
+    state = LedgerState(
+        moment=moment,
+        cards=cards,
+        members=loaded,
+        recorded=entries,
+        due=over,
+        counters=counters,
+        budgets=lock_budgets(connection, budgets_asked(commands, entries, rules)),
+    )
     return Folded(state, today)
+
+
+def _rules_ask(
+    commands: Sequence[Command], cards: Mapping[int, CardState], rules: Rules, today: date
+) -> Asked:
+    """What the rules that judge a batch have to know of its members."""
+    plans = plans_asked(commands, rules)
+    return Asked(
+        members=members_asked(commands, cards, rules),
+        names=names_asked(commands, plans, rules),
+        since=asked_since(today),
+        segments=any(plan.segments for plan in plans),
+    )
 
 
 def _named(commands: Sequence[Command], cards: Mapping[int, CardState]) -> set[int]:
     """The members of the cards and ids that commands name: what is known before anything is read."""
     numbers = {number for command in commands for number in cards_of(command)}
     entries = {named_by(command) for command in commands} - {None}
-    return {cards[number].member_id for number in numbers if number in cards} | {
-        member_of(one) for one in entries if one is not None
-    }
+    reviewed = {command.member_id for command in commands if isinstance(command, ReviewTier)}
+    return (
+        {cards[number].member_id for number in numbers if number in cards}
+        | reviewed
+        | {member_of(one) for one in entries if one is not None}
+    )
 
 
 def _recall(connection: Connection, keys: Sequence[UUID]) -> dict[UUID, tuple[UUID, Reply]]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from network.accrual import accrue, release
-from network.adjustment import adjust, set_tier
+from network.adjustment import adjust, review_tier, set_tier
 from network.draft import completed
 from network.errors import InvariantBroken
 from network.exposure import Guard
@@ -29,6 +29,7 @@ from network.model import (
     Rejected,
     Release,
     Reverse,
+    ReviewTier,
     SetTier,
     Unmerge,
     Void,
@@ -60,6 +61,7 @@ RULES: dict[type[Command], Rule] = {
     Unmerge: unmerge,
     Adjust: adjust,
     SetTier: set_tier,
+    ReviewTier: review_tier,
 }
 
 STRUCTURAL = (Invite, Join, Leave, Merge, Unmerge)

@@ -27,6 +27,7 @@ from network.model import (
     Minted,
     Posting,
     Redeem,
+    Unit,
 )
 from network.rules import Folded, Rules, lot_change, open_deficits
 
@@ -233,7 +234,7 @@ def _cured(folded: Folded, decision: Decision, rules: Rules, *, cures: bool = Tr
     if not deficits and not decision.deficits:
         return decision
     owed = open_deficits([*deficits, *decision.deficits], ())
-    credited = [p for p in decision.postings if p.credit is AccountKind.MEMBER]
+    credited = [p for p in decision.postings if p.credit is AccountKind.MEMBER and p.unit is Unit.POINTS]
     unused = [p.points for p in credited]
     line = max((p.line for p in decision.postings), default=0)
     postings: list[Posting] = []

@@ -31,6 +31,7 @@ from network.model import (
     Moment,
     Posting,
     Rejected,
+    Unit,
 )
 from network.rules import Folded, Rules
 from partners.model import Terms, VatFlow
@@ -89,7 +90,8 @@ class Pricing:
                 pieces[day] = pieces.get(day, 0) + 1
             for one in (decision, *decision.linked):
                 for posting in one.postings:
-                    if posting.issuer_id in capped or posting.acceptor_id in capped:
+                    priced = posting.unit is Unit.POINTS
+                    if priced and (posting.issuer_id in capped or posting.acceptor_id in capped):
                         key = _key(posting)
                         points[key] = points.get(key, 0) + posting.points
         change = Change({}, {})

@@ -10,6 +10,8 @@ from uuid import UUID
 
 import msgspec
 
+from network.basket import Details
+
 NEVER = date(9999, 12, 31)
 """Expiry of points that never lapse (a NULL in the lot's key would let duplicates in)."""
 
@@ -24,6 +26,8 @@ class Unit(IntEnum):
     """What an account counts."""
 
     POINTS = 1
+    STATUS = 2
+    """Make tiers; nobody can spend them, and they cost nobody anything."""
 
 
 class AccountKind(IntEnum):
@@ -107,6 +111,7 @@ class Posting(msgspec.Struct, frozen=True, kw_only=True):
     window_id: int
     reversed_window_id: int | None = None
     contributor_id: int | None = None
+    unit: Unit = Unit.POINTS
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,6 +153,7 @@ class Enrol(msgspec.Struct, frozen=True, kw_only=True, tag="enrol"):
 class Accrue(msgspec.Struct, frozen=True, kw_only=True, tag="accrue", omit_defaults=True):
     """A sale earns points. `lines`: the amounts of its lines, so that it can be returned line by line.
 
+    `details`: what else the till says of it, for rules that ask.
     `retries`: of this and of what spends points, the partner's reference of a request that was refused.
     """
 
@@ -159,6 +165,7 @@ class Accrue(msgspec.Struct, frozen=True, kw_only=True, tag="accrue", omit_defau
     amount_minor: int
     currency: str
     lines: tuple[int, ...] = ()
+    details: Details | None = None
     retries: str = ""
 
 
@@ -337,6 +344,15 @@ class SetTier(msgspec.Struct, frozen=True, kw_only=True, tag="set_tier"):
     tier: str
 
 
+class ReviewTier(msgspec.Struct, frozen=True, kw_only=True, tag="review_tier"):
+    """A member's time in a tier is over: it is kept, or it falls."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    member_id: int
+
+
 Command = (
     Enrol
     | Accrue
@@ -355,6 +371,7 @@ Command = (
     | Unmerge
     | Adjust
     | SetTier
+    | ReviewTier
 )
 
 
@@ -373,6 +390,7 @@ NOT_REMEMBERED = frozenset(
         "currency_not_contracted",
         "category_unknown",
         "programme_not_read",
+        "tier_not_over",
         "retried_unknown",
     }
 )
@@ -408,6 +426,7 @@ class AccountChange(msgspec.Struct, frozen=True, kw_only=True):
     merged_into: int | msgspec.UnsetType | None = msgspec.UNSET
     merge_id: UUID | msgspec.UnsetType | None = msgspec.UNSET
     tier: str | msgspec.UnsetType = msgspec.UNSET
+    tier_until: date | msgspec.UnsetType = msgspec.UNSET
     active_until: date | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -422,12 +441,18 @@ class CardMove(msgspec.Struct, frozen=True, kw_only=True):
     after: int
 
 
+NOTHING: Mapping[tuple[str, date], int] = {}
+"""Nothing to count."""
+
+
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """An accepted command: its entry and the movements it makes.
 
     `linked` are entries of other members that belong to it. `lapses_at` is of a hold. `lines` are measures of
     a new entry's lines, `returned_lines` the numbers of those of the entry it reverses. `deficits` are new or
     more of open ones, `cured` are parts of open ones. `invites_to` is the pool of an invitation.
+    `judgement` is what rules saw of a sale and what it came to (network.judging); `counted` is what to add
+    to its member's counters, by name and period, `spent` what to take from budgets, by rule and period.
     `asked`: of a redemption that a till accepted offline, the points it was for.
     """
 
@@ -443,6 +468,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     cured: tuple[Deficit, ...] = ()
     cards: CardMove | None = None
     invites_to: UUID | None = None
+    judgement: str | None = None
+    counted: Mapping[tuple[str, date], int] = NOTHING
+    spent: Mapping[tuple[str, date], int] = NOTHING
     asked: int | None = None
 
 
@@ -495,8 +523,8 @@ class RecordedEntry(msgspec.Struct, frozen=True, kw_only=True):
     """An earlier entry with its postings, and how it stands.
 
     How much of it has been reversed; of a hold, how far it is; of an accrual, how many points still wait for
-    their event; its lines, from 1; of an invitation, into which pool it is; of an offline redemption, the
-    points that were asked for.
+    their event; its lines, from 1; of an invitation, into which pool it is; of a sale, how it was judged;
+    of an offline redemption, the points that were asked for.
     """
 
     entry: Entry
@@ -506,6 +534,7 @@ class RecordedEntry(msgspec.Struct, frozen=True, kw_only=True):
     pending: int = 0
     lines: tuple[LineState, ...] = ()
     invitation: InvitationState | None = None
+    judgement: str | None = None
     asked: int | None = None
 
 
@@ -528,6 +557,8 @@ class MemberState(msgspec.Struct, frozen=True, kw_only=True):
     tier: str = ""
     active_until: date = IMMEDIATELY
     deficits: Sequence[Deficit] = ()
+    tier_until: date = NEVER
+    segments: frozenset[str] = frozenset()
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
@@ -563,6 +594,7 @@ class LedgerState(msgspec.Struct, frozen=True, kw_only=True):
     """All that a batch of commands can see.
 
     `due`: holds whose time is over, by member and id, each with what was minted for the entry that ends it.
+    `counters` by member, name and period; `budgets`: what rules have given in a period. What is missing is 0.
     `retried`: requests that commands try again, by partner and reference.
     """
 
@@ -571,4 +603,6 @@ class LedgerState(msgspec.Struct, frozen=True, kw_only=True):
     members: Mapping[int, MemberState]
     recorded: Mapping[UUID, RecordedEntry]
     due: Mapping[int, Mapping[UUID, Minted]] = {}
+    counters: Mapping[tuple[int, str, date], int] = {}
+    budgets: Mapping[tuple[str, date], int] = {}
     retried: Mapping[tuple[int, str], Retried] = {}

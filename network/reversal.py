@@ -1,9 +1,12 @@
 """Undoing an entry, in full or in part, in today's window, at the original terms (pure)."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from network.draft import coming_back, draft, drawn, owed_posting, transfer
 from network.draw import draw_clawback, parts, returnable
+from network.judging import returned
 from network.model import (
     AccountKind,
     Decision,
@@ -16,6 +19,7 @@ from network.model import (
     RecordedEntry,
     Rejected,
     Reverse,
+    Unit,
 )
 from network.rules import Folded, Rules, is_timely
 
@@ -130,78 +134,135 @@ def _returned_sale(
     judge = rules.programmes.get(sale.programme_version)
     if judge is None:
         return Rejected("programme_not_read")  # another process has read it, and we shall in a moment
+    entry = _entry(folded, command, minted, rules, sale, part.measure)
+    if sale.partner_id in judge.plans:
+        back = returned(recorded, judge, rules, part.measure, part.lines)
+        decision = Decision(entry=entry, returned_lines=part.lines, counted=back.counted, spent=back.spent)
+        return _taken_back(folded, decision, recorded, back.points, rules)
     rule = judge.earn_rule(sale.partner_id)
     sold_on = rules.local_date(sale.occurred_at)
     points = rule.points_for(left, sold_on) - rule.points_for(left - part.measure, sold_on)
-    entry = _entry(folded, command, minted, rules, sale, part.measure)
     decision = Decision(entry=entry, returned_lines=part.lines)
-    return _taken_back(folded, decision, recorded, points, rules) if points else decision
+    if not points:
+        return decision
+    return _taken_back(folded, decision, recorded, [(recorded.postings[0], points)], rules)
 
 
 def _taken_back(
-    folded: Folded, decision: Decision, recorded: RecordedEntry, points: int, rules: Rules
+    folded: Folded,
+    decision: Decision,
+    recorded: RecordedEntry,
+    back: Sequence[tuple[Posting, int]],
+    rules: Rules,
 ) -> Decision | Rejected:
-    """Points of a returned sale: PENDING → ISSUED, MEMBER → ISSUED, and DEFICIT → ISSUED for what is owed."""
-    origin = recorded.postings[0]
-    member_id, window_id = decision.entry.member_id, folded.moment.window_id
-    waiting = min(recorded.pending, points)
-    postings: tuple[Posting, ...] = ()
-    if waiting:
-        cancelled = msgspec.structs.replace(
-            origin,
-            debit=AccountKind.PENDING,
-            credit=AccountKind.ISSUED,
-            points=waiting,
-            window_id=window_id,
-            reversed_window_id=origin.window_id,
-        )
-        postings = (cancelled,)
-    owner = folded.owner(member_id)
-    lots = folded.lots(owner)
-    there = sum(lot.remaining for lot in returnable(lots, origin.issuer_id, folded.today))
-    missing = max(0, points - waiting - there)
+    """Points of a returned sale: PENDING → ISSUED, MEMBER → ISSUED, and DEFICIT → ISSUED for what is owed.
+
+    Args:
+        folded: The state.
+        decision: The return, without postings.
+        recorded: The sale.
+        back: The sale's postings with the points that are taken back of each.
+        rules: The live rules.
+    """
+    window_id = folded.moment.window_id
+    postings: list[Posting] = []
+    claims: dict[int, tuple[Posting, int]] = {}
+    for origin, points in back:
+        # Nobody spends status points, and they stay with the account that earned them.
+        there = points if origin.unit is not Unit.POINTS else 0
+        if origin.credit is AccountKind.PENDING:
+            there = min(recorded.pending, points)
+        if there:
+            postings.append(_undone(origin, there, len(postings) + 1, window_id))
+        if points > there:
+            first, more = claims.get(origin.issuer_id, (origin, 0))
+            claims[origin.issuer_id] = (first, more + points - there)
+    owner = folded.owner(decision.entry.member_id)
+    lots = folded.lots(owner) if claims else []
+    missing: list[tuple[Posting, int]] = []
+    for origin, points in claims.values():
+        there = sum(lot.remaining for lot in returnable(lots, origin.issuer_id, folded.today))
+        postings += _from_lots(folded, decision.entry, origin, min(points, there), lots, len(postings) + 1)
+        if points > there:
+            missing.append((origin, points - there))
     if missing and rules.programme.clawback == "refuse":
         return Rejected("points_already_spent")
-    owed = sum(one.points for one in folded.member(owner).deficits)
-    owing = min(missing, max(0, rules.programme.most_owed - owed))
-    own = Lot(
-        origin.issuer_id, origin.issuer_terms, origin.spendable_on, origin.expires_on, 0, origin.expires_on
-    )
-    draws = draw_clawback(owner, lots, origin.issuer_id, points - waiting - missing, on=folded.today, own=own)
-    postings += drawn(
-        draws,
-        member_id,
-        AccountKind.ISSUED,
-        window_id,
-        reversed_window_id=origin.window_id,
-        first_line=len(postings) + 1,
-    )
-    decision = msgspec.structs.replace(decision, postings=postings)
-    if owing and rules.programme.clawback == "deficit":
-        return _owing(decision, owner, origin, owing)
+    decision = msgspec.structs.replace(decision, postings=tuple(postings))
+    if missing and rules.programme.clawback == "deficit":
+        return _owing(folded, decision, owner, missing, rules.programme.most_owed)
     return decision
 
 
-def _owing(decision: Decision, owner: int, origin: Posting, points: int) -> Decision:
-    """What could not be taken back is owed by whoever has the member's points now."""
-    entry = decision.entry if owner == decision.entry.member_id else transfer(decision.entry, owner)
-    deficit = Deficit(
-        entry_id=entry.entry_id,
-        issuer_id=origin.issuer_id,
-        terms_version=origin.issuer_terms,
+def _undone(origin: Posting, points: int, line: int, window_id: int) -> Posting:
+    """A posting of a sale turned round."""
+    return msgspec.structs.replace(
+        origin,
+        line=line,
+        debit=origin.credit,
+        credit=AccountKind.ISSUED,
         points=points,
+        window_id=window_id,
+        reversed_window_id=origin.window_id,
     )
-    line = len(decision.postings) + 1
-    posting = msgspec.structs.replace(
-        owed_posting(deficit, points, line, decision.entry.window_id, cures=False),
-        spendable_on=origin.spendable_on,
-        expires_on=origin.expires_on,
+
+
+def _from_lots(
+    folded: Folded, entry: Entry, origin: Posting, points: int, lots: Sequence[Lot], first_line: int
+) -> tuple[Posting, ...]:
+    """Points of one issuer out of a member's lots: the sale's own lot first."""
+    owner = folded.owner(entry.member_id)
+    own = Lot(
+        origin.issuer_id, origin.issuer_terms, origin.spendable_on, origin.expires_on, 0, origin.expires_on
     )
+    return drawn(
+        draw_clawback(owner, lots, origin.issuer_id, points, on=folded.today, own=own),
+        entry.member_id,
+        AccountKind.ISSUED,
+        entry.window_id,
+        reversed_window_id=origin.window_id,
+        first_line=first_line,
+    )
+
+
+def _owing(
+    folded: Folded,
+    decision: Decision,
+    owner: int,
+    missing: Sequence[tuple[Posting, int]],
+    most_owed: int,
+) -> Decision:
+    """What could not be taken back is owed by whoever has the member's points now, up to a ceiling."""
+    room = max(0, most_owed - sum(one.points for one in folded.member(owner).deficits))
+    entry = decision.entry if owner == decision.entry.member_id else transfer(decision.entry, owner)
+    own: list[Posting] = []
+    deficits: list[Deficit] = []
+    for origin, points in missing:
+        owing = min(points, room)
+        room -= owing
+        if not owing:
+            continue
+        deficit = Deficit(
+            entry_id=entry.entry_id,
+            issuer_id=origin.issuer_id,
+            terms_version=origin.issuer_terms,
+            points=owing,
+        )
+        line = len(decision.postings) + len(own) + 1
+        own.append(
+            msgspec.structs.replace(
+                owed_posting(deficit, owing, line, decision.entry.window_id, cures=False),
+                spendable_on=origin.spendable_on,
+                expires_on=origin.expires_on,
+                reversed_window_id=origin.window_id if entry is decision.entry else None,
+            )
+        )
+        deficits.append(deficit)
+    if not own:
+        return decision
     if entry is not decision.entry:
-        other = Decision(entry=entry, postings=(posting,), deficits=(deficit,))
+        other = Decision(entry=entry, postings=tuple(own), deficits=tuple(deficits))
         return msgspec.structs.replace(decision, linked=(other,))
-    posting = msgspec.structs.replace(posting, reversed_window_id=origin.window_id)
-    return msgspec.structs.replace(decision, postings=(*decision.postings, posting), deficits=(deficit,))
+    return msgspec.structs.replace(decision, postings=(*decision.postings, *own), deficits=tuple(deficits))
 
 
 def _returned_reward(

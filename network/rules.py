@@ -35,6 +35,7 @@ from network.model import (
     Rejected,
     Retried,
     Reversed,
+    Unit,
 )
 from network.programme.compiled import Programme
 from partners.model import Directory, Terms
@@ -50,23 +51,37 @@ FURTHEST_AHEAD = timedelta(minutes=10)
 """A till's clock may run ahead this far."""
 
 
-def is_timely(occurred_at: datetime, now: datetime) -> Rejected | None:
+def is_timely(occurred_at: datetime, now: datetime, oldest: timedelta = OLDEST) -> Rejected | None:
     """Why something cannot be taken for when it happened; None where it can."""
     if occurred_at > now + FURTHEST_AHEAD:
         return Rejected("occurred_in_future")
-    if occurred_at < now - OLDEST:
+    if occurred_at < now - oldest:
         return Rejected("occurred_too_long_ago")
     return None
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """The live rules of the network, one immutable snapshot per batch."""
+    """The live rules of the network, one immutable snapshot per batch.
+
+    `versions`: the first day of each version of the programme, in order, where there are several.
+    """
 
     directory: Directory
     programme: Programme
     programmes: Mapping[int, Programme]
     time_zone: ZoneInfo
+    versions: tuple[tuple[date, int], ...] = ()
     caps: Caps = msgspec.field(default_factory=Caps)
+
+    def on(self, moment: Moment) -> "Rules":
+        """The rules of the day a batch happens on; the same where only one version was ever applied."""
+        if not self.versions:
+            return self
+        today = self.local_date(moment.now)
+        live = [version for effective_on, version in self.versions if effective_on <= today]
+        if not live or live[-1] == self.programme.version:
+            return self
+        return msgspec.structs.replace(self, programme=self.programmes[live[-1]])
 
     def local_date(self, at: datetime) -> date:
         """The day an instant falls on in the network's time zone."""
@@ -102,14 +117,20 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         return is_timely(occurred_at, now) or self.inactive(partner_id)
 
     def terms_at_sale(
-        self, partner_id: int, outlet_code: str, currency: str, occurred_at: datetime, now: datetime
+        self,
+        partner_id: int,
+        outlet_code: str,
+        currency: str,
+        occurred_at: datetime,
+        now: datetime,
+        oldest: timedelta = OLDEST,
     ) -> Terms | Rejected:
         """The terms that price what happened at a till, or why it cannot be taken.
 
         Source: terms go by occurred_at in the network's time zone, at most 30 days back, or as many as the
-        contract says if they are fewer, and 10 minutes ahead.
+        contract says if they are fewer, and 10 minutes ahead. A claim has `oldest`.
         """
-        refused = self.refusal(partner_id, occurred_at, now)
+        refused = is_timely(occurred_at, now, oldest) or self.inactive(partner_id)
         if refused is not None:
             return refused
         if (partner_id, outlet_code) not in self.directory.outlets:
@@ -117,7 +138,11 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         terms = self.contract(partner_id, occurred_at)
         if terms is None:
             return Rejected("no_contract_terms")
-        if terms.late_days < OLDEST.days and occurred_at < now - timedelta(days=terms.late_days):
+        if (
+            terms.late_days < OLDEST.days
+            and oldest is OLDEST
+            and occurred_at < now - timedelta(days=terms.late_days)
+        ):
             return Rejected("occurred_too_long_ago")
         if terms.currency != currency:
             return Rejected("currency_not_contracted")
@@ -148,6 +173,8 @@ class Folded:
         for member in loaded.members.values():
             self._enter_pool(member)
         self._due = {member_id: dict(due) for member_id, due in loaded.due.items()}
+        self._counters = dict(loaded.counters)
+        self._budgets = dict(loaded.budgets)
         self.decided: list[Decision] = []
         """All that was applied, in order."""
 
@@ -257,6 +284,14 @@ class Folded:
         """An entry a command refers to, loaded or made earlier in this batch."""
         return self._recorded.get(entry_id)
 
+    def counter(self, member_id: int, name: str, period: date) -> int:
+        """What has been counted for a member; loaded for whom a rule asks for it."""
+        return self._counters.get((member_id, name, period), 0)
+
+    def given_by(self, rule_id: str, period: date) -> int:
+        """Points that a rule with a budget has given to all members in a period; loaded where it may give."""
+        return self._budgets.get((rule_id, period), 0)
+
     def retry_refused(self, command: Command) -> Rejected | None:
         """Why a command cannot stand in the place of the request that it tries again, if it names one."""
         if not isinstance(command, RETRYING) or not command.retries:
@@ -286,8 +321,14 @@ class Folded:
             pending=set_aside(decision) if entry.kind is EntryKind.ACCRUAL else 0,
             lines=tuple(map(LineState, decision.lines)),
             invitation=None if decision.invites_to is None else InvitationState(decision.invites_to),
+            judgement=decision.judgement,
             asked=decision.asked,
         )
+        for (name, period), change in decision.counted.items():
+            key = (entry.member_id, name, period)
+            self._counters[key] = self._counters.get(key, 0) + change
+        for budget, change in decision.spent.items():
+            self._budgets[budget] = self._budgets.get(budget, 0) + change
         if entry.kind is EntryKind.POOL_JOIN and entry.parent_id is not None:
             self._use_invitation(entry.parent_id)
         if entry.reverses is not None:
@@ -383,7 +424,12 @@ def open_deficits(deficits: Iterable[Deficit], cured: Iterable[Deficit]) -> tupl
 
 
 def lot_change(posting: Posting) -> int:
-    """What a posting adds to (or takes from) the member's lot it names."""
+    """What a posting adds to (or takes from) the member's lot of points it names."""
+    return in_lot(posting) if posting.unit is Unit.POINTS else 0
+
+
+def in_lot(posting: Posting) -> int:
+    """What a posting adds to (or takes from) the member's lot it names, in the posting's unit."""
     if posting.credit is AccountKind.MEMBER:
         return posting.points
     if posting.debit is AccountKind.MEMBER:
@@ -426,5 +472,5 @@ def undone(decision: Decision) -> int:
     return sum(
         p.points
         for p in decision.postings
-        if p.debit is AccountKind.ACCEPTED or p.credit is AccountKind.ISSUED
+        if p.unit is Unit.POINTS and (p.debit is AccountKind.ACCEPTED or p.credit is AccountKind.ISSUED)
     )

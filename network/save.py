@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UnsetType
 from sqlalchemy import Connection, text
 
-from network import exposure_store, tables
+from network import exposure_store, programme_store, tables
 from network.bulk import Insert, dates, equal_length, insert_from_arrays, integers, uuids
 from network.caps import Holding
 from network.exposure import Holder
@@ -31,14 +31,14 @@ from network.model import (
 )
 from network.outbox import tell_entries
 from network.pipeline import Pipeline
-from network.rules import held, hold_change, lot_change, pending_change, set_aside, undone
+from network.rules import held, hold_change, in_lot, lot_change, pending_change, set_aside, undone
 from network.store import ENTRY_FIELDS, POSTING_FIELDS
 from partners.model import Hooks
 
 _ENTRY = attrgetter(*ENTRY_FIELDS)
 _POSTING = attrgetter(*POSTING_FIELDS[2:])
 _INSERT_ENTRIES = insert_from_arrays(tables.entry, ENTRY_FIELDS)
-_INSERT_POSTINGS = insert_from_arrays(tables.posting, (*POSTING_FIELDS, "unit"))
+_INSERT_POSTINGS = insert_from_arrays(tables.posting, POSTING_FIELDS)
 _REVERSED_COLUMNS = ("member_id", "entry_id", "points", "amount_minor")
 _ADD_REVERSED = insert_from_arrays(
     tables.reversed_points,
@@ -60,7 +60,7 @@ _INSERT_MEMBERS = insert_from_arrays(tables.member, ("member_id", "public_id", "
 _INSERT_CARDS = insert_from_arrays(tables.card, ("card_number", "member_id", "issued_at", "issued_to"))
 _BONDS = {
     name: text(f"UPDATE account SET {name} = :value WHERE member_id = :member AND unit = :unit")
-    for name in ("pool_id", "tier")
+    for name in ("pool_id", "tier", "tier_until")
 }
 _MERGE = text(
     "UPDATE account SET merged_into = :into, merge_id = :merge WHERE member_id = :member AND unit = :unit"
@@ -164,6 +164,7 @@ def save(
         _save_deficits(pipeline, decisions, owed)
         _save_invitations(pipeline, decisions)
         _save_lines(pipeline, decisions)
+        programme_store.save(pipeline, decisions)
         _save_offline(pipeline, decisions)
         for decision in decisions:
             if decision.cards is not None:
@@ -182,7 +183,6 @@ def _save_entries(pipeline: Pipeline, decisions: Sequence[Decision]) -> None:
     arrays = _columns(POSTING_FIELDS[2:], [_POSTING(posting) for _, posting in moved])
     arrays["member_id"] = [entry.member_id for entry, _ in moved]
     arrays["entry_id"] = [entry.entry_id for entry, _ in moved]
-    arrays["unit"] = [int(Unit.POINTS)] * len(moved)
     _insert(pipeline, _INSERT_POSTINGS, arrays)
     # A capture moves held points on: its member's lots stay as they are.
     own = [(e, p) for e, p in moved if AccountKind.MEMBER in (p.debit, p.credit)]
@@ -286,13 +286,13 @@ def _save_lots(pipeline: Pipeline, moved: Sequence[tuple[Entry, Posting]]) -> No
     for entry, posting in moved:
         key = (
             entry.member_id,
-            int(Unit.POINTS),
+            int(posting.unit),
             posting.issuer_id,
             posting.issuer_terms,
             posting.spendable_on,
             posting.expires_on,
         )
-        changes[key] = changes.get(key, 0) + lot_change(posting)
+        changes[key] = changes.get(key, 0) + in_lot(posting)
     # A lot that is both fed and drawn in one batch changes by the sum. A zero sum still makes the lot's row,
     # so that each lot of the postings exists.
     fed = [(*key, change) for key, change in changes.items() if change >= 0]
@@ -315,7 +315,11 @@ def _save_balances(pipeline: Pipeline, decisions: Sequence[Decision]) -> None:
     for decision in decisions:
         active = decision.account.active_until
         owed = sum(d.points for d in decision.deficits) - sum(d.points for d in decision.cured)
-        lots = [p for p in decision.postings if AccountKind.MEMBER in (p.debit, p.credit)]
+        lots = [
+            p
+            for p in decision.postings
+            if AccountKind.MEMBER in (p.debit, p.credit) and p.unit is Unit.POINTS
+        ]
         if not lots and not owed and isinstance(active, UnsetType):
             continue
         change = changes.setdefault(decision.entry.member_id, [0, 0, IMMEDIATELY, IMMEDIATELY])

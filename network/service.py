@@ -1,6 +1,7 @@
 """What the network does besides commands: set up, clock, windows, the nightly lapse, partitions."""
 
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from time import sleep
 from typing import Literal
 from uuid import UUID
@@ -13,7 +14,7 @@ from network import exposure_store, ids, store
 from network.errors import ClockBackwards, InvariantBroken, NotReady, WindowOrder
 from network.model import WITH_ACTIVITY, AccountKind, EntryKind, Moment, Unit
 from network.outbox import tell_lapsed
-from network.programme.compiled import compile_programme
+from network.programme.compiled import Programme, compile_programme
 from network.programme.spec import read_programme
 from network.rules import Rules
 from partners.hooks.outbox import load_subscriptions
@@ -128,9 +129,13 @@ def set_clock(connection: Connection, at: datetime) -> None:
         raise ClockBackwards(f"the network clock stands at {stands}: it cannot go back to {at}")
 
 
-def apply_programme(connection: Connection, source: str, *, at: datetime, applied_by: str) -> int:
-    """Validate a programme file and make it the live one; returns its version.
+def apply_programme(
+    connection: Connection, source: str, *, at: datetime, applied_by: str, effective_on: date | None = None
+) -> int:
+    """Validate a programme file and make it live, from a day on; returns its version.
 
+    Args:
+        effective_on: The first local day on which it judges; at once where it is not given.
     Raises:
         ProgrammeInvalid: with every fault in it.
     """
@@ -140,11 +145,28 @@ def apply_programme(connection: Connection, source: str, *, at: datetime, applie
         text("SELECT coalesce(max(programme_version), 0) + 1 FROM programme_version")
     ).scalar_one()
     compile_programme(spec, version, {p.code: p.partner_id for p in directory.participants.values()})
+    if effective_on is None:
+        effective_on = at.astimezone(ZoneInfo(read_network(connection).time_zone)).date()
     connection.execute(
-        text("INSERT INTO programme_version VALUES (:version, :source, :at, :applied_by)"),
-        {"version": version, "source": source, "at": at, "applied_by": applied_by},
+        text(
+            "INSERT INTO programme_version (programme_version, source, applied_at, applied_by, effective_on)"
+            " VALUES (:version, :source, :at, :applied_by, :effective_on)"
+        ),
+        {
+            "version": version,
+            "source": source,
+            "at": at,
+            "applied_by": applied_by,
+            "effective_on": effective_on,
+        },
     )
     return version
+
+
+_LIVE_VERSION = text(
+    "SELECT programme_version FROM programme_version WHERE effective_on <= :today"
+    " ORDER BY effective_on DESC, programme_version DESC LIMIT 1"
+)
 
 
 def live_programme_version(connection: Connection) -> int:
@@ -153,9 +175,9 @@ def live_programme_version(connection: Connection) -> int:
     Raises:
         NotReady: none has been applied.
     """
-    version: int | None = connection.execute(
-        text("SELECT max(programme_version) FROM programme_version")
-    ).scalar_one()
+    zone = ZoneInfo(read_network(connection).time_zone)
+    today = network_now(connection).astimezone(zone).date()
+    version: int | None = connection.execute(_LIVE_VERSION, {"today": today}).scalar()
     if version is None:
         raise NotReady("no programme has been applied to this network")
     return version
@@ -170,22 +192,34 @@ def load_rules(connection: Connection) -> Rules:
     # Caps first: what is read after their basis may be newer than it, never older.
     caps = exposure_store.load_caps(connection, network_now(connection).date())
     directory = load_directory(connection)
-    codes = {p.code: p.partner_id for p in directory.participants.values()}
+    codes = tuple(sorted((p.code, p.partner_id) for p in directory.participants.values()))
     # All versions: a return is judged by the rules that judged its sale.
-    programmes = {
-        row.programme_version: compile_programme(read_programme(row.source), row.programme_version, codes)
-        for row in connection.execute(text("SELECT programme_version, source FROM programme_version"))
-    }
+    rows = connection.execute(
+        text(
+            "SELECT programme_version, source, effective_on FROM programme_version"
+            " ORDER BY effective_on, programme_version"
+        )
+    ).all()
+    programmes = {row.programme_version: _compiled(row.source, row.programme_version, codes) for row in rows}
     if not programmes:
         raise NotReady("no programme has been applied to this network")
+    live = live_programme_version(connection)
+    versions = tuple((row.effective_on, row.programme_version) for row in rows)
     zone = ZoneInfo(read_network(connection).time_zone)
     return Rules(
         directory=directory,
-        programme=programmes[max(programmes)],
+        programme=programmes[live],
         programmes=programmes,
         time_zone=zone,
+        versions=versions if len(versions) > 1 else (),
         caps=caps,
     )
+
+
+@lru_cache(maxsize=32)
+def _compiled(source: str, version: int, codes: tuple[tuple[str, int], ...]) -> Programme:
+    """An applied file never changes: it is compiled once, and anew only where partners came."""
+    return compile_programme(read_programme(source), version, dict(codes))
 
 
 def open_first_window(connection: Connection, business_date: date, at: datetime) -> int:

@@ -39,12 +39,13 @@ from network.model import (
     Unit,
 )
 from network.pipeline import Pipeline
+from network.programme_store import NOTHING_ASKED, Asked, Counters, ask
 
 WINDOW_LOCK = "7263, hashtext(current_schema())"
 """The advisory lock that writers share and the close takes alone; one per schema."""
 
 ENTRY_FIELDS = tuple(column.name for column in tables.entry.columns)
-POSTING_FIELDS = tuple(column.name for column in tables.posting.columns if column.name != "unit")
+POSTING_FIELDS = tuple(column.name for column in tables.posting.columns)
 
 _SHARE_WINDOW = text(f"SELECT pg_advisory_xact_lock_shared({WINDOW_LOCK})")
 _MOMENT = text(
@@ -86,7 +87,7 @@ _LOCK_ACCOUNTS = text(
 )
 _BALANCES = text(
     "SELECT a.member_id, a.balance, a.pending_until, a.active_until, a.deficit, a.pool_id, a.merged_into,"
-    " a.merge_id, a.tier,"
+    " a.merge_id, a.tier, a.tier_until,"
     " ARRAY(SELECT h.entry_id FROM hold h WHERE h.member_id = a.member_id"
     " AND h.lapses_at <= :now AND h.captured + h.returned < h.points ORDER BY h.entry_id) AS due"
     " FROM account a WHERE a.member_id = ANY(CAST(:members AS bigint[])) AND a.unit = :unit"
@@ -133,12 +134,13 @@ _STANDING = text(
     " h.lapses_at, h.captured, h.returned, p.points - p.released - p.cancelled AS pending,"
     " ARRAY(SELECT CASE WHEN l.returned_by IS NULL THEN l.measure ELSE -l.measure END FROM entry_line l"
     " WHERE l.member_id = u.member_id AND l.entry_id = u.entry_id ORDER BY l.line) AS lines,"
-    " i.pool_id, i.joined_by, o.points AS asked"
+    " i.pool_id, i.joined_by, j.judgement, o.points AS asked"
     " FROM unnest(CAST(:members AS bigint[]), CAST(:entries AS uuid[])) AS u (member_id, entry_id)"
     " LEFT JOIN reversed_points r ON r.member_id = u.member_id AND r.entry_id = u.entry_id"
     " LEFT JOIN hold h ON h.member_id = u.member_id AND h.entry_id = u.entry_id"
     " LEFT JOIN pending p ON p.member_id = u.member_id AND p.entry_id = u.entry_id"
     " LEFT JOIN invitation i ON i.member_id = u.member_id AND i.entry_id = u.entry_id"
+    " LEFT JOIN judgement j ON j.member_id = u.member_id AND j.entry_id = u.entry_id"
     " LEFT JOIN offline_redemption o ON o.member_id = u.member_id AND o.entry_id = u.entry_id"
 )
 _ENROLLED = text(
@@ -164,6 +166,7 @@ class _Account(msgspec.Struct, frozen=True):
     merged_into: int | None
     merge_id: UUID | None
     tier: str
+    tier_until: date
     due: list[UUID]
 
 
@@ -258,20 +261,22 @@ def load_members(
     *,
     merging: bool = False,
     holding: bool = False,
-) -> tuple[dict[int, MemberState], dict[int, list[UUID]]]:
+    rules_ask: Asked = NOTHING_ASKED,
+) -> tuple[dict[int, MemberState], dict[int, list[UUID]], Counters]:
     """Lock accounts in order, then read them, and the lots of those whose points may be taken or pend.
 
     Args:
         cards: Cards that commands name with the members they opened before the locks.
         merging: Whether it matters who has others merged into it.
         holding: Whether it matters how many holds are open.
+        rules_ask: What the rules of the programme ask for.
     Returns:
-        The members by number, and those of their holds whose time is over and which still hold points.
+        The members by number, those of their holds that are over and still hold points, and counters.
     Raises:
         CardsMoved: a merge, or its end, came between.
     """
     if not members:
-        return {}, {}
+        return {}, {}, {}
     wanted = {"members": integers(members), "unit": int(Unit.POINTS)}
     with Pipeline(connection) as pipeline:
         pipeline.ask(_LOCK_ACCOUNTS, wanted)
@@ -279,11 +284,13 @@ def load_members(
         owners = pipeline.ask(_CARDS, {"cards": integers(cards)})
         merges = pipeline.ask(_HAVE_MERGED, {"members": wanted["members"]}) if merging else ()
         holds = pipeline.ask(_OPEN_HOLDS, {"members": wanted["members"]}) if holding else ()
+        by_rules = None if rules_ask is NOTHING_ASKED else ask(pipeline, rules_ask)
         balances = [_Account(*row) for row in asked]
         if {number: member_id for number, member_id, _ in owners} != cards:
             raise CardsMoved
         merged = {member_id for (member_id,) in merges}
         held = {member_id: count for member_id, count in holds}  # noqa: C416 - rows, not pairs
+        counters, segments = ({}, {}) if by_rules is None else by_rules.read()
     pending = {row.member_id for row in balances if row.pending_until > today}
     active = {row.member_id: row.active_until for row in balances}
     lots: dict[int, list[Lot]] = {member_id: [] for member_id in active if member_id in with_lots}
@@ -311,10 +318,12 @@ def load_members(
             tier=row.tier,
             active_until=row.active_until,
             deficits=deficits.get(row.member_id, ()),
+            tier_until=row.tier_until,
+            segments=segments.get(row.member_id, frozenset()),
         )
         for row in balances
     }
-    return states, {row.member_id: row.due for row in balances if row.due}
+    return states, {row.member_id: row.due for row in balances if row.due}, counters
 
 
 def members_with_over_holds(connection: Connection, now: datetime, limit: int) -> list[int]:
@@ -368,6 +377,7 @@ def _recorded(entry: Entry, postings: tuple[Posting, ...], row: Mapping[str, Any
         invitation=None
         if row["pool_id"] is None
         else InvitationState(row["pool_id"], used=row["joined_by"] is not None),
+        judgement=row["judgement"],
         asked=row["asked"],
     )
 
@@ -401,6 +411,7 @@ def read_posting(row: Mapping[Any, Any]) -> Posting:
     values = {name: row[name] for name in POSTING_FIELDS if name not in {"member_id", "entry_id"}}
     values["debit"] = AccountKind(values["debit"])
     values["credit"] = AccountKind(values["credit"])
+    values["unit"] = Unit(values["unit"])
     return Posting(**values)
 
 

@@ -56,7 +56,9 @@ programme_version = Table(
     Column("source", Text, nullable=False),
     Column("applied_at", DateTime(timezone=True), nullable=False),
     Column("applied_by", Text, nullable=False),
+    Column("effective_on", Date, nullable=False, server_default="1970-01-01"),
 )
+"""Files that were applied. Of those in force on a day the latest is live: by day, then by version."""
 
 member_id_sequence = Sequence("member_id_seq", metadata=metadata, data_type=BigInteger)
 
@@ -101,6 +103,7 @@ account = Table(
     Column("merged_into", BigInteger),
     Column("merge_id", Uuid),
     Column("tier", Text, nullable=False, server_default=""),
+    Column("tier_until", Date, nullable=False, server_default="9999-12-31"),
     PrimaryKeyConstraint("member_id", "unit"),
     CheckConstraint("balance >= 0", name="account_balance_not_negative"),
     CheckConstraint("deficit >= 0", name="account_deficit_not_negative"),
@@ -108,12 +111,14 @@ account = Table(
     CheckConstraint("merged_into IS NULL OR pool_id IS NULL", name="account_merged_is_in_no_pool"),
     CheckConstraint("(merged_into IS NULL) = (merge_id IS NULL)", name="account_merged_by_an_entry"),
     Index("account_pool", "pool_id", postgresql_where=text("pool_id IS NOT NULL")),
+    Index("account_tier_until", "tier_until", postgresql_where=text("tier_until < '9999-12-31'")),
     Index("account_active", "active_until", postgresql_where=text("active_until > '1970-01-01'")),
     postgresql_with={"fillfactor": "70"},
 )
 """`balance` is the sum of the lots, pending ones included; before `pending_until` some may be pending.
 
-`active_until`: how long lots live that expire with activity. `deficit`: points owed, the open deficits' sum.
+`active_until`: how long lots live that expire with activity. `tier_until`: the last day in the tier.
+`deficit`: points owed, the open deficits' sum.
 `merged_into`: to whom points, cards and deficits of this member went, by the MERGE entry `merge_id`.
 """
 

@@ -19,6 +19,7 @@ from network.model import (
     Redeem,
     Release,
     Reverse,
+    ReviewTier,
     Unmerge,
     Void,
 )
@@ -28,7 +29,7 @@ SPENDING = (Redeem, Hold)
 """Commands that draw from a whole pool."""
 
 
-_WITHOUT_CARD = frozenset({Enrol, Reverse, Capture, Void, Release, Unmerge})
+_WITHOUT_CARD = frozenset({Enrol, Reverse, Capture, Void, Release, Unmerge, ReviewTier})
 _WITH_TWO_CARDS = {Gift: "to_card_number", Invite: "to_card_number", Merge: "merged_card_number"}
 _NAMES_AN_ENTRY = {
     Reverse: "entry_id",
@@ -61,6 +62,8 @@ def named_members(folded: Folded, command: Command) -> set[int]:
     entry_id = named_by(command)
     if entry_id is not None:
         named.add(member_of(entry_id))
+    if isinstance(command, ReviewTier):
+        named.add(command.member_id)
     return {member_id for member_id in named if member_id}
 
 

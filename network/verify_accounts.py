@@ -6,7 +6,6 @@ from network.model import EntryKind, Unit
 _POINTS = int(Unit.POINTS)
 _MERGE, _UNMERGE = int(EntryKind.MERGE), int(EntryKind.UNMERGE)
 _INVITATION, _JOIN = int(EntryKind.POOL_INVITATION), int(EntryKind.POOL_JOIN)
-_TIER = int(EntryKind.TIER)
 _POOL_OF = 8
 """Members that a pool has at most."""
 
@@ -87,11 +86,24 @@ _POOLS = Check(
 
 _TIERS = Check(
     name="tiers_set",
-    says="who is in a tier was put there",
+    says="who is in a tier was put there, by the last entry that changed it",
     faults=f"""
-        SELECT format('member %s', member_id), format('is in tier %s, and no entry put it there', tier)
-        FROM account a WHERE tier <> ''
-            AND NOT EXISTS (SELECT FROM entry e WHERE e.member_id = a.member_id AND e.kind = {_TIER})
+        SELECT format('member %s', a.member_id), CASE
+            WHEN c.tier IS NULL THEN format('is in tier %s, and no entry put it there', a.tier)
+            ELSE format('is in tier %s until %s, and its last entry put it into %s until %s',
+                a.tier, a.tier_until, c.tier, c.tier_until) END
+        FROM account a LEFT JOIN (
+            SELECT DISTINCT ON (member_id) member_id, tier, tier_until, left(entry_id::text, 13) AS moment
+            FROM tier_change ORDER BY member_id, entry_id DESC
+        ) c USING (member_id)
+        WHERE a.unit = {_POINTS} AND (a.tier, a.tier_until) IS DISTINCT FROM
+            (coalesce(c.tier, ''), coalesce(c.tier_until, '9999-12-31'))
+        -- of entries of one millisecond their ids do not say which was the last
+        AND NOT EXISTS (SELECT FROM tier_change s WHERE s.member_id = a.member_id
+            AND left(s.entry_id::text, 13) = c.moment AND (s.tier, s.tier_until) = (a.tier, a.tier_until))
+        UNION ALL
+        SELECT format('entry %s', t.entry_id), 'changed a tier, and is not in the ledger'
+        FROM tier_change t LEFT JOIN entry e USING (member_id, entry_id) WHERE e.entry_id IS NULL
     """,
 )
 

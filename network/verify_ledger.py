@@ -71,7 +71,7 @@ LEDGER = (
             FROM entry e FULL JOIN (
                 SELECT member_id, entry_id,
                     sum(CASE {_MEMBER} WHEN credit THEN points WHEN debit THEN -points ELSE 0 END) AS points
-                FROM posting GROUP BY 1, 2
+                FROM posting WHERE unit = {_POINTS} GROUP BY 1, 2
             ) p USING (member_id, entry_id)
             WHERE e.points IS DISTINCT FROM coalesce(p.points, 0)
         """,

@@ -44,12 +44,12 @@ _REVERSED = Check(
                 sum(amount_minor)::bigint AS amount_minor
             FROM entry LEFT JOIN (
                 SELECT member_id, entry_id, sum(points) AS points
-                FROM posting WHERE debit = {_ACCEPTED} OR credit = {_ISSUED} GROUP BY 1, 2
+                FROM posting WHERE unit = 1 AND (debit = {_ACCEPTED} OR credit = {_ISSUED}) GROUP BY 1, 2
             ) p USING (member_id, entry_id) WHERE reverses IS NOT NULL GROUP BY 1, 2
         ) e USING (member_id, entry_id) LEFT JOIN entry o USING (member_id, entry_id) LEFT JOIN (
             SELECT member_id, entry_id, {_sum(f"credit = {_ACCEPTED}")} AS accepted,
                 {_sum(f"debit = {_ISSUED} AND credit <> {_DEFICIT}")} AS issued
-            FROM posting p JOIN reversed_points USING (member_id, entry_id) GROUP BY 1, 2
+            FROM posting p JOIN reversed_points USING (member_id, entry_id) WHERE p.unit = 1 GROUP BY 1, 2
         ) w USING (member_id, entry_id)
         WHERE (r.points, r.amount_minor) IS DISTINCT FROM (e.points, e.amount_minor)
             OR o.entry_id IS NULL OR r.amount_minor > o.amount_minor

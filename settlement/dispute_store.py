@@ -109,7 +109,7 @@ _ENTRY_TOTALS = text(
     " count(*) AS postings FROM ("
     "   SELECT member_id, entry_id, window_id FROM entry"
     "   WHERE member_id = :member_id AND (entry_id = :entry_id OR reverses = :entry_id)"
-    f" ) e JOIN posting p USING (member_id, entry_id) GROUP BY 1, 2, {_PRICED_ALIKE}"
+    f" ) e JOIN posting p USING (member_id, entry_id) WHERE p.unit = 1 GROUP BY 1, 2, {_PRICED_ALIKE}"
 )
 # What is summed already stands in window_total; of the windows that are not, the postings are read.
 _WINDOW_TOTALS = text(
@@ -117,7 +117,7 @@ _WINDOW_TOTALS = text(
     f"   SELECT {_PRICED_ALIKE}, points, postings FROM window_total"
     "   WHERE window_id = :window_id AND reversed_window_id IS NULL OR reversed_window_id = :window_id"
     f"   UNION ALL SELECT {_PRICED_ALIKE}, points, 1 FROM posting"
-    "   WHERE reversed_window_id = :window_id AND window_id IN ("
+    "   WHERE unit = 1 AND reversed_window_id = :window_id AND window_id IN ("
     "     SELECT window_id FROM clearing_window EXCEPT SELECT window_id FROM window_total)"
     f" ) t WHERE issuer_id = :by AND acceptor_id = :to GROUP BY {_PRICED_ALIKE}"
 )

@@ -95,7 +95,7 @@ _TOTALS = (
                 format('postings less total: %s points, %s postings', sum(points), sum(postings))
             FROM (
                 SELECT {_KEY}, sum(points) AS points, count(*) AS postings
-                FROM posting WHERE {_PRICED} GROUP BY {_KEY}
+                FROM posting WHERE unit = {int(Unit.POINTS)} AND {_PRICED} GROUP BY {_KEY}
                 UNION ALL SELECT {_KEY}, -points, -postings FROM window_total
             ) d GROUP BY {_KEY} HAVING sum(points) <> 0 OR sum(postings) <> 0
         """,

@@ -19,7 +19,7 @@ _SUM_POSTINGS = text(
     """
     SELECT debit, credit, issuer_id, issuer_terms, acceptor_id, acceptor_terms, category,
         reversed_window_id, sum(points)::bigint AS points, count(*) AS postings
-    FROM posting WHERE window_id = :window_id GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+    FROM posting WHERE window_id = :window_id AND unit = 1 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
     """
 )
 # Between these instants it is the window's date whatever clocks do at midnight.

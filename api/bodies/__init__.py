@@ -17,6 +17,7 @@ from api.bodies.tills import (
     AccrualBody,
     CaptureBody,
     EnrolmentBody,
+    EventBody,
     HoldBody,
     RedemptionBody,
     ReleaseBody,
@@ -33,6 +34,7 @@ __all__ = [
     "DonationBody",
     "EnrolmentBody",
     "EntryBody",
+    "EventBody",
     "GiftBody",
     "HoldBody",
     "MergeBody",
@@ -52,6 +54,7 @@ __all__ = [
 Body = (
     EnrolmentBody
     | AccrualBody
+    | EventBody
     | RedemptionBody
     | ReversalBody
     | HoldBody

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from network import ids
-from network.model import AccountKind, Entry, EntryKind, Minted, Posting, Reply
+from network.model import AccountKind, Entry, EntryKind, Minted, Posting, Reply, Unit
 from network.service import date_of_window
 
 
@@ -19,6 +19,7 @@ class EntryBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `pending`: what it set aside until an event, or (-) let go.
     `cured`: points that the member owed before it: what it credited has paid them, or a merge took them over.
     `owed`: points that it could not take back, or took over, and that the member owes after it.
+    `status`: status points that it gave or (-) took back; they make tiers and cannot be spent.
     `offline`: a till had accepted it without a line; `shortfall`: points that were not there, which you bear.
     `parent`: the entry of another member that a transfer belongs to. `invitation`: what a member joined by.
     `accrual`: whose pending points a release let go.
@@ -44,6 +45,7 @@ class EntryBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pending: int = 0
     cured: int = 0
     owed: int = 0
+    status: int = 0
     offline: bool = False
     shortfall: int = 0
     member: str | None = None
@@ -83,6 +85,7 @@ def show_entry(
         pending=moved.pending,
         cured=moved.cured,
         owed=moved.owed,
+        status=moved.status,
         offline=asked is not None,
         shortfall=0 if asked is None else asked - sum(p.points for p in postings),
         member=ids.show("mbr", enrolled.public_id) if enrolled and enrolled.public_id else None,
@@ -112,12 +115,16 @@ class _Moved(msgspec.Struct):
     pending: int = 0
     cured: int = 0
     owed: int = 0
+    status: int = 0
 
     @classmethod
     def of(cls, postings: Sequence[Posting]) -> "_Moved":
         """Sums over postings. Between two members points pass through TRANSIT."""
         moved = cls()
         for one in postings:
+            if one.unit is Unit.STATUS:
+                moved.status += _signed(one, AccountKind.MEMBER)
+                continue
             if one.contributor_id is not None:
                 moved.pooled += _signed(one, AccountKind.TRANSIT)
             moved.pending += _signed(one, AccountKind.PENDING)

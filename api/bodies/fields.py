@@ -5,6 +5,7 @@ zone, text is printable ASCII. Duplicate keys are refused too: two readers could
 """
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from types import UnionType
@@ -16,6 +17,7 @@ from msgspec import Meta
 
 from api.problems import FieldError, ProblemError
 from network import ids
+from network.basket import Item
 from network.identity import is_card_number
 from network.rules import MOST_POINTS
 
@@ -65,12 +67,35 @@ RotatingCode = Annotated[
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}(?!\\n)$", description="ISO 4217.")]
 Amount = Annotated[int, Meta(ge=1, le=MOST, description="In minor units of the currency: 1250 is 12.50.")]
 Points = Annotated[int, Meta(ge=1, le=MOST, description="Whole points.")]
+Word = Annotated[str, Meta(pattern="^[a-z][a-z0-9_-]{0,31}(?!\\n)$")]
+"""A name as programmes use them: of a category, a tender, a channel, a cabin."""
+Airport = Annotated[str, Meta(pattern="^[A-Z]{3}(?!\\n)$", description="An airport, by its IATA code.")]
+
+
+class LineBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A line of a sale, for programmes whose rules ask what was sold."""
+
+    amount_minor: Amount
+    category: Word = ""
+    quantity: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+
+
+class FlightBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One sector that was flown; its carrier by the code of two letters or digits."""
+
+    origin: Airport
+    destination: Airport
+    cabin: Word
+    carrier: Annotated[str, Meta(pattern="^([A-Z0-9]{2})?(?!\\n)$")] = ""
+
+
 Amounts = Annotated[
-    tuple[Amount, ...],
+    tuple[Amount | LineBody, ...],
     Meta(
         min_length=1,
         max_length=MOST_LINES,
-        description="The amounts of the sale's lines, which add up to it; a line can then be returned.",
+        description="The sale's lines, which add up to it; a line can then be returned. Each is an amount, or"
+        " an object with amount, category and quantity, all of them the same way.",
     ),
 ]
 PointsOfLines = Annotated[
@@ -79,6 +104,21 @@ PointsOfLines = Annotated[
         min_length=1,
         max_length=MOST_LINES,
         description="The points of the reward's lines, which add up to it; a line can then be returned.",
+    ),
+]
+Units = Annotated[
+    dict[Word, Annotated[int, Meta(ge=1, le=1_000_000_000)]],
+    Meta(min_length=1, max_length=20, description='What else was counted, by name: {"nights": 3}.'),
+]
+Offer = Annotated[
+    str,
+    Meta(pattern="^[a-z][a-z0-9_-]{0,47}(?!\\n)$", description="The personal offer that was shown."),
+]
+Evidence = Annotated[
+    str,
+    Meta(
+        pattern="^[!-~]( ?[!-~]){0,199}(?!\\n)$",
+        description="For a claim after the time for sales: the number of the ticket, or another proof.",
     ),
 ]
 LineNumbers = Annotated[
@@ -187,6 +227,27 @@ def card_of(digits: str, pointer: str = "/card") -> int:
     if not is_card_number(number):
         raise ProblemError("card_number_invalid", errors=[FieldError(pointer, "luhn")])
     return number
+
+
+def amounts_of(lines: Sequence[int | LineBody] | None) -> tuple[int, ...]:
+    """The amounts of a sale's lines.
+
+    Raises:
+        ProblemError: some are amounts, and others objects.
+    """
+    if lines is None:
+        return ()
+    if len({type(one) for one in lines}) > 1:
+        what = "lines are all amounts, or all objects"
+        raise ProblemError("validation_failed", what, [FieldError("/lines", "mixed")])
+    return tuple(one if isinstance(one, int) else one.amount_minor for one in lines)
+
+
+def items_of(lines: Sequence[int | LineBody] | None) -> tuple[Item, ...]:
+    """The lines of a sale with what each is."""
+    return tuple(
+        Item(one.amount_minor, one.category, one.quantity) for one in lines or () if not isinstance(one, int)
+    )
 
 
 def unique_lines(numbers: tuple[int, ...] | None) -> tuple[int, ...]:

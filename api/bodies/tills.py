@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta
 
 from api.bodies.fields import (
@@ -11,19 +12,27 @@ from api.bodies.fields import (
     Category,
     Currency,
     EntryId,
+    Evidence,
+    FlightBody,
     LineNumbers,
+    Offer,
     Outlet,
     Points,
     PointsOfLines,
     Request,
     Retries,
     RotatingCode,
+    Units,
+    Word,
+    amounts_of,
     card_of,
     entry_id_of,
+    items_of,
     unique_lines,
     utc,
 )
 from api.problems import FieldError, ProblemError
+from network.basket import Details, Flight
 from network.model import Accrue, Capture, Command, Enrol, Hold, Redeem, Release, Reverse, Void
 
 MOST_MINUTES = 7 * 24 * 60
@@ -45,6 +54,13 @@ class AccrualBody(Request, frozen=True, tag_field="type", tag="accrual"):
     amount_minor: Amount
     currency: Currency
     lines: Amounts | None = None
+    tender: Word | None = None
+    channel: Word | None = None
+    units: Units | None = None
+    flight: FlightBody | None = None
+    alliance_tier: Word | None = None
+    offer: Offer | None = None
+    evidence: Evidence | None = None
     retries: Retries | None = None
 
     def command(self, partner_id: int) -> Command:
@@ -57,8 +73,49 @@ class AccrualBody(Request, frozen=True, tag_field="type", tag="accrual"):
             card_number=card_of(self.card),
             amount_minor=self.amount_minor,
             currency=self.currency,
-            lines=self.lines or (),
+            lines=amounts_of(self.lines),
+            details=self._details(),
             retries=self.retries or "",
+        )
+
+    def _details(self) -> Details | None:
+        """What the till says of the sale beside its amount; None where it says nothing, as most do."""
+        itemised = self.lines is not None and not isinstance(self.lines[0], int)
+        told = (self.tender, self.channel, self.units, self.flight, self.alliance_tier, self.offer)
+        if not itemised and self.evidence is None and not any(told):
+            return None
+        flight = self.flight
+        return Details(
+            items=items_of(self.lines) if itemised else (),
+            tender=self.tender or "",
+            channel=self.channel or "",
+            units=tuple(sorted((self.units or {}).items())),
+            flight=None if flight is None else Flight(**msgspec.structs.asdict(flight)),
+            alliance_tier=self.alliance_tier or "",
+            offer=self.offer or "",
+            evidence=self.evidence or "",
+        )
+
+
+class EventBody(Request, frozen=True, tag_field="type", tag="event"):
+    """Something that a member did, and that is no sale: the programme may give points for it."""
+
+    outlet: Outlet
+    card: CardNumber
+    currency: Currency
+    event: Offer
+
+    def command(self, partner_id: int) -> Command:
+        """The command it asks for."""
+        return Accrue(
+            partner_id=partner_id,
+            reference=self.reference,
+            occurred_at=utc(self.occurred_at),
+            outlet_code=self.outlet,
+            card_number=card_of(self.card),
+            amount_minor=0,
+            currency=self.currency,
+            details=Details(event=self.event),
         )
 
 

@@ -62,6 +62,9 @@ def expect(
     months = programme.expiry.months
     if programme.expiry.rule != "months" or months is None or programme.expiry.tier:
         raise ProgrammeTooRich("the demo's programme must let all points expire by months: see [expiry]")
+    if programme.earn is None or programme.rule or programme.tier:
+        raise ProgrammeTooRich("the demo's programme must earn by [earn] alone")
+    default = programme.earn.default
     rules = {partner_ids[code]: rule for code, rule in programme.earn.partner.items()}
     lots: dict[int, defaultdict[date, int]] = {one: defaultdict(int) for one in shopping.households}
     accepted = refused = issued = expired = tonight = 0
@@ -73,7 +76,7 @@ def expect(
                 refused += 1
         expires_on = _month_end(on, months)
         for sale in shopping.days[on].sales:
-            points = _points(rules.get(sale.partner_id, programme.earn.default), sale.amount_minor, on)
+            points = _points(rules.get(sale.partner_id, default), sale.amount_minor, on)
             lots[sale.household][expires_on] += points
             issued += points
         tomorrow = on + timedelta(days=1)

@@ -9,6 +9,9 @@ import msgspec
 from network.errors import ProgrammeInvalid
 from network.expiry import month_end_after
 from network.model import NEVER, WITH_ACTIVITY
+from network.programme.ladder import Ladder
+from network.programme.plans import ladder_of, plans_of, unknown_partners
+from network.programme.rule import Plan
 from network.programme.spec import EarnRuleSpec, ExpiryRuleSpec, ProgrammeSpec
 
 Clawback = Literal["refuse", "within_balance", "deficit"]
@@ -51,6 +54,10 @@ class ExpiryRule(msgspec.Struct, frozen=True, kw_only=True):
         return month_end_after(today, self.months) if self.rule == "activity" else None
 
 
+NO_LADDER = Ladder()
+NOTHING = EarnRule(step_minor=1, points_per_step=0, weekend_multiplier=1)
+
+
 class Programme(msgspec.Struct, frozen=True, kw_only=True):
     """The live rules. `earn` holds the partners with a rule of their own, by partner id."""
 
@@ -64,6 +71,10 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     most_owed: int = 10_000
     tiers: frozenset[str] = frozenset()
     four_eyes_above: int = 1_000
+    plans: Mapping[int, Plan] = {}
+    """Of partners whose sales need more than one plain rule."""
+    ladder: Ladder = NO_LADDER
+    claim_days: int = 0
     code_above: int | None = None
 
     def earn_rule(self, partner_id: int) -> EarnRule:
@@ -99,22 +110,27 @@ def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[st
     Raises:
         ProgrammeInvalid: a rule names a partner the network does not have.
     """
-    unknown = sorted(set(spec.earn.partner) - set(partner_ids))
+    unknown = unknown_partners(spec, partner_ids)
     if unknown:
         raise ProgrammeInvalid(
-            f"programme {spec.name!r}: earn.partner names {', '.join(unknown)}, "
-            f"but the network's partners are {', '.join(sorted(partner_ids))}"
+            f"programme {spec.name!r}: "
+            + "; ".join(f"{field} names {code}" for field, code in unknown)
+            + f", but the network's partners are {', '.join(sorted(partner_ids))}"
         )
+    earn = spec.earn
     return Programme(
         version=version,
-        default_earn=_rule(spec.earn.default),
-        earn={partner_ids[code]: _rule(rule) for code, rule in spec.earn.partner.items()},
+        default_earn=NOTHING if earn is None else _rule(earn.default),
+        earn={} if earn is None else {partner_ids[code]: _rule(one) for code, one in earn.partner.items()},
         default_expiry=_expiry(spec.expiry),
         expiry={tier: _expiry(rule) for tier, rule in spec.expiry.tier.items()},
         grace_days=spec.expiry.grace_days,
         clawback=spec.returns.clawback,
         most_owed=spec.returns.most_owed,
-        tiers=frozenset(spec.tiers),
+        tiers=frozenset(spec.tier_names),
         four_eyes_above=spec.adjustments.four_eyes_above,
+        plans=plans_of(spec, partner_ids),
+        ladder=ladder_of(spec),
+        claim_days=0 if spec.retro_claim is None else spec.retro_claim.days,
         code_above=spec.redeem.code_above,
     )

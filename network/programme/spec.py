@@ -4,20 +4,20 @@ Durations are whole months or days; steps are integer minor units; multipliers a
 """
 
 import tomllib
-from typing import Annotated, Literal, Self
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+import tomlkit
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from network.errors import ProgrammeInvalid
-
-Count = Annotated[int, Field(ge=1, le=1_000_000)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+from network.programme.reading import Path, line_of, lines_of
+from network.programme.spec_rules import Code, Count, CounterSpec, FundSpec, Name, RuleSpec, Strict, WhenSpec
+from network.programme.spec_tiers import TierSpec
 
 
-class EarnRuleSpec(_Strict):
+class EarnRuleSpec(Strict):
     """`points_per_step` for each whole `step_minor` of a sale, times `weekend_multiplier` at weekends.
 
     `pending_days`: the points can be spent that many days later, when the sale can no longer be returned.
@@ -37,7 +37,7 @@ class EarnRuleSpec(_Strict):
         return self
 
 
-class ExpiryRuleSpec(_Strict):
+class ExpiryRuleSpec(Strict):
     """When points lapse.
 
     `months`: so many months after the end of the month they were recorded in. `activity`: so many months
@@ -65,10 +65,10 @@ class ExpirySpec(ExpiryRuleSpec):
     """
 
     grace_days: Annotated[int, Field(ge=0, le=366)] = 0
-    tier: dict[str, ExpiryRuleSpec] = {}
+    tier: dict[str, ExpiryRuleSpec] = Field(default={})
 
 
-class ReturnsSpec(_Strict):
+class ReturnsSpec(Strict):
     """What a returned sale takes back where its points were spent.
 
     `refuse`: nothing, the return is refused; `within_balance`: what is left of its issuer's points;
@@ -80,44 +80,123 @@ class ReturnsSpec(_Strict):
     most_owed: Annotated[int, Field(ge=0, le=1_000_000_000)] = 10_000
 
 
-class AdjustmentsSpec(_Strict):
+class AdjustmentsSpec(Strict):
     """Adjustments of more than `four_eyes_above` points need a second operator."""
 
     four_eyes_above: Annotated[int, Field(ge=0, le=1_000_000_000)] = 1_000
 
 
-class RedeemSpec(_Strict):
+class RetroClaimSpec(Strict):
+    """Flights of `partners` may be claimed up to so many `days` later, with evidence, each once."""
+
+    days: Annotated[int, Field(ge=31, le=370)]
+    partners: list[Code] = Field(min_length=1)
+
+
+class RedeemSpec(Strict):
     """Rewards and holds of more than `code_above` points need the rotating code of the member's card."""
 
     code_above: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = None
 
 
-class EarnSpec(_Strict):
+class EarnSpec(Strict):
     """The rule for every partner, and those that replace it for a partner by its code."""
 
     default: EarnRuleSpec = EarnRuleSpec()
-    partner: dict[str, EarnRuleSpec] = {}
+    partner: dict[str, EarnRuleSpec] = Field(default={})
 
 
-class ProgrammeSpec(_Strict):
-    """A whole programme file. `tiers` are the names of those that members can be put into."""
+class ProgrammeSpec(Strict):
+    """A whole programme file.
+
+    `tiers` are the names of tiers that members are put into by hand; a `[[tier]]` is one that members reach
+    by themselves. `earn` holds the simplest base rules; `rule` everything else.
+    """
 
     name: str
-    tiers: list[Annotated[str, Field(pattern="^[a-z][a-z0-9_-]{0,31}$")]] = []
-    earn: EarnSpec
+    says: str = ""
+    tiers: list[Name] = Field(default=[])
+    earn: EarnSpec | None = None
+    counter: list[CounterSpec] = Field(default=[])
+    rule: list[RuleSpec] = Field(default=[])
+    tier: list[TierSpec] = Field(default=[])
+    retro_claim: RetroClaimSpec | None = None
     expiry: ExpirySpec
     returns: ReturnsSpec = ReturnsSpec()
     redeem: RedeemSpec = RedeemSpec()
     adjustments: AdjustmentsSpec = AdjustmentsSpec()
 
-    @model_validator(mode="after")
-    def _tiers_are_known(self) -> Self:
-        unknown = sorted(set(self.expiry.tier) - set(self.tiers))
-        if unknown:
-            raise ValueError(
-                f"expiry.tier names {', '.join(unknown)}, and tiers are {', '.join(self.tiers) or 'none'}"
-            )
-        return self
+    @property
+    def tier_names(self) -> list[str]:
+        """Every tier a member can be in: those of the file in its order, then those set by hand only."""
+        own = [one.name for one in self.tier]
+        return own + [name for name in self.tiers if name not in own]
+
+    @property
+    def alliance_names(self) -> set[str]:
+        """What the alliance calls its tiers, as far as the file maps them."""
+        return {one.alliance for one in self.tier if one.alliance}
+
+
+_Fault = tuple[Path, str]
+
+
+def _twice(what: str, ids: list[str]) -> list[_Fault]:
+    return [
+        ((what, place), f"the name {one!r} is taken: each {what} has its own")
+        for place, one in enumerate(ids)
+        if one in ids[:place]
+    ]
+
+
+def _unknown(path: Path, what: str, named: list[str] | None, known: list[str]) -> list[_Fault]:
+    return [
+        ((*path, place), f"{one!r} is none of the {what}: {', '.join(known) or 'there are none'}")
+        for place, one in enumerate(named or [])
+        if one not in known
+    ]
+
+
+def _together(spec: ProgrammeSpec) -> list[_Fault]:
+    """What no field can know by itself: names that must be known, and be one's own."""
+    tiers = spec.tier_names
+    faults = _twice("rule", [one.id for one in spec.rule])
+    faults += _twice("counter", [one.id for one in spec.counter])
+    faults += _twice("tier", [one.name for one in spec.tier])
+    for name in spec.expiry.tier:
+        faults += [(("expiry", "tier", name), m) for _, m in _unknown((), "tiers", [name], tiers)]
+    conditions: list[tuple[Path, WhenSpec]] = []
+    conditions += [(("rule", place, "when"), one.when) for place, one in enumerate(spec.rule)]
+    conditions += [(("counter", place, "when"), one.when) for place, one in enumerate(spec.counter)]
+    counters = sorted(one.id for one in spec.counter)
+    for path, when in conditions:
+        faults += _unknown((*path, "tiers"), "tiers", when.tiers, tiers)
+        if when.counter is not None:
+            faults += _unknown((*path, "counter"), "counters", [when.counter.id], counters)
+    faults += _tier_faults(spec)
+    if spec.earn is None and not any(one.kind == "base" for one in spec.rule):
+        faults.append((("earn",), "is missing: a programme has [earn.default], or a [[rule]] of kind base"))
+    return faults
+
+
+def _tier_faults(spec: ProgrammeSpec) -> list[_Fault]:
+    """Measures of tiers that nothing counts."""
+    periods = {one.id: one.period for one in spec.counter}
+    known = ["status", "money", "visits", *periods]
+    faults: list[_Fault] = []
+    for place, tier in enumerate(spec.tier):
+        for field, ways in (("qualify", tier.qualify), ("keep", tier.keep or [])):
+            for number, way in enumerate(ways):
+                path = ("tier", place, field, number, "measure")
+                faults += [(path, m) for _, m in _unknown((), "measures", [way.measure], known)]
+                if periods.get(way.measure, "month") != "month":
+                    faults.append((path, f'counter {way.measure!r} needs period = "month" to make a tier'))
+    return faults
+
+
+def funders_of(fund: FundSpec) -> list[str]:
+    """Everybody who pays by a rule, as the file names them."""
+    return [fund.who] if fund.who else [*(one.who for one in fund.shares or []), fund.remainder or ""]
 
 
 def read_programme(source: str, name: str = "programme") -> ProgrammeSpec:
@@ -127,15 +206,55 @@ def read_programme(source: str, name: str = "programme") -> ProgrammeSpec:
         source: TOML.
         name: What to call the file in errors.
     Raises:
-        ProgrammeInvalid: every fault with its field, what was expected and what stood there.
+        ProgrammeInvalid: every fault, a line each: file, line, field, what was expected and what stood there.
     """
     try:
-        return ProgrammeSpec.model_validate(tomllib.loads(source))
-    except tomllib.TOMLDecodeError as error:
+        given = tomllib.loads(source)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ProgrammeInvalid(f"{name}: not TOML: {error}") from error
+    try:
+        spec = ProgrammeSpec.model_validate(given)
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']} (was {fault['input']!r})"
-            for fault in error.errors()
-        )
-        raise ProgrammeInvalid(f"{name}: {faults}") from error
+        faults = [(tuple(fault["loc"]), _said(fault)) for fault in error.errors()]
+        raise ProgrammeInvalid(_listed(source, name, faults)) from error
+    faults = _together(spec)
+    if faults:
+        raise ProgrammeInvalid(_listed(source, name, faults))
+    return spec
+
+
+def write_programme(spec: ProgrammeSpec) -> str:
+    """A programme as the text of a file that reads as the same; comments are not kept."""
+    return tomlkit.dumps(_plain(spec.model_dump(mode="python", exclude_defaults=True, exclude_none=True)))
+
+
+def _plain(value: Any) -> Any:
+    """Tables whose simple values stand before their tables, as TOML wants them."""
+    if isinstance(value, Mapping):
+        shown = {name: _plain(one) for name, one in value.items()}
+        return dict(sorted(shown.items(), key=lambda item: isinstance(item[1], dict | list)))
+    return [_plain(one) for one in value] if isinstance(value, list) else value
+
+
+_EXPECTED: Mapping[str, Callable[[ErrorDetails], str]] = {
+    "extra_forbidden": lambda _: "there is no such field here",
+    "missing": lambda _: "is missing",
+}
+
+
+def _said(fault: ErrorDetails) -> str:
+    known = _EXPECTED.get(fault["type"])
+    message = known(fault) if known else fault["msg"].removeprefix("Value error, ")
+    shown = repr(fault["input"])
+    return message if known or len(shown) > 60 else f"{message} (was {shown})"
+
+
+def _listed(source: str, name: str, faults: list[_Fault]) -> str:
+    """Faults with their lines, in the order of the file."""
+    places = lines_of(source)
+    said = []
+    for path, message in faults:
+        number = line_of(places, path)
+        field = ".".join(str(part + 1) if isinstance(part, int) else part for part in path)
+        said.append((number or 0, f"{name}:{number or 1}: {field or 'programme'}: {message}"))
+    return "\n".join(text for _, text in sorted(said))

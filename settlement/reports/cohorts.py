@@ -28,7 +28,7 @@ _COHORTS = text(
             ELSE 0 END)::bigint AS sales_minor
     FROM posting p JOIN clearing_window w USING (window_id)
     JOIN entry e ON e.member_id = p.member_id AND e.entry_id = p.entry_id
-    WHERE w.business_date <= :on AND {IN_OUT} <> {FROM_OUT}
+    WHERE w.business_date <= :on AND p.unit = 1 AND {IN_OUT} <> {FROM_OUT}
     GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
     """
 )
@@ -38,7 +38,7 @@ _FLOWS = text(
         {days_left("w.business_date")} AS left_days, {CAUSE} AS cause,
         sum(p.points)::bigint AS points, count(*) AS postings
     FROM posting p JOIN clearing_window w USING (window_id)
-    WHERE w.business_date <= :on AND {IN_OUT} <> {FROM_OUT} GROUP BY 1, 2, 3, 4
+    WHERE w.business_date <= :on AND p.unit = 1 AND {IN_OUT} <> {FROM_OUT} GROUP BY 1, 2, 3, 4
     """
 )
 

@@ -54,7 +54,7 @@ _FLOWS = text(
     left_days,
         {CAUSE} AS cause, sum(p.points)::bigint AS points, count(*) AS postings
     FROM posting p JOIN clearing_window w USING (window_id)
-    WHERE w.business_date BETWEEN :since AND :on AND {IN_OUT} <> {FROM_OUT} GROUP BY 1, 2, 3, 4
+    WHERE w.business_date BETWEEN :since AND :on AND p.unit = 1 AND {IN_OUT} <> {FROM_OUT} GROUP BY 1, 2, 3, 4
     """
 )
 _OUTSTANDING = text(
@@ -63,7 +63,7 @@ _OUTSTANDING = text(
         {days_left("CAST(:on AS date)")} AS left_days,
         sum(CASE WHEN {IN_OUT} THEN p.points ELSE -p.points END)::bigint AS points
     FROM posting p JOIN clearing_window w USING (window_id)
-    WHERE w.business_date <= :on AND {IN_OUT} <> {FROM_OUT} GROUP BY 1, 2, 3, 4
+    WHERE w.business_date <= :on AND p.unit = 1 AND {IN_OUT} <> {FROM_OUT} GROUP BY 1, 2, 3, 4
     """
 )
 _TERMS = text(

@@ -25,7 +25,7 @@ _POSTINGS = text(
         e.reference, e.outlet_code, e.occurred_at, e.amount_minor, e.currency
     FROM posting p JOIN clearing_window w USING (window_id)
     JOIN entry e ON e.member_id = p.member_id AND e.entry_id = p.entry_id AND e.window_id = p.window_id
-    WHERE p.window_id BETWEEN :first_window AND :last_window
+    WHERE p.unit = 1 AND p.window_id BETWEEN :first_window AND :last_window
         AND e.window_id BETWEEN :first_window AND :last_window
         AND (p.issuer_id = :partner OR p.acceptor_id = :partner)
     ORDER BY p.window_id, p.member_id, p.entry_id, p.line

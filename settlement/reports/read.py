@@ -207,7 +207,7 @@ _APART = text(
     FROM posting p JOIN entry e ON e.member_id = p.member_id AND e.entry_id = p.entry_id
     LEFT JOIN entry o ON o.member_id = e.member_id AND o.entry_id = e.reverses
     LEFT JOIN entry t ON t.member_id = e.counterpart_id AND t.entry_id = e.parent_id
-    WHERE p.window_id {_WITHIN} AND (
+    WHERE p.unit = 1 AND p.window_id {_WITHIN} AND (
         (p.debit, p.credit) = ({int(AccountKind.MEMBER)}, {_ACCEPTED})
             AND e.kind <> {int(EntryKind.REDEMPTION)}
         OR p.debit = {_ACCEPTED} AND o.kind = {_DONATION}

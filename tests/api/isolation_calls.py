@@ -93,6 +93,16 @@ def _sale_like(path: str, **more: Any) -> Calls:
     return calls
 
 
+def _event(mine: Own, others: Own, reference: str) -> Iterator[Call]:
+    fields = {"outlet": "main", "card": mine.card, "currency": "USD", "event": "app-login"}
+    yield _json("/v1/events", reference=reference, occurred_at=AT, **fields)
+
+
+def _quote(mine: Own, others: Own, reference: str) -> Iterator[Call]:
+    basket = {"outlet": "main", "card": mine.card, "currency": "USD", "amount_minor": 500}
+    yield _json("/v1/quotes", occurred_at=AT, **basket)
+
+
 def _reversals(mine: Own, others: Own, reference: str) -> Iterator[Call]:
     for number, entry in enumerate((others.sale, others.reward, others.hold, others.merge)):
         yield _json("/v1/reversals", reference=f"{reference}-{number}", occurred_at=AT, entry=entry)
@@ -172,6 +182,8 @@ CALLS: Mapping[tuple[str, str], Calls] = {
     ("POST", "/v1/events/{event}/resend"): _bare(lambda o: f"/v1/events/{o.event}/resend"),
     ("POST", "/v1/members"): _command("/v1/members"),
     ("POST", "/v1/accruals"): _sale_like("/v1/accruals"),
+    ("POST", "/v1/events"): _event,
+    ("POST", "/v1/quotes"): _quote,
     ("POST", "/v1/redemptions"): _sale_like("/v1/redemptions", points=1),
     ("POST", "/v1/holds"): _sale_like("/v1/holds", points=1),
     ("POST", "/v1/captures"): _command(
@@ -200,6 +212,7 @@ CALLS: Mapping[tuple[str, str], Calls] = {
     ("GET", "/v1/entries"): _entries,
     ("GET", "/v1/entries/{entry}"): _each_entry(""),
     ("GET", "/v1/entries/{entry}/proof"): _each_entry("/proof"),
+    ("GET", "/v1/entries/{entry}/explanation"): _each_entry("/explanation"),
     ("GET", "/v1/members/{member}/balance"): _at(lambda m, o: f"/v1/members/{o.member or m.member}/balance"),
     ("GET", "/v1/disputes"): _at(lambda *_: "/v1/disputes?limit=100"),
     ("POST", "/v1/disputes"): _disputes,

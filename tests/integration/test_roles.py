@@ -134,6 +134,7 @@ def test_only_named_columns_change_in_the_other_tables(database: Engine) -> None
             "UPDATE account SET merged_into",
             "UPDATE account SET merge_id",
             "UPDATE account SET tier",
+            "UPDATE account SET tier_until",
         ],
         "adjustment": [
             "UPDATE adjustment SET decided_by",
@@ -211,6 +212,7 @@ def test_only_named_columns_change_in_the_other_tables(database: Engine) -> None
         "invitation": ["UPDATE invitation SET joined_by"],
         "lot": ["UPDATE lot SET remaining"],
         "member": ["UPDATE member SET status"],
+        "member_counter": ["UPDATE member_counter SET value"],
         "member_code": [
             "UPDATE member_code SET code_hash",
             "UPDATE member_code SET sent_at",
@@ -255,6 +257,7 @@ def test_only_named_columns_change_in_the_other_tables(database: Engine) -> None
             "UPDATE reversed_points SET points",
             "UPDATE reversed_points SET amount_minor",
         ],
+        "rule_budget": ["UPDATE rule_budget SET points"],
         "run_approval": [
             "UPDATE run_approval SET decided_by",
             "UPDATE run_approval SET decided_at",

@@ -35,6 +35,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     pending: int = 0
     cured: int = 0
     owed: int = 0
+    status: int = 0
     offline: bool = False
     shortfall: int = 0
     member: str | None = None

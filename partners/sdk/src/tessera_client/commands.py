@@ -5,7 +5,7 @@ answered from memory, and nothing is done twice. So give a reference, and the ti
 till, and keep both until there is an answer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar
 
@@ -43,6 +43,8 @@ class Enrolment(Command, frozen=True, tag="enrolment"):
 class Accrual(Command, frozen=True, tag="accrual"):
     """A sale that earns points. Amounts are in minor units: 1250 is 12.50. `lines` add up to the amount.
 
+    Lines are amounts, or objects with amount_minor, category and quantity. What else the till knows, rules of
+    the programme may ask for: how it was paid, by which channel, `units` that it counts, a flight, an offer.
     `retries`: the reference of a request that was refused, which this one tries again.
     """
 
@@ -52,8 +54,26 @@ class Accrual(Command, frozen=True, tag="accrual"):
     card: str
     amount_minor: int
     currency: str
-    lines: Sequence[int] | None = None
+    lines: Sequence[int | Mapping[str, int | str]] | None = None
+    tender: str | None = None
+    channel: str | None = None
+    units: Mapping[str, int] | None = None
+    flight: Mapping[str, str] | None = None
+    alliance_tier: str | None = None
+    offer: str | None = None
+    evidence: str | None = None
     retries: str | None = None
+
+
+class MemberEvent(Command, frozen=True, tag="event"):
+    """Something that a member did, and that is no sale: the programme may give points for it."""
+
+    path = "/v1/events"
+
+    outlet: str
+    card: str
+    currency: str
+    event: str
 
 
 class Redemption(Command, frozen=True, tag="redemption"):
@@ -196,6 +216,7 @@ class Unmerge(Command, frozen=True, tag="unmerge"):
 COMMANDS: tuple[type[Command], ...] = (
     Enrolment,
     Accrual,
+    MemberEvent,
     Redemption,
     Hold,
     Capture,

@@ -1,0 +1,156 @@
+"""Why an entry is as it is, and what a basket would earn: answers without effect."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Depends, Request, Response
+
+from api.bodies import read_body
+from api.bodies.fields import (
+    Amount,
+    Amounts,
+    CardNumber,
+    Currency,
+    Evidence,
+    FlightBody,
+    OccurredAt,
+    Offer,
+    Outlet,
+    Units,
+    Word,
+)
+from api.bodies.tills import AccrualBody
+from api.openapi import post_docs, read_docs
+from api.problems import ProblemError
+from api.routes.reads import json_response
+from api.service import partner_of, service_of
+from network import ids
+from network.batch import preview
+from network.explaining import Explanation, explain
+from network.model import Accrue, Decision, Posting, RecordedEntry, Redeem, Rejected, Unit
+from network.programme.rule import Step
+from network.rules import Folded, Rules, set_aside
+from network.store import load_entries
+
+router = APIRouter(prefix="/v1", tags=["Reasons"])
+
+
+class QuoteRequestBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A basket as it would be reported, and the card that would be shown; without an amount, only that."""
+
+    occurred_at: OccurredAt
+    outlet: Outlet
+    card: CardNumber
+    currency: Currency
+    amount_minor: Amount | None = None
+    lines: Amounts | None = None
+    tender: Word | None = None
+    channel: Word | None = None
+    units: Units | None = None
+    flight: FlightBody | None = None
+    alliance_tier: Word | None = None
+    offer: Offer | None = None
+    evidence: Evidence | None = None
+
+
+class QuoteBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the basket would earn, and what the card could spend here now. Nothing was done.
+
+    `refused`: why it would earn nothing at all; `spending_refused`: why no points would be taken here.
+    `waiting`: points that would wait for an event or a day. `tier`: the tier that the sale would reach.
+    """
+
+    points: int
+    waiting: int = 0
+    status: int = 0
+    tier: str = ""
+    refused: str = ""
+    steps: Sequence[Step] = ()
+    spendable: int = 0
+    spending_refused: str = ""
+
+
+TYPES = (Explanation, QuoteRequestBody, QuoteBody)
+_QUOTE = msgspec.json.Decoder(QuoteRequestBody)
+
+
+async def _json(request: Request) -> bytes:
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise ProblemError("media_type_unsupported", "send application/json")
+    return await request.body()
+
+
+@router.get("/entries/{entry}/explanation", **read_docs("Explanation"))
+def explanation(entry: str, request: Request) -> Response:
+    """Why one of your entries is as it is: which rules gave, which did not and why, and who pays."""
+    entry_id = ids.read("ent", entry)
+    if entry_id is None:
+        raise ProblemError("entry_unknown")
+    service = service_of(request)
+    with service.database.connect() as connection:
+        recorded = load_entries(connection, [entry_id]).get(entry_id)
+    if recorded is None or recorded.entry.partner_id != partner_of(request):
+        raise ProblemError("entry_unknown")
+    return json_response(explain(recorded, service.rules()))
+
+
+@router.post("/quotes", **post_docs("QuoteBody", 200, "QuoteRequestBody", 503))
+def quote(request: Request, raw: Annotated[bytes, Depends(_json)]) -> Response:
+    """Say what a basket would earn, and what its card could spend here, without effect."""
+    said = read_body(raw, _QUOTE)
+    service, partner_id = service_of(request), partner_of(request)
+    rules = service.rules()
+    given = {name: value for name, value in msgspec.structs.asdict(said).items() if value is not None}
+    earned = None
+    if said.amount_minor is not None:
+        sale = AccrualBody(reference="quote", **given).command(partner_id)
+        assert isinstance(sale, Accrue)  # noqa: S101 - what that body makes
+        earned = preview(service.database, sale, rules)[0]
+    card = AccrualBody(reference="quote", **{**given, "amount_minor": 1, "lines": None}).command(partner_id)
+    assert isinstance(card, Accrue)  # noqa: S101 - what that body makes
+    reward = Redeem(
+        partner_id=partner_id,
+        reference="quote",
+        occurred_at=card.occurred_at,
+        outlet_code=card.outlet_code,
+        card_number=card.card_number,
+        points=1,
+        amount_minor=1,
+        currency=card.currency,
+    )
+    spent, folded = preview(service.database, reward, rules)
+    return json_response(_quoted(earned, spent, folded, reward, rules))
+
+
+def _quoted(
+    earned: Decision | Rejected | None,
+    spent: Decision | Rejected,
+    folded: Folded,
+    reward: Redeem,
+    rules: Rules,
+) -> QuoteBody:
+    found = QuoteBody(points=0)
+    if isinstance(earned, Rejected):
+        found = QuoteBody(points=0, refused=earned.reason)
+    elif earned is not None:
+        recorded = RecordedEntry(entry=earned.entry, postings=earned.postings, judgement=earned.judgement)
+        tier = earned.account.tier
+        status = _sum(earned.postings, Unit.STATUS)
+        found = QuoteBody(
+            points=earned.entry.points,
+            waiting=set_aside(earned),
+            status=status,
+            tier="" if isinstance(tier, msgspec.UnsetType) else tier,
+            steps=explain(recorded, rules).steps,
+        )
+    if isinstance(spent, Rejected):
+        refused = "" if spent.reason == "insufficient_points" else spent.reason
+        return msgspec.structs.replace(found, spending_refused=refused)
+    member_id = folded.member_behind(reward.card_number)
+    pool = [] if member_id is None else folded.pool(member_id)
+    return msgspec.structs.replace(found, spendable=sum(folded.balance(one) for one in pool))
+
+
+def _sum(postings: Sequence[Posting], unit: Unit) -> int:
+    return sum(one.points for one in postings if one.unit is unit)

@@ -1,0 +1,83 @@
+"""Which counters, segments and budgets a batch has to read for its rules (pure)."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from uuid import UUID
+
+from network.judging import claimed, judgement_of, sale_at_till
+from network.model import Accrue, CardState, Command, RecordedEntry, Reverse, ReviewTier
+from network.programme.counters import months_back, period_of
+from network.programme.rule import Plan
+from network.rules import Rules
+
+OLDEST_MONTHS = 13
+"""Rolling years and the longest periods of caps, seen from a sale of last month."""
+
+
+def plans_asked(commands: Iterable[Command], rules: Rules) -> list[Plan]:
+    """The plans that judge a batch."""
+    plans = rules.programme.plans
+    partners = {command.partner_id for command in commands if isinstance(command, Accrue)}
+    return [plans[partner_id] for partner_id in partners if partner_id in plans]
+
+
+def members_asked(
+    commands: Iterable[Command], cards: Mapping[int, CardState], rules: Rules
+) -> frozenset[int]:
+    """Whose counters and segments a batch may ask for."""
+    plans = rules.programme.plans
+    members = set()
+    for command in commands:
+        if isinstance(command, Accrue) and command.partner_id in plans:
+            card = cards.get(command.card_number)
+            members |= {card.member_id} if card is not None else set()
+        elif isinstance(command, ReviewTier):
+            members.add(command.member_id)
+    return frozenset(members)
+
+
+def names_asked(commands: Iterable[Command], plans: Sequence[Plan], rules: Rules) -> frozenset[str]:
+    """Counters that a batch may ask for."""
+    names = {name for plan in plans for name in plan.periods}
+    if any(plan.makes_tiers for plan in plans) or any(isinstance(one, ReviewTier) for one in commands):
+        names |= rules.programme.ladder.names
+    names |= {flown for one in commands if isinstance(one, Accrue) and (flown := claimed(one, rules))}
+    return frozenset(names)
+
+
+def asked_since(today: date) -> date:
+    """The first day of the oldest period that can matter."""
+    return months_back(today, OLDEST_MONTHS)
+
+
+def budgets_asked(
+    commands: Iterable[Command], recorded: Mapping[UUID, RecordedEntry], rules: Rules
+) -> set[tuple[str, date]]:
+    """Budgets that a batch may spend, or give back to: all are locked together, in order."""
+    plans = rules.programme.plans
+    keys: set[tuple[str, date]] = set()
+    for command in commands:
+        if isinstance(command, Accrue):
+            plan = plans.get(command.partner_id)
+            if plan is not None and plan.budgets:
+                sale = sale_at_till(command, rules)
+                for rule in plan.on(sale.day)[1]:
+                    if rule.budget is not None and rule.may_apply(sale):
+                        keys.add((rule.id, period_of(rule.budget[1], sale.day)))
+        elif isinstance(command, Reverse):
+            keys |= _given(recorded.get(command.entry_id), rules)
+    return keys
+
+
+def _given(recorded: RecordedEntry | None, rules: Rules) -> set[tuple[str, date]]:
+    """Budgets that a recorded sale took from."""
+    if recorded is None or recorded.judgement is None:
+        return set()
+    programme = rules.programmes.get(recorded.entry.programme_version)
+    plan = None if programme is None else programme.plans.get(recorded.entry.partner_id)
+    if plan is None or not plan.budgets:
+        return set()
+    day = rules.local_date(recorded.entry.occurred_at)
+    awards = judgement_of(recorded).outcome.awards
+    budgets = ((one.rule, plan.rule(one.rule).budget) for one in awards)
+    return {(rule_id, period_of(budget[1], day)) for rule_id, budget in budgets if budget is not None}

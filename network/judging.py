@@ -1,0 +1,338 @@
+"""A sale before the rules of its programme: what they may know, what follows, what is counted (pure).
+
+Only sales at partners with more than one plain rule come here (see network.accrual).
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import date, timedelta
+from typing import NamedTuple
+
+import msgspec
+
+from network.basket import NO_DETAILS, Details
+from network.draft import activity
+from network.model import (
+    IMMEDIATELY,
+    NEVER,
+    UNCHANGED,
+    AccountChange,
+    AccountKind,
+    Accrue,
+    Decision,
+    Entry,
+    Posting,
+    RecordedEntry,
+    Rejected,
+    Unit,
+)
+from network.programme.compiled import Programme
+from network.programme.counters import flown_name, period_of
+from network.programme.counting import budgets_of, counts_of, less, split
+from network.programme.judge import again, judge
+from network.programme.rule import Outcome, Plan
+from network.programme.sale import NO_FACTS, Facts, Sale, metres_of, rest_of, sale_of
+from network.rules import MOST_POINTS, OLDEST, Folded, Rules
+
+
+class Judgement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What rules saw of a sale, and what it came to: the record by which it can be judged again."""
+
+    details: Details = NO_DETAILS
+    facts: Facts = NO_FACTS
+    outcome: Outcome = Outcome()
+
+
+NO_JUDGEMENT = Judgement()
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(Judgement)
+
+
+class Part(NamedTuple):
+    """Points of one posting of a sale: who pays, which unit, and when they can be spent."""
+
+    funder_id: int
+    unit: Unit
+    pending_days: int
+    pending_until_event: bool
+
+
+def written(judgement: Judgement) -> str:
+    """A judgement as it is kept."""
+    return _ENCODER.encode(judgement).decode()
+
+
+def judgement_of(recorded: RecordedEntry) -> Judgement:
+    """How a sale was judged."""
+    return NO_JUDGEMENT if recorded.judgement is None else _DECODER.decode(recorded.judgement)
+
+
+def facts_of(
+    folded: Folded, plan: Plan, sale: Sale, member_id: int, rules: Rules, payable: Callable[[int], bool]
+) -> Facts:
+    """What the rules of a partner may ask about the member of a sale."""
+    member = folded.member(member_id)
+    counters: dict[str, int] = {}
+    for name, since in plan.since_on(sale.day).items():
+        value = folded.counter(member_id, name, since)
+        if value:
+            counters[name] = value
+    budgets = {}
+    if plan.budgets:
+        for rule in plan.on(sale.day)[1]:
+            if rule.budget is not None:
+                most, period = rule.budget
+                budgets[rule.id] = most - folded.given_by(rule.id, period_of(period, sale.day))
+    return Facts(
+        tier=member.tier,
+        alliance_tier=sale.details.alliance_tier or rules.programme.ladder.alliance(member.tier),
+        segments=tuple(sorted(member.segments)),
+        counters=counters,
+        budgets=budgets,
+        unfunded=tuple(one for one in sorted(plan.funders) if not payable(one)),
+        metres=metres_of(sale.details),
+    )
+
+
+def parts_of(plan: Plan, outcome: Outcome, issuer_id: int) -> dict[Part, int]:
+    """Points of a sale by the posting they stand in, in order; the same rules give the same order."""
+    parts: dict[Part, int] = {}
+    for award in outcome.awards:
+        rule = plan.rule(award.rule)
+        unit = Unit.STATUS if rule.status else Unit.POINTS
+        for funder_id, points in split(award.points, rule.funders, issuer_id).items():
+            if points:
+                part = Part(funder_id, unit, rule.pending_days, rule.pending_until_event)
+                parts[part] = parts.get(part, 0) + points
+    return parts
+
+
+def payable(rules: Rules, at: Entry | Accrue) -> Callable[[int], bool]:
+    """Whether a partner can pay for points of the day of a sale: it takes part and has terms."""
+
+    def can(partner_id: int) -> bool:
+        return (
+            rules.inactive(partner_id) is None
+            and rules.contract(partner_id, at.occurred_at) is not None
+            and rules.issues_no_more(partner_id, at.occurred_at) is None
+        )
+
+    return can
+
+
+def judged(
+    folded: Folded, command: Accrue, entry: Entry, plan: Plan, rules: Rules, terms_version: int
+) -> Decision | Rejected:
+    """A sale's decision by the plan of its partner.
+
+    Args:
+        folded: The state.
+        command: The sale.
+        entry: Its entry, but for what its postings say.
+        plan: The live rules of its partner.
+        rules: The live rules.
+        terms_version: Of the partner's contract on the day of the sale.
+    """
+    sale = sale_at_till(command, rules)
+    member_id = entry.member_id
+    flown = claimed(command, rules)
+    if flown is not None and folded.counter(member_id, flown, sale.day):
+        return Rejected("flight_already_credited")
+    facts = facts_of(folded, plan, sale, member_id, rules, payable(rules, command))
+    outcome = judge(plan, sale, facts)
+    parts = parts_of(plan, outcome, command.partner_id)
+    if sum(parts.values()) > MOST_POINTS:
+        return Rejected("too_many_points")
+    counted = counts_of(plan, sale, facts, outcome)
+    judgement = Judgement(details=sale.details, facts=facts, outcome=outcome)
+    return Decision(
+        entry=entry,
+        postings=_postings(folded, parts, command, rules, member_id, terms_version),
+        account=_raised(folded, rules, member_id, counted),
+        lines=command.lines,
+        judgement=written(judgement),
+        counted=counted,
+        spent=budgets_of(plan, sale, outcome),
+    )
+
+
+def claimed(command: Accrue, rules: Rules) -> str | None:
+    """The counter of the flight that a sale claims later, with evidence; None where it is no claim."""
+    details = command.details
+    if details is None or details.flight is None or not details.evidence:
+        return None
+    plan = rules.programme.plans.get(command.partner_id)
+    flight = details.flight
+    if plan is None or not plan.claims:
+        return None
+    return flown_name(flight.origin, flight.destination, flight.carrier)
+
+
+def oldest_claim(command: Accrue, rules: Rules) -> timedelta:
+    """How long ago a sale may have been; of a flight that is claimed with evidence, the programme says it."""
+    return OLDEST if claimed(command, rules) is None else timedelta(days=rules.programme.claim_days)
+
+
+def sale_at_till(command: Accrue, rules: Rules) -> Sale:
+    """A sale as its rules see it."""
+    return sale_of(
+        partner_id=command.partner_id,
+        outlet_code=command.outlet_code,
+        amount_minor=command.amount_minor,
+        details=command.details,
+        at=command.occurred_at,
+        time_zone=rules.time_zone,
+    )
+
+
+def _postings(
+    folded: Folded,
+    parts: Mapping[Part, int],
+    command: Accrue,
+    rules: Rules,
+    member_id: int,
+    terms_version: int,
+) -> tuple[Posting, ...]:
+    expires_on = rules.programme.expiry_rule(folded.member(member_id).tier).expires_on(folded.today)
+    postings = []
+    for line, (part, points) in enumerate(parts.items(), start=1):
+        version = terms_version
+        if part.funder_id != command.partner_id:
+            terms = rules.contract(part.funder_id, command.occurred_at)
+            version = 0 if terms is None else terms.terms_version
+        days = part.pending_days
+        postings.append(
+            Posting(
+                line=line,
+                debit=AccountKind.ISSUED,
+                credit=AccountKind.PENDING if part.pending_until_event else AccountKind.MEMBER,
+                points=points,
+                issuer_id=part.funder_id,
+                issuer_terms=version,
+                spendable_on=folded.today + timedelta(days=days) if days else IMMEDIATELY,
+                expires_on=expires_on if part.unit is Unit.POINTS else NEVER,
+                window_id=folded.moment.window_id,
+                unit=part.unit,
+            )
+        )
+    return tuple(postings)
+
+
+def _raised(
+    folded: Folded, rules: Rules, member_id: int, counted: Mapping[tuple[str, date], int]
+) -> AccountChange:
+    """What a sale does to the account beside its points: it may be the one that reaches a higher tier."""
+    change = activity(folded, rules, member_id)
+    ladder = rules.programme.ladder
+    member = folded.member(member_id)
+    now = ladder.place(member.tier)
+    if not ladder.tiers or (member.tier and now < 0):
+        return change  # who was put by hand into a tier that is not on the ladder stays there
+
+    def amount(name: str, period: date) -> int:
+        return folded.counter(member_id, name, period) + counted.get((name, period), 0)
+
+    reached = ladder.reached(amount, folded.today)
+    if reached <= now:
+        return change
+    name = ladder.tiers[reached].name
+    until = ladder.until(name, folded.today, amount)
+    return msgspec.structs.replace(
+        AccountChange() if change is UNCHANGED else change, tier=name, tier_until=until
+    )
+
+
+class Returned(NamedTuple):
+    """What a return takes back: points of the sale's postings, what was counted, what budgets get back."""
+
+    points: list[tuple[Posting, int]]
+    counted: Mapping[tuple[str, date], int]
+    spent: Mapping[tuple[str, date], int]
+
+
+def returned(
+    recorded: RecordedEntry, programme: Programme, rules: Rules, part_minor: int, part_lines: tuple[int, ...]
+) -> Returned:
+    """What the return of part of a sale takes back, counts back and gives back to budgets.
+
+    Source: points of the original under its own rules less points of what remains under the same rules.
+
+    Args:
+        recorded: The sale, with what has come back of it before.
+        programme: The version that judged it.
+        rules: The live rules, for the time zone.
+        part_minor: How much comes back now.
+        part_lines: Which of its lines do.
+    """
+    plan = programme.plans[recorded.entry.partner_id]
+    judgement = judgement_of(recorded)
+    lines = _lines_left(recorded)
+    left = _left(recorded)
+    facts = judgement.facts
+    before = _remains(recorded, plan, judgement, rules, left, lines)
+    after = _remains(recorded, plan, judgement, rules, left - part_minor, lines - set(part_lines))
+    return Returned(
+        points=_fewer(recorded, plan, judgement.outcome, before[1], after[1]),
+        counted=less(
+            counts_of(plan, before[0], facts, before[1]), counts_of(plan, after[0], facts, after[1])
+        ),
+        spent=less(budgets_of(plan, *before), budgets_of(plan, *after)),
+    )
+
+
+def remaining(recorded: RecordedEntry, programme: Programme, rules: Rules) -> list[tuple[Posting, int]]:
+    """Points of a sale's postings that its returns have left."""
+    plan = programme.plans[recorded.entry.partner_id]
+    judgement = judgement_of(recorded)
+    now = _remains(recorded, plan, judgement, rules, _left(recorded), _lines_left(recorded))
+    return _fewer(recorded, plan, judgement.outcome, now[1], Outcome())
+
+
+def _left(recorded: RecordedEntry) -> int:
+    return recorded.entry.amount_minor - recorded.reversed.amount_minor
+
+
+def _lines_left(recorded: RecordedEntry) -> frozenset[int]:
+    return frozenset(number for number, line in enumerate(recorded.lines, start=1) if not line.returned)
+
+
+def _remains(
+    recorded: RecordedEntry,
+    plan: Plan,
+    judgement: Judgement,
+    rules: Rules,
+    left_minor: int,
+    lines: frozenset[int],
+) -> tuple[Sale, Outcome]:
+    """What remains of a sale, and what that comes to."""
+    sold = sold_as(recorded.entry, judgement, rules)
+    if left_minor == sold.amount_minor:
+        return sold, judgement.outcome
+    sale = rest_of(sold, left_minor, lines)
+    return sale, again(plan, sale, judgement.facts, judgement.outcome)
+
+
+def sold_as(entry: Entry, judgement: Judgement, rules: Rules) -> Sale:
+    """A recorded sale as its rules saw it."""
+    return sale_of(
+        partner_id=entry.partner_id,
+        outlet_code=entry.outlet_code or "",
+        amount_minor=entry.amount_minor,
+        details=judgement.details,
+        at=entry.occurred_at,
+        time_zone=rules.time_zone,
+    )
+
+
+def _fewer(
+    recorded: RecordedEntry, plan: Plan, original: Outcome, before: Outcome, after: Outcome
+) -> list[tuple[Posting, int]]:
+    """How many points of each of a sale's postings are in one outcome and not in another."""
+    issuer_id = recorded.entry.partner_id
+    many, rest = parts_of(plan, before, issuer_id), parts_of(plan, after, issuer_id)
+    # Its postings stand in the order of its parts; what they may have cured stands behind them.
+    postings = dict(zip(parts_of(plan, original, issuer_id), recorded.postings, strict=False))
+    return [
+        (postings[part], points - rest.get(part, 0))
+        for part, points in many.items()
+        if points > rest.get(part, 0)
+    ]

@@ -1,0 +1,114 @@
+"""When a rule applies: each condition becomes one small function, with the reason it fails for (pure)."""
+
+from collections.abc import Callable, Iterator
+from datetime import time
+from typing import NamedTuple
+
+from network.programme.sale import Facts, Sale, amount_in, lines_in
+from network.programme.spec_rules import HoursSpec, WhenSpec
+
+WEEKDAYS = {name: number for number, name in enumerate(("mon", "tue", "wed", "thu", "fri", "sat", "sun"))}
+
+
+class Test(NamedTuple):
+    """One condition; `reason` is what an explanation says where it does not hold.
+
+    `of_member`: it asks for facts about the member. `keyed`: it depends on the words of a sale alone (tender,
+    channel, offer, event), on whether it has lines or a flight, and so is asked once for all that are alike.
+    """
+
+    reason: str
+    holds: Callable[[Sale, Facts], bool]
+    of_member: bool = False
+    keyed: bool = False
+
+
+def tests_of(when: WhenSpec, outlets: frozenset[tuple[int, str]] | None) -> tuple[Test, ...]:
+    """The conditions of a rule that are asked of each sale, the cheapest first.
+
+    Partners, dates and weekdays are not among them: by these the rules of a day are chosen beforehand.
+
+    Args:
+        when: What the file says.
+        outlets: The outlets it names, by partner.
+    """
+    return tuple(_tests(when, outlets))
+
+
+def _tests(when: WhenSpec, outlets: frozenset[tuple[int, str]] | None) -> Iterator[Test]:
+    yield from _of_sale(when, outlets)
+    yield from _of_member(when)
+    categories = categories_of(when)
+    if categories is not None:
+        yield Test("no_lines", lambda sale, _: bool(sale.details.items), keyed=True)
+        yield Test("other_category", lambda sale, _: bool(lines_in(sale, categories)))
+    if when.minimum_minor is not None:
+        least = when.minimum_minor
+        yield Test("below_minimum", lambda sale, _: amount_in(sale, categories) >= least)
+
+
+def _of_sale(when: WhenSpec, outlets: frozenset[tuple[int, str]] | None) -> Iterator[Test]:
+    if when.events is not None:
+        events = frozenset(when.events)
+        yield Test("other_event", lambda sale, _: sale.details.event in events, keyed=True)
+    if outlets is not None:
+        yield Test("other_outlet", lambda sale, _: (sale.partner_id, sale.outlet_code) in outlets)
+    if when.tenders is not None:
+        tenders = frozenset(when.tenders)
+        yield Test("other_tender", lambda sale, _: sale.details.tender in tenders, keyed=True)
+    if when.channels is not None:
+        channels = frozenset(when.channels)
+        yield Test("other_channel", lambda sale, _: sale.details.channel in channels, keyed=True)
+    if when.offers is not None:
+        offers = frozenset(when.offers)
+        yield Test("offer_not_shown", lambda sale, _: sale.details.offer in offers, keyed=True)
+    if when.hours is not None:
+        yield Test("other_hours", _hours(when.hours))
+    if when.cabins is not None or when.carriers is not None:
+        yield Test("no_flight", lambda sale, _: sale.details.flight is not None, keyed=True)
+        yield Test("other_flight", _flight(when.cabins, when.carriers))
+
+
+def _of_member(when: WhenSpec) -> Iterator[Test]:
+    if when.tiers is not None:
+        tiers = frozenset(when.tiers)
+        yield Test("other_tier", lambda _, facts: facts.tier in tiers, of_member=True)
+    if when.alliance_tiers is not None:
+        known = frozenset(when.alliance_tiers)
+        yield Test("other_alliance_tier", lambda _, facts: facts.alliance_tier in known, of_member=True)
+    if when.guests is not None:
+        guests = when.guests
+        yield Test("not_a_guest" if guests else "a_guest", lambda sale, _: _is_guest(sale) is guests)
+    if when.segments is not None:
+        segments = frozenset(when.segments)
+        yield Test("not_in_segment", lambda _, facts: not segments.isdisjoint(facts.segments), of_member=True)
+
+
+def _is_guest(sale: Sale) -> bool:
+    return bool(sale.details.alliance_tier)
+
+
+def categories_of(when: WhenSpec) -> frozenset[str] | None:
+    """The categories whose lines count; None is the whole sale."""
+    return None if when.categories is None else frozenset(when.categories)
+
+
+def _hours(hours: HoursSpec) -> Callable[[Sale, Facts], bool]:
+    since, until = _minute(hours.since), _minute(hours.until)
+    if since <= until:
+        return lambda sale, _: since <= sale.minute < until
+    return lambda sale, _: sale.minute >= since or sale.minute < until
+
+
+def _minute(at: time) -> int:
+    return at.hour * 60 + at.minute
+
+
+def _flight(cabins: list[str] | None, carriers: list[str] | None) -> Callable[[Sale, Facts], bool]:
+    def holds(sale: Sale, _: Facts) -> bool:
+        flight = sale.details.flight
+        if flight is None:
+            return False
+        return (cabins is None or flight.cabin in cabins) and (carriers is None or flight.carrier in carriers)
+
+    return holds

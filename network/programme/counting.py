@@ -1,0 +1,94 @@
+"""What a sale adds to its member's counters and takes from budgets, and who pays for its points (pure)."""
+
+from collections.abc import Mapping
+from datetime import date
+
+from network.programme.counters import (
+    EVER,
+    MONEY,
+    STATUS,
+    VISITS,
+    cap_name,
+    flown_name,
+    given_name,
+    nth_name,
+    period_of,
+)
+from network.programme.judge import counting
+from network.programme.rule import Outcome, Plan, Rule
+from network.programme.sale import Facts, Sale
+
+Counts = dict[tuple[str, date], int]
+"""What to add to counters, by name and period."""
+
+
+def counts_of(plan: Plan, sale: Sale, facts: Facts, outcome: Outcome) -> Counts:
+    """What a sale, or what remains of one, adds to its member's counters."""
+    counts: Counts = {}
+    sale = counting(plan, sale, facts)
+    for counter in plan.counters:
+        _add(counts, counter.name, period_of(counter.period, sale.day), counter.counts(sale, facts))
+    for rule_id in outcome.met:
+        _add(counts, nth_name(rule_id), EVER, 1)
+    for award in outcome.awards:
+        rule = plan.rule(award.rule)
+        for _, period in rule.caps:
+            if period != "sale":
+                _add(counts, cap_name(rule.id, period), period_of(period, sale.day), award.points)
+        if rule.nth is not None or rule.counter is not None:
+            _add(counts, given_name(rule.id), _given_since(rule, sale.day), award.hits)
+    flight = sale.details.flight
+    if plan.claims and flight is not None and sale.amount_minor > 0:
+        _add(counts, flown_name(flight.origin, flight.destination, flight.carrier), sale.day, 1)
+    if plan.makes_tiers:
+        _add_to_tiers(counts, plan, sale, outcome)
+    return counts
+
+
+def _given_since(rule: Rule, day: date) -> date:
+    return EVER if rule.counter is None else period_of(rule.counter.period, day)
+
+
+def _add_to_tiers(counts: Counts, plan: Plan, sale: Sale, outcome: Outcome) -> None:
+    status = sum(one.points for one in outcome.awards if plan.rule(one.rule).status)
+    visits = int(sale.amount_minor > 0)
+    for name, many in ((STATUS, status), (MONEY, sale.amount_minor), (VISITS, visits)):
+        if name in plan.makes_tiers:
+            _add(counts, name, period_of("month", sale.day), many)
+            _add(counts, name, EVER, many)
+
+
+def budgets_of(plan: Plan, sale: Sale, outcome: Outcome) -> Counts:
+    """What a sale takes from the budgets of rules, by rule and period."""
+    spent: Counts = {}
+    for award in outcome.awards:
+        rule = plan.rule(award.rule)
+        if rule.budget is not None:
+            _add(spent, rule.id, period_of(rule.budget[1], sale.day), award.points)
+    return spent
+
+
+def _add(counts: Counts, name: str, period: date, many: int) -> None:
+    if many:
+        counts[name, period] = counts.get((name, period), 0) + many
+
+
+def less(before: Counts, after: Counts) -> Counts:
+    """What to add to counters so that what was counted for `before` is as counted for `after`."""
+    return {key: change for key in {**before, **after} if (change := after.get(key, 0) - before.get(key, 0))}
+
+
+def split(points: int, funders: tuple[tuple[int, int], ...], issuer_id: int) -> Mapping[int, int]:
+    """Who pays how many of a rule's points.
+
+    One after another takes its per cent of what those before it left (so a point more is never less for
+    anybody), rounded down; the last takes the rest.
+    """
+    shares: dict[int, int] = {}
+    left, per_cents = points, 100
+    for place, (funder, per_cent) in enumerate(funders):
+        part = left if place == len(funders) - 1 else left * per_cent // per_cents
+        who = funder or issuer_id
+        shares[who] = shares.get(who, 0) + part
+        left, per_cents = left - part, per_cents - per_cent
+    return shares

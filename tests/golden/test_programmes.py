@@ -1,0 +1,281 @@
+"""Schemes of the world that read as ledgers: each file in programmes/ is one test, by the API and the engine.
+
+programme airline               the file of config/programmes that is live
+partners air star hotel         who takes part, in this order; all are paid 0.0080 and bill 0.0100 a point
+on 2017-05-02                   the network's clock goes to noon of a day
+N MEMBER buys AMOUNT at PARTNER [WORD=VALUE ...] [lines CATEGORY*QUANTITY=AMOUNT ...]
+  words: tender, channel, offer, evidence, alliance_tier; at=DATE (reported late); flight=PEK-SHA/business/CA;
+  nights=3 or any other unit
+N MEMBER does EVENT at PARTNER | redeems POINTS at PARTNER
+N returns LINE [AMOUNT | lines NUMBER ...] | event LINE
+reviews                         the night's review of tiers whose time is over
+night                           the business date is closed and cleared; every law is checked
+MEMBER has                      what it can spend, its status points and its tier
+What comes of a line stands behind `=>`: points by issuer, `waiting` for an event, status points, a new tier;
+or a refusal; or who is paid (+) and who pays (-) at night.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from rich.console import Console
+from sqlalchemy import Engine, text
+from starlette.testclient import TestClient
+
+from api.app import create_app
+from api.verification import verify_ledger
+from config.settings import PROJECT
+from network import ids
+from network.reviews import review_tiers
+from network.service import (
+    Network,
+    apply_programme,
+    create_network,
+    load_rules,
+    open_date,
+    open_first_window,
+    set_clock,
+)
+from partners.model import OPERATOR_ID, POOL_ID, Participant, PartnerKey
+from partners.store import add_key, add_outlets, add_participants, add_terms
+from settlement.service import clear
+from tests.api.conftest import AUTHORITY, LONG_AGO, Till, real_now
+from tests.coalition import terms
+
+SCENARIOS = sorted((Path(__file__).parent / "programmes").glob("*.ledger"))
+FIRST = 11
+_POSTINGS = text(
+    "SELECT p.debit, p.credit, p.points, p.unit, o.code FROM posting p"
+    " JOIN partner o ON o.partner_id = p.issuer_id WHERE p.entry_id = :entry ORDER BY p.line"
+)
+_TIER = text("SELECT tier FROM tier_change WHERE entry_id = :entry")
+_NIGHT = text(
+    "SELECT o.code, n.final_minor FROM net_position n JOIN partner o ON o.partner_id = n.participant_id"
+    " WHERE n.window_id = :window AND n.final_minor <> 0 ORDER BY n.participant_id"
+)
+_HAS = text(
+    "SELECT a.balance, a.tier, coalesce(s.balance, 0) AS status FROM account a LEFT JOIN account s"
+    " ON s.member_id = a.member_id AND s.unit = 2 WHERE a.member_id = :member AND a.unit = 1"
+)
+_MEMBER, _ISSUED, _ACCEPTED, _PENDING = 1, 2, 3, 6
+
+
+def noon(day: date) -> datetime:
+    """When a day's lines happen."""
+    return datetime.combine(day, time(12), tzinfo=UTC)
+
+
+class Stage:
+    """A network, its tills, and what came of each line."""
+
+    def __init__(self, database: Engine, client: TestClient, tills: dict[str, Till], day: date) -> None:
+        self.database, self.client, self.tills, self.day = database, client, tills, day
+        self.members: dict[str, tuple[int, str]] = {}
+        self.entries: dict[str, dict[str, Any]] = {}
+        self.sellers: dict[str, str] = {}
+
+    def line(self, words: list[str]) -> str | None:
+        """Carry a line out; what came of it, or None where nothing is to be said."""
+        match words:
+            case ["on", day]:
+                self.day = date.fromisoformat(day)
+                with self.database.begin() as connection:
+                    set_clock(connection, noon(self.day))
+            case ["reviews"]:
+                with self.database.connect() as connection:
+                    rules = load_rules(connection)
+                return f"{review_tiers(self.database, self.day, rules)} reviewed"
+            case ["night"]:
+                return self._night()
+            case [member, "has"]:
+                with self.database.connect() as connection:
+                    has = connection.execute(_HAS, {"member": self._member(member)[0]}).one()
+                return f"{has.balance} points, {has.status} status, {has.tier or 'no tier'}"
+            case [number, "returns" | "event" as verb, line, *rest]:
+                return self._about(number, verb, line, rest)
+            case [number, member, verb, what, "at", partner, *rest]:
+                return self._at_till(number, self._member(member)[1], verb, what, partner, rest)
+            case _:
+                raise AssertionError(words)
+        return None
+
+    def _member(self, name: str) -> tuple[int, str]:
+        if name not in self.members:
+            till = next(iter(self.tills.values()))
+            answer = till.post(
+                "/v1/members", reference=f"member {name}".replace(" ", "-"), occurred_at=self._at()
+            )
+            entry_id = ids.read("ent", answer.json()["id"])
+            assert entry_id is not None
+            self.members[name] = (ids.member_of(entry_id), answer.json()["card"])
+        return self.members[name]
+
+    def _at(self, day: date | None = None) -> str:
+        return noon(day or self.day).isoformat()
+
+    def _at_till(self, number: str, card: str, verb: str, what: str, partner: str, rest: list[str]) -> str:
+        fields: dict[str, Any] = {"outlet": "main", "card": card, "currency": "USD"}
+        words = dict(word.split("=", 1) for word in rest if "*" not in word and "=" in word)
+        day = date.fromisoformat(words.pop("at")) if "at" in words else None
+        if verb == "redeems":
+            fields |= {"points": int(what), "amount_minor": int(what)}
+        elif verb == "does":
+            fields |= {"event": what}
+        else:
+            fields |= {"amount_minor": int(what.replace(".", "")), **_details(words)}
+            lines = [word for word in rest if "*" in word]
+            if lines:
+                fields["lines"] = [_line(word) for word in lines]
+        path = {"redeems": "/v1/redemptions", "does": "/v1/events", "buys": "/v1/accruals"}[verb]
+        self.sellers[number] = partner
+        return self._post(number, partner, path, occurred_at=self._at(day), **fields)
+
+    def _about(self, number: str, verb: str, line: str, rest: list[str]) -> str:
+        fields: dict[str, Any] = {}
+        if rest[:1] == ["lines"]:
+            fields["lines"] = [int(one) for one in rest[1:]]
+        elif rest:
+            fields["amount_minor"] = int(rest[0].replace(".", ""))
+        named = "entry" if verb == "returns" else "accrual"
+        path = "/v1/reversals" if verb == "returns" else "/v1/releases"
+        seller = self.sellers[line]
+        self.sellers[number] = seller
+        return self._post(
+            number, seller, path, occurred_at=self._at(), **{named: self.entries[line]["id"]}, **fields
+        )
+
+    def _post(self, number: str, partner: str, path: str, **fields: Any) -> str:
+        answer = self.tills[partner].post(path, reference=f"line-{number}", **fields)
+        said: dict[str, Any] = answer.json()
+        if answer.status_code != 201:
+            return str(said["code"])
+        self.entries[number] = said
+        with self.database.connect() as connection:
+            wanted = {"entry": ids.read("ent", said["id"])}
+            moved = [_moved(row) for row in connection.execute(_POSTINGS, wanted)]
+            tier = connection.execute(_TIER, wanted).scalar()
+        # Of lots that end on one day the entry's id says which is drawn first.
+        came = sorted(moved) if path == "/v1/redemptions" else moved
+        if tier is not None:
+            came.append(f"now {tier}")
+        return ", ".join(came) or "nothing"
+
+    def _night(self) -> str:
+        with self.database.connect() as connection:
+            business_date = open_date(connection)
+        at = noon(max(self.day, business_date + timedelta(days=1)))
+        with self.database.begin() as connection:
+            set_clock(connection, at)
+        night = clear(self.database, business_date, at=at)
+        console = Console(record=True, quiet=False, width=200)
+        problems = verify_ledger(self.database, console)
+        assert problems == 0, console.export_text()
+        with self.database.connect() as connection:
+            rows = connection.execute(_NIGHT, {"window": night.window_id}).all()
+        assert sum(row.final_minor for row in rows) == 0
+        return ", ".join(f"{row.code} {row.final_minor / 100:+.2f}" for row in rows) or "nothing to pay"
+
+
+def _moved(row: Any) -> str:
+    """A posting as a line says it."""
+    unit = "status" if row.unit == 2 else row.code
+    match (row.debit, row.credit):
+        case (2, 1):
+            return f"+{row.points} {unit}"
+        case (2, 6):
+            return f"+{row.points} waiting {unit}"
+        case (1, 2):
+            return f"-{row.points} {unit}"
+        case (6, 2):
+            return f"-{row.points} waiting {unit}"
+        case (6, 1):
+            return f"+{row.points} released {unit}"
+        case (1, 3):
+            return f"-{row.points} spent {unit}"
+    return f"{row.debit} -> {row.credit} {row.points} {unit}"
+
+
+def _line(word: str) -> dict[str, Any]:
+    kind, _, amount = word.partition("=")
+    category, _, quantity = kind.partition("*")
+    return {"category": category, "quantity": int(quantity), "amount_minor": int(amount.replace(".", ""))}
+
+
+def _details(words: dict[str, str]) -> dict[str, Any]:
+    details: dict[str, Any] = {}
+    for name, value in words.items():
+        if name == "flight":
+            route, cabin, *carrier = value.split("/")
+            origin, destination = route.split("-")
+            details["flight"] = {"origin": origin, "destination": destination, "cabin": cabin}
+            if carrier:
+                details["flight"]["carrier"] = carrier[0]
+        elif value.isdigit() and name != "evidence":
+            details.setdefault("units", {})[name] = int(value)
+        else:
+            details[name] = value
+    return details
+
+
+@contextmanager
+def on_stage(database: Engine, programme: str, codes: list[str], day: date) -> Iterator[Stage]:
+    """A network of some partners under a programme of config/programmes, and a till at each."""
+    numbers = {code: FIRST + place for place, code in enumerate(codes)}
+    source = (PROJECT / "config" / "programmes" / f"{programme}.toml").read_text()
+    with database.begin() as connection:
+        create_network(
+            connection,
+            Network(name="stage", time_zone="Etc/UTC", cut_off=time(0), currency="USD", clock=noon(day)),
+        )
+        add_participants(
+            connection,
+            [
+                Participant(partner_id=OPERATOR_ID, code="operator", name="Operator", kind="operator"),
+                Participant(partner_id=POOL_ID, code="pool", name="Pool", kind="pool"),
+                *(Participant(partner_id=number, code=code, name=code) for code, number in numbers.items()),
+            ],
+        )
+        add_outlets(connection, [(number, "main", "Main") for number in numbers.values()])
+        contracts = [terms(number, funding_share="0") for number in numbers.values()]
+        add_terms(connection, contracts, prepared_by="maker", activated_by="checker")
+        apply_programme(connection, source, at=noon(day), applied_by="checker")
+        open_first_window(connection, day, noon(day))
+    app = create_app(database, authority=AUTHORITY, now=real_now)
+    with TestClient(app, base_url=f"http://{AUTHORITY}", raise_server_exceptions=False) as client:
+        tills = {code: _till(database, client, code, number) for code, number in numbers.items()}
+        yield Stage(database, client, tills, day)
+
+
+def _till(database: Engine, client: TestClient, code: str, number: int) -> Till:
+    key = Ed25519PrivateKey.generate()
+    public = key.public_key().public_bytes_raw()
+    with database.begin() as connection:
+        made = PartnerKey(key_id=f"{code}-1", partner_id=number, public_key=public, not_before=LONG_AGO)
+        add_key(connection, made)
+    return Till(client, f"{code}-1", key)
+
+
+def test_there_are_scenarios() -> None:
+    """The folder was found, and each has its programme."""
+    assert len(SCENARIOS) >= 8
+
+
+@pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
+def test_scheme(path: Path, database: Engine) -> None:
+    """What the API answers and the ledger holds is, line by line, what the file says."""
+    lines = [raw.partition("#")[0].rstrip() for raw in path.read_text().splitlines()]
+    told = [line for line in lines if line.strip()]
+    head = {line.split()[0]: line.split()[1:] for line in told[:3]}
+    came = told[:2]
+    day = date.fromisoformat(head["on"][0])
+    with on_stage(database, head["programme"][0], head["partners"], day) as stage:
+        for line in told[2:]:
+            asked = line.partition("=>")[0].rstrip()
+            outcome = stage.line(asked.split())
+            came.append(asked if outcome is None else f"{asked:<66} => {outcome}".rstrip())
+    assert came == told

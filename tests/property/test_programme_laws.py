@@ -1,0 +1,195 @@
+"""Laws of programmes, whatever rules are combined: nothing is minted, returns add up, files round-trip."""
+
+from datetime import date
+from typing import Any
+
+import tomlkit
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from network.basket import Details, Item
+from network.programme.compiled import compile_programme
+from network.programme.counters import cap_name
+from network.programme.counting import counts_of, less, split
+from network.programme.judge import again, judge
+from network.programme.sale import Facts, Sale, rest_of
+from network.programme.spec import read_programme, write_programme
+
+IDS = {"grocer": 11, "bank": 12, "petrol": 13}
+DAY = date(2017, 5, 2)
+
+amounts = st.integers(1, 5_000)
+whens = st.fixed_dictionaries(
+    {},
+    optional={
+        "tenders": st.just(["cash"]),
+        "categories": st.sampled_from([["food"], ["food", "drink"]]),
+        "minimum_minor": st.integers(1, 4_000),
+        "weekdays": st.sampled_from([["tue"], ["sat", "tue"]]),
+        "nth": st.integers(1, 3),
+    },
+)
+awards = st.one_of(
+    st.fixed_dictionaries(
+        {"points": st.integers(0, 500), "per": st.integers(1, 500)},
+        optional={"rounding": st.sampled_from(["whole_steps", "down", "half_up", "half_even", "up"])},
+    ),
+    st.fixed_dictionaries(
+        {"times": st.sampled_from(["1.5", "2", "3.25"])},
+        optional={"rounding": st.sampled_from(["down", "half_up", "up"])},
+    ),
+)
+funds = st.sampled_from(
+    [
+        {"who": "issuer"},
+        {"who": "bank"},
+        {
+            "shares": [{"who": "bank", "per_cent": 33}, {"who": "petrol", "per_cent": 33}],
+            "remainder": "issuer",
+        },
+    ]
+)
+caps = st.lists(
+    st.fixed_dictionaries({"points": st.integers(1, 400), "period": st.sampled_from(["sale", "month"])}),
+    max_size=2,
+    unique_by=lambda one: one["period"],
+)
+
+
+@st.composite
+def programmes(draw: st.DrawFn) -> dict[str, Any]:
+    """A file with up to five rules of any kind."""
+    rules = []
+    for number in range(draw(st.integers(0, 5))):
+        kind = draw(st.sampled_from(["base", "promotion", "promotion", "exclusion"]))
+        rule: dict[str, Any] = {"id": f"r{number}", "says": "x", "kind": kind, "when": draw(whens)}
+        if kind != "exclusion":
+            rule |= {"award": draw(awards), "fund": draw(funds), "cap": draw(caps)}
+            if draw(st.booleans()):
+                rule["budget"] = {"points": draw(st.integers(1, 500))}
+            if "times" in rule["award"] and kind == "base":
+                rule["award"] = {"points": 1, "per": 10}
+        if kind != "promotion":
+            rule["when"].pop("nth", None)
+        elif draw(st.booleans()):
+            rule["exclusive"] = True
+        rules.append(rule)
+    return {
+        "name": "laws",
+        "earn": {"default": {"step_minor": draw(st.integers(1, 300))}},
+        "rule": rules,
+        "expiry": {"months": 3},
+    }
+
+
+sales = st.builds(
+    lambda lines, tender: Sale(
+        partner_id=11,
+        outlet_code="main",
+        day=DAY,
+        minute=600,
+        amount_minor=sum(amount for amount, _ in lines),
+        details=Details(items=tuple(Item(*one) for one in lines), tender=tender),
+    ),
+    st.lists(st.tuples(amounts, st.sampled_from(["food", "drink", "tobacco"])), min_size=1, max_size=5),
+    st.sampled_from(["cash", "card"]),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(programmes())
+def test_a_file_reads_as_it_was_written(file: dict[str, Any]) -> None:
+    """Parsed, written, parsed: the same."""
+    spec = read_programme(tomlkit.dumps(file))
+    assert read_programme(write_programme(spec)) == spec
+
+
+@settings(max_examples=40, deadline=None)
+@given(programmes(), sales, st.integers(0, 600), st.integers(0, 600))
+def test_caps_and_budgets_hold_and_postings_add_up(
+    file: dict[str, Any], sale: Sale, used: int, left: int
+) -> None:
+    """No rule gives more than its caps and its budget leave; what funders pay is what was given."""
+    programme = compile_programme(read_programme(tomlkit.dumps(file)), 1, IDS)
+    plan = programme.plans.get(11)
+    if plan is None:
+        return
+    facts = Facts(
+        counters={cap_name(one["id"], "month"): used for one in file["rule"]},
+        budgets={one["id"]: left for one in file["rule"]},
+    )
+    for award in judge(plan, sale, facts).awards:
+        rule = plan.rule(award.rule)
+        assert award.points > 0
+        for most, period in rule.caps:
+            assert award.points <= (most if period == "sale" else most - used)
+        assert rule.budget is None or award.points <= left
+        shares = split(award.points, rule.funders, 11)
+        assert sum(shares.values()) == award.points
+        assert min(shares.values()) >= 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(programmes(), sales, st.randoms(use_true_random=False))
+def test_returns_never_give_and_add_up_to_the_sale(file: dict[str, Any], sale: Sale, random: Any) -> None:
+    """Line by line in any order: no return gives points, and all together take everything back."""
+    plan = compile_programme(read_programme(tomlkit.dumps(file)), 1, IDS).plans.get(11)
+    if plan is None:
+        return
+    facts = Facts(budgets={one["id"]: 10_000 for one in file["rule"]})
+    outcome = judge(plan, sale, facts)
+    lines = list(range(1, len(sale.details.items) + 1))
+    random.shuffle(lines)
+    left, counted = set(lines), counts_of(plan, sale, facts, outcome)
+    before = {one.rule: one.points for one in outcome.awards}
+    funded = {
+        (rule, who): part
+        for rule, points in before.items()
+        for who, part in split(points, plan.rule(rule).funders, 11).items()
+    }
+    for line in lines:
+        left.discard(line)
+        amount = sum(sale.details.items[number - 1].amount_minor for number in left)
+        rest = rest_of(sale, amount, left)
+        remains = again(plan, rest, facts, outcome)
+        after = {one.rule: one.points for one in remains.awards}
+        assert all(after[rule] <= points for rule, points in before.items())
+        for rule, points in after.items():
+            for who, part in split(points, plan.rule(rule).funders, 11).items():
+                assert part <= funded[rule, who]
+                funded[rule, who] = part
+        now = counts_of(plan, rest, facts, remains)
+        for key, change in less(counted, now).items():
+            assert change <= 0, key
+        before, counted = after, now
+    assert set(before.values()) <= {0}
+    assert counted == {}
+
+
+@settings(max_examples=40, deadline=None)
+@given(programmes(), st.lists(sales, min_size=2, max_size=4))
+def test_without_caps_and_counters_the_order_of_sales_never_matters(
+    file: dict[str, Any], many: list[Sale]
+) -> None:
+    """Rules that count nothing give the same in whatever order sales come."""
+    for rule in file["rule"]:
+        rule.pop("budget", None)
+        rule["when"].pop("nth", None)
+        if "cap" in rule:
+            rule["cap"] = [one for one in rule["cap"] if one["period"] == "sale"]
+    plan = compile_programme(read_programme(tomlkit.dumps(file)), 1, IDS).plans.get(11)
+    if plan is None:
+        return
+
+    def total(ordered: list[Sale]) -> int:
+        counters: dict[str, int] = {}
+        points = 0
+        for sale in ordered:
+            facts = Facts(counters=dict(counters))
+            outcome = judge(plan, sale, facts)
+            points += sum(one.points for one in outcome.awards)
+            for (name, _), change in counts_of(plan, sale, facts, outcome).items():
+                counters[name] = counters.get(name, 0) + change
+        return points
+
+    assert total(many) == total(many[::-1])
