@@ -20,6 +20,10 @@ _JSON = (b"content-type", b"application/json")
 _PROBLEM = (b"content-type", b"application/problem+json")
 
 
+READ_TOO = frozenset({"/v1/events"})
+"""Addresses that something is posted to here, and read from elsewhere."""
+
+
 class Commands:
     """Has what is posted to ROUTES carried out; every other request goes on to the application."""
 
@@ -30,7 +34,7 @@ class Commands:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         route = ROUTES.get(_path(scope)) if scope["type"] == "http" else None
-        if route is None:
+        if route is None or (scope["method"] == "GET" and route.path in READ_TOO):
             if b"%00" in scope.get("query_string", b""):
                 await _refuse_nul(scope, receive, send)
             else:
@@ -116,4 +120,7 @@ def describe_commands(openapi: dict[str, Any]) -> None:
     described = {
         route.path: {"post": command_docs(route.body.__name__, route.says)} for route in ROUTES.values()
     }
-    openapi["paths"] = described | openapi["paths"]
+    read = openapi["paths"]
+    openapi["paths"] = {path: {**does, **read.get(path, {})} for path, does in described.items()} | {
+        path: does for path, does in read.items() if path not in described
+    }

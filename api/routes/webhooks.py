@@ -16,7 +16,6 @@ from api.bodies.webhooks import (
     EVENT,
     DeliveryPage,
     EndpointsBody,
-    EventBody,
     EventDetailBody,
     EventPage,
     NewEndpointBody,
@@ -26,6 +25,7 @@ from api.bodies.webhooks import (
     RotationBody,
     State,
     TestedBody,
+    WebhookEventBody,
     shared,
     show_attempt,
     show_delivery,
@@ -298,13 +298,13 @@ def resend(
     return answer
 
 
-def _rendered(connection: Connection, partner_id: int, found: Sequence[Event]) -> list[EventBody]:
+def _rendered(connection: Connection, partner_id: int, found: Sequence[Event]) -> list[WebhookEventBody]:
     bodies = bodies_of(connection, partner_id, found)
-    shown: list[EventBody] = []
+    shown: list[WebhookEventBody] = []
     for one in found:
         said: Any = msgspec.json.decode(bodies[one.event_id], type=_Body)
         shown.append(
-            EventBody(
+            WebhookEventBody(
                 id=ids.show(EVENT, one.event_id), type=said.type, timestamp=said.timestamp, data=said.data
             )
         )
