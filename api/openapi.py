@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from api.problems import DISPUTE_PROBLEMS, FILE_PROBLEMS, PROBLEMS
-from api.webhook_examples import HOOK_EXAMPLES
 
 _ENTRY_ID = "ent_01595c8e7c1e7a3f9c2b5d0000000001"
 _CARD = "6330001234567895"
@@ -105,8 +104,63 @@ _BATCH = {
     "result": "/v1/batches/bat_01595c8e7c1e7a3f9c2b5d0000000000/result",
     "result_until": "2017-06-01T22:00:03Z",
 }
+_ENDPOINT = {
+    "id": "whe_01595c8e7c1e7a3f9c2b5d0000000000",
+    "url": "https://hooks.example.com/tessera",
+    "events": ["entry.*", "statement.ready"],
+    "signature": "v1",
+    "description": "",
+    "status": "active",
+    "because": "",
+    "created_at": "2017-05-01T10:00:00Z",
+    "failures": 0,
+    "last_delivered_at": "2017-05-01T10:15:02Z",
+    "last_failed_at": None,
+    "public_keys": [],
+    "secret": None,
+}
+_EVENT = {
+    "id": _ENTRY_ID.replace("ent_", "evt_"),
+    "type": "entry.accrual",
+    "timestamp": "2017-05-01T10:15:01.204Z",
+    "data": _ENTRY,
+}
+_DELIVERY = {
+    "event": _EVENT["id"],
+    "endpoint": _ENDPOINT["id"],
+    "type": "entry.accrual",
+    "state": "delivered",
+    "attempts": 1,
+    "due_at": None,
+    "finished_at": "2017-05-01T10:15:02Z",
+}
 EXAMPLES: Mapping[str, Any] = {
-    **HOOK_EXAMPLES,
+    "Explanation": {
+        "kind": "accrual",
+        "programme_version": 3,
+        "points": 12,
+        "steps": [
+            {
+                "rule": "earn",
+                "says": "1 for each whole 100 minor units",
+                "kind": "base",
+                "points": 12,
+                "basis": 1250,
+            }
+        ],
+        "payers": {"grocer": 12},
+        "movements": [
+            {
+                "line": 1,
+                "what": "earned",
+                "points": 12,
+                "issuer": "grocer",
+                "terms": 1,
+                "expires_on": "2017-08-31",
+            }
+        ],
+    },
+    "QuoteBody": {"points": 12, "spendable": 340},
     "BatchBody": _BATCH,
     "ClockBody": {
         "server_time": "2017-05-01T10:15:01.204Z",
@@ -181,6 +235,31 @@ EXAMPLES: Mapping[str, Any] = {
         "reference": "hooks-1",
         "url": "https://hooks.example.com/tessera",
         "events": ["entry.*", "statement.ready"],
+    },
+    "EndpointBody": {**_ENDPOINT, "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="},
+    "EndpointsBody": {"data": [_ENDPOINT]},
+    "RotatedBody": {
+        "endpoint": _ENDPOINT["id"],
+        "secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oDaPqQ9r8GKYo=",
+        "public_keys": [],
+    },
+    "QueuedBody": {"queued": 3},
+    "TestedBody": {"event": _EVENT["id"]},
+    "DeliveryPage": {"data": [_DELIVERY], "has_more": False, "next_cursor": None},
+    "EventPage": {"data": [_EVENT], "has_more": False, "next_cursor": None},
+    "EventDetailBody": {
+        **_EVENT,
+        "deliveries": [_DELIVERY],
+        "attempts": [
+            {
+                "endpoint": _ENDPOINT["id"],
+                "attempt": 1,
+                "at": "2017-05-01T10:15:02Z",
+                "outcome": "delivered",
+                "status": 204,
+                "milliseconds": 41,
+            }
+        ],
     },
     "RotationBody": {"reference": "hooks-1/secret-2", "overlap_hours": 24},
     "ReplayBody": {"reference": "hooks-1/after-outage", "since": "2017-05-01T10:00:00Z"},
@@ -277,17 +356,6 @@ def read_docs(body: str, *more: int, dispute: bool = False, own: Table | None = 
     }
 
 
-def emptied_docs(own: Table | None = None) -> dict[str, Any]:
-    """Keyword arguments of a route that takes something away, and answers with nothing."""
-    return {
-        "status_code": 204,
-        "responses": {
-            204: {"description": "Gone, or was so before."},
-            **_problems(400, 401, 404, 422, own=own),
-        },
-    }
-
-
 def post_docs(
     answer: str, status: int, body: str | Sequence[str], *more: int, own: Table | None = None
 ) -> dict[str, Any]:
@@ -306,6 +374,7 @@ def post_docs(
         held = {each: {"schema": {"type": "string", "format": "binary"}} for each in body}
     done = {"description": "Done, or was so before.", "content": content_of_type(answer)}
     taken = {"requestBody": {"required": True, "content": held}} if body else {}
+    more = more if body else (*more, 413, 415)  # what is sent all the same is bounded
     return {
         "status_code": status,
         "openapi_extra": taken,

@@ -76,7 +76,7 @@ class LineBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A line of a sale, for programmes whose rules ask what was sold."""
 
     amount_minor: Amount
-    category: Word = ""
+    category: Annotated[str, Meta(pattern="^([a-z][a-z0-9_-]{0,31})?(?!\\n)$")] = ""
     quantity: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
 
 

@@ -142,7 +142,7 @@ class DeliveryPage(msgspec.Struct, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
-class EventBody(msgspec.Struct, frozen=True, kw_only=True):
+class WebhookEventBody(msgspec.Struct, frozen=True, kw_only=True):
     """An event as it is sent, with its id. `timestamp`: when it happened, by the network's time."""
 
     id: str
@@ -154,7 +154,7 @@ class EventBody(msgspec.Struct, frozen=True, kw_only=True):
 class EventPage(msgspec.Struct, frozen=True, kw_only=True):
     """A page of events, the oldest first."""
 
-    data: Sequence[EventBody]
+    data: Sequence[WebhookEventBody]
     has_more: bool
     next_cursor: str | None
 

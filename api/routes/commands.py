@@ -116,4 +116,7 @@ def describe_commands(openapi: dict[str, Any]) -> None:
     described = {
         route.path: {"post": command_docs(route.body.__name__, route.says)} for route in ROUTES.values()
     }
-    openapi["paths"] = described | openapi["paths"]
+    read = openapi["paths"]
+    openapi["paths"] = {path: {**does, **read.get(path, {})} for path, does in described.items()} | {
+        path: does for path, does in read.items() if path not in described
+    }

@@ -16,7 +16,6 @@ from api.bodies.webhooks import (
     EVENT,
     DeliveryPage,
     EndpointsBody,
-    EventBody,
     EventDetailBody,
     EventPage,
     NewEndpointBody,
@@ -26,6 +25,7 @@ from api.bodies.webhooks import (
     RotationBody,
     State,
     TestedBody,
+    WebhookEventBody,
     shared,
     show_attempt,
     show_delivery,
@@ -33,7 +33,7 @@ from api.bodies.webhooks import (
     show_keys,
 )
 from api.hooks.rendering import bodies_of
-from api.openapi import emptied_docs, post_docs, read_docs
+from api.openapi import post_docs, read_docs
 from api.problems import HOOK_PROBLEMS, FieldError, ProblemError
 from api.routes.disputes import Raw
 from api.routes.reads import cursor_of, json_response, read_cursor
@@ -104,12 +104,14 @@ def one_endpoint(endpoint: str, request: Request) -> Response:
         return _shown(connection, one, hooks_of(request))
 
 
-@router.delete("/webhook-endpoints/{endpoint}", **emptied_docs(own=HOOK_PROBLEMS))
+@router.delete("/webhook-endpoints/{endpoint}", **read_docs("EndpointBody", own=HOOK_PROBLEMS))
 def delete(endpoint: str, request: Request) -> Response:
     """Delete an endpoint. Nothing more is sent to it, and its secrets are forgotten."""
+    whose, endpoint_id = partner_of(request), _endpoint_id(endpoint)
     with service_of(request).database.begin() as connection:
-        endpoints.remove(connection, partner_of(request), _endpoint_id(endpoint), at=hooks_of(request).now())
-    return Response(status_code=204)
+        one = endpoints.one_of(connection, whose, endpoint_id)
+        endpoints.remove(connection, whose, endpoint_id, at=hooks_of(request).now())
+    return json_response(show_endpoint(msgspec.structs.replace(one, status="deleted"), ()))
 
 
 @router.post(
@@ -296,13 +298,13 @@ def resend(
     return answer
 
 
-def _rendered(connection: Connection, partner_id: int, found: Sequence[Event]) -> list[EventBody]:
+def _rendered(connection: Connection, partner_id: int, found: Sequence[Event]) -> list[WebhookEventBody]:
     bodies = bodies_of(connection, partner_id, found)
-    shown: list[EventBody] = []
+    shown: list[WebhookEventBody] = []
     for one in found:
         said: Any = msgspec.json.decode(bodies[one.event_id], type=_Body)
         shown.append(
-            EventBody(
+            WebhookEventBody(
                 id=ids.show(EVENT, one.event_id), type=said.type, timestamp=said.timestamp, data=said.data
             )
         )
