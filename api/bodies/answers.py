@@ -20,7 +20,7 @@ class EntryBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `cured`: points that the member owed before it: what it credited has paid them, or a merge took them over.
     `owed`: points that it could not take back, or took over, and that the member owes after it.
     `offline`: a till had accepted it without a line; `shortfall`: points that were not there, which you bear.
-    `status`: status points that it gave or (-) took back; they make tiers and cannot be spent.
+    `status_points`: those that it gave or (-) took back; they make tiers and cannot be spent.
     `parent`: the entry of another member that a transfer belongs to. `invitation`: what a member joined by.
     `accrual`: whose pending points a release let go.
     """
@@ -47,7 +47,7 @@ class EntryBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     owed: int = 0
     offline: bool = False
     shortfall: int = 0
-    status: int = 0
+    status_points: int = 0
     member: str | None = None
     card: str | None = None
 
@@ -87,7 +87,7 @@ def show_entry(
         owed=moved.owed,
         offline=asked is not None,
         shortfall=0 if asked is None else asked - sum(p.points for p in postings),
-        status=moved.status,
+        status_points=moved.status,
         member=ids.show("mbr", enrolled.public_id) if enrolled and enrolled.public_id else None,
         card=str(enrolled.card_number) if enrolled else None,
     )

@@ -70,6 +70,12 @@ def _sale(world: World, random: Random) -> dict[str, Any]:
     return {**_at_till(world, random, amount_minor), **_lines(random, amount_minor)}
 
 
+def _event(world: World, random: Random) -> dict[str, Any]:
+    """Something that is no sale: it earns nothing here, and is on record all the same."""
+    known = _at_till(world, random, 1)
+    return {**{name: known[name] for name in ("outlet", "card", "currency")}, "event": "login"}
+
+
 def _reward(world: World, random: Random) -> dict[str, Any]:
     points = random.randint(1, 120)
     return {**_at_till(world, random, points), "points": points, **_lines(random, points)}
@@ -159,6 +165,7 @@ def _unmerge(world: World, random: Random) -> dict[str, Any] | None:
 KINDS = (
     Kind("enrolment", "/v1/members", 5, lambda *_: {}),
     Kind("accrual", "/v1/accruals", 60, _sale),
+    Kind("event", "/v1/member-events", 2, _event),
     Kind("redemption", "/v1/redemptions", 24, _reward),
     Kind("reversal", "/v1/reversals", 14, _return),
     Kind("hold", "/v1/holds", 10, _hold),

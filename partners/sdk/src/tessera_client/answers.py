@@ -37,7 +37,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     owed: int = 0
     offline: bool = False
     shortfall: int = 0
-    status: int = 0
+    status_points: int = 0
     member: str | None = None
     card: str | None = None
     replayed: bool = False
