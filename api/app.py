@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api import explaining, operator
 from api.auth import KeyRing, SignatureAuth, hosts_of
 from api.bodies import COMMANDS, EntryBody
+from api.bodies.approvals import MEMBER_BODIES, PARTNER_BODIES
 from api.bodies.disputes import DISPUTE_BODIES
 from api.bodies.keys import KEY_BODIES
 from api.bodies.webhooks import HOOK_BODIES
@@ -29,7 +30,7 @@ from api.files.lines import LineAnswer
 from api.gauges import LedgerGauges
 from api.lanes.hiring import in_threads
 from api.lanes.lane import Hire
-from api.lanes.refusing import by_codes, refusing
+from api.lanes.refusing import by_presence, refusing
 from api.limits import Limits, Rates
 from api.magic import provoked
 from api.mail import SendMail, nowhere
@@ -38,6 +39,7 @@ from api.middleware import RequestId
 from api.openapi import explanation_docs
 from api.problems import FieldError, ProblemError, answer_failure, problem_response
 from api.routes import (
+    approvals,
     batches,
     clock,
     commands,
@@ -45,6 +47,7 @@ from api.routes import (
     keys,
     member_app,
     member_logins,
+    member_presence,
     members,
     reads,
     reasons,
@@ -72,6 +75,7 @@ _TYPES = (
     reads.EntryPage,
     reads.CardBody,
     members.BalanceBody,
+    *PARTNER_BODIES,
     *DISPUTE_BODIES,
     *HOOK_BODIES,
     *KEY_BODIES,
@@ -166,6 +170,7 @@ def create_app(
     )
     app.state.service = service
     for router in (
+        approvals.router,
         batches.router,
         clock.router,
         reads.router,
@@ -191,6 +196,7 @@ def create_app(
             origins=frozenset({f"https://{authority}", f"http://{authority}"}),
         )
         app.include_router(member_app.router)
+        app.include_router(member_presence.router)
         app.include_router(member_logins.router)
         operator.mount(app, operator.Desk(database, operator_keys, now=now, rules=service.rules))
 
@@ -228,7 +234,7 @@ def _hired(
         return in_threads(database, refusing(provoked))
     if keys is None:
         return in_threads(database)
-    return in_threads(database, refusing(by_codes(database, members_keys(keys).secrets, now)))
+    return in_threads(database, refusing(by_presence(database, members_keys(keys).secrets, now)))
 
 
 def _add_operations(
@@ -321,6 +327,7 @@ def _complete_description(app: FastAPI, *, test_mode: bool) -> None:
         *operator.TYPES,
         *member_app.TYPES,
         *member_logins.TYPES,
+        *MEMBER_BODIES,
     )
     if test_mode:
         types = (*_TYPES, *reasons.TYPES, *testing.TYPES, *explaining.TYPES)

@@ -188,6 +188,10 @@ class Redeem(msgspec.Struct, frozen=True, kw_only=True, tag="redeem", omit_defau
     offline: bool = False
     code: str = ""
     """The rotating code of the card, where the till read one; judged before the command comes here."""
+    pin: str = ""
+    """What the member typed at the till; judged before too, and no part of what the request said."""
+    approval: UUID | None = None
+    """What the member approved on its phone; judged before too."""
     retries: str = ""
 
 
@@ -221,6 +225,8 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True, tag="hold", omit_defaults=
     minutes: int
     category: str = ""
     code: str = ""
+    pin: str = ""
+    approval: UUID | None = None
     retries: str = ""
 
 

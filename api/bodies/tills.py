@@ -8,6 +8,7 @@ from msgspec import Meta
 from api.bodies.fields import (
     Amount,
     Amounts,
+    ApprovalId,
     CardNumber,
     Category,
     Currency,
@@ -17,6 +18,7 @@ from api.bodies.fields import (
     LineNumbers,
     Offer,
     Outlet,
+    Pin,
     Points,
     PointsOfLines,
     Request,
@@ -25,6 +27,7 @@ from api.bodies.fields import (
     Units,
     Word,
     amounts_of,
+    approval_of,
     card_of,
     entry_id_of,
     items_of,
@@ -137,6 +140,8 @@ class RedemptionBody(Request, frozen=True, tag_field="type", tag="redemption"):
         ),
     ] = False
     code: RotatingCode | None = None
+    pin: Pin | None = None
+    approval: ApprovalId | None = None
     retries: Retries | None = None
 
     def command(self, partner_id: int) -> Command:
@@ -160,6 +165,8 @@ class RedemptionBody(Request, frozen=True, tag_field="type", tag="redemption"):
             category=self.category or "",
             offline=self.offline,
             code=self.code or "",
+            pin=self.pin or "",
+            approval=approval_of(self.approval),
             retries=self.retries or "",
         )
 
@@ -175,6 +182,8 @@ class HoldBody(Request, frozen=True, tag_field="type", tag="hold"):
     minutes: Annotated[int, Meta(ge=1, le=MOST_MINUTES, description="How long the points are held.")] = 30
     category: Category | None = None
     code: RotatingCode | None = None
+    pin: Pin | None = None
+    approval: ApprovalId | None = None
     retries: Retries | None = None
 
     def command(self, partner_id: int) -> Command:
@@ -191,6 +200,8 @@ class HoldBody(Request, frozen=True, tag_field="type", tag="hold"):
             minutes=self.minutes,
             category=self.category or "",
             code=self.code or "",
+            pin=self.pin or "",
+            approval=approval_of(self.approval),
             retries=self.retries or "",
         )
 

@@ -9,7 +9,7 @@ from api.bodies import LINE, EntryBody, read_body, show_reply
 from api.files.columns import read_row
 from api.files.reading import LONGEST_LINE
 from api.problems import FieldError, ProblemError, failure, problem
-from network.model import Command, Reply
+from network.model import Command, Hold, Redeem, Reply
 from partners.files import FileBatch
 
 DONE = 201
@@ -50,7 +50,7 @@ def read_lines(batch: FileBatch, raw: Sequence[bytes], first: int) -> list[Line]
 
 def _read(batch: FileBatch, raw: bytes, number: int) -> Line:
     try:
-        return _command(batch, raw)
+        return _without_pin(_command(batch, raw))
     except ProblemError as error:
         return LineAnswer(
             line=number,
@@ -67,6 +67,13 @@ def _command(batch: FileBatch, raw: bytes) -> Command:
     if batch.format == "csv":
         return read_row(raw, batch.columns, batch.partner_id)
     command: Command = read_body(raw, LINE).command(batch.partner_id)
+    return command
+
+
+def _without_pin(command: Command) -> Command:
+    """A PIN is typed and sent at once: none is kept, and a file is, until it is carried out."""
+    if isinstance(command, Redeem | Hold) and command.pin:
+        raise ProblemError("validation_failed", "files take no PIN", [FieldError("/pin", "in_file")])
     return command
 
 

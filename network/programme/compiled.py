@@ -76,6 +76,7 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     ladder: Ladder = NO_LADDER
     claim_days: int = 0
     code_above: int | None = None
+    approval_above: int | None = None
 
     def earn_rule(self, partner_id: int) -> EarnRule:
         """The rule that judges a sale at a partner."""
@@ -133,4 +134,5 @@ def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[st
         ladder=ladder_of(spec),
         claim_days=0 if spec.retro_claim is None else spec.retro_claim.days,
         code_above=spec.redeem.code_above,
+        approval_above=spec.redeem.approval_above,
     )
