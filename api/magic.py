@@ -45,6 +45,22 @@ _CODES = (
     "partner_unknown",
     "programme_not_read",
     "unavailable",
+    "spending_locked",
+    "code_needed",
+    "code_stale",
+    "code_used",
+    "pin_refused",
+    "proof_locked",
+    "approval_needed",
+    "approval_not_given",
+    "approval_used",
+    "approval_unavailable",
+    "above_offline_floor",
+    "cap_reached",
+    "flight_already_credited",
+    "retried_unknown",
+    "retried_accepted",
+    "already_retried",
 )
 MAGIC_CARDS: Mapping[int, str] = {card_number(_FIRST + place): code for place, code in enumerate(_CODES)}
 """The code that each card provokes."""

@@ -173,7 +173,7 @@ EXAMPLES: Mapping[str, Any] = {
     },
     "Proof": _PROOF,
     "NewApprovalBody": {**_REWARD, "reference": "till-7/ask/000124"},
-    "ApprovalBody": {
+    "AskedApprovalBody": {
         "id": _ENTRY_ID.replace("ent_", "apv_"),
         "reference": "till-7/ask/000124",
         "state": "asked",

@@ -35,7 +35,7 @@ class NewApprovalBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         )
 
 
-class ApprovalBody(msgspec.Struct, frozen=True, kw_only=True):
+class AskedApprovalBody(msgspec.Struct, frozen=True, kw_only=True):
     """How it stands. `until`: of what is asked, to be answered by then; of what is approved, to be used."""
 
     id: str
@@ -77,13 +77,13 @@ class PinBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     pin: Annotated[Pin | None, Meta(description="Four to eight digits, not all alike and not in a row.")]
 
 
-PARTNER_BODIES = (NewApprovalBody, ApprovalBody)
+PARTNER_BODIES = (NewApprovalBody, AskedApprovalBody)
 MEMBER_BODIES = (WaitingApprovalBody, WaitingApprovalsBody, MemberAnswerBody, PinBody)
 
 
-def show_approval(approval: Approval, now: datetime) -> ApprovalBody:
+def show_approval(approval: Approval, now: datetime) -> AskedApprovalBody:
     """As its partner sees it."""
-    return ApprovalBody(
+    return AskedApprovalBody(
         id=ids.show("apv", approval.approval_id),
         reference=approval.reference,
         state=approval.state(now),

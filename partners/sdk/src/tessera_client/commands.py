@@ -79,7 +79,8 @@ class MemberEvent(Command, frozen=True, tag="event"):
 class Redemption(Command, frozen=True, tag="redemption"):
     """Points that pay for part of a sale: `points` of the card's member are worth `amount_minor` to you.
 
-    `code`: the six digits behind the card's number in the member's QR, where the programme asks for them.
+    What the programme asks for beside the card, by its thresholds: `code`, the six digits behind the card's
+    number in the member's QR; `pin`, typed by the member; `approval`, the id of what it approved.
     `offline`: your till has accepted it without a line; what the member does not have you bear.
     """
 
@@ -93,6 +94,8 @@ class Redemption(Command, frozen=True, tag="redemption"):
     lines: Sequence[int] | None = None
     category: str | None = None
     code: str | None = None
+    pin: str | None = None
+    approval: str | None = None
     offline: bool = False
     retries: str | None = None
 
@@ -110,6 +113,8 @@ class Hold(Command, frozen=True, tag="hold"):
     minutes: int = 30
     category: str | None = None
     code: str | None = None
+    pin: str | None = None
+    approval: str | None = None
     retries: str | None = None
 
 
