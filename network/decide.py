@@ -22,9 +22,11 @@ from network.model import (
     Hold,
     Invite,
     Join,
+    KeepPledge,
     Leave,
     Merge,
     Minted,
+    Pledge,
     Redeem,
     Rejected,
     Release,
@@ -34,6 +36,7 @@ from network.model import (
     Unmerge,
     Void,
 )
+from network.pledge import keep_pledge, pledge
 from network.pool import invite, join, leave
 from network.redemption import donate, redeem
 from network.reversal import reverse
@@ -62,6 +65,8 @@ RULES: dict[type[Command], Rule] = {
     Adjust: adjust,
     SetTier: set_tier,
     ReviewTier: review_tier,
+    Pledge: pledge,
+    KeepPledge: keep_pledge,
 }
 
 STRUCTURAL = (Invite, Join, Leave, Merge, Unmerge)
