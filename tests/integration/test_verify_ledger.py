@@ -361,6 +361,35 @@ SQL: dict[str, tuple[str, tuple[str, ...]]] = {
         ("pools_agreed", "requests_answered"),
     ),
     "a tier by nobody": ("UPDATE account SET tier = 'gold' WHERE member_id = 2", ("tiers_set",)),
+    "accepted in its place, and not there": (
+        """
+            INSERT INTO idempotency SELECT entry_id, entry_id, entry_id, '2017-05-01', 'partner_suspended',
+                '00000000-0000-7000-8000-000000000001' FROM entry WHERE reference = 'fuel'
+        """,
+        ("retried_once",),
+    ),
+    "accepted in the place of two": (
+        f"""
+            INSERT INTO idempotency SELECT entry_id, entry_id, entry_id, '2017-05-01', 'partner_suspended',
+                (SELECT request_key FROM idempotency WHERE entry_id = {entry("fuel")})
+            FROM entry WHERE reference IN ('basket', 'saved')
+        """,
+        ("retried_once",),
+    ),
+    "more than was asked for offline": (
+        f"""
+            INSERT INTO offline_redemption SELECT member_id, entry_id, 99
+            FROM entry WHERE entry_id = {entry("spent")}
+        """,
+        ("offline_within",),
+    ),
+    "a sale asked for points offline": (
+        f"""
+            INSERT INTO offline_redemption SELECT member_id, entry_id, 99
+            FROM entry WHERE entry_id = {entry("fuel")}
+        """,
+        ("offline_within",),
+    ),
     "told to another": (
         f"""
             INSERT INTO webhook_event SELECT member_id, entry_id, partner_id + 1, 'entry.accrual'
