@@ -1,7 +1,10 @@
 """Commands become decisions; a batch is folded so that each command sees its predecessors (pure)."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
+
+import msgspec
 
 from network.accrual import accrue, release
 from network.adjustment import adjust, review_tier, set_tier
@@ -79,6 +82,13 @@ def decide(folded: Folded, command: Command, minted: Minted, rules: Rules) -> De
     return outcome if isinstance(outcome, Rejected) else completed(folded, outcome, rules)
 
 
+def _again(
+    folded: Folded, command: Command, minted: Minted, rules: Rules, at_cap: frozenset[int]
+) -> Decision | Rejected:
+    """Judge a command again, where some partners have no room for more points."""
+    return decide(folded, command, minted, msgspec.structs.replace(rules, at_cap=at_cap))
+
+
 def end_due(folded: Folded, members: Iterable[int], rules: Rules) -> None:
     """End the holds of members whose time is over, before anything else sees them."""
     for member_id in sorted(members):
@@ -111,7 +121,7 @@ def decide_batch(
             end_due(folded, touched(folded, [command]), rules)
         outcome = decide(folded, command, minted, rules)
         if guard is not None and isinstance(outcome, Decision):
-            outcome = guard.judge(folded, command, outcome)
+            outcome = guard.judge(folded, command, outcome, partial(_again, folded, command, minted, rules))
         if isinstance(outcome, Decision):
             folded.apply(outcome)
         outcomes.append(outcome)
