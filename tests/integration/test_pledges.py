@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from config.database import make_engine
-from network import pledges
+from network.batch import execute
 from network.pledges import keep_pledges, raised
 from network.service import set_clock
 from network.verify import CHECKS, faults
@@ -38,7 +38,7 @@ def test_every_member_gives_once_and_what_broke_off_goes_on(
     database: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Seven members in portions of two; a night that breaks off after the first goes on with the second."""
-    monkeypatch.setattr(pledges, "KEPT_AT_ONCE", 2)
+    monkeypatch.setattr("network.pledges.KEPT_AT_ONCE", 2)
     live = set_up(database, source=PROGRAMME + OFFER, contracts=open_terms())
     cards = [new_card(database, live, f"m{number}") for number in range(7)]
     for number, card in enumerate(cards):
@@ -46,9 +46,9 @@ def test_every_member_gives_once_and_what_broke_off_goes_on(
         run(database, live, sale(card, 1_00 * (number + 10), f"s{number}"))
     # what is no sale does not count
     run(database, live, give(cards[0], cards[1], 3, "g"))
-    real, calls = pledges.execute, iter((True, False))
+    calls = iter((True, False))
     with monkeypatch.context() as broken:
-        broken.setattr(pledges, "execute", lambda *given: real(*given) if next(calls) else 1 // 0)
+        broken.setattr("network.pledges.execute", lambda *given: execute(*given) if next(calls) else 1 // 0)
         with pytest.raises(ZeroDivisionError):
             next_day(database, 1)
     given = "SELECT given FROM pledge ORDER BY member_id"
@@ -95,6 +95,8 @@ def test_a_total_that_is_not_what_was_given_is_told(database: Engine) -> None:
     run(database, live, sale(card, 20_00, "s"))
     next_day(database, 1)
     next_day(database, 2)
-    with make_engine(database.url, schema=SCHEMA).connect() as owner:
-        owner.execute(text("UPDATE cause_total SET points = points + 1"))
-        assert [one.check for one in problems(owner)] == ["causes_raised"]
+    owner = make_engine(database.url, schema=SCHEMA)
+    with owner.connect() as connection:
+        connection.execute(text("UPDATE cause_total SET points = points + 1"))
+        assert [one.check for one in problems(connection)] == ["causes_raised"]
+    owner.dispose()
