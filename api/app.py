@@ -41,6 +41,7 @@ from api.problems import FieldError, ProblemError, answer_failure, problem_respo
 from api.routes import (
     approvals,
     batches,
+    causes,
     clock,
     commands,
     disputes,
@@ -71,6 +72,7 @@ _TYPES = (
     EntryBody,
     LineAnswer,
     batches.BatchBody,
+    causes.CauseBody,
     clock.ClockBody,
     reads.EntryPage,
     reads.CardBody,
@@ -172,6 +174,7 @@ def create_app(
     for router in (
         approvals.router,
         batches.router,
+        causes.router,
         clock.router,
         reads.router,
         reasons.router,

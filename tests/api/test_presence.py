@@ -39,7 +39,7 @@ def test_an_old_request_is_answered_as_it_was(phone: Phone, card: str, grocer: T
     assert first.status_code == 201, first.text
     phone.clock.pass_(minutes=1)
     assert reward(grocer, card, "r2", code=phone.get("/card").json()["code"]).status_code == 201
-    phone.clock.pass_(minutes=4)
+    phone.clock.pass_(minutes=3)
     again = reward(grocer, card, "r1", code=shown)
     assert (again.status_code, again.content) == (201, first.content)
     require_problem(reward(grocer, card, "r1", points=6, code=shown), 422, "reference_reused")
