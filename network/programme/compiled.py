@@ -77,11 +77,8 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     ladder: Ladder = NO_LADDER
     claim_days: int = 0
     code_above: int | None = None
-<<<<<<< HEAD
     approval_above: int | None = None
-=======
     pledges: Mapping[str, PledgeOffer] = {}
->>>>>>> main
 
     def earn_rule(self, partner_id: int) -> EarnRule:
         """The rule that judges a sale at a partner."""
@@ -139,9 +136,6 @@ def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[st
         ladder=ladder_of(spec),
         claim_days=0 if spec.retro_claim is None else spec.retro_claim.days,
         code_above=spec.redeem.code_above,
-<<<<<<< HEAD
         approval_above=spec.redeem.approval_above,
-=======
         pledges=pledges_of(spec.pledge, partner_ids),
->>>>>>> main
     )
