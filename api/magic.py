@@ -61,6 +61,8 @@ _CODES = (
     "retried_unknown",
     "retried_accepted",
     "already_retried",
+    "pledge_unknown",
+    "pledge_share_unknown",
 )
 MAGIC_CARDS: Mapping[int, str] = {card_number(_FIRST + place): code for place, code in enumerate(_CODES)}
 """The code that each card provokes."""
