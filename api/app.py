@@ -146,7 +146,7 @@ def create_app(
     limits = Limits(rates or Rates(), time.monotonic)
     service = Service(
         database,
-        _hired(database, operator_keys, now, test_mode=test_mode) if hire is None else hire,
+        _hired(database, operator_keys, now, rates=rates, test_mode=test_mode) if hire is None else hire,
         metrics.batch,
         Path(tempfile.gettempdir()) if spool is None else spool,
         now=now,
@@ -230,14 +230,19 @@ def create_app(
 
 
 def _hired(
-    database: Engine, keys: OperatorKeys | None, now: Callable[[], datetime], *, test_mode: bool
+    database: Engine,
+    keys: OperatorKeys | None,
+    now: Callable[[], datetime],
+    *,
+    rates: Rates | None,
+    test_mode: bool,
 ) -> Hire:
     """Lanes in threads of this process, with what stands before them."""
     if test_mode:
-        return in_threads(database, refusing(provoked))
+        return in_threads(database, refusing(provoked), rates)
     if keys is None:
-        return in_threads(database)
-    return in_threads(database, refusing(by_presence(database, members_keys(keys).secrets, now)))
+        return in_threads(database, None, rates)
+    return in_threads(database, refusing(by_presence(database, members_keys(keys).secrets, now)), rates)
 
 
 def _add_operations(

@@ -112,7 +112,7 @@ def ask(connection: Connection, wish: Wish, now: datetime, *, at_once: bool = Fa
     if before is not None:
         return _same(Approval(**before._asdict()), wish)
     if card.status != "active":
-        return Rejected("spending_locked" if card.status == "locked" else "card_blocked")
+        return Rejected("card_blocked") if card.status == "blocked" else Rejected("spending_locked")
     if not at_once:
         if not card.signs_in:
             return Rejected("approval_unavailable")

@@ -77,6 +77,19 @@ def _without_pin(command: Command) -> Command:
     return command
 
 
+def limited(lines: Sequence[Line], first: int) -> list[Line]:
+    """Lines of a partner whose files have named many cards that do not exist: what names a card waits.
+
+    It is not carried out, whether its card exists or not, and may be sent again.
+    """
+    return [
+        LineAnswer(line=number, status=problem("cards_limited").status, code="cards_limited")
+        if not isinstance(line, LineAnswer) and hasattr(line, "card_number")
+        else line
+        for number, line in enumerate(lines, start=first)
+    ]
+
+
 def answer(outcome: Reply | Exception, number: int, request: str) -> LineAnswer:
     """What is said of a line: of what it came to, or of why it broke.
 
