@@ -5,6 +5,7 @@ from typing import Any
 
 from network.accrual import accrue, release
 from network.adjustment import adjust, review_tier, set_tier
+from network.awarding import award, refer, treat
 from network.draft import completed
 from network.errors import InvariantBroken
 from network.exposure import Guard
@@ -13,6 +14,7 @@ from network.identity import enrol
 from network.model import (
     Accrue,
     Adjust,
+    Award,
     Capture,
     Command,
     Decision,
@@ -26,11 +28,13 @@ from network.model import (
     Merge,
     Minted,
     Redeem,
+    Refer,
     Rejected,
     Release,
     Reverse,
     ReviewTier,
     SetTier,
+    Treat,
     Unmerge,
     Void,
 )
@@ -62,6 +66,9 @@ RULES: dict[type[Command], Rule] = {
     Adjust: adjust,
     SetTier: set_tier,
     ReviewTier: review_tier,
+    Treat: treat,
+    Award: award,
+    Refer: refer,
 }
 
 STRUCTURAL = (Invite, Join, Leave, Merge, Unmerge)

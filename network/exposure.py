@@ -25,12 +25,14 @@ from network.model import (
     AccountKind,
     Accrue,
     Adjust,
+    Award,
     Command,
     Decision,
     EntryKind,
     Moment,
     Posting,
     Rejected,
+    Treat,
     Unit,
 )
 from network.rules import Folded, Rules
@@ -228,6 +230,8 @@ def issuers_of(command: Command, decision: Decision | Rejected) -> set[int]:
         issuers = {command.partner_id}
     elif isinstance(command, Adjust) and command.points > 0:
         issuers = {command.issuer_id}
+    elif isinstance(command, Treat | Award):
+        issuers = set()
     else:
         return set()
     if isinstance(decision, Decision):

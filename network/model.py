@@ -71,6 +71,8 @@ class EntryKind(IntEnum):
     UNMERGE = 18
     ADJUSTMENT = 19
     TIER = 20
+    AWARD = 31
+    REFERRAL = 32
 
 
 UNASKED = frozenset({EntryKind.EXPIRY, EntryKind.HOLD_LAPSE, EntryKind.TRANSFER})
@@ -353,6 +355,45 @@ class ReviewTier(msgspec.Struct, frozen=True, kw_only=True, tag="review_tier"):
     member_id: int
 
 
+class Treat(msgspec.Struct, frozen=True, kw_only=True, tag="treat", omit_defaults=True):
+    """The night gives a member the points of a trigger for an occasion. `role`: of a referral, which side."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    member_id: int
+    award: str
+    occasion: str
+    role: str = ""
+
+
+class Award(msgspec.Struct, frozen=True, kw_only=True, tag="award", omit_defaults=True):
+    """A partner gives points outside of a sale: to make good (a trigger, once a `case`), or as a surprise.
+
+    A surprise says how many `points`, who of the `staff` gives them, and why.
+    """
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    card_number: int
+    award: str
+    case: str = ""
+    points: int = 0
+    staff: str = ""
+    reason: str = ""
+
+
+class Refer(msgspec.Struct, frozen=True, kw_only=True, tag="refer"):
+    """A new member names who referred it."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    card_number: int
+    referrer_card_number: int
+
+
 Command = (
     Enrol
     | Accrue
@@ -372,6 +413,9 @@ Command = (
     | Adjust
     | SetTier
     | ReviewTier
+    | Treat
+    | Award
+    | Refer
 )
 
 
@@ -445,6 +489,19 @@ NOTHING: Mapping[tuple[str, date], int] = {}
 """Nothing to count."""
 
 
+class Occasion(msgspec.Struct, frozen=True, kw_only=True):
+    """For what an award was given: once for each member, award, role and occasion.
+
+    `staff` and `reason`: who gave a surprise, and why.
+    """
+
+    award: str
+    occasion: str
+    role: str = ""
+    staff: str = ""
+    reason: str = ""
+
+
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """An accepted command: its entry and the movements it makes.
 
@@ -454,6 +511,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     `asked`: of a redemption that a till accepted offline, the points it was for.
     `judgement` is what rules saw of a sale and what it came to (network.judging); `counted` is what to add
     to its member's counters, by name and period, `spent` what to take from budgets, by rule and period.
+    `occasion`: of an award, for what it was given.
     """
 
     entry: Entry
@@ -472,6 +530,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     judgement: str | None = None
     counted: Mapping[tuple[str, date], int] = NOTHING
     spent: Mapping[tuple[str, date], int] = NOTHING
+    occasion: Occasion | None = None
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 
-from network.reviews import review_tiers
+from network.morning import begin_day
 from network.service import (
     close_window,
     closes_at,
@@ -130,7 +130,7 @@ def price_step(
         store.require_earlier_netted(connection, window_id)
         version = live_programme_version(connection) if programme_version is None else programme_version
         lapse_expired(database, business_date + timedelta(days=1), version)
-        review_tiers(database, business_date + timedelta(days=1))
+        begin_day(database, business_date + timedelta(days=1))
         currency = read_network(connection).currency
         summed = store.load_outputs(connection, [window_id])[window_id] if run.revision > 1 else None
         # The window is closed, so the other connection sees the same; postings are priced meanwhile.

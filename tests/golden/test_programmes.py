@@ -8,6 +8,12 @@ N MEMBER buys AMOUNT at PARTNER [WORD=VALUE ...] [lines CATEGORY*QUANTITY=AMOUNT
   nights=3 or any other unit
 N MEMBER does EVENT at PARTNER | redeems POINTS at PARTNER
 N returns LINE [AMOUNT | lines NUMBER ...] | event LINE
+N MEMBER tells NAME=VALUE ... at PARTNER      with consent; NAME= takes it back
+N MEMBER names OTHER at PARTNER               as who referred it
+N MEMBER gets AWARD at PARTNER WORD=VALUE ... case; or points, staff and reason (with _ for blanks)
+morning                         what a night does for members before its day begins
+given                           what nights gave for occasions since this was asked last
+segment NAME                    who is in it
 reviews                         the night's review of tiers whose time is over
 night                           the business date is closed and cleared; every law is checked
 MEMBER has                      what it can spend, its status points and its tier
@@ -31,12 +37,14 @@ from api.app import create_app
 from api.verification import verify_ledger
 from config.settings import PROJECT
 from network import ids
+from network.morning import begin_day
 from network.reviews import review_tiers
 from network.service import (
     Network,
     apply_programme,
     create_network,
     load_rules,
+    make_partitions_ahead,
     open_date,
     open_first_window,
     set_clock,
@@ -62,7 +70,20 @@ _HAS = text(
     "SELECT a.balance, a.tier, coalesce(s.balance, 0) AS status FROM account a LEFT JOIN account s"
     " ON s.member_id = a.member_id AND s.unit = 2 WHERE a.member_id = :member AND a.unit = 1"
 )
+_GIVEN = text(
+    "SELECT w.entry_id, w.member_id, w.award, w.role, o.code, p.points FROM award w"
+    " JOIN posting p USING (member_id, entry_id) JOIN partner o ON o.partner_id = p.issuer_id"
+    " JOIN entry e USING (member_id, entry_id) WHERE e.partner_id = :operator"
+    " ORDER BY w.member_id, w.award, w.role"
+)
 _MEMBER, _ISSUED, _ACCEPTED, _PENDING = 1, 2, 3, 6
+PATHS = {
+    "redeems": "/v1/redemptions",
+    "does": "/v1/member-events",
+    "buys": "/v1/accruals",
+    "gets": "/v1/awards",
+    "names": "/v1/referrals",
+}
 
 
 def noon(day: date) -> datetime:
@@ -78,14 +99,18 @@ class Stage:
         self.members: dict[str, tuple[int, str]] = {}
         self.entries: dict[str, dict[str, Any]] = {}
         self.sellers: dict[str, str] = {}
+        self.told: set[Any] = set()
 
     def line(self, words: list[str]) -> str | None:
         """Carry a line out; what came of it, or None where nothing is to be said."""
+        if words[2:3] == ["tells"]:
+            return self._members(words)
         match words:
             case ["on", day]:
                 self.day = date.fromisoformat(day)
                 with self.database.begin() as connection:
                     set_clock(connection, noon(self.day))
+                make_partitions_ahead(self.database)
             case ["reviews"]:
                 with self.database.connect() as connection:
                     rules = load_rules(connection)
@@ -101,8 +126,22 @@ class Stage:
             case [number, member, verb, what, "at", partner, *rest]:
                 return self._at_till(number, self._member(member)[1], verb, what, partner, rest)
             case _:
-                raise AssertionError(words)
+                return self._members(words)
         return None
+
+    def _members(self, words: list[str]) -> str | None:
+        """A line about members: what they say of themselves, segments, and what nights give them."""
+        match words:
+            case ["morning"]:
+                begin_day(self.database, self.day)
+                return None
+            case ["given"]:
+                return self._given()
+            case ["segment", name]:
+                return self._segment(name)
+            case [_, member, "tells", *said, "at", partner]:
+                return self._tells(self._member(member)[1], said, partner)
+        raise AssertionError(words)
 
     def _member(self, name: str) -> tuple[int, str]:
         if name not in self.members:
@@ -126,14 +165,50 @@ class Stage:
             fields |= {"points": int(what), "amount_minor": int(what)}
         elif verb == "does":
             fields |= {"event": what}
+        elif verb == "gets":
+            fields = {"card": card, "award": what, **words}
+            if "points" in words:
+                fields |= {"points": int(words["points"]), "reason": words["reason"].replace("_", " ")}
+        elif verb == "names":
+            fields = {"card": card, "referrer_card": self._member(what)[1]}
         else:
             fields |= {"amount_minor": int(what.replace(".", "")), **_details(words)}
             lines = [word for word in rest if "*" in word]
             if lines:
                 fields["lines"] = [_line(word) for word in lines]
-        path = {"redeems": "/v1/redemptions", "does": "/v1/member-events", "buys": "/v1/accruals"}[verb]
+        path = PATHS[verb]
         self.sellers[number] = partner
         return self._post(number, partner, path, occurred_at=self._at(day), **fields)
+
+    def _tells(self, card: str, said: list[str], partner: str) -> str:
+        facts = {name: value or None for name, _, value in (word.partition("=") for word in said)}
+        answer = self.tills[partner].post("/v1/member-facts", card=card, facts=facts, consent="terms 1")
+        done: dict[str, Any] = answer.json()
+        if answer.status_code != 200:
+            return str(done["code"])
+        gone = [f"no {name}" for name in done["withdrawn"]]
+        return ", ".join([*done["told"], *gone]) or "nothing"
+
+    def _given(self) -> str:
+        names = {number: name for name, (number, _) in self.members.items()}
+        with self.database.connect() as connection:
+            rows = connection.execute(_GIVEN, {"operator": OPERATOR_ID}).all()
+        new = [row for row in rows if row.entry_id not in self.told]
+        self.told |= {row.entry_id for row in new}
+        said = [
+            " ".join(
+                one for one in (names[row.member_id], f"+{row.points}", row.code, row.award, row.role) if one
+            )
+            for row in new
+        ]
+        return ", ".join(said) or "nothing"
+
+    def _segment(self, name: str) -> str:
+        names = {number: name for name, (number, _) in self.members.items()}
+        asked = text("SELECT member_id FROM member_segment WHERE segment = :name ORDER BY member_id")
+        with self.database.connect() as connection:
+            found = [names[number] for number in connection.execute(asked, {"name": name}).scalars()]
+        return ", ".join(found) or "nobody"
 
     def _about(self, number: str, verb: str, line: str, rest: list[str]) -> str:
         fields: dict[str, Any] = {}
