@@ -73,6 +73,7 @@ class EntryKind(IntEnum):
     TIER = 20
     AWARD = 31
     REFERRAL = 32
+    PLEDGE = 41
 
 
 UNASKED = frozenset({EntryKind.EXPIRY, EntryKind.HOLD_LAPSE, EntryKind.TRANSFER})
@@ -336,25 +337,6 @@ class Adjust(msgspec.Struct, frozen=True, kw_only=True, tag="adjust"):
     points: int
 
 
-class SetTier(msgspec.Struct, frozen=True, kw_only=True, tag="set_tier"):
-    """The operator puts a member into a tier of the programme; "" is none."""
-
-    partner_id: int
-    reference: str
-    occurred_at: datetime
-    card_number: int
-    tier: str
-
-
-class ReviewTier(msgspec.Struct, frozen=True, kw_only=True, tag="review_tier"):
-    """A member's time in a tier is over: it is kept, or it falls."""
-
-    partner_id: int
-    reference: str
-    occurred_at: datetime
-    member_id: int
-
-
 class Treat(msgspec.Struct, frozen=True, kw_only=True, tag="treat", omit_defaults=True):
     """The night gives a member the points of a trigger for an occasion. `role`: of a referral, which side."""
 
@@ -394,6 +376,52 @@ class Refer(msgspec.Struct, frozen=True, kw_only=True, tag="refer"):
     referrer_card_number: int
 
 
+class SetTier(msgspec.Struct, frozen=True, kw_only=True, tag="set_tier"):
+    """The operator puts a member into a tier of the programme; "" is none."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    card_number: int
+    tier: str
+
+
+class ReviewTier(msgspec.Struct, frozen=True, kw_only=True, tag="review_tier"):
+    """A member's time in a tier is over: it is kept, or it falls."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    member_id: int
+
+
+class Pledge(msgspec.Struct, frozen=True, kw_only=True, tag="pledge"):
+    """A member pledges a share of what it will earn to a cause, by its code; 0 per cent ends the pledge.
+
+    `pledge`: which of those that the programme offers.
+    """
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    card_number: int
+    pledge: str
+    cause: str
+    per_cent: int
+
+
+class KeepPledge(msgspec.Struct, frozen=True, kw_only=True, tag="keep_pledge"):
+    """The night gives what a member's pledge, made by the entry `pledge_id`, comes to: `points`, if there."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    member_id: int
+    pledge_id: UUID
+    cause_id: int
+    points: int
+
+
 Command = (
     Enrol
     | Accrue
@@ -411,11 +439,13 @@ Command = (
     | Merge
     | Unmerge
     | Adjust
-    | SetTier
-    | ReviewTier
     | Treat
     | Award
     | Refer
+    | SetTier
+    | ReviewTier
+    | Pledge
+    | KeepPledge
 )
 
 
@@ -485,6 +515,18 @@ class CardMove(msgspec.Struct, frozen=True, kw_only=True):
     after: int
 
 
+class Pledged(msgspec.Struct, frozen=True, kw_only=True):
+    """A pledge as it was made: of which offer, to whom, how much, of whose points (() is all).
+
+    Of 0 per cent it only ends the one before.
+    """
+
+    offer: str
+    cause_id: int = 0
+    per_cent: int = 0
+    issuers: tuple[int, ...] = ()
+
+
 NOTHING: Mapping[tuple[str, date], int] = {}
 """Nothing to count."""
 
@@ -509,9 +551,10 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     a new entry's lines, `returned_lines` the numbers of those of the entry it reverses. `deficits` are new or
     more of open ones, `cured` are parts of open ones. `invites_to` is the pool of an invitation.
     `asked`: of a redemption that a till accepted offline, the points it was for.
+    `occasion`: of an award, for what it was given.
     `judgement` is what rules saw of a sale and what it came to (network.judging); `counted` is what to add
     to its member's counters, by name and period, `spent` what to take from budgets, by rule and period.
-    `occasion`: of an award, for what it was given.
+    `pledged` is a pledge that it makes or ends, `keeps` the entry of one that it gives for.
     """
 
     entry: Entry
@@ -527,10 +570,12 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     cards: CardMove | None = None
     invites_to: UUID | None = None
     asked: int | None = None
+    occasion: Occasion | None = None
     judgement: str | None = None
     counted: Mapping[tuple[str, date], int] = NOTHING
     spent: Mapping[tuple[str, date], int] = NOTHING
-    occasion: Occasion | None = None
+    pledged: Pledged | None = None
+    keeps: UUID | None = None
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import Connection, Engine
 
 from network.morning import begin_day
+from network.pledges import keep_pledges
 from network.service import (
     close_window,
     closes_at,
@@ -131,6 +132,7 @@ def price_step(
         version = live_programme_version(connection) if programme_version is None else programme_version
         lapse_expired(database, business_date + timedelta(days=1), version)
         begin_day(database, business_date + timedelta(days=1))
+        keep_pledges(database, window_id)
         currency = read_network(connection).currency
         summed = store.load_outputs(connection, [window_id])[window_id] if run.revision > 1 else None
         # The window is closed, so the other connection sees the same; postings are priced meanwhile.

@@ -14,6 +14,7 @@ from api.bodies.between import (
     UnmergeBody,
 )
 from api.bodies.fields import read_body
+from api.bodies.pledges import PledgeBody
 from api.bodies.tills import (
     AccrualBody,
     CaptureBody,
@@ -40,6 +41,7 @@ __all__ = [
     "HoldBody",
     "MemberEventBody",
     "MergeBody",
+    "PledgeBody",
     "PoolInvitationBody",
     "PoolJoinBody",
     "PoolLeaveBody",
@@ -66,6 +68,7 @@ Body = (
     | ReleaseBody
     | GiftBody
     | DonationBody
+    | PledgeBody
     | PoolInvitationBody
     | PoolJoinBody
     | PoolLeaveBody

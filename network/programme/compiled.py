@@ -11,6 +11,7 @@ from network.expiry import month_end_after
 from network.model import NEVER, WITH_ACTIVITY
 from network.programme.ladder import Ladder
 from network.programme.members import Segment, Surprise, Trigger, segments_of, surprises_of, triggers_of
+from network.programme.offers import PledgeOffer, pledges_of
 from network.programme.plans import ladder_of, plans_of, unknown_partners
 from network.programme.rule import Plan
 from network.programme.spec import EarnRuleSpec, ExpiryRuleSpec, ProgrammeSpec
@@ -82,6 +83,7 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     triggers: Mapping[str, Trigger] = {}
     surprises: Mapping[str, Surprise] = {}
     leap: Leap = "28-february"
+    pledges: Mapping[str, PledgeOffer] = {}
 
     def earn_rule(self, partner_id: int) -> EarnRule:
         """The rule that judges a sale at a partner."""
@@ -143,4 +145,5 @@ def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[st
         triggers=triggers_of(spec.trigger, partner_ids),
         surprises=surprises_of(spec.surprise, partner_ids),
         leap=spec.birthdays.leap,
+        pledges=pledges_of(spec.pledge, partner_ids),
     )

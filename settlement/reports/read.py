@@ -76,6 +76,7 @@ EVENTS = {
     EntryKind.TIER: "tiers set",
     EntryKind.AWARD: "awards",
     EntryKind.REFERRAL: "referrals",
+    EntryKind.PLEDGE: "pledges made or ended",
 }
 """Entry kinds as statements call them."""
 

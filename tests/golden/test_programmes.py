@@ -8,15 +8,10 @@ N MEMBER buys AMOUNT at PARTNER [WORD=VALUE ...] [lines CATEGORY*QUANTITY=AMOUNT
   nights=3 or any other unit
 N MEMBER does EVENT at PARTNER | redeems POINTS at PARTNER
 N returns LINE [AMOUNT | lines NUMBER ...] | event LINE
-N MEMBER tells NAME=VALUE ... at PARTNER      with consent; NAME= takes it back
-N MEMBER names OTHER at PARTNER               as who referred it
-N MEMBER gets AWARD at PARTNER WORD=VALUE ... case; or points, staff and reason (with _ for blanks)
-morning                         what a night does for members before its day begins
-given                           what nights gave for occasions since this was asked last
-segment NAME                    who is in it
 reviews                         the night's review of tiers whose time is over
 night                           the business date is closed and cleared; every law is checked
 MEMBER has                      what it can spend, its status points and its tier
+More lines: tests/golden/giving.py, tests/golden/joining.py.
 What comes of a line stands behind `=>`: points by issuer, `waiting` for an event, status points, a new tier;
 or a refusal; or who is paid (+) and who pays (-) at night.
 """
@@ -37,7 +32,7 @@ from api.app import create_app
 from api.verification import verify_ledger
 from config.settings import PROJECT
 from network import ids
-from network.morning import begin_day
+from network.programme.spec import read_programme
 from network.reviews import review_tiers
 from network.service import (
     Network,
@@ -54,6 +49,7 @@ from partners.store import add_key, add_outlets, add_participants, add_terms
 from settlement.service import clear
 from tests.api.conftest import AUTHORITY, LONG_AGO, Till, real_now
 from tests.coalition import terms
+from tests.golden import giving, joining
 
 SCENARIOS = sorted((Path(__file__).parent / "programmes").glob("*.ledger"))
 FIRST = 11
@@ -70,20 +66,7 @@ _HAS = text(
     "SELECT a.balance, a.tier, coalesce(s.balance, 0) AS status FROM account a LEFT JOIN account s"
     " ON s.member_id = a.member_id AND s.unit = 2 WHERE a.member_id = :member AND a.unit = 1"
 )
-_GIVEN = text(
-    "SELECT w.entry_id, w.member_id, w.award, w.role, o.code, p.points FROM award w"
-    " JOIN posting p USING (member_id, entry_id) JOIN partner o ON o.partner_id = p.issuer_id"
-    " JOIN entry e USING (member_id, entry_id) WHERE e.partner_id = :operator"
-    " ORDER BY w.member_id, w.award, w.role"
-)
 _MEMBER, _ISSUED, _ACCEPTED, _PENDING = 1, 2, 3, 6
-PATHS = {
-    "redeems": "/v1/redemptions",
-    "does": "/v1/member-events",
-    "buys": "/v1/accruals",
-    "gets": "/v1/awards",
-    "names": "/v1/referrals",
-}
 
 
 def noon(day: date) -> datetime:
@@ -103,8 +86,9 @@ class Stage:
 
     def line(self, words: list[str]) -> str | None:
         """Carry a line out; what came of it, or None where nothing is to be said."""
-        if words[2:3] == ["tells"]:
-            return self._members(words)
+        for known in (giving.line, joining.line):
+            if (said := known(self, words)) is not None:
+                return said
         match words:
             case ["on", day]:
                 self.day = date.fromisoformat(day)
@@ -119,42 +103,30 @@ class Stage:
                 return self._night()
             case [member, "has"]:
                 with self.database.connect() as connection:
-                    has = connection.execute(_HAS, {"member": self._member(member)[0]}).one()
+                    has = connection.execute(_HAS, {"member": self.member(member)[0]}).one()
                 return f"{has.balance} points, {has.status} status, {has.tier or 'no tier'}"
             case [number, "returns" | "event" as verb, line, *rest]:
                 return self._about(number, verb, line, rest)
             case [number, member, verb, what, "at", partner, *rest]:
-                return self._at_till(number, self._member(member)[1], verb, what, partner, rest)
+                return self._at_till(number, self.member(member)[1], verb, what, partner, rest)
             case _:
-                return self._members(words)
+                raise AssertionError(words)
         return None
 
-    def _members(self, words: list[str]) -> str | None:
-        """A line about members: what they say of themselves, segments, and what nights give them."""
-        match words:
-            case ["morning"]:
-                begin_day(self.database, self.day)
-                return None
-            case ["given"]:
-                return self._given()
-            case ["segment", name]:
-                return self._segment(name)
-            case [_, member, "tells", *said, "at", partner]:
-                return self._tells(self._member(member)[1], said, partner)
-        raise AssertionError(words)
-
-    def _member(self, name: str) -> tuple[int, str]:
+    def member(self, name: str) -> tuple[int, str]:
+        """A member's number and card; who is new is enrolled."""
         if name not in self.members:
             till = next(iter(self.tills.values()))
             answer = till.post(
-                "/v1/members", reference=f"member {name}".replace(" ", "-"), occurred_at=self._at()
+                "/v1/members", reference=f"member {name}".replace(" ", "-"), occurred_at=self.at()
             )
             entry_id = ids.read("ent", answer.json()["id"])
             assert entry_id is not None
             self.members[name] = (ids.member_of(entry_id), answer.json()["card"])
         return self.members[name]
 
-    def _at(self, day: date | None = None) -> str:
+    def at(self, day: date | None = None) -> str:
+        """When a line of a day happens."""
         return noon(day or self.day).isoformat()
 
     def _at_till(self, number: str, card: str, verb: str, what: str, partner: str, rest: list[str]) -> str:
@@ -165,50 +137,14 @@ class Stage:
             fields |= {"points": int(what), "amount_minor": int(what)}
         elif verb == "does":
             fields |= {"event": what}
-        elif verb == "gets":
-            fields = {"card": card, "award": what, **words}
-            if "points" in words:
-                fields |= {"points": int(words["points"]), "reason": words["reason"].replace("_", " ")}
-        elif verb == "names":
-            fields = {"card": card, "referrer_card": self._member(what)[1]}
         else:
             fields |= {"amount_minor": int(what.replace(".", "")), **_details(words)}
             lines = [word for word in rest if "*" in word]
             if lines:
                 fields["lines"] = [_line(word) for word in lines]
-        path = PATHS[verb]
+        path = {"redeems": "/v1/redemptions", "does": "/v1/member-events", "buys": "/v1/accruals"}[verb]
         self.sellers[number] = partner
-        return self._post(number, partner, path, occurred_at=self._at(day), **fields)
-
-    def _tells(self, card: str, said: list[str], partner: str) -> str:
-        facts = {name: value or None for name, _, value in (word.partition("=") for word in said)}
-        answer = self.tills[partner].post("/v1/member-facts", card=card, facts=facts, consent="terms 1")
-        done: dict[str, Any] = answer.json()
-        if answer.status_code != 200:
-            return str(done["code"])
-        gone = [f"no {name}" for name in done["withdrawn"]]
-        return ", ".join([*done["told"], *gone]) or "nothing"
-
-    def _given(self) -> str:
-        names = {number: name for name, (number, _) in self.members.items()}
-        with self.database.connect() as connection:
-            rows = connection.execute(_GIVEN, {"operator": OPERATOR_ID}).all()
-        new = [row for row in rows if row.entry_id not in self.told]
-        self.told |= {row.entry_id for row in new}
-        said = [
-            " ".join(
-                one for one in (names[row.member_id], f"+{row.points}", row.code, row.award, row.role) if one
-            )
-            for row in new
-        ]
-        return ", ".join(said) or "nothing"
-
-    def _segment(self, name: str) -> str:
-        names = {number: name for name, (number, _) in self.members.items()}
-        asked = text("SELECT member_id FROM member_segment WHERE segment = :name ORDER BY member_id")
-        with self.database.connect() as connection:
-            found = [names[number] for number in connection.execute(asked, {"name": name}).scalars()]
-        return ", ".join(found) or "nobody"
+        return self.post(number, partner, path, occurred_at=self.at(day), **fields)
 
     def _about(self, number: str, verb: str, line: str, rest: list[str]) -> str:
         fields: dict[str, Any] = {}
@@ -220,11 +156,12 @@ class Stage:
         path = "/v1/reversals" if verb == "returns" else "/v1/releases"
         seller = self.sellers[line]
         self.sellers[number] = seller
-        return self._post(
-            number, seller, path, occurred_at=self._at(), **{named: self.entries[line]["id"]}, **fields
+        return self.post(
+            number, seller, path, occurred_at=self.at(), **{named: self.entries[line]["id"]}, **fields
         )
 
-    def _post(self, number: str, partner: str, path: str, **fields: Any) -> str:
+    def post(self, number: str, partner: str, path: str, **fields: Any) -> str:
+        """Send a line's command; what came of it."""
         answer = self.tills[partner].post(path, reference=f"line-{number}", **fields)
         said: dict[str, Any] = answer.json()
         if answer.status_code != 201:
@@ -316,7 +253,11 @@ def on_stage(database: Engine, programme: str, codes: list[str], day: date) -> I
             ],
         )
         add_outlets(connection, [(number, "main", "Main") for number in numbers.values()])
-        contracts = [terms(number, funding_share="0") for number in numbers.values()]
+        causes = {code for one in read_programme(source).pledge for code in one.causes}
+        contracts = [
+            terms(number, funding_share="0", accepts_donations=code in causes)
+            for code, number in numbers.items()
+        ]
         add_terms(connection, contracts, prepared_by="maker", activated_by="checker")
         apply_programme(connection, source, at=noon(day), applied_by="checker")
         open_first_window(connection, day, noon(day))

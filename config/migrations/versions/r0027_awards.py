@@ -1,7 +1,7 @@
 """Awards: facts of members with their consent, segments as they are found, occasions, referrals.
 
 Revision ID: 0027
-Revises: 0023
+Revises: 0026
 """
 
 from alembic import op
@@ -10,7 +10,7 @@ from sqlalchemy import text
 from config.roles import grant_to_application
 
 revision = "0027"
-down_revision = "0023"
+down_revision = "0026"
 branch_labels = None
 depends_on = None
 
