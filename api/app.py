@@ -47,6 +47,7 @@ from api.routes import (
     disputes,
     keys,
     member_app,
+    member_facts,
     member_logins,
     member_presence,
     members,
@@ -179,6 +180,7 @@ def create_app(
         reads.router,
         reasons.router,
         members.router,
+        member_facts.router,
         disputes.router,
         keys.router,
     ):
@@ -332,13 +334,14 @@ def _complete_description(app: FastAPI, *, test_mode: bool) -> None:
     types: tuple[Any, ...] = (
         *_TYPES,
         *reasons.TYPES,
+        *member_facts.TYPES,
         *operator.TYPES,
         *member_app.TYPES,
         *member_logins.TYPES,
         *MEMBER_BODIES,
     )
     if test_mode:
-        types = (*_TYPES, *reasons.TYPES, *testing.TYPES, *explaining.TYPES)
+        types = (*_TYPES, *reasons.TYPES, *member_facts.TYPES, *testing.TYPES, *explaining.TYPES)
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
