@@ -71,6 +71,7 @@ class EntryKind(IntEnum):
     UNMERGE = 18
     ADJUSTMENT = 19
     TIER = 20
+    PLEDGE = 41
 
 
 UNASKED = frozenset({EntryKind.EXPIRY, EntryKind.HOLD_LAPSE, EntryKind.TRANSFER})
@@ -353,6 +354,33 @@ class ReviewTier(msgspec.Struct, frozen=True, kw_only=True, tag="review_tier"):
     member_id: int
 
 
+class Pledge(msgspec.Struct, frozen=True, kw_only=True, tag="pledge"):
+    """A member pledges a share of what it will earn to a cause, by its code; 0 per cent ends the pledge.
+
+    `pledge`: which of those that the programme offers.
+    """
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    card_number: int
+    pledge: str
+    cause: str
+    per_cent: int
+
+
+class KeepPledge(msgspec.Struct, frozen=True, kw_only=True, tag="keep_pledge"):
+    """The night gives what a member's pledge, made by the entry `pledge_id`, comes to: `points`, if there."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    member_id: int
+    pledge_id: UUID
+    cause_id: int
+    points: int
+
+
 Command = (
     Enrol
     | Accrue
@@ -372,6 +400,8 @@ Command = (
     | Adjust
     | SetTier
     | ReviewTier
+    | Pledge
+    | KeepPledge
 )
 
 
@@ -441,6 +471,18 @@ class CardMove(msgspec.Struct, frozen=True, kw_only=True):
     after: int
 
 
+class Pledged(msgspec.Struct, frozen=True, kw_only=True):
+    """A pledge as it was made: of which offer, to whom, how much, of whose points (() is all).
+
+    Of 0 per cent it only ends the one before.
+    """
+
+    offer: str
+    cause_id: int = 0
+    per_cent: int = 0
+    issuers: tuple[int, ...] = ()
+
+
 NOTHING: Mapping[tuple[str, date], int] = {}
 """Nothing to count."""
 
@@ -454,6 +496,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     `asked`: of a redemption that a till accepted offline, the points it was for.
     `judgement` is what rules saw of a sale and what it came to (network.judging); `counted` is what to add
     to its member's counters, by name and period, `spent` what to take from budgets, by rule and period.
+    `pledged` is a pledge that it makes or ends, `keeps` the entry of one that it gives for.
     """
 
     entry: Entry
@@ -472,6 +515,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     judgement: str | None = None
     counted: Mapping[tuple[str, date], int] = NOTHING
     spent: Mapping[tuple[str, date], int] = NOTHING
+    pledged: Pledged | None = None
+    keeps: UUID | None = None
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):

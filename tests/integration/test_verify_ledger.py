@@ -38,7 +38,7 @@ def test_a_ledger_in_which_everything_happened_is_whole(owner: Engine) -> None:
         assert problems(connection) == []
         kinds = connection.scalars(text("SELECT DISTINCT kind FROM entry ORDER BY 1")).all()
         accounts = text("SELECT debit FROM posting UNION SELECT credit FROM posting ORDER BY 1")
-        assert kinds == [kind for kind in range(1, 21) if kind not in (5, 9)]
+        assert kinds == [*(kind for kind in range(1, 21) if kind not in (5, 9)), 41]
         assert connection.scalars(accounts).all() == [1, 2, 3, 5, 6, 7, 8]
     reader.dispose()
 
@@ -403,6 +403,26 @@ SQL: dict[str, tuple[str, tuple[str, ...]]] = {
             FROM entry WHERE entry_id = {entry("fuel")}
         """,
         ("events_are_their_partners",),
+    ),
+    "a pledge that nobody made": (
+        f"UPDATE pledge SET entry_id = {entry('left')} WHERE entry_id = {entry('pledged')}",
+        ("pledges_made",),
+    ),
+    "a pledge that nobody ended": (
+        f"UPDATE pledge SET ended_by = {entry('left')} WHERE entry_id = {entry('pledged')}",
+        ("pledges_made",),
+    ),
+    "two pledges in force": (
+        "UPDATE pledge SET ended_by = NULL, ended_window = NULL",
+        ("pledges_made",),
+    ),
+    "a pledge that is said to have given": (
+        f"UPDATE pledge SET given = 5 WHERE entry_id = {entry('pledged again')}",
+        ("pledges_kept",),
+    ),
+    "a pledge under which more was earned": (
+        f"UPDATE pledge SET earned = 5 WHERE entry_id = {entry('pledged again')}",
+        ("pledges_kept",),
     ),
     "sent to nobody": (
         f"INSERT INTO webhook_delivery SELECT 2, {entry('fuel')}, {entry('fuel')}",

@@ -170,6 +170,20 @@ class Donation(Command, frozen=True, tag="donation"):
     points: int
 
 
+class Pledge(Command, frozen=True, tag="pledge"):
+    """A member pledges `per_cent` of what it will earn to a cause, by its code; 0 without a cause ends it.
+
+    `pledge`: which of those that the programme offers.
+    """
+
+    path = "/v1/pledges"
+
+    card: str
+    pledge: str
+    per_cent: int
+    cause: str | None = None
+
+
 class PoolInvitation(Command, frozen=True, tag="pool_invitation"):
     """A member asks another into its pool."""
 
@@ -225,6 +239,7 @@ COMMANDS: tuple[type[Command], ...] = (
     Release,
     Gift,
     Donation,
+    Pledge,
     PoolInvitation,
     PoolJoin,
     PoolLeave,
