@@ -68,7 +68,7 @@ def run_worker(
     stop: Stop | None = None,
     find_signer: FindSigner = no_signer,
     objections: Objections = bank_objections,
-    dispatcher: Dispatcher | None = None,
+    dispatchers: Sequence[Dispatcher] = (),
     metrics: WorkerMetrics | None = None,
 ) -> None:
     """Work until SIGTERM or SIGINT, or until something is put on `stop`; the night under way is finished.
@@ -79,7 +79,7 @@ def run_worker(
         stop: Ends the work, for tests.
         find_signer: Gives the network's key.
         objections: What else speaks against finalising a run.
-        dispatcher: Delivers webhooks meanwhile; None: nobody does here.
+        dispatchers: Deliver webhooks meanwhile, each those of a database; none: nobody does here.
         metrics: What is counted.
 
     Raises:
@@ -110,16 +110,16 @@ def run_worker(
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
     with _signals(stop):
         scheduler.start()
-        hooks = None if dispatcher is None else DispatcherThread(dispatcher)
-        if hooks is not None:
-            hooks.start()
+        hooks = [DispatcherThread(dispatcher) for dispatcher in dispatchers]
+        for each in hooks:
+            each.start()
         log.info("settling nights of %s at %s %s", network.name, network.cut_off, network.time_zone)
         try:
             stop.get()
         finally:
             ending.set()
-            if hooks is not None:
-                hooks.stop()
+            for each in hooks:
+                each.stop()
             scheduler.shutdown(wait=True)
     log.info("the worker has ended")
 
