@@ -27,15 +27,18 @@ from network.model import (
     Join,
     KeepPledge,
     Leave,
+    LoadValue,
     Merge,
     Minted,
     Pledge,
     Redeem,
+    RefundValue,
     Rejected,
     Release,
     Reverse,
     ReviewTier,
     SetTier,
+    SpendValue,
     Unmerge,
     Void,
 )
@@ -44,6 +47,7 @@ from network.pool import invite, join, leave
 from network.redemption import donate, redeem
 from network.reversal import reverse
 from network.rules import Folded, Rules
+from network.stored_value import load_value, refund_value, spend_value
 from network.touch import touched
 from network.transfer import gift, merge, unmerge
 
@@ -70,6 +74,9 @@ RULES: dict[type[Command], Rule] = {
     ReviewTier: review_tier,
     Pledge: pledge,
     KeepPledge: keep_pledge,
+    LoadValue: load_value,
+    SpendValue: spend_value,
+    RefundValue: refund_value,
 }
 
 STRUCTURAL = (Invite, Join, Leave, Merge, Unmerge)

@@ -25,6 +25,7 @@ from api.bodies.tills import (
     ReversalBody,
     VoidBody,
 )
+from api.bodies.value import LoadBody, RefundBody, SpendBody
 
 __all__ = [
     "COMMANDS",
@@ -37,6 +38,7 @@ __all__ = [
     "EntryBody",
     "GiftBody",
     "HoldBody",
+    "LoadBody",
     "MemberEventBody",
     "MergeBody",
     "PledgeBody",
@@ -44,8 +46,10 @@ __all__ = [
     "PoolJoinBody",
     "PoolLeaveBody",
     "RedemptionBody",
+    "RefundBody",
     "ReleaseBody",
     "ReversalBody",
+    "SpendBody",
     "UnmergeBody",
     "VoidBody",
     "read_body",
@@ -66,6 +70,9 @@ Body = (
     | GiftBody
     | DonationBody
     | PledgeBody
+    | LoadBody
+    | SpendBody
+    | RefundBody
     | PoolInvitationBody
     | PoolJoinBody
     | PoolLeaveBody

@@ -10,7 +10,7 @@ from network.errors import ProgrammeInvalid
 from network.expiry import month_end_after
 from network.model import NEVER, WITH_ACTIVITY
 from network.programme.ladder import Ladder
-from network.programme.offers import PledgeOffer, pledges_of
+from network.programme.offers import PledgeOffer, StoredValue, pledges_of, stored_value_of
 from network.programme.plans import ladder_of, plans_of, unknown_partners
 from network.programme.rule import Plan
 from network.programme.spec import EarnRuleSpec, ExpiryRuleSpec, ProgrammeSpec
@@ -78,6 +78,7 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     claim_days: int = 0
     code_above: int | None = None
     pledges: Mapping[str, PledgeOffer] = {}
+    stored_value: StoredValue | None = None
 
     def earn_rule(self, partner_id: int) -> EarnRule:
         """The rule that judges a sale at a partner."""
@@ -136,4 +137,5 @@ def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[st
         claim_days=0 if spec.retro_claim is None else spec.retro_claim.days,
         code_above=spec.redeem.code_above,
         pledges=pledges_of(spec.pledge, partner_ids),
+        stored_value=stored_value_of(spec.stored_value, partner_ids),
     )

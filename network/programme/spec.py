@@ -16,6 +16,7 @@ from network.programme.reading import Path, line_of, lines_of
 from network.programme.spec_pledges import PledgeSpec
 from network.programme.spec_rules import Code, Count, CounterSpec, FundSpec, Name, RuleSpec, Strict, WhenSpec
 from network.programme.spec_tiers import TierSpec
+from network.programme.spec_value import StoredValueSpec
 
 
 class EarnRuleSpec(Strict):
@@ -122,6 +123,7 @@ class ProgrammeSpec(Strict):
     rule: list[RuleSpec] = Field(default=[])
     tier: list[TierSpec] = Field(default=[])
     pledge: list[PledgeSpec] = Field(default=[])
+    stored_value: StoredValueSpec | None = None
     retro_claim: RetroClaimSpec | None = None
     expiry: ExpirySpec
     returns: ReturnsSpec = ReturnsSpec()

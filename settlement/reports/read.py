@@ -75,6 +75,11 @@ EVENTS = {
     EntryKind.ADJUSTMENT: "adjustments",
     EntryKind.TIER: "tiers set",
     EntryKind.PLEDGE: "pledges made or ended",
+    EntryKind.LOAD: "stored value loaded",
+    EntryKind.SPEND: "stored value spent",
+    EntryKind.REFUND: "stored value paid back",
+    EntryKind.PLAN: "paid plans bought",
+    EntryKind.PLAN_END: "paid plans ended",
 }
 """Entry kinds as statements call them."""
 
