@@ -8,6 +8,7 @@ import msgspec
 
 from network.accrual import accrue, release
 from network.adjustment import adjust, review_tier, set_tier
+from network.awarding import award, refer, treat
 from network.draft import completed
 from network.errors import InvariantBroken
 from network.exposure import Guard
@@ -16,6 +17,7 @@ from network.identity import enrol
 from network.model import (
     Accrue,
     Adjust,
+    Award,
     Capture,
     Command,
     Decision,
@@ -32,6 +34,7 @@ from network.model import (
     Minted,
     Pledge,
     Redeem,
+    Refer,
     RefundValue,
     Rejected,
     Release,
@@ -39,6 +42,7 @@ from network.model import (
     ReviewTier,
     SetTier,
     SpendValue,
+    Treat,
     Unmerge,
     Void,
 )
@@ -72,6 +76,9 @@ RULES: dict[type[Command], Rule] = {
     Adjust: adjust,
     SetTier: set_tier,
     ReviewTier: review_tier,
+    Treat: treat,
+    Award: award,
+    Refer: refer,
     Pledge: pledge,
     KeepPledge: keep_pledge,
     LoadValue: load_value,

@@ -11,7 +11,7 @@ N returns LINE [AMOUNT | lines NUMBER ...] | event LINE
 reviews                         the night's review of tiers whose time is over
 night                           the business date is closed and cleared; every law is checked
 MEMBER has                      what it can spend, its status points and its tier
-More lines: tests/golden/giving.py.
+More lines: tests/golden/giving.py, tests/golden/joining.py.
 What comes of a line stands behind `=>`: points by issuer, `waiting` for an event, status points, a new tier;
 or a refusal; or who is paid (+) and who pays (-) at night.
 """
@@ -39,6 +39,7 @@ from network.service import (
     apply_programme,
     create_network,
     load_rules,
+    make_partitions_ahead,
     open_date,
     open_first_window,
     set_clock,
@@ -48,7 +49,7 @@ from partners.store import add_key, add_outlets, add_participants, add_terms
 from settlement.service import clear
 from tests.api.conftest import AUTHORITY, LONG_AGO, Till, real_now
 from tests.coalition import terms
-from tests.golden import giving
+from tests.golden import giving, joining
 
 SCENARIOS = sorted((Path(__file__).parent / "programmes").glob("*.ledger"))
 FIRST = 11
@@ -81,16 +82,19 @@ class Stage:
         self.members: dict[str, tuple[int, str]] = {}
         self.entries: dict[str, dict[str, Any]] = {}
         self.sellers: dict[str, str] = {}
+        self.told: set[Any] = set()
 
     def line(self, words: list[str]) -> str | None:
         """Carry a line out; what came of it, or None where nothing is to be said."""
-        if (known := giving.line(self, words)) is not None:
-            return known
+        for known in (giving.line, joining.line):
+            if (said := known(self, words)) is not None:
+                return said
         match words:
             case ["on", day]:
                 self.day = date.fromisoformat(day)
                 with self.database.begin() as connection:
                     set_clock(connection, noon(self.day))
+                make_partitions_ahead(self.database)
             case ["reviews"]:
                 with self.database.connect() as connection:
                     rules = load_rules(connection)

@@ -1,13 +1,13 @@
 """Stored value: the safeguarding account, and what nights took of it.
 
 Revision ID: 0026b
-Revises: 0026
+Revises: 0027
 """
 
 from alembic import op
 
 revision = "0026b"
-down_revision = "0026"
+down_revision = "0027"
 branch_labels = None
 depends_on = None
 
