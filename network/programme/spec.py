@@ -17,6 +17,7 @@ from network.programme.spec_members import BirthdaysSpec, SegmentSpec, SurpriseS
 from network.programme.spec_pledges import PledgeSpec
 from network.programme.spec_rules import Code, Count, CounterSpec, FundSpec, Name, RuleSpec, Strict, WhenSpec
 from network.programme.spec_tiers import TierSpec
+from network.programme.spec_value import StoredValueSpec
 
 
 class EarnRuleSpec(Strict):
@@ -139,6 +140,7 @@ class ProgrammeSpec(Strict):
     surprise: list[SurpriseSpec] = Field(default=[])
     birthdays: BirthdaysSpec = BirthdaysSpec()
     pledge: list[PledgeSpec] = Field(default=[])
+    stored_value: StoredValueSpec | None = None
     retro_claim: RetroClaimSpec | None = None
     expiry: ExpirySpec
     returns: ReturnsSpec = ReturnsSpec()

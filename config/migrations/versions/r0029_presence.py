@@ -1,7 +1,7 @@
 """A member is there: a PIN, tries that were wrong, and what it approves on its phone.
 
 Revision ID: 0029
-Revises: 0027
+Revises: 0026b
 """
 
 from alembic import op
@@ -10,7 +10,7 @@ from sqlalchemy import text
 from config.roles import grant_to_application
 
 revision = "0029"
-down_revision = "0027"
+down_revision = "0026b"
 branch_labels = None
 depends_on = None
 
