@@ -23,11 +23,11 @@ from api.worker_metrics import WorkerMetrics
 from network.rules import Rules
 from network.service import set_clock
 from partners.hooks.history import send_test
-from partners.signature import sign_request
 from settlement.service import clear, clear_due
 from tests.api.conftest import Till, a_sale, real_now
 from tests.coalition import GROCER, START, set_up
 from tests.hooks import endpoint
+from tests.signing import sign_request
 
 Tills = Callable[[int], Till]
 _PATIENCE_SECONDS = 60.0
