@@ -39,7 +39,7 @@ from settlement.errors import NotFinal, SettlementError
 from settlement.runs import Objections, advance_due
 from settlement.seal import Signer
 from settlement.sealing import seal_due
-from settlement.service import book_netted_nights, clear_due
+from settlement.service import Timed, book_netted_nights, clear_due
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +145,7 @@ def nudge(
     with counted.step("expired files"):
         _expire_files(database, stop)
     with counted.step("settle"):
-        _settle(database, stop)
+        _settle(database, stop, counted.night_step)
     with counted.step("advance"):
         _advance(database, objections)
     with counted.step("seal"):
@@ -272,11 +272,11 @@ def _expire_files(database: Engine, stop: Callable[[], bool]) -> None:
         log.exception("files were not removed; the next try is in %s seconds", NUDGE_SECONDS)
 
 
-def _settle(database: Engine, stop: Callable[[], bool]) -> None:
+def _settle(database: Engine, stop: Callable[[], bool], timed: Timed) -> None:
     try:
         with database.connect() as connection:
             now = network_now(connection)
-        nights = clear_due(database, now, stop=stop)
+        nights = clear_due(database, now, stop=stop, timed=timed)
         book_netted_nights(database, at=now)
     except (NetworkError, SettlementError, SQLAlchemyError):
         log.exception("a night was not settled; the next try is in %s seconds", NUDGE_SECONDS)

@@ -6,7 +6,7 @@ from threading import Thread
 
 from sqlalchemy import Engine
 
-from api.lanes.filing import serve_files
+from api.lanes.filing import WatchLines, serve_files
 from api.lanes.lane import Hire
 from api.lanes.serving import Watch, serve
 from api.lanes.work import CarryOut
@@ -28,6 +28,7 @@ def serve_on(
     around: Callable[[CarryOut], CarryOut] | None = None,
     watch: Watch | None = None,
     rates: Rates | None = None,
+    watch_lines: WatchLines | None = None,
 ) -> None:
     """Serve a lane on a database, under its live rules, until the door closes the socket.
 
@@ -47,7 +48,7 @@ def serve_on(
 
     carry = carry_out_live if around is None else around(carry_out_live)
     if name == FILES:
-        serve_files(channel, database, carry, max_batch=MAX_BATCH[name], rates=rates)
+        serve_files(channel, database, carry, max_batch=MAX_BATCH[name], rates=rates, watch=watch_lines)
     else:
         serve(channel, carry, max_batch=MAX_BATCH[name], watch=watch)
 

@@ -22,12 +22,12 @@ from api.app import create_app
 from api.limits import Rate, Rates
 from network.rules import Rules
 from partners.model import PartnerKey
-from partners.signature import sign_request
 from partners.signature_fields import signature_base
 from partners.store import add_key
 from tests.api.conftest import AUTHORITY, LONG_AGO, Till, a_sale, real_now
 from tests.coalition import GROCER, HOTEL, PETROL, START, new_card, run, sale
 from tests.people import KEYS, join, session
+from tests.signing import sign_request
 
 Tills = Callable[[int], Till]
 PRIVATE = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))

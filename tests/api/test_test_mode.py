@@ -27,7 +27,6 @@ from config.settings import Settings
 from network.rules import Rules
 from network.service import apply_programme
 from partners.model import PartnerKey
-from partners.signature import sign_request
 from partners.signature_fields import signature_base
 from partners.store import add_key
 from tests.api.conftest import AUTHORITY, LONG_AGO, a_sale, real_now
@@ -35,6 +34,7 @@ from tests.api.test_isolation import described
 from tests.coalition import GROCER, PROGRAMME, START
 from tests.conftest import as_owner
 from tests.hooks import HOOK_KEY, deliver, receiving
+from tests.signing import sign_request
 
 TEST_AUTHORITY = "test.example.com"
 PRIVATE = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
