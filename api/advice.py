@@ -320,6 +320,33 @@ ADVICE: Mapping[str, Advice] = {
         "The sector of that day was reported, or claimed, before.",
         "Look at the member's entries of that day.",
     ),
+    "reward_unknown": (
+        "The reward's id is misspelled, or a newer programme dropped it.",
+        "Ask for a quote: it lists the rewards that are to be had.",
+    ),
+    "reward_not_here": (
+        "Another partner honours the reward.",
+        "Send the member there, or offer one of your own: a quote lists them.",
+    ),
+    "reward_not_now": (
+        "Its first day has not come, or its last has passed.",
+        "Ask for a quote: it lists what is to be had now.",
+    ),
+    "reward_of_other_tier": (
+        "The programme keeps it for some tiers, and the member is in none of them.",
+        "Offer another: a quote lists what this member can have.",
+    ),
+    "reward_price_differs": (
+        (
+            "An old price, points that are no whole steps, an amount that is not what they take off, or a"
+            " flight of another distance or cabin."
+        ),
+        "Ask for a quote, and send one of the prices that it says.",
+    ),
+    "reward_sold_out": (
+        "Others were faster.",
+        "Offer another. What is returned in full is there again.",
+    ),
     "tier_not_over": ("The tier's last day has not passed.", "Wait for the night after it."),
     "entry_moves_no_points": ("A sale that earned nothing, say.", "Nothing is to be proven."),
     "not_sealed_yet": (

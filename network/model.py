@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from network.basket import Details
+from network.basket import Details, Wanted
 
 NEVER = date(9999, 12, 31)
 """Expiry of points that never lapse (a NULL in the lot's key would let duplicates in)."""
@@ -189,6 +189,8 @@ class Redeem(msgspec.Struct, frozen=True, kw_only=True, tag="redeem", omit_defau
     code: str = ""
     """The rotating code of the card, where the till read one; judged before the command comes here."""
     retries: str = ""
+    reward: Wanted | None = None
+    """Which reward of the programme it is for; None where the till alone says what it is worth."""
 
 
 class Reverse(msgspec.Struct, frozen=True, kw_only=True, tag="reverse"):
@@ -452,6 +454,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     a new entry's lines, `returned_lines` the numbers of those of the entry it reverses. `deficits` are new or
     more of open ones, `cured` are parts of open ones. `invites_to` is the pool of an invitation.
     `asked`: of a redemption that a till accepted offline, the points it was for.
+    `discount_minor` is money that rules take off a sale; its till gives it, the ledger does not.
     `judgement` is what rules saw of a sale and what it came to (network.judging); `counted` is what to add
     to its member's counters, by name and period, `spent` what to take from budgets, by rule and period.
     """
@@ -470,6 +473,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     invites_to: UUID | None = None
     asked: int | None = None
     judgement: str | None = None
+    discount_minor: int = 0
     counted: Mapping[tuple[str, date], int] = NOTHING
     spent: Mapping[tuple[str, date], int] = NOTHING
 
@@ -477,7 +481,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """What a command is answered: an entry or a refusal, now or (`replayed`) as it was answered before.
 
-    `asked`: of a redemption that a till accepted offline, the points it was for.
+    `asked`: of a redemption that a till accepted offline, the points it was for. `discount_minor`: of a sale,
+    what the till is to take off its price.
     """
 
     outcome: Entry | Rejected
@@ -485,6 +490,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     enrolled: Minted | None = None
     postings: Sequence[Posting] = ()
     asked: int | None = None
+    discount_minor: int = 0
 
 
 class HoldState(msgspec.Struct, frozen=True, kw_only=True):

@@ -121,6 +121,23 @@ Evidence = Annotated[
         description="For a claim after the time for sales: the number of the ticket, or another proof.",
     ),
 ]
+Choice = Annotated[
+    str,
+    Meta(
+        pattern="^[a-z][a-z0-9_-]{0,31}(?!\\n)$",
+        description="What the member chose at the counter: points, a discount, both.",
+    ),
+]
+RewardId = Annotated[
+    str,
+    Meta(
+        pattern="^[a-z][a-z0-9_-]{0,47}(?!\\n)$",
+        description="The reward of the programme that the points are for; its price is checked.",
+    ),
+]
+Cash = Annotated[
+    int, Meta(ge=1, le=MOST, description="What is paid in cash beside the points, in minor units.")
+]
 LineNumbers = Annotated[
     tuple[Annotated[int, Meta(ge=1, le=MOST_LINES)], ...],
     Meta(

@@ -9,7 +9,9 @@ from api.bodies.fields import (
     Amount,
     Amounts,
     CardNumber,
+    Cash,
     Category,
+    Choice,
     Currency,
     EntryId,
     Evidence,
@@ -21,6 +23,7 @@ from api.bodies.fields import (
     PointsOfLines,
     Request,
     Retries,
+    RewardId,
     RotatingCode,
     Units,
     Word,
@@ -32,7 +35,7 @@ from api.bodies.fields import (
     utc,
 )
 from api.problems import FieldError, ProblemError
-from network.basket import Details, Flight
+from network.basket import Details, Flight, Wanted
 from network.model import Accrue, Capture, Command, Enrol, Hold, Redeem, Release, Reverse, Void
 
 MOST_MINUTES = 7 * 24 * 60
@@ -61,6 +64,7 @@ class AccrualBody(Request, frozen=True, tag_field="type", tag="accrual"):
     alliance_tier: Word | None = None
     offer: Offer | None = None
     evidence: Evidence | None = None
+    choice: Choice | None = None
     retries: Retries | None = None
 
     def command(self, partner_id: int) -> Command:
@@ -82,7 +86,7 @@ class AccrualBody(Request, frozen=True, tag_field="type", tag="accrual"):
         """What the till says of the sale beside its amount; None where it says nothing, as most do."""
         itemised = self.lines is not None and not isinstance(self.lines[0], int)
         told = (self.tender, self.channel, self.units, self.flight, self.alliance_tier, self.offer)
-        if not itemised and self.evidence is None and not any(told):
+        if not itemised and not any((*told, self.evidence, self.choice)):
             return None
         flight = self.flight
         return Details(
@@ -94,6 +98,7 @@ class AccrualBody(Request, frozen=True, tag_field="type", tag="accrual"):
             alliance_tier=self.alliance_tier or "",
             offer=self.offer or "",
             evidence=self.evidence or "",
+            choice=self.choice or "",
         )
 
 
@@ -137,15 +142,18 @@ class RedemptionBody(Request, frozen=True, tag_field="type", tag="redemption"):
         ),
     ] = False
     code: RotatingCode | None = None
+    reward: RewardId | None = None
+    cash_minor: Cash | None = None
+    flight: FlightBody | None = None
     retries: Retries | None = None
 
     def command(self, partner_id: int) -> Command:
         """The command it asks for."""
-        if self.offline and self.lines:
+        if self.offline and (self.lines or self.reward):
             raise ProblemError(
                 "validation_failed",
-                "what was accepted offline has no lines",
-                [FieldError("/lines", "offline")],
+                "what was accepted offline has no lines, and is for no reward of the programme",
+                [FieldError("/lines" if self.lines else "/reward", "offline")],
             )
         return Redeem(
             partner_id=partner_id,
@@ -161,6 +169,23 @@ class RedemptionBody(Request, frozen=True, tag_field="type", tag="redemption"):
             offline=self.offline,
             code=self.code or "",
             retries=self.retries or "",
+            reward=self._wanted(),
+        )
+
+    def _wanted(self) -> Wanted | None:
+        """The reward that it is for, with what only rewards have."""
+        if self.reward is None:
+            for name in ("cash_minor", "flight"):
+                if getattr(self, name) is not None:
+                    raise ProblemError(
+                        "validation_failed", f"{name} is of a reward", [FieldError(f"/{name}", "reward")]
+                    )
+            return None
+        flight = self.flight
+        return Wanted(
+            id=self.reward,
+            cash_minor=self.cash_minor or 0,
+            flight=None if flight is None else Flight(**msgspec.structs.asdict(flight)),
         )
 
 

@@ -11,6 +11,7 @@ from network.expiry import month_end_after
 from network.model import NEVER, WITH_ACTIVITY
 from network.programme.ladder import Ladder
 from network.programme.plans import ladder_of, plans_of, unknown_partners
+from network.programme.rewards import Reward, rewards_of
 from network.programme.rule import Plan
 from network.programme.spec import EarnRuleSpec, ExpiryRuleSpec, ProgrammeSpec
 
@@ -76,6 +77,7 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     ladder: Ladder = NO_LADDER
     claim_days: int = 0
     code_above: int | None = None
+    rewards: Mapping[str, Reward] = {}
 
     def earn_rule(self, partner_id: int) -> EarnRule:
         """The rule that judges a sale at a partner."""
@@ -133,4 +135,5 @@ def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[st
         ladder=ladder_of(spec),
         claim_days=0 if spec.retro_claim is None else spec.retro_claim.days,
         code_above=spec.redeem.code_above,
+        rewards=rewards_of(spec.reward, partner_ids),
     )

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from network.errors import ProgrammeInvalid
 from network.programme.reading import Path, line_of, lines_of
+from network.programme.spec_rewards import RewardSpec
 from network.programme.spec_rules import Code, Count, CounterSpec, FundSpec, Name, RuleSpec, Strict, WhenSpec
 from network.programme.spec_tiers import TierSpec
 
@@ -120,6 +121,7 @@ class ProgrammeSpec(Strict):
     counter: list[CounterSpec] = Field(default=[])
     rule: list[RuleSpec] = Field(default=[])
     tier: list[TierSpec] = Field(default=[])
+    reward: list[RewardSpec] = Field(default=[])
     retro_claim: RetroClaimSpec | None = None
     expiry: ExpirySpec
     returns: ReturnsSpec = ReturnsSpec()
@@ -163,6 +165,9 @@ def _together(spec: ProgrammeSpec) -> list[_Fault]:
     faults = _twice("rule", [one.id for one in spec.rule])
     faults += _twice("counter", [one.id for one in spec.counter])
     faults += _twice("tier", [one.name for one in spec.tier])
+    faults += _twice("reward", [one.id for one in spec.reward])
+    for place, one in enumerate(spec.reward):
+        faults += _unknown(("reward", place, "tiers"), "tiers", one.tiers, tiers)
     for name in spec.expiry.tier:
         faults += [(("expiry", "tier", name), m) for _, m in _unknown((), "tiers", [name], tiers)]
     conditions: list[tuple[Path, WhenSpec]] = []

@@ -4,9 +4,10 @@ programme airline               the file of config/programmes that is live
 partners air star hotel         who takes part, in this order; all are paid 0.0080 and bill 0.0100 a point
 on 2017-05-02                   the network's clock goes to noon of a day
 N MEMBER buys AMOUNT at PARTNER [WORD=VALUE ...] [lines CATEGORY*QUANTITY=AMOUNT ...]
-  words: tender, channel, offer, evidence, alliance_tier; at=DATE (reported late); flight=PEK-SHA/business/CA;
-  nights=3 or any other unit
-N MEMBER does EVENT at PARTNER | redeems POINTS at PARTNER
+  words: tender, channel, offer, evidence, alliance_tier, choice; at=DATE (reported late);
+  flight=PEK-SHA/business/CA; nights=3 or any other unit
+N MEMBER does EVENT at PARTNER
+N MEMBER redeems POINTS at PARTNER [amount=MONEY] [reward=ID] [cash=MONEY] [flight=PEK-SHA/business]
 N returns LINE [AMOUNT | lines NUMBER ...] | event LINE
 reviews                         the night's review of tiers whose time is over
 night                           the business date is closed and cleared; every law is checked
@@ -123,11 +124,13 @@ class Stage:
         words = dict(word.split("=", 1) for word in rest if "*" not in word and "=" in word)
         day = date.fromisoformat(words.pop("at")) if "at" in words else None
         if verb == "redeems":
-            fields |= {"points": int(what), "amount_minor": int(what)}
+            fields |= {"points": int(what), "amount_minor": _minor(words.pop("amount", what))}
+            fields |= {"cash_minor": _minor(words.pop("cash"))} if "cash" in words else {}
+            fields |= _details(words)
         elif verb == "does":
             fields |= {"event": what}
         else:
-            fields |= {"amount_minor": int(what.replace(".", "")), **_details(words)}
+            fields |= {"amount_minor": _minor(what), **_details(words)}
             lines = [word for word in rest if "*" in word]
             if lines:
                 fields["lines"] = [_line(word) for word in lines]
@@ -140,7 +143,7 @@ class Stage:
         if rest[:1] == ["lines"]:
             fields["lines"] = [int(one) for one in rest[1:]]
         elif rest:
-            fields["amount_minor"] = int(rest[0].replace(".", ""))
+            fields["amount_minor"] = _minor(rest[0])
         named = "entry" if verb == "returns" else "accrual"
         path = "/v1/reversals" if verb == "returns" else "/v1/releases"
         seller = self.sellers[line]
@@ -161,6 +164,8 @@ class Stage:
             tier = connection.execute(_TIER, wanted).scalar()
         # Of lots that end on one day the entry's id says which is drawn first.
         came = sorted(moved) if path == "/v1/redemptions" else moved
+        if "discount_minor" in said:
+            came.append(f"{said['discount_minor'] / 100:.2f} off")
         if tier is not None:
             came.append(f"now {tier}")
         return ", ".join(came) or "nothing"
@@ -197,13 +202,19 @@ def _moved(row: Any) -> str:
             return f"+{row.points} released {unit}"
         case (1, 3):
             return f"-{row.points} spent {unit}"
+        case (3, 1):
+            return f"+{row.points} back {unit}"
     return f"{row.debit} -> {row.credit} {row.points} {unit}"
 
 
 def _line(word: str) -> dict[str, Any]:
     kind, _, amount = word.partition("=")
     category, _, quantity = kind.partition("*")
-    return {"category": category, "quantity": int(quantity), "amount_minor": int(amount.replace(".", ""))}
+    return {"category": category, "quantity": int(quantity), "amount_minor": _minor(amount)}
+
+
+def _minor(shown: str) -> int:
+    return int(shown.replace(".", ""))
 
 
 def _details(words: dict[str, str]) -> dict[str, Any]:

@@ -38,6 +38,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     offline: bool = False
     shortfall: int = 0
     status_points: int = 0
+    discount_minor: int = 0
     member: str | None = None
     card: str | None = None
     replayed: bool = False

@@ -62,6 +62,7 @@ class Accrual(Command, frozen=True, tag="accrual"):
     alliance_tier: str | None = None
     offer: str | None = None
     evidence: str | None = None
+    choice: str | None = None
     retries: str | None = None
 
 
@@ -81,6 +82,7 @@ class Redemption(Command, frozen=True, tag="redemption"):
 
     `code`: the six digits behind the card's number in the member's QR, where the programme asks for them.
     `offline`: your till has accepted it without a line; what the member does not have you bear.
+    `reward`: of the programme, which they are for; with what is paid in cash, or the ticket's flight.
     """
 
     path = "/v1/redemptions"
@@ -93,6 +95,9 @@ class Redemption(Command, frozen=True, tag="redemption"):
     lines: Sequence[int] | None = None
     category: str | None = None
     code: str | None = None
+    reward: str | None = None
+    cash_minor: int | None = None
+    flight: Mapping[str, str] | None = None
     offline: bool = False
     retries: str | None = None
 
