@@ -320,6 +320,26 @@ ADVICE: Mapping[str, Advice] = {
         "The sector of that day was reported, or claimed, before.",
         "Look at the member's entries of that day.",
     ),
+    "birth_date_needed": (
+        "The programme has a minimum age.",
+        "Send born_on. Only the day from which a child acts for itself is kept.",
+    ),
+    "too_young": (
+        "The child is younger than the programme lets children be members, with a guardian or without.",
+        "Enrol it when it is old enough.",
+    ),
+    "guardian_needed": (
+        "A child is to be enrolled, or its points are to be spent, given away or put into a pool.",
+        "Have the guardian show its own card, and send that as guardian, under a new reference.",
+    ),
+    "guardian_unfit": (
+        "The card that was shown is not that of the child's guardian, or cannot be used.",
+        "Have the guardian's own card shown.",
+    ),
+    "account_of_child": (
+        "One of the two cards is a child's.",
+        "Wait until it acts for itself.",
+    ),
     "reward_unknown": (
         "The reward's id is misspelled, or a newer programme dropped it.",
         "Ask for a quote: it lists the rewards that are to be had.",

@@ -142,12 +142,17 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     counterpart_id: int | None = None
 
 
-class Enrol(msgspec.Struct, frozen=True, kw_only=True, tag="enrol"):
-    """Make a member with one card; the shell has minted `member_id`, `public_id` and `card_number`."""
+class Enrol(msgspec.Struct, frozen=True, kw_only=True, tag="enrol", omit_defaults=True):
+    """Make a member with one card; the shell has minted `member_id`, `public_id` and `card_number`.
+
+    `born_on` is asked for where the programme names ages; `guardian_card` is a card of a child's guardian.
+    """
 
     partner_id: int
     reference: str
     occurred_at: datetime
+    born_on: date | None = None
+    guardian_card: int = 0
 
 
 class Accrue(msgspec.Struct, frozen=True, kw_only=True, tag="accrue", omit_defaults=True):
@@ -191,6 +196,7 @@ class Redeem(msgspec.Struct, frozen=True, kw_only=True, tag="redeem", omit_defau
     retries: str = ""
     reward: Wanted | None = None
     """Which reward of the programme it is for; None where the till alone says what it is worth."""
+    guardian_card: int = 0
 
 
 class Reverse(msgspec.Struct, frozen=True, kw_only=True, tag="reverse"):
@@ -224,6 +230,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True, tag="hold", omit_defaults=
     category: str = ""
     code: str = ""
     retries: str = ""
+    guardian_card: int = 0
 
 
 class Capture(msgspec.Struct, frozen=True, kw_only=True, tag="capture"):
@@ -255,7 +262,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, tag="release"):
     entry_id: UUID
 
 
-class Gift(msgspec.Struct, frozen=True, kw_only=True, tag="gift"):
+class Gift(msgspec.Struct, frozen=True, kw_only=True, tag="gift", omit_defaults=True):
     """A member gives points to another."""
 
     partner_id: int
@@ -264,9 +271,10 @@ class Gift(msgspec.Struct, frozen=True, kw_only=True, tag="gift"):
     card_number: int
     to_card_number: int
     points: int
+    guardian_card: int = 0
 
 
-class Donate(msgspec.Struct, frozen=True, kw_only=True, tag="donate"):
+class Donate(msgspec.Struct, frozen=True, kw_only=True, tag="donate", omit_defaults=True):
     """A member gives points to a cause, by its code: a partner whose contract accepts donations."""
 
     partner_id: int
@@ -275,9 +283,10 @@ class Donate(msgspec.Struct, frozen=True, kw_only=True, tag="donate"):
     card_number: int
     cause: str
     points: int
+    guardian_card: int = 0
 
 
-class Invite(msgspec.Struct, frozen=True, kw_only=True, tag="invite"):
+class Invite(msgspec.Struct, frozen=True, kw_only=True, tag="invite", omit_defaults=True):
     """A member asks another into its pool; without one, it founds one."""
 
     partner_id: int
@@ -285,9 +294,10 @@ class Invite(msgspec.Struct, frozen=True, kw_only=True, tag="invite"):
     occurred_at: datetime
     card_number: int
     to_card_number: int
+    guardian_card: int = 0
 
 
-class Join(msgspec.Struct, frozen=True, kw_only=True, tag="join"):
+class Join(msgspec.Struct, frozen=True, kw_only=True, tag="join", omit_defaults=True):
     """Who was invited consents."""
 
     partner_id: int
@@ -295,15 +305,17 @@ class Join(msgspec.Struct, frozen=True, kw_only=True, tag="join"):
     occurred_at: datetime
     card_number: int
     invitation_id: UUID
+    guardian_card: int = 0
 
 
-class Leave(msgspec.Struct, frozen=True, kw_only=True, tag="leave"):
+class Leave(msgspec.Struct, frozen=True, kw_only=True, tag="leave", omit_defaults=True):
     """A member leaves its pool with what is left of its points."""
 
     partner_id: int
     reference: str
     occurred_at: datetime
     card_number: int
+    guardian_card: int = 0
 
 
 class Merge(msgspec.Struct, frozen=True, kw_only=True, tag="merge"):
@@ -430,6 +442,8 @@ class AccountChange(msgspec.Struct, frozen=True, kw_only=True):
     tier: str | msgspec.UnsetType = msgspec.UNSET
     tier_until: date | msgspec.UnsetType = msgspec.UNSET
     active_until: date | msgspec.UnsetType = msgspec.UNSET
+    guardian_id: int | msgspec.UnsetType | None = msgspec.UNSET
+    child_until: date | msgspec.UnsetType = msgspec.UNSET
 
 
 UNCHANGED = AccountChange()
@@ -549,7 +563,8 @@ class MemberState(msgspec.Struct, frozen=True, kw_only=True):
 
     `pool_id` names the pool it is in. `merged_into` is the member to whom its points went by the entry
     `merge_id`, `has_merged` says that others went into it (known where a command asks). `open_holds` counts
-    those that still hold points (likewise). `deficits` are the open ones, oldest first.
+    those that still hold points (likewise). `deficits` are the open ones, oldest first. Before the day
+    `child_until` it is under the guardian `guardian_id`.
     """
 
     member_id: int
@@ -565,6 +580,8 @@ class MemberState(msgspec.Struct, frozen=True, kw_only=True):
     deficits: Sequence[Deficit] = ()
     tier_until: date = NEVER
     segments: frozenset[str] = frozenset()
+    guardian_id: int | None = None
+    child_until: date = IMMEDIATELY
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):

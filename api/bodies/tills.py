@@ -8,6 +8,7 @@ from msgspec import Meta
 from api.bodies.fields import (
     Amount,
     Amounts,
+    BornOn,
     CardNumber,
     Cash,
     Category,
@@ -16,6 +17,7 @@ from api.bodies.fields import (
     EntryId,
     Evidence,
     FlightBody,
+    Guardian,
     LineNumbers,
     Offer,
     Outlet,
@@ -30,6 +32,7 @@ from api.bodies.fields import (
     amounts_of,
     card_of,
     entry_id_of,
+    guardian_of,
     items_of,
     unique_lines,
     utc,
@@ -42,11 +45,20 @@ MOST_MINUTES = 7 * 24 * 60
 
 
 class EnrolmentBody(Request, frozen=True, tag_field="type", tag="enrolment"):
-    """Enrol a member with a new card."""
+    """Enrol a member with a new card; a child under its guardian, where the programme lets children in."""
+
+    born_on: BornOn | None = None
+    guardian: Guardian | None = None
 
     def command(self, partner_id: int) -> Command:
         """The command it asks for."""
-        return Enrol(partner_id=partner_id, reference=self.reference, occurred_at=utc(self.occurred_at))
+        return Enrol(
+            partner_id=partner_id,
+            reference=self.reference,
+            occurred_at=utc(self.occurred_at),
+            born_on=self.born_on,
+            guardian_card=guardian_of(self.guardian),
+        )
 
 
 class AccrualBody(Request, frozen=True, tag_field="type", tag="accrual"):
@@ -145,6 +157,7 @@ class RedemptionBody(Request, frozen=True, tag_field="type", tag="redemption"):
     reward: RewardId | None = None
     cash_minor: Cash | None = None
     flight: FlightBody | None = None
+    guardian: Guardian | None = None
     retries: Retries | None = None
 
     def command(self, partner_id: int) -> Command:
@@ -169,6 +182,7 @@ class RedemptionBody(Request, frozen=True, tag_field="type", tag="redemption"):
             offline=self.offline,
             code=self.code or "",
             retries=self.retries or "",
+            guardian_card=guardian_of(self.guardian),
             reward=self._wanted(),
         )
 
@@ -200,6 +214,7 @@ class HoldBody(Request, frozen=True, tag_field="type", tag="hold"):
     minutes: Annotated[int, Meta(ge=1, le=MOST_MINUTES, description="How long the points are held.")] = 30
     category: Category | None = None
     code: RotatingCode | None = None
+    guardian: Guardian | None = None
     retries: Retries | None = None
 
     def command(self, partner_id: int) -> Command:
@@ -217,6 +232,7 @@ class HoldBody(Request, frozen=True, tag_field="type", tag="hold"):
             category=self.category or "",
             code=self.code or "",
             retries=self.retries or "",
+            guardian_card=guardian_of(self.guardian),
         )
 
 

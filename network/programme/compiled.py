@@ -59,6 +59,13 @@ NO_LADDER = Ladder()
 NOTHING = EarnRule(step_minor=1, points_per_step=0, weekend_multiplier=1)
 
 
+class Ages(msgspec.Struct, frozen=True):
+    """From which age one is a member alone, and under a guardian; see AgesSpec."""
+
+    minimum: int
+    with_guardian_from: int | None
+
+
 class Programme(msgspec.Struct, frozen=True, kw_only=True):
     """The live rules. `earn` holds the partners with a rule of their own, by partner id."""
 
@@ -76,6 +83,7 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     """Of partners whose sales need more than one plain rule."""
     ladder: Ladder = NO_LADDER
     claim_days: int = 0
+    ages: Ages | None = None
     code_above: int | None = None
     rewards: Mapping[str, Reward] = {}
 
@@ -135,5 +143,6 @@ def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[st
         ladder=ladder_of(spec),
         claim_days=0 if spec.retro_claim is None else spec.retro_claim.days,
         code_above=spec.redeem.code_above,
+        ages=None if spec.ages is None else Ages(spec.ages.minimum, spec.ages.with_guardian_from),
         rewards=rewards_of(spec.reward, partner_ids),
     )

@@ -94,6 +94,23 @@ class RetroClaimSpec(Strict):
     partners: list[Code] = Field(min_length=1)
 
 
+class AgesSpec(Strict):
+    """Members are `minimum` years old at least; younger ones, `with_guardian_from` on, have a guardian.
+
+    The guardian, a member, acts for the child with a card of its own: redeems, gives, joins a pool. The age
+    is that of the day of enrolment; a child acts for itself from the birthday that the file said then.
+    """
+
+    minimum: Annotated[int, Field(ge=1, le=120)]
+    with_guardian_from: Annotated[int, Field(ge=0, le=120)] | None = None
+
+    @model_validator(mode="after")
+    def _younger(self) -> Self:
+        if self.with_guardian_from is not None and self.with_guardian_from >= self.minimum:
+            raise ValueError("with_guardian_from is an age below minimum")
+        return self
+
+
 class RedeemSpec(Strict):
     """Rewards and holds of more than `code_above` points need the rotating code of the member's card."""
 
@@ -123,6 +140,7 @@ class ProgrammeSpec(Strict):
     tier: list[TierSpec] = Field(default=[])
     reward: list[RewardSpec] = Field(default=[])
     retro_claim: RetroClaimSpec | None = None
+    ages: AgesSpec | None = None
     expiry: ExpirySpec
     returns: ReturnsSpec = ReturnsSpec()
     redeem: RedeemSpec = RedeemSpec()

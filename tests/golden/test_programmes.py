@@ -4,13 +4,16 @@ programme airline               the file of config/programmes that is live
 partners air star hotel         who takes part, in this order; all are paid 0.0080 and bill 0.0100 a point
 on 2017-05-02                   the network's clock goes to noon of a day
 N MEMBER buys AMOUNT at PARTNER [WORD=VALUE ...] [lines CATEGORY*QUANTITY=AMOUNT ...]
+  of any line: guardian=MEMBER, whose card is shown too; of a sale: times=N, of which the last is told
   words: tender, channel, offer, evidence, alliance_tier, choice; at=DATE (reported late);
   flight=PEK-SHA/business/CA; nights=3 or any other unit
+N enrols MEMBER [born=DATE] [guardian=MEMBER]   (who is not enrolled so, is at its first line, born in 1980)
 N MEMBER does EVENT at PARTNER
 N MEMBER redeems POINTS at PARTNER [amount=MONEY] [reward=ID] [cash=MONEY] [flight=PEK-SHA/business]
 N returns LINE [AMOUNT | lines NUMBER ...] | event LINE
 reviews                         the night's review of tiers whose time is over
 night                           the business date is closed and cleared; every law is checked
+MEMBER shows at PARTNER         what a quote says at its counter: tier, that of the alliance, benefits
 MEMBER has                      what it can spend, its status points and its tier
 What comes of a line stands behind `=>`: points by issuer, `waiting` for an event, status points, a new tier;
 or a refusal; or who is paid (+) and who pays (-) at night.
@@ -38,6 +41,7 @@ from network.service import (
     apply_programme,
     create_network,
     load_rules,
+    make_partitions_ahead,
     open_date,
     open_first_window,
     set_clock,
@@ -87,6 +91,7 @@ class Stage:
                 self.day = date.fromisoformat(day)
                 with self.database.begin() as connection:
                     set_clock(connection, noon(self.day))
+                make_partitions_ahead(self.database)
             case ["reviews"]:
                 with self.database.connect() as connection:
                     rules = load_rules(connection)
@@ -97,6 +102,10 @@ class Stage:
                 with self.database.connect() as connection:
                     has = connection.execute(_HAS, {"member": self._member(member)[0]}).one()
                 return f"{has.balance} points, {has.status} status, {has.tier or 'no tier'}"
+            case [member, "shows", "at", partner]:
+                return self._quote(self._member(member)[1], partner)
+            case [number, "enrols", member, *rest]:
+                return self._enrol(number, member, dict(word.split("=", 1) for word in rest))
             case [number, "returns" | "event" as verb, line, *rest]:
                 return self._about(number, verb, line, rest)
             case [number, member, verb, what, "at", partner, *rest]:
@@ -107,14 +116,22 @@ class Stage:
 
     def _member(self, name: str) -> tuple[int, str]:
         if name not in self.members:
-            till = next(iter(self.tills.values()))
-            answer = till.post(
-                "/v1/members", reference=f"member {name}".replace(" ", "-"), occurred_at=self._at()
-            )
-            entry_id = ids.read("ent", answer.json()["id"])
-            assert entry_id is not None
-            self.members[name] = (ids.member_of(entry_id), answer.json()["card"])
+            assert self._enrol(f"member-{name}", name, {"born": "1980-05-01"}) == "enrolled"
         return self.members[name]
+
+    def _enrol(self, number: str, name: str, words: dict[str, str]) -> str:
+        till = next(iter(self.tills.values()))
+        fields = {"born_on": words["born"]} if "born" in words else {}
+        if "guardian" in words:
+            fields["guardian"] = self._member(words["guardian"])[1]
+        answer = till.post("/v1/members", reference=f"line-{number}", occurred_at=self._at(), **fields)
+        said = answer.json()
+        if answer.status_code != 201:
+            return str(said["code"])
+        entry_id = ids.read("ent", said["id"])
+        assert entry_id is not None
+        self.members[name] = (ids.member_of(entry_id), said["card"])
+        return "enrolled"
 
     def _at(self, day: date | None = None) -> str:
         return noon(day or self.day).isoformat()
@@ -123,6 +140,9 @@ class Stage:
         fields: dict[str, Any] = {"outlet": "main", "card": card, "currency": "USD"}
         words = dict(word.split("=", 1) for word in rest if "*" not in word and "=" in word)
         day = date.fromisoformat(words.pop("at")) if "at" in words else None
+        times = int(words.pop("times", "1"))
+        if "guardian" in words:
+            fields["guardian"] = self._member(words.pop("guardian"))[1]
         if verb == "redeems":
             fields |= {"points": int(what), "amount_minor": _minor(words.pop("amount", what))}
             fields |= {"cash_minor": _minor(words.pop("cash"))} if "cash" in words else {}
@@ -136,7 +156,15 @@ class Stage:
                 fields["lines"] = [_line(word) for word in lines]
         path = {"redeems": "/v1/redemptions", "does": "/v1/member-events", "buys": "/v1/accruals"}[verb]
         self.sellers[number] = partner
+        for one in range(1, times):
+            self._post(f"{number}.{one}", partner, path, occurred_at=self._at(day), **fields)
         return self._post(number, partner, path, occurred_at=self._at(day), **fields)
+
+    def _quote(self, card: str, partner: str) -> str:
+        asked = {"occurred_at": self._at(), "outlet": "main", "card": card, "currency": "USD"}
+        said = self.tills[partner].post("/v1/quotes", **asked).json()
+        tier, alliance = said.get("member_tier", "no tier"), said.get("alliance_tier", "none")
+        return ", ".join([f"{tier}, alliance {alliance}", *said.get("benefits", ())])
 
     def _about(self, number: str, verb: str, line: str, rest: list[str]) -> str:
         fields: dict[str, Any] = {}

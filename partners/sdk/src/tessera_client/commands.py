@@ -6,7 +6,7 @@ till, and keep both until there is an answer.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import ClassVar
 
 import msgspec
@@ -38,6 +38,9 @@ class Enrolment(Command, frozen=True, tag="enrolment"):
     """Enrol a member; the answer holds the member's id and the number of a new card."""
 
     path = "/v1/members"
+
+    born_on: date | None = None
+    guardian: str | None = None
 
 
 class Accrual(Command, frozen=True, tag="accrual"):
@@ -99,6 +102,7 @@ class Redemption(Command, frozen=True, tag="redemption"):
     cash_minor: int | None = None
     flight: Mapping[str, str] | None = None
     offline: bool = False
+    guardian: str | None = None
     retries: str | None = None
 
 
@@ -115,6 +119,7 @@ class Hold(Command, frozen=True, tag="hold"):
     minutes: int = 30
     category: str | None = None
     code: str | None = None
+    guardian: str | None = None
     retries: str | None = None
 
 
@@ -163,6 +168,7 @@ class Gift(Command, frozen=True, tag="gift"):
     card: str
     to_card: str
     points: int
+    guardian: str | None = None
 
 
 class Donation(Command, frozen=True, tag="donation"):
@@ -173,6 +179,7 @@ class Donation(Command, frozen=True, tag="donation"):
     card: str
     cause: str
     points: int
+    guardian: str | None = None
 
 
 class PoolInvitation(Command, frozen=True, tag="pool_invitation"):
@@ -182,6 +189,7 @@ class PoolInvitation(Command, frozen=True, tag="pool_invitation"):
 
     card: str
     to_card: str
+    guardian: str | None = None
 
 
 class PoolJoin(Command, frozen=True, tag="pool_join"):
@@ -191,6 +199,7 @@ class PoolJoin(Command, frozen=True, tag="pool_join"):
 
     card: str
     invitation: str
+    guardian: str | None = None
 
 
 class PoolLeave(Command, frozen=True, tag="pool_leave"):
@@ -199,6 +208,7 @@ class PoolLeave(Command, frozen=True, tag="pool_leave"):
     path = "/v1/pool-leaves"
 
     card: str
+    guardian: str | None = None
 
 
 class Merge(Command, frozen=True, tag="merge"):
