@@ -173,7 +173,7 @@ def _at_counter(
         member_tier=tier,
         alliance_tier=ladder.alliance(tier),
         benefits=ladder.benefits(tier),
-        rewards=offers(rules, reward.partner_id, tier, today, flight),
+        rewards=tuple(offers(rules, reward.partner_id, tier, today, flight)),
         spendable=sum(folded.balance(one) for one in folded.pool(member_id)),
     )
 
