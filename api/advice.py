@@ -299,6 +299,15 @@ ADVICE: Mapping[str, Advice] = {
     "programme_not_read": ("A new programme is being read.", _SAME_AGAIN),
     "too_many_holds": ("Holds were neither captured nor voided.", "Void those that are not needed any more."),
     "cause_unknown": ("The code is misspelled, or the cause takes no donations that day.", _ASK_OPERATOR),
+    "cause_not_found": ("The code is misspelled, or it is no cause's.", "Look at /causes for all of them."),
+    "pledge_unknown": (
+        "The id is misspelled, or the programme of today has no pledge of it.",
+        "Take the id from the programme's file.",
+    ),
+    "pledge_share_unknown": (
+        "The member may choose from the shares that the programme names.",
+        "Offer the member those.",
+    ),
     "cause_not_active": ("The cause is suspended, or has left.", "Name another cause."),
     "already_in_pool": ("A member is in one pool at a time.", "Let the member leave the other pool first."),
     "invitation_unknown": (

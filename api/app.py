@@ -39,6 +39,7 @@ from api.openapi import explanation_docs
 from api.problems import FieldError, ProblemError, answer_failure, problem_response
 from api.routes import (
     batches,
+    causes,
     clock,
     commands,
     disputes,
@@ -68,6 +69,7 @@ _TYPES = (
     EntryBody,
     LineAnswer,
     batches.BatchBody,
+    causes.CauseBody,
     clock.ClockBody,
     reads.EntryPage,
     reads.CardBody,
@@ -167,6 +169,7 @@ def create_app(
     app.state.service = service
     for router in (
         batches.router,
+        causes.router,
         clock.router,
         reads.router,
         reasons.router,

@@ -77,6 +77,12 @@ ROUTES: Mapping[str, CommandRoute] = {
             "Give a member's own points to a cause; the night pays it as it pays for a redemption.",
         ),
         _route(
+            "/v1/pledges",
+            bodies.PledgeBody,
+            "Pledge a share of what a member will earn to a cause it chose, or end its pledge.\n\n"
+            "Each night what its share comes to is given as a donation.",
+        ),
+        _route(
             "/v1/pool-invitations",
             bodies.PoolInvitationBody,
             "Ask a member into another's pool. Nothing is shared before the invited one has joined.",

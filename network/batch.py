@@ -32,6 +32,7 @@ from network.model import (
     Gift,
     Hold,
     Join,
+    KeepPledge,
     LedgerState,
     Merge,
     Minted,
@@ -39,13 +40,12 @@ from network.model import (
     Rejected,
     Reply,
     Reverse,
-    ReviewTier,
     Unmerge,
 )
 from network.programme_store import NOTHING_ASKED, Asked, lock_budgets
 from network.rules import RETRYING, Folded, Rules
 from network.save import save
-from network.touch import SPENDING, cards_of, closed, named_by, touched
+from network.touch import OF_MEMBER, SPENDING, cards_of, closed, named_by, touched
 
 Done = TypeVar("Done")
 
@@ -53,7 +53,7 @@ _RETRIES = 3
 _RETRIED = frozenset({"40001", "40P01", "23505", "26000", "0A000"})
 """Serialization, deadlock, a card number that was drawn twice (the next try draws another), and a prepared
 statement that the server does not know or that a migration made stale (the next try prepares it)."""
-_DRAWING = (*SPENDING, Reverse, Gift, Donate, Merge, Unmerge, Adjust)
+_DRAWING = (*SPENDING, Reverse, Gift, Donate, Merge, Unmerge, Adjust, KeepPledge)
 """Commands that take points out of lots, and so have to see them."""
 _LOCK_TIMEOUT = "55P03"
 _DISCONNECTED = frozenset({"57P01", "57P02", "57P03"})  # shutdown, crash, starting up
@@ -314,7 +314,7 @@ def _prepare(
 
 def _member_of(command: Command, cards: Mapping[int, CardState]) -> int:
     """The member whose entry a command makes; 0 where its card is not known."""
-    if isinstance(command, ReviewTier):
+    if isinstance(command, OF_MEMBER):
         return command.member_id
     named = named_by(command)
     numbers = cards_of(command)
@@ -461,7 +461,7 @@ def _named(commands: Sequence[Command], cards: Mapping[int, CardState]) -> set[i
     """The members of the cards and ids that commands name: what is known before anything is read."""
     numbers = {number for command in commands for number in cards_of(command)}
     entries = {named_by(command) for command in commands} - {None}
-    reviewed = {command.member_id for command in commands if isinstance(command, ReviewTier)}
+    reviewed = {command.member_id for command in commands if isinstance(command, OF_MEMBER)}
     return (
         {cards[number].member_id for number in numbers if number in cards}
         | reviewed

@@ -1,7 +1,10 @@
 """Commands become decisions; a batch is folded so that each command sees its predecessors (pure)."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
+
+import msgspec
 
 from network.accrual import accrue, release
 from network.adjustment import adjust, review_tier, set_tier
@@ -23,9 +26,11 @@ from network.model import (
     Hold,
     Invite,
     Join,
+    KeepPledge,
     Leave,
     Merge,
     Minted,
+    Pledge,
     Redeem,
     Rejected,
     Release,
@@ -35,6 +40,7 @@ from network.model import (
     Unmerge,
     Void,
 )
+from network.pledge import keep_pledge, pledge
 from network.pool import invite, join, leave
 from network.redemption import donate, redeem
 from network.reversal import reverse
@@ -63,6 +69,8 @@ RULES: dict[type[Command], Rule] = {
     Adjust: adjust,
     SetTier: set_tier,
     ReviewTier: review_tier,
+    Pledge: pledge,
+    KeepPledge: keep_pledge,
 }
 
 STRUCTURAL = (Invite, Join, Leave, Merge, Unmerge)
@@ -78,6 +86,13 @@ def decide(folded: Folded, command: Command, minted: Minted, rules: Rules) -> De
 def _refused(folded: Folded, command: Command) -> Rejected | None:
     """Why a command is not judged at all: another stands in its place, or a child cannot do this."""
     return folded.retry_refused(command) or refused_to_child(folded, command)
+
+
+def _again(
+    folded: Folded, command: Command, minted: Minted, rules: Rules, at_cap: frozenset[int]
+) -> Decision | Rejected:
+    """Judge a command again, where some partners have no room for more points."""
+    return decide(folded, command, minted, msgspec.structs.replace(rules, at_cap=at_cap))
 
 
 def end_due(folded: Folded, members: Iterable[int], rules: Rules) -> None:
@@ -112,7 +127,7 @@ def decide_batch(
             end_due(folded, touched(folded, [command]), rules)
         outcome = decide(folded, command, minted, rules)
         if guard is not None and isinstance(outcome, Decision):
-            outcome = guard.judge(folded, command, outcome)
+            outcome = guard.judge(folded, command, outcome, partial(_again, folded, command, minted, rules))
         if isinstance(outcome, Decision):
             folded.apply(outcome)
         outcomes.append(outcome)

@@ -17,12 +17,13 @@ from network.model import (
     Invite,
     Join,
     Leave,
+    Pledge,
     Redeem,
     Rejected,
 )
 from network.rules import Folded, Rules
 
-ACTING = (Redeem, Hold, Gift, Donate, Invite, Join, Leave)
+ACTING = (Redeem, Hold, Gift, Donate, Invite, Join, Leave, Pledge)
 """What a member does with its points or its pool; for a child its guardian does it, with its own card."""
 
 

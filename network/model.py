@@ -71,6 +71,7 @@ class EntryKind(IntEnum):
     UNMERGE = 18
     ADJUSTMENT = 19
     TIER = 20
+    PLEDGE = 41
 
 
 UNASKED = frozenset({EntryKind.EXPIRY, EntryKind.HOLD_LAPSE, EntryKind.TRANSFER})
@@ -367,6 +368,34 @@ class ReviewTier(msgspec.Struct, frozen=True, kw_only=True, tag="review_tier"):
     member_id: int
 
 
+class Pledge(msgspec.Struct, frozen=True, kw_only=True, tag="pledge", omit_defaults=True):
+    """A member pledges a share of what it will earn to a cause, by its code; 0 per cent ends the pledge.
+
+    `pledge`: which of those that the programme offers.
+    """
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    card_number: int
+    pledge: str
+    cause: str
+    per_cent: int
+    guardian_card: int = 0
+
+
+class KeepPledge(msgspec.Struct, frozen=True, kw_only=True, tag="keep_pledge"):
+    """The night gives what a member's pledge, made by the entry `pledge_id`, comes to: `points`, if there."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    member_id: int
+    pledge_id: UUID
+    cause_id: int
+    points: int
+
+
 Command = (
     Enrol
     | Accrue
@@ -386,6 +415,8 @@ Command = (
     | Adjust
     | SetTier
     | ReviewTier
+    | Pledge
+    | KeepPledge
 )
 
 
@@ -457,6 +488,18 @@ class CardMove(msgspec.Struct, frozen=True, kw_only=True):
     after: int
 
 
+class Pledged(msgspec.Struct, frozen=True, kw_only=True):
+    """A pledge as it was made: of which offer, to whom, how much, of whose points (() is all).
+
+    Of 0 per cent it only ends the one before.
+    """
+
+    offer: str
+    cause_id: int = 0
+    per_cent: int = 0
+    issuers: tuple[int, ...] = ()
+
+
 NOTHING: Mapping[tuple[str, date], int] = {}
 """Nothing to count."""
 
@@ -471,6 +514,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     `discount_minor` is money that rules take off a sale; its till gives it, the ledger does not.
     `judgement` is what rules saw of a sale and what it came to (network.judging); `counted` is what to add
     to its member's counters, by name and period, `spent` what to take from budgets, by rule and period.
+    `pledged` is a pledge that it makes or ends, `keeps` the entry of one that it gives for.
     """
 
     entry: Entry
@@ -490,6 +534,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     discount_minor: int = 0
     counted: Mapping[tuple[str, date], int] = NOTHING
     spent: Mapping[tuple[str, date], int] = NOTHING
+    pledged: Pledged | None = None
+    keeps: UUID | None = None
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 
+from network.pledges import keep_pledges
 from network.reviews import review_tiers
 from network.service import (
     close_window,
@@ -131,6 +132,7 @@ def price_step(
         version = live_programme_version(connection) if programme_version is None else programme_version
         lapse_expired(database, business_date + timedelta(days=1), version)
         review_tiers(database, business_date + timedelta(days=1))
+        keep_pledges(database, window_id)
         currency = read_network(connection).currency
         summed = store.load_outputs(connection, [window_id])[window_id] if run.revision > 1 else None
         # The window is closed, so the other connection sees the same; postings are priced meanwhile.

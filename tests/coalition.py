@@ -91,6 +91,11 @@ rule = "never"
 clawback = "deficit"
 [adjustments]
 four_eyes_above = 100
+[[pledge]]
+id = "good"
+says = "Part of what you earn goes to the bank"
+causes = ["bank"]
+per_cents = [10]
 """
 """A programme that uses everything: pending by date and by event, tiers, deficits, four eyes."""
 

@@ -13,6 +13,7 @@ from api.bodies.between import (
     UnmergeBody,
 )
 from api.bodies.fields import read_body
+from api.bodies.pledges import PledgeBody
 from api.bodies.tills import (
     AccrualBody,
     CaptureBody,
@@ -38,6 +39,7 @@ __all__ = [
     "HoldBody",
     "MemberEventBody",
     "MergeBody",
+    "PledgeBody",
     "PoolInvitationBody",
     "PoolJoinBody",
     "PoolLeaveBody",
@@ -63,6 +65,7 @@ Body = (
     | ReleaseBody
     | GiftBody
     | DonationBody
+    | PledgeBody
     | PoolInvitationBody
     | PoolJoinBody
     | PoolLeaveBody

@@ -10,6 +10,7 @@ from network.errors import ProgrammeInvalid
 from network.expiry import month_end_after
 from network.model import NEVER, WITH_ACTIVITY
 from network.programme.ladder import Ladder
+from network.programme.offers import PledgeOffer, pledges_of
 from network.programme.plans import ladder_of, plans_of, unknown_partners
 from network.programme.rewards import Reward, rewards_of
 from network.programme.rule import Plan
@@ -86,6 +87,7 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     ages: Ages | None = None
     code_above: int | None = None
     rewards: Mapping[str, Reward] = {}
+    pledges: Mapping[str, PledgeOffer] = {}
 
     def earn_rule(self, partner_id: int) -> EarnRule:
         """The rule that judges a sale at a partner."""
@@ -145,4 +147,5 @@ def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[st
         code_above=spec.redeem.code_above,
         ages=None if spec.ages is None else Ages(spec.ages.minimum, spec.ages.with_guardian_from),
         rewards=rewards_of(spec.reward, partner_ids),
+        pledges=pledges_of(spec.pledge, partner_ids),
     )

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from network.errors import ProgrammeInvalid
 from network.programme.reading import Path, line_of, lines_of
+from network.programme.spec_pledges import PledgeSpec
 from network.programme.spec_rewards import RewardSpec
 from network.programme.spec_rules import Code, Count, CounterSpec, FundSpec, Name, RuleSpec, Strict, WhenSpec
 from network.programme.spec_tiers import TierSpec
@@ -139,6 +140,7 @@ class ProgrammeSpec(Strict):
     rule: list[RuleSpec] = Field(default=[])
     tier: list[TierSpec] = Field(default=[])
     reward: list[RewardSpec] = Field(default=[])
+    pledge: list[PledgeSpec] = Field(default=[])
     retro_claim: RetroClaimSpec | None = None
     ages: AgesSpec | None = None
     expiry: ExpirySpec
@@ -186,6 +188,7 @@ def _together(spec: ProgrammeSpec) -> list[_Fault]:
     faults += _twice("reward", [one.id for one in spec.reward])
     for place, one in enumerate(spec.reward):
         faults += _unknown(("reward", place, "tiers"), "tiers", one.tiers, tiers)
+    faults += _twice("pledge", [one.id for one in spec.pledge])
     for name in spec.expiry.tier:
         faults += [(("expiry", "tier", name), m) for _, m in _unknown((), "tiers", [name], tiers)]
     conditions: list[tuple[Path, WhenSpec]] = []

@@ -5,7 +5,7 @@ from typing import Any
 
 from network.programme.spec import ProgrammeSpec
 
-_NAMED = {"rule": "id", "counter": "id", "tier": "name", "reward": "id"}
+_NAMED = {"rule": "id", "counter": "id", "tier": "name", "reward": "id", "pledge": "id"}
 
 
 def differences(before: ProgrammeSpec, after: ProgrammeSpec) -> list[str]:

@@ -74,6 +74,7 @@ EVENTS = {
     EntryKind.UNMERGE: "merges undone",
     EntryKind.ADJUSTMENT: "adjustments",
     EntryKind.TIER: "tiers set",
+    EntryKind.PLEDGE: "pledges made or ended",
 }
 """Entry kinds as statements call them."""
 

@@ -198,6 +198,9 @@ CALLS: Mapping[tuple[str, str], Calls] = {
     ("POST", "/v1/donations"): _command(
         "/v1/donations", card=lambda m, _: m.card, cause=lambda *_: "grocer", points=lambda *_: 1
     ),
+    ("POST", "/v1/pledges"): _command(
+        "/v1/pledges", card=lambda m, _: m.card, pledge=lambda *_: "any", per_cent=lambda *_: 0
+    ),
     ("POST", "/v1/pool-invitations"): _command(
         "/v1/pool-invitations", card=lambda m, _: m.card, to_card=lambda m, _: m.other_card
     ),

@@ -138,6 +138,12 @@ def _donation(world: World, random: Random) -> dict[str, Any]:
     return {"card": random.choice(world.cards), "cause": cause, "points": random.randint(1, 40)}
 
 
+def _pledge(world: World, random: Random) -> dict[str, Any]:
+    """Of a programme that offers none: refused, and so it stays; or an end, which is always taken."""
+    fields = {"card": random.choice(world.cards), "pledge": "for-a-cause", "per_cent": random.choice((0, 10))}
+    return {**fields, "cause": CODES[BANK]} if fields["per_cent"] else fields
+
+
 def _pair(world: World, random: Random) -> dict[str, Any]:
     """Two cards, now and then of one member."""
     return {"card": random.choice(world.cards), "to_card": random.choice(world.cards)}
@@ -174,6 +180,7 @@ KINDS = (
     Kind("release", "/v1/releases", 4, _release),
     Kind("gift", "/v1/gifts", 5, _gift),
     Kind("donation", "/v1/donations", 3, _donation),
+    Kind("pledge", "/v1/pledges", 2, _pledge),
     Kind("pool_invitation", "/v1/pool-invitations", 3, _pair),
     Kind("pool_join", "/v1/pool-joins", 4, _join),
     Kind("pool_leave", "/v1/pool-leaves", 1, _leave),

@@ -15,6 +15,7 @@ reviews                         the night's review of tiers whose time is over
 night                           the business date is closed and cleared; every law is checked
 MEMBER shows at PARTNER         what a quote says at its counter: tier, that of the alliance, benefits
 MEMBER has                      what it can spend, its status points and its tier
+More lines: tests/golden/giving.py.
 What comes of a line stands behind `=>`: points by issuer, `waiting` for an event, status points, a new tier;
 or a refusal; or who is paid (+) and who pays (-) at night.
 """
@@ -35,6 +36,7 @@ from api.app import create_app
 from api.verification import verify_ledger
 from config.settings import PROJECT
 from network import ids
+from network.programme.spec import read_programme
 from network.reviews import review_tiers
 from network.service import (
     Network,
@@ -51,6 +53,7 @@ from partners.store import add_key, add_outlets, add_participants, add_terms
 from settlement.service import clear
 from tests.api.conftest import AUTHORITY, LONG_AGO, Till, real_now
 from tests.coalition import terms
+from tests.golden import giving
 
 SCENARIOS = sorted((Path(__file__).parent / "programmes").glob("*.ledger"))
 FIRST = 11
@@ -86,6 +89,8 @@ class Stage:
 
     def line(self, words: list[str]) -> str | None:
         """Carry a line out; what came of it, or None where nothing is to be said."""
+        if (known := giving.line(self, words)) is not None:
+            return known
         match words:
             case ["on", day]:
                 self.day = date.fromisoformat(day)
@@ -100,21 +105,22 @@ class Stage:
                 return self._night()
             case [member, "has"]:
                 with self.database.connect() as connection:
-                    has = connection.execute(_HAS, {"member": self._member(member)[0]}).one()
+                    has = connection.execute(_HAS, {"member": self.member(member)[0]}).one()
                 return f"{has.balance} points, {has.status} status, {has.tier or 'no tier'}"
             case [member, "shows", "at", partner]:
-                return self._quote(self._member(member)[1], partner)
+                return self._quote(self.member(member)[1], partner)
             case [number, "enrols", member, *rest]:
                 return self._enrol(number, member, dict(word.split("=", 1) for word in rest))
             case [number, "returns" | "event" as verb, line, *rest]:
                 return self._about(number, verb, line, rest)
             case [number, member, verb, what, "at", partner, *rest]:
-                return self._at_till(number, self._member(member)[1], verb, what, partner, rest)
+                return self._at_till(number, self.member(member)[1], verb, what, partner, rest)
             case _:
                 raise AssertionError(words)
         return None
 
-    def _member(self, name: str) -> tuple[int, str]:
+    def member(self, name: str) -> tuple[int, str]:
+        """A member's number and card; who is new is enrolled."""
         if name not in self.members:
             assert self._enrol(f"member-{name}", name, {"born": "1980-05-01"}) == "enrolled"
         return self.members[name]
@@ -123,8 +129,8 @@ class Stage:
         till = next(iter(self.tills.values()))
         fields = {"born_on": words["born"]} if "born" in words else {}
         if "guardian" in words:
-            fields["guardian"] = self._member(words["guardian"])[1]
-        answer = till.post("/v1/members", reference=f"line-{number}", occurred_at=self._at(), **fields)
+            fields["guardian"] = self.member(words["guardian"])[1]
+        answer = till.post("/v1/members", reference=f"line-{number}", occurred_at=self.at(), **fields)
         said = answer.json()
         if answer.status_code != 201:
             return str(said["code"])
@@ -133,7 +139,8 @@ class Stage:
         self.members[name] = (ids.member_of(entry_id), said["card"])
         return "enrolled"
 
-    def _at(self, day: date | None = None) -> str:
+    def at(self, day: date | None = None) -> str:
+        """When a line of a day happens."""
         return noon(day or self.day).isoformat()
 
     def _at_till(self, number: str, card: str, verb: str, what: str, partner: str, rest: list[str]) -> str:
@@ -142,7 +149,7 @@ class Stage:
         day = date.fromisoformat(words.pop("at")) if "at" in words else None
         times = int(words.pop("times", "1"))
         if "guardian" in words:
-            fields["guardian"] = self._member(words.pop("guardian"))[1]
+            fields["guardian"] = self.member(words.pop("guardian"))[1]
         if verb == "redeems":
             fields |= {"points": int(what), "amount_minor": _minor(words.pop("amount", what))}
             fields |= {"cash_minor": _minor(words.pop("cash"))} if "cash" in words else {}
@@ -157,11 +164,11 @@ class Stage:
         path = {"redeems": "/v1/redemptions", "does": "/v1/member-events", "buys": "/v1/accruals"}[verb]
         self.sellers[number] = partner
         for one in range(1, times):
-            self._post(f"{number}.{one}", partner, path, occurred_at=self._at(day), **fields)
-        return self._post(number, partner, path, occurred_at=self._at(day), **fields)
+            self.post(f"{number}.{one}", partner, path, occurred_at=self.at(day), **fields)
+        return self.post(number, partner, path, occurred_at=self.at(day), **fields)
 
     def _quote(self, card: str, partner: str) -> str:
-        asked = {"occurred_at": self._at(), "outlet": "main", "card": card, "currency": "USD"}
+        asked = {"occurred_at": self.at(), "outlet": "main", "card": card, "currency": "USD"}
         said = self.tills[partner].post("/v1/quotes", **asked).json()
         tier, alliance = said.get("member_tier", "no tier"), said.get("alliance_tier", "none")
         return ", ".join([f"{tier}, alliance {alliance}", *said.get("benefits", ())])
@@ -176,11 +183,12 @@ class Stage:
         path = "/v1/reversals" if verb == "returns" else "/v1/releases"
         seller = self.sellers[line]
         self.sellers[number] = seller
-        return self._post(
-            number, seller, path, occurred_at=self._at(), **{named: self.entries[line]["id"]}, **fields
+        return self.post(
+            number, seller, path, occurred_at=self.at(), **{named: self.entries[line]["id"]}, **fields
         )
 
-    def _post(self, number: str, partner: str, path: str, **fields: Any) -> str:
+    def post(self, number: str, partner: str, path: str, **fields: Any) -> str:
+        """Send a line's command; what came of it."""
         answer = self.tills[partner].post(path, reference=f"line-{number}", **fields)
         said: dict[str, Any] = answer.json()
         if answer.status_code != 201:
@@ -280,7 +288,11 @@ def on_stage(database: Engine, programme: str, codes: list[str], day: date) -> I
             ],
         )
         add_outlets(connection, [(number, "main", "Main") for number in numbers.values()])
-        contracts = [terms(number, funding_share="0") for number in numbers.values()]
+        causes = {code for one in read_programme(source).pledge for code in one.causes}
+        contracts = [
+            terms(number, funding_share="0", accepts_donations=code in causes)
+            for code, number in numbers.items()
+        ]
         add_terms(connection, contracts, prepared_by="maker", activated_by="checker")
         apply_programme(connection, source, at=noon(day), applied_by="checker")
         open_first_window(connection, day, noon(day))

@@ -1,7 +1,7 @@
 """Children under a guardian; what was held, refused or flagged as abuse.
 
 Revision ID: 0028
-Revises: 0023
+Revises: 0026
 """
 
 from alembic import op
@@ -10,7 +10,7 @@ from sqlalchemy import text
 from config.roles import grant_to_application
 
 revision = "0028"
-down_revision = "0023"
+down_revision = "0026"
 branch_labels = None
 depends_on = None
 

@@ -182,6 +182,21 @@ class Donation(Command, frozen=True, tag="donation"):
     guardian: str | None = None
 
 
+class Pledge(Command, frozen=True, tag="pledge"):
+    """A member pledges `per_cent` of what it will earn to a cause, by its code; 0 without a cause ends it.
+
+    `pledge`: which of those that the programme offers.
+    """
+
+    path = "/v1/pledges"
+
+    card: str
+    pledge: str
+    per_cent: int
+    cause: str | None = None
+    guardian: str | None = None
+
+
 class PoolInvitation(Command, frozen=True, tag="pool_invitation"):
     """A member asks another into its pool."""
 
@@ -240,6 +255,7 @@ COMMANDS: tuple[type[Command], ...] = (
     Release,
     Gift,
     Donation,
+    Pledge,
     PoolInvitation,
     PoolJoin,
     PoolLeave,
