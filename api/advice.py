@@ -376,6 +376,42 @@ ADVICE: Mapping[str, Advice] = {
         "Others were faster.",
         "Offer another. What is returned in full is there again.",
     ),
+    "award_unknown": (
+        "Its name is misspelled, the programme has changed, or only other partners may give it.",
+        "Compare the name with the programme, or ask the network's operator.",
+    ),
+    "award_by_case": (
+        "An award that makes good was sent without `case`, or with points or staff.",
+        "Send card, award and case; how many points it is the programme says.",
+    ),
+    "award_by_staff": (
+        "A surprise was sent without points, staff or reason, or with a case.",
+        "Say how many points, who gives them, and why: it stays on record.",
+    ),
+    "award_too_large": (
+        "One surprise is for more points than the programme allows for one.",
+        "Give less.",
+    ),
+    "award_budget_spent": (
+        "Who gives, or all staff together, have given what the period allows.",
+        "Give less, or wait for the next period.",
+    ),
+    "already_awarded": (
+        "The same case was made good before, under another reference.",
+        "Nothing is to be done: the member has the points.",
+    ),
+    "already_referred": (
+        "A member has one referrer, and it was said before.",
+        "Nothing can be done: the first referral counts.",
+    ),
+    "referrer_came_later": (
+        "The cards were sent the wrong way round, or two members wanted to refer each other.",
+        "`card` is the new member's, `referrer_card` that of who was there before.",
+    ),
+    "fact_unfit": (
+        "A birthday that is no day of the calendar, or not written as 2000-02-29.",
+        "Correct the fact and send it again.",
+    ),
     "tier_not_over": ("The tier's last day has not passed.", "Wait for the night after it."),
     "entry_moves_no_points": ("A sale that earned nothing, say.", "Nothing is to be proven."),
     "not_sealed_yet": (

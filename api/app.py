@@ -45,6 +45,7 @@ from api.routes import (
     disputes,
     keys,
     member_app,
+    member_facts,
     member_logins,
     members,
     reads,
@@ -174,6 +175,7 @@ def create_app(
         reads.router,
         reasons.router,
         members.router,
+        member_facts.router,
         disputes.router,
         keys.router,
     ):
@@ -321,12 +323,13 @@ def _complete_description(app: FastAPI, *, test_mode: bool) -> None:
     types: tuple[Any, ...] = (
         *_TYPES,
         *reasons.TYPES,
+        *member_facts.TYPES,
         *operator.TYPES,
         *member_app.TYPES,
         *member_logins.TYPES,
     )
     if test_mode:
-        types = (*_TYPES, *reasons.TYPES, *testing.TYPES, *explaining.TYPES)
+        types = (*_TYPES, *reasons.TYPES, *member_facts.TYPES, *testing.TYPES, *explaining.TYPES)
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:

@@ -107,6 +107,16 @@ ROUTES: Mapping[str, CommandRoute] = {
             bodies.UnmergeBody,
             "Undo one of your merges: the cards go back, and what is left of the points that came by it.",
         ),
+        _route(
+            "/v1/awards",
+            bodies.AwardBody,
+            "Give points that are no sale's: to make good, once a case, or as a surprise by your staff.",
+        ),
+        _route(
+            "/v1/referrals",
+            bodies.ReferralBody,
+            "Say who referred a new member. Both get points after its first purchase, as the programme says.",
+        ),
     )
 }
 

@@ -238,6 +238,22 @@ EXAMPLES: Mapping[str, Any] = {
     "PoolLeaveBody": {**_MEMBERS, "reference": "app/5005", "card": _OTHER_CARD},
     "MergeBody": {**_MEMBERS, "reference": "desk/71", "card": _CARD, "merged_card": _OTHER_CARD},
     "UnmergeBody": {**_MEMBERS, "reference": "desk/72", "merge": _ENTRY_ID},
+    "AwardBody": {
+        **_MEMBERS,
+        "reference": "desk/81",
+        "card": _CARD,
+        "award": "surprise",
+        "points": 150,
+        "staff": "desk-4",
+        "reason": "Waited an hour for the room",
+    },
+    "ReferralBody": {**_MEMBERS, "reference": "app/5006", "card": _OTHER_CARD, "referrer_card": _CARD},
+    "MemberFactsBody": {
+        "card": _CARD,
+        "facts": {"birthday": "2000-02-29", "household": "family"},
+        "consent": "app terms 2017-04, section 3",
+    },
+    "MemberFactsDoneBody": {"card": _CARD, "told": ["birthday", "household"], "withdrawn": []},
     "NewDisputeBody": {
         "reference": "claim-2017-05/7",
         "against": "hotel",

@@ -14,7 +14,14 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from network import ids, store
-from network.asking import asked_since, budgets_asked, members_asked, names_asked, plans_asked
+from network.asking import (
+    asked_since,
+    budgets_asked,
+    members_asked,
+    names_asked,
+    once_only,
+    plans_asked,
+)
 from network.capped import AtCap, save_exposed, within_caps
 from network.decide import STRUCTURAL, decide, decide_batch, end_due
 from network.errors import Busy, RulesStale, Unavailable
@@ -415,7 +422,7 @@ def _locked(
     today = rules.local_date(moment.now)
     # Where dead lots may still stand (the sweep of this date has not been through), what can be spent is
     # not the balance: every member's lots are looked at then.
-    judging = rules.programme.plans and _rules_ask(commands, cards, rules, today)
+    judging = (rules.programme.plans or once_only(commands)) and _rules_ask(commands, cards, rules, today)
     loaded, due, counters = store.load_members(
         connection,
         asked,

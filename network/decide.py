@@ -8,6 +8,7 @@ import msgspec
 
 from network.accrual import accrue, release
 from network.adjustment import adjust, review_tier, set_tier
+from network.awarding import award, refer, treat
 from network.draft import completed
 from network.errors import InvariantBroken
 from network.exposure import Guard
@@ -17,6 +18,7 @@ from network.identity import enrol
 from network.model import (
     Accrue,
     Adjust,
+    Award,
     Capture,
     Command,
     Decision,
@@ -32,11 +34,13 @@ from network.model import (
     Minted,
     Pledge,
     Redeem,
+    Refer,
     Rejected,
     Release,
     Reverse,
     ReviewTier,
     SetTier,
+    Treat,
     Unmerge,
     Void,
 )
@@ -69,6 +73,9 @@ RULES: dict[type[Command], Rule] = {
     Adjust: adjust,
     SetTier: set_tier,
     ReviewTier: review_tier,
+    Treat: treat,
+    Award: award,
+    Refer: refer,
     Pledge: pledge,
     KeepPledge: keep_pledge,
 }

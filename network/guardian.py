@@ -4,8 +4,6 @@ Of a date of birth nothing is kept but the day from which a child acts for itsel
 of who is old enough when it enrols, nothing.
 """
 
-from datetime import date
-
 from network.model import (
     UNCHANGED,
     AccountChange,
@@ -21,18 +19,11 @@ from network.model import (
     Redeem,
     Rejected,
 )
+from network.programme.members import birthday_in
 from network.rules import Folded, Rules
 
 ACTING = (Redeem, Hold, Gift, Donate, Invite, Join, Leave, Pledge)
 """What a member does with its points or its pool; for a child its guardian does it, with its own card."""
-
-
-def birthday(born_on: date, years: int) -> date:
-    """The day on which somebody is so many years old; after a 29 February, 1 March where there is none."""
-    try:
-        return born_on.replace(year=born_on.year + years)
-    except ValueError:
-        return date(born_on.year + years, 3, 1)
 
 
 def enrolled_as(folded: Folded, command: Enrol, rules: Rules) -> AccountChange | Rejected:
@@ -48,11 +39,12 @@ def enrolled_as(folded: Folded, command: Enrol, rules: Rules) -> AccountChange |
     if command.born_on is None:
         return Rejected("birth_date_needed")
     today = rules.local_date(command.occurred_at)
-    alone_from = birthday(command.born_on, ages.minimum)
+    year, leap = command.born_on.year, rules.programme.leap
+    alone_from = birthday_in(command.born_on, year + ages.minimum, leap)
     if today >= alone_from:
         return UNCHANGED
     youngest = ages.with_guardian_from
-    if youngest is None or today < birthday(command.born_on, youngest):
+    if youngest is None or today < birthday_in(command.born_on, year + youngest, leap):
         return Rejected("too_young")
     if not command.guardian_card:
         return Rejected("guardian_needed")

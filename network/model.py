@@ -71,6 +71,8 @@ class EntryKind(IntEnum):
     UNMERGE = 18
     ADJUSTMENT = 19
     TIER = 20
+    AWARD = 31
+    REFERRAL = 32
     PLEDGE = 41
 
 
@@ -349,6 +351,45 @@ class Adjust(msgspec.Struct, frozen=True, kw_only=True, tag="adjust"):
     points: int
 
 
+class Treat(msgspec.Struct, frozen=True, kw_only=True, tag="treat", omit_defaults=True):
+    """The night gives a member the points of a trigger for an occasion. `role`: of a referral, which side."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    member_id: int
+    award: str
+    occasion: str
+    role: str = ""
+
+
+class Award(msgspec.Struct, frozen=True, kw_only=True, tag="award", omit_defaults=True):
+    """A partner gives points outside of a sale: to make good (a trigger, once a `case`), or as a surprise.
+
+    A surprise says how many `points`, who of the `staff` gives them, and why.
+    """
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    card_number: int
+    award: str
+    case: str = ""
+    points: int = 0
+    staff: str = ""
+    reason: str = ""
+
+
+class Refer(msgspec.Struct, frozen=True, kw_only=True, tag="refer"):
+    """A new member names who referred it."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    card_number: int
+    referrer_card_number: int
+
+
 class SetTier(msgspec.Struct, frozen=True, kw_only=True, tag="set_tier"):
     """The operator puts a member into a tier of the programme; "" is none."""
 
@@ -413,6 +454,9 @@ Command = (
     | Merge
     | Unmerge
     | Adjust
+    | Treat
+    | Award
+    | Refer
     | SetTier
     | ReviewTier
     | Pledge
@@ -504,6 +548,19 @@ NOTHING: Mapping[tuple[str, date], int] = {}
 """Nothing to count."""
 
 
+class Occasion(msgspec.Struct, frozen=True, kw_only=True):
+    """For what an award was given: once for each member, award, role and occasion.
+
+    `staff` and `reason`: who gave a surprise, and why.
+    """
+
+    award: str
+    occasion: str
+    role: str = ""
+    staff: str = ""
+    reason: str = ""
+
+
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """An accepted command: its entry and the movements it makes.
 
@@ -512,6 +569,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     more of open ones, `cured` are parts of open ones. `invites_to` is the pool of an invitation.
     `asked`: of a redemption that a till accepted offline, the points it was for.
     `discount_minor` is money that rules take off a sale; its till gives it, the ledger does not.
+    `occasion`: of an award, for what it was given.
     `judgement` is what rules saw of a sale and what it came to (network.judging); `counted` is what to add
     to its member's counters, by name and period, `spent` what to take from budgets, by rule and period.
     `pledged` is a pledge that it makes or ends, `keeps` the entry of one that it gives for.
@@ -530,6 +588,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     cards: CardMove | None = None
     invites_to: UUID | None = None
     asked: int | None = None
+    occasion: Occasion | None = None
     judgement: str | None = None
     discount_minor: int = 0
     counted: Mapping[tuple[str, date], int] = NOTHING

@@ -18,9 +18,11 @@ from network.model import (
     KeepPledge,
     Merge,
     Redeem,
+    Refer,
     Release,
     Reverse,
     ReviewTier,
+    Treat,
     Unmerge,
     Void,
 )
@@ -30,10 +32,15 @@ SPENDING = (Redeem, Hold)
 """Commands that draw from a whole pool."""
 
 
-OF_MEMBER = (ReviewTier, KeepPledge)
+OF_MEMBER = (ReviewTier, Treat, KeepPledge)
 """Commands that name their member by its number: the night's."""
 _WITHOUT_CARD = frozenset({Enrol, Reverse, Capture, Void, Release, Unmerge, *OF_MEMBER})
-_WITH_TWO_CARDS = {Gift: "to_card_number", Invite: "to_card_number", Merge: "merged_card_number"}
+_WITH_TWO_CARDS = {
+    Gift: "to_card_number",
+    Invite: "to_card_number",
+    Merge: "merged_card_number",
+    Refer: "referrer_card_number",
+}
 _NAMES_AN_ENTRY = {
     Reverse: "entry_id",
     Release: "entry_id",

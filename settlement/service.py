@@ -10,8 +10,8 @@ from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 
+from network.morning import begin_day
 from network.pledges import keep_pledges
-from network.reviews import review_tiers
 from network.service import (
     close_window,
     closes_at,
@@ -131,7 +131,7 @@ def price_step(
         store.require_earlier_netted(connection, window_id)
         version = live_programme_version(connection) if programme_version is None else programme_version
         lapse_expired(database, business_date + timedelta(days=1), version)
-        review_tiers(database, business_date + timedelta(days=1))
+        begin_day(database, business_date + timedelta(days=1))
         keep_pledges(database, window_id)
         currency = read_network(connection).currency
         summed = store.load_outputs(connection, [window_id])[window_id] if run.revision > 1 else None

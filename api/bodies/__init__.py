@@ -3,6 +3,7 @@
 import msgspec
 
 from api.bodies.answers import EntryBody, show_entry, show_reply
+from api.bodies.awards import AwardBody, ReferralBody
 from api.bodies.between import (
     DonationBody,
     GiftBody,
@@ -30,6 +31,7 @@ __all__ = [
     "COMMANDS",
     "LINE",
     "AccrualBody",
+    "AwardBody",
     "Body",
     "CaptureBody",
     "DonationBody",
@@ -44,6 +46,7 @@ __all__ = [
     "PoolJoinBody",
     "PoolLeaveBody",
     "RedemptionBody",
+    "ReferralBody",
     "ReleaseBody",
     "ReversalBody",
     "UnmergeBody",
@@ -71,6 +74,8 @@ Body = (
     | PoolLeaveBody
     | MergeBody
     | UnmergeBody
+    | AwardBody
+    | ReferralBody
 )
 COMMANDS: tuple[type[Body], ...] = Body.__args__
 """Everything a partner can ask for. What only the operator may (adjustments, tiers) is not among them."""

@@ -10,11 +10,13 @@ from network.errors import ProgrammeInvalid
 from network.expiry import month_end_after
 from network.model import NEVER, WITH_ACTIVITY
 from network.programme.ladder import Ladder
+from network.programme.members import Segment, Surprise, Trigger, segments_of, surprises_of, triggers_of
 from network.programme.offers import PledgeOffer, pledges_of
 from network.programme.plans import ladder_of, plans_of, unknown_partners
 from network.programme.rewards import Reward, rewards_of
 from network.programme.rule import Plan
 from network.programme.spec import EarnRuleSpec, ExpiryRuleSpec, ProgrammeSpec
+from network.programme.spec_members import Leap
 
 Clawback = Literal["refuse", "within_balance", "deficit"]
 
@@ -87,6 +89,10 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     ages: Ages | None = None
     code_above: int | None = None
     rewards: Mapping[str, Reward] = {}
+    segments: tuple[Segment, ...] = ()
+    triggers: Mapping[str, Trigger] = {}
+    surprises: Mapping[str, Surprise] = {}
+    leap: Leap = "28-february"
     pledges: Mapping[str, PledgeOffer] = {}
 
     def earn_rule(self, partner_id: int) -> EarnRule:
@@ -147,5 +153,9 @@ def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[st
         code_above=spec.redeem.code_above,
         ages=None if spec.ages is None else Ages(spec.ages.minimum, spec.ages.with_guardian_from),
         rewards=rewards_of(spec.reward, partner_ids),
+        segments=segments_of(spec.segment, partner_ids),
+        triggers=triggers_of(spec.trigger, partner_ids),
+        surprises=surprises_of(spec.surprise, partner_ids),
+        leap=spec.birthdays.leap,
         pledges=pledges_of(spec.pledge, partner_ids),
     )

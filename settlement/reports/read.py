@@ -74,6 +74,8 @@ EVENTS = {
     EntryKind.UNMERGE: "merges undone",
     EntryKind.ADJUSTMENT: "adjustments",
     EntryKind.TIER: "tiers set",
+    EntryKind.AWARD: "awards",
+    EntryKind.REFERRAL: "referrals",
     EntryKind.PLEDGE: "pledges made or ended",
 }
 """Entry kinds as statements call them."""

@@ -168,6 +168,15 @@ def _unmerge(world: World, random: Random) -> dict[str, Any] | None:
     return None if known is None else {"merge": known["id"]}
 
 
+def _award(world: World, random: Random) -> dict[str, Any]:
+    """No programme of a crash run has awards: it is refused, and stays so."""
+    return {"card": random.choice(world.cards), "award": "surprise", "case": str(random.randint(1, 99))}
+
+
+def _referral(world: World, random: Random) -> dict[str, Any]:
+    return {"card": random.choice(world.cards), "referrer_card": random.choice(world.cards)}
+
+
 KINDS = (
     Kind("enrolment", "/v1/members", 5, lambda *_: {}),
     Kind("accrual", "/v1/accruals", 60, _sale),
@@ -186,6 +195,8 @@ KINDS = (
     Kind("pool_leave", "/v1/pool-leaves", 1, _leave),
     Kind("merge", "/v1/merges", 2, _merge),
     Kind("unmerge", "/v1/unmerges", 1, _unmerge),
+    Kind("award", "/v1/awards", 2, _award),
+    Kind("referral", "/v1/referrals", 1, _referral),
 )
 BY_NAME = {kind.name: kind for kind in KINDS}
 

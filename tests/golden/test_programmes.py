@@ -7,15 +7,13 @@ N MEMBER buys AMOUNT at PARTNER [WORD=VALUE ...] [lines CATEGORY*QUANTITY=AMOUNT
   of any line: guardian=MEMBER, whose card is shown too; of a sale: times=N, of which the last is told
   words: tender, channel, offer, evidence, alliance_tier, choice; at=DATE (reported late);
   flight=PEK-SHA/business/CA; nights=3 or any other unit
-N enrols MEMBER [born=DATE] [guardian=MEMBER]   (who is not enrolled so, is at its first line, born in 1980)
 N MEMBER does EVENT at PARTNER
 N MEMBER redeems POINTS at PARTNER [amount=MONEY] [reward=ID] [cash=MONEY] [flight=PEK-SHA/business]
 N returns LINE [AMOUNT | lines NUMBER ...] | event LINE
 reviews                         the night's review of tiers whose time is over
 night                           the business date is closed and cleared; every law is checked
-MEMBER shows at PARTNER         what a quote says at its counter: tier, that of the alliance, benefits
 MEMBER has                      what it can spend, its status points and its tier
-More lines: tests/golden/giving.py.
+More lines: tests/golden/flying.py, tests/golden/giving.py, tests/golden/joining.py.
 What comes of a line stands behind `=>`: points by issuer, `waiting` for an event, status points, a new tier;
 or a refusal; or who is paid (+) and who pays (-) at night.
 """
@@ -53,7 +51,7 @@ from partners.store import add_key, add_outlets, add_participants, add_terms
 from settlement.service import clear
 from tests.api.conftest import AUTHORITY, LONG_AGO, Till, real_now
 from tests.coalition import terms
-from tests.golden import giving
+from tests.golden import flying, giving, joining
 
 SCENARIOS = sorted((Path(__file__).parent / "programmes").glob("*.ledger"))
 FIRST = 11
@@ -86,11 +84,13 @@ class Stage:
         self.members: dict[str, tuple[int, str]] = {}
         self.entries: dict[str, dict[str, Any]] = {}
         self.sellers: dict[str, str] = {}
+        self.told: set[Any] = set()
 
     def line(self, words: list[str]) -> str | None:
         """Carry a line out; what came of it, or None where nothing is to be said."""
-        if (known := giving.line(self, words)) is not None:
-            return known
+        for known in (giving.line, joining.line, flying.line):
+            if (said := known(self, words)) is not None:
+                return said
         match words:
             case ["on", day]:
                 self.day = date.fromisoformat(day)
@@ -107,10 +107,6 @@ class Stage:
                 with self.database.connect() as connection:
                     has = connection.execute(_HAS, {"member": self.member(member)[0]}).one()
                 return f"{has.balance} points, {has.status} status, {has.tier or 'no tier'}"
-            case [member, "shows", "at", partner]:
-                return self._quote(self.member(member)[1], partner)
-            case [number, "enrols", member, *rest]:
-                return self._enrol(number, member, dict(word.split("=", 1) for word in rest))
             case [number, "returns" | "event" as verb, line, *rest]:
                 return self._about(number, verb, line, rest)
             case [number, member, verb, what, "at", partner, *rest]:
@@ -122,22 +118,8 @@ class Stage:
     def member(self, name: str) -> tuple[int, str]:
         """A member's number and card; who is new is enrolled."""
         if name not in self.members:
-            assert self._enrol(f"member-{name}", name, {"born": "1980-05-01"}) == "enrolled"
+            assert flying.enrol(self, f"member-{name}", name, {"born": "1980-05-01"}) == "enrolled"
         return self.members[name]
-
-    def _enrol(self, number: str, name: str, words: dict[str, str]) -> str:
-        till = next(iter(self.tills.values()))
-        fields = {"born_on": words["born"]} if "born" in words else {}
-        if "guardian" in words:
-            fields["guardian"] = self.member(words["guardian"])[1]
-        answer = till.post("/v1/members", reference=f"line-{number}", occurred_at=self.at(), **fields)
-        said = answer.json()
-        if answer.status_code != 201:
-            return str(said["code"])
-        entry_id = ids.read("ent", said["id"])
-        assert entry_id is not None
-        self.members[name] = (ids.member_of(entry_id), said["card"])
-        return "enrolled"
 
     def at(self, day: date | None = None) -> str:
         """When a line of a day happens."""
@@ -166,12 +148,6 @@ class Stage:
         for one in range(1, times):
             self.post(f"{number}.{one}", partner, path, occurred_at=self.at(day), **fields)
         return self.post(number, partner, path, occurred_at=self.at(day), **fields)
-
-    def _quote(self, card: str, partner: str) -> str:
-        asked = {"occurred_at": self.at(), "outlet": "main", "card": card, "currency": "USD"}
-        said = self.tills[partner].post("/v1/quotes", **asked).json()
-        tier, alliance = said.get("member_tier", "no tier"), said.get("alliance_tier", "none")
-        return ", ".join([f"{tier}, alliance {alliance}", *said.get("benefits", ())])
 
     def _about(self, number: str, verb: str, line: str, rest: list[str]) -> str:
         fields: dict[str, Any] = {}

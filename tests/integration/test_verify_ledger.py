@@ -55,6 +55,28 @@ def transfer(reference: str) -> str:
 
 LOT = ("lots_equal_replay", "balance_equals_lots", "points_accounted_for")
 SQL: dict[str, tuple[str, tuple[str, ...]]] = {
+    "an award for nothing": (
+        f"INSERT INTO award VALUES (2, {entry('fuel')}, 'treat', '2017', '', '', '')",
+        ("awards_recorded",),
+    ),
+    "a referral out of order": (
+        """
+            ALTER TABLE referral DROP CONSTRAINT referral_in_order;
+            INSERT INTO referral VALUES (2, gen_random_uuid(), 3)
+        """,
+        ("referrals_recorded",),
+    ),
+    "a segment without consent": (
+        """
+            INSERT INTO segment_state VALUES ('young', '2017-05-01', 1, ARRAY['birthday']);
+            INSERT INTO member_segment VALUES (2, 'young')
+        """,
+        ("segments_consented",),
+    ),
+    "a surprise that no award says": (
+        "INSERT INTO rule_budget VALUES ('surprise treat 11 anna', '2017-05-01', 50)",
+        ("surprises_budgeted",),
+    ),
     "a lot that grew": (
         "UPDATE lot SET remaining = remaining + 1 WHERE member_id = 2 AND issuer_id = 14",
         LOT,

@@ -6,7 +6,6 @@ import pytest
 
 from network.basket import Flight
 from network.errors import ProgrammeInvalid
-from network.guardian import birthday
 from network.programme.compiled import Programme, compile_programme
 from network.programme.rewards import Reward
 from network.programme.spec import read_programme
@@ -121,16 +120,6 @@ def test_a_partner_that_honours_a_reward_must_be_there() -> None:
     """The same as of rules."""
     with pytest.raises(ProgrammeInvalid, match="reward r at names nobody"):
         reward('prices = [{ points = 1 }]\nat = ["nobody"]')
-
-
-def test_birthdays() -> None:
-    """Who was born on 29 February is a year older on 1 March where there is no such day."""
-    born = date(2012, 2, 29)
-    assert [birthday(born, years) for years in (2, 4, 12)] == [
-        date(2014, 3, 1),
-        date(2016, 2, 29),
-        date(2024, 2, 29),
-    ]
 
 
 def test_ages_and_discounts_that_cannot_be() -> None:

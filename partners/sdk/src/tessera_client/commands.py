@@ -243,6 +243,28 @@ class Unmerge(Command, frozen=True, tag="unmerge"):
     merge: str
 
 
+class Award(Command, frozen=True, tag="award"):
+    """Points that are no sale's: to make good, by `case`; or a surprise: `points`, `staff` and `reason`."""
+
+    path = "/v1/awards"
+
+    card: str
+    award: str
+    case: str | None = None
+    points: int | None = None
+    staff: str | None = None
+    reason: str | None = None
+
+
+class Referral(Command, frozen=True, tag="referral"):
+    """A new member names who referred it: `referrer_card` was a member before."""
+
+    path = "/v1/referrals"
+
+    card: str
+    referrer_card: str
+
+
 COMMANDS: tuple[type[Command], ...] = (
     Enrolment,
     Accrual,
@@ -261,4 +283,6 @@ COMMANDS: tuple[type[Command], ...] = (
     PoolLeave,
     Merge,
     Unmerge,
+    Award,
+    Referral,
 )
