@@ -140,6 +140,7 @@ def serve() -> None:
     from api.app import create_app
     from api.bounded import BoundedProtocol
     from api.draining import DrainingServer
+    from api.garbage import collect_rarely
     from api.lanes.process import in_processes
     from api.limits import Rate, Rates
     from api.switched import tracing_of
@@ -194,6 +195,7 @@ def serve() -> None:
             timeout_graceful_shutdown=10,
         )
         server = DrainingServer(config, drain=served.service.drain, drain_seconds=settings.drain_seconds)
+        collect_rarely()
         server.run()
         if not server.started:
             raise typer.Exit(FAILED)
