@@ -30,16 +30,19 @@ from network.model import (
     Join,
     KeepPledge,
     Leave,
+    LoadValue,
     Merge,
     Minted,
     Pledge,
     Redeem,
     Refer,
+    RefundValue,
     Rejected,
     Release,
     Reverse,
     ReviewTier,
     SetTier,
+    SpendValue,
     Treat,
     Unmerge,
     Void,
@@ -49,6 +52,7 @@ from network.pool import invite, join, leave
 from network.redemption import donate, redeem
 from network.reversal import reverse
 from network.rules import Folded, Rules
+from network.stored_value import load_value, refund_value, spend_value
 from network.touch import touched
 from network.transfer import gift, merge, unmerge
 
@@ -78,6 +82,9 @@ RULES: dict[type[Command], Rule] = {
     Refer: refer,
     Pledge: pledge,
     KeepPledge: keep_pledge,
+    LoadValue: load_value,
+    SpendValue: spend_value,
+    RefundValue: refund_value,
 }
 
 STRUCTURAL = (Invite, Join, Leave, Merge, Unmerge)

@@ -18,6 +18,7 @@ from network.programme.spec_pledges import PledgeSpec
 from network.programme.spec_rewards import RewardSpec
 from network.programme.spec_rules import Code, Count, CounterSpec, FundSpec, Name, RuleSpec, Strict, WhenSpec
 from network.programme.spec_tiers import TierSpec
+from network.programme.spec_value import StoredValueSpec
 
 
 class EarnRuleSpec(Strict):
@@ -146,6 +147,7 @@ class ProgrammeSpec(Strict):
     surprise: list[SurpriseSpec] = Field(default=[])
     birthdays: BirthdaysSpec = BirthdaysSpec()
     pledge: list[PledgeSpec] = Field(default=[])
+    stored_value: StoredValueSpec | None = None
     retro_claim: RetroClaimSpec | None = None
     ages: AgesSpec | None = None
     expiry: ExpirySpec
