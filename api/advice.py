@@ -389,6 +389,53 @@ ADVICE: Mapping[str, Advice] = {
         "The sector of that day was reported, or claimed, before.",
         "Look at the member's entries of that day.",
     ),
+    "birth_date_needed": (
+        "The programme has a minimum age.",
+        "Send born_on. Only the day from which a child acts for itself is kept.",
+    ),
+    "too_young": (
+        "The child is younger than the programme lets children be members, with a guardian or without.",
+        "Enrol it when it is old enough.",
+    ),
+    "guardian_needed": (
+        "A child is to be enrolled, or its points are to be spent, given away or put into a pool.",
+        "Have the guardian show its own card, and send that as guardian, under a new reference.",
+    ),
+    "guardian_unfit": (
+        "The card that was shown is not that of the child's guardian, or cannot be used.",
+        "Have the guardian's own card shown.",
+    ),
+    "account_of_child": (
+        "One of the two cards is a child's.",
+        "Wait until it acts for itself.",
+    ),
+    "reward_unknown": (
+        "The reward's id is misspelled, or a newer programme dropped it.",
+        "Ask for a quote: it lists the rewards that are to be had.",
+    ),
+    "reward_not_here": (
+        "Another partner honours the reward.",
+        "Send the member there, or offer one of your own: a quote lists them.",
+    ),
+    "reward_not_now": (
+        "Its first day has not come, or its last has passed.",
+        "Ask for a quote: it lists what is to be had now.",
+    ),
+    "reward_of_other_tier": (
+        "The programme keeps it for some tiers, and the member is in none of them.",
+        "Offer another: a quote lists what this member can have.",
+    ),
+    "reward_price_differs": (
+        (
+            "An old price, points that are no whole steps, an amount that is not what they take off, or a"
+            " flight of another distance or cabin."
+        ),
+        "Ask for a quote, and send one of the prices that it says.",
+    ),
+    "reward_sold_out": (
+        "Others were faster.",
+        "Offer another. What is returned in full is there again.",
+    ),
     "award_unknown": (
         "Its name is misspelled, the programme has changed, or only other partners may give it.",
         "Compare the name with the programme, or ask the network's operator.",

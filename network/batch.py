@@ -27,6 +27,7 @@ from network.decide import STRUCTURAL, decide, decide_batch, end_due
 from network.errors import Busy, RulesStale, Unavailable
 from network.identity import card_number
 from network.ids import member_of
+from network.judging import judgement_of
 from network.model import (
     NOT_REMEMBERED,
     Adjust,
@@ -282,6 +283,7 @@ def _decided(outcome: Decision | Rejected) -> Reply:
             enrolled=outcome.enrolled,
             postings=outcome.postings,
             asked=outcome.asked,
+            discount_minor=outcome.discount_minor,
         )
     return Reply(outcome=outcome)
 
@@ -497,6 +499,7 @@ def _recall(connection: Connection, keys: Sequence[UUID]) -> dict[UUID, tuple[UU
                 enrolled=enrolled.get(recorded.entry.entry_id),
                 postings=recorded.postings,
                 asked=recorded.asked,
+                discount_minor=judgement_of(recorded).discount_minor,
             )
         known[key] = (stored.content_hash, reply)
     return known

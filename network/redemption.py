@@ -6,6 +6,7 @@ from network.accrual import add_up
 from network.draft import activity, draft, draft_at_till, drawn
 from network.draw import Draw, draw_lots, live
 from network.model import AccountKind, Decision, Donate, EntryKind, Hold, Minted, Redeem, Rejected
+from network.rewards import claim
 from network.rules import Folded, Rules
 from partners.model import Terms
 
@@ -25,6 +26,9 @@ def redeem(folded: Folded, command: Redeem, minted: Minted, rules: Rules) -> Dec
         return Rejected("lines_do_not_add_up")
     if command.offline and command.points > terms.offline_floor_points:
         return Rejected("above_offline_floor")
+    claimed = claim(folded, command, member_id, rules)
+    if isinstance(claimed, Rejected):
+        return claimed
     points = command.points
     if command.offline:
         points = min(points, spendable_of_pool(folded, member_id))
@@ -45,6 +49,8 @@ def redeem(folded: Folded, command: Redeem, minted: Minted, rules: Rules) -> Dec
         account=activity(folded, rules, member_id),
         lines=command.lines,
         asked=command.points if command.offline else None,
+        judgement=claimed.judgement,
+        spent=claimed.spent,
     )
 
 

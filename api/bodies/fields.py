@@ -6,7 +6,7 @@ zone, text is printable ASCII. Duplicate keys are refused too: two readers could
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from types import UnionType
 from typing import Annotated, Any, TypeVar
@@ -135,6 +135,34 @@ Evidence = Annotated[
         description="For a claim after the time for sales: the number of the ticket, or another proof.",
     ),
 ]
+Choice = Annotated[
+    str,
+    Meta(
+        pattern="^[a-z][a-z0-9_-]{0,31}(?!\\n)$",
+        description="What the member chose at the counter: points, a discount, both.",
+    ),
+]
+RewardId = Annotated[
+    str,
+    Meta(
+        pattern="^[a-z][a-z0-9_-]{0,47}(?!\\n)$",
+        description="The reward of the programme that the points are for; its price is checked.",
+    ),
+]
+Cash = Annotated[
+    int, Meta(ge=1, le=MOST, description="What is paid in cash beside the points, in minor units.")
+]
+BornOn = Annotated[
+    date,
+    Meta(description="Asked for where the programme has a minimum age; it is not kept."),
+]
+Guardian = Annotated[
+    str,
+    Meta(
+        pattern="^[0-9]{16}(?!\\n)$",
+        description="A card of the guardian, where the member is a child: the guardian does this for it.",
+    ),
+]
 LineNumbers = Annotated[
     tuple[Annotated[int, Meta(ge=1, le=MOST_LINES)], ...],
     Meta(
@@ -253,6 +281,11 @@ def card_of(digits: str, pointer: str = "/card") -> int:
     if not is_card_number(number):
         raise ProblemError("card_number_invalid", errors=[FieldError(pointer, "luhn")])
     return number
+
+
+def guardian_of(digits: str | None) -> int:
+    """The number of a guardian's card; 0 where none was shown."""
+    return 0 if digits is None else card_of(digits, "/guardian")
 
 
 def amounts_of(lines: Sequence[int | LineBody] | None) -> tuple[int, ...]:

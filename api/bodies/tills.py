@@ -9,12 +9,16 @@ from api.bodies.fields import (
     Amount,
     Amounts,
     ApprovalId,
+    BornOn,
     CardNumber,
+    Cash,
     Category,
+    Choice,
     Currency,
     EntryId,
     Evidence,
     FlightBody,
+    Guardian,
     LineNumbers,
     Offer,
     Outlet,
@@ -23,6 +27,7 @@ from api.bodies.fields import (
     PointsOfLines,
     Request,
     Retries,
+    RewardId,
     RotatingCode,
     Units,
     Word,
@@ -30,23 +35,33 @@ from api.bodies.fields import (
     approval_of,
     card_of,
     entry_id_of,
+    guardian_of,
     items_of,
     unique_lines,
     utc,
 )
 from api.problems import FieldError, ProblemError
-from network.basket import Details, Flight
+from network.basket import Details, Flight, Wanted
 from network.model import Accrue, Capture, Command, Enrol, Hold, Redeem, Release, Reverse, Void
 
 MOST_MINUTES = 7 * 24 * 60
 
 
 class EnrolmentBody(Request, frozen=True, tag_field="type", tag="enrolment"):
-    """Enrol a member with a new card."""
+    """Enrol a member with a new card; a child under its guardian, where the programme lets children in."""
+
+    born_on: BornOn | None = None
+    guardian: Guardian | None = None
 
     def command(self, partner_id: int) -> Command:
         """The command it asks for."""
-        return Enrol(partner_id=partner_id, reference=self.reference, occurred_at=utc(self.occurred_at))
+        return Enrol(
+            partner_id=partner_id,
+            reference=self.reference,
+            occurred_at=utc(self.occurred_at),
+            born_on=self.born_on,
+            guardian_card=guardian_of(self.guardian),
+        )
 
 
 class AccrualBody(Request, frozen=True, tag_field="type", tag="accrual"):
@@ -64,6 +79,7 @@ class AccrualBody(Request, frozen=True, tag_field="type", tag="accrual"):
     alliance_tier: Word | None = None
     offer: Offer | None = None
     evidence: Evidence | None = None
+    choice: Choice | None = None
     retries: Retries | None = None
 
     def command(self, partner_id: int) -> Command:
@@ -85,7 +101,7 @@ class AccrualBody(Request, frozen=True, tag_field="type", tag="accrual"):
         """What the till says of the sale beside its amount; None where it says nothing, as most do."""
         itemised = self.lines is not None and not isinstance(self.lines[0], int)
         told = (self.tender, self.channel, self.units, self.flight, self.alliance_tier, self.offer)
-        if not itemised and self.evidence is None and not any(told):
+        if not itemised and not any((*told, self.evidence, self.choice)):
             return None
         flight = self.flight
         return Details(
@@ -97,6 +113,7 @@ class AccrualBody(Request, frozen=True, tag_field="type", tag="accrual"):
             alliance_tier=self.alliance_tier or "",
             offer=self.offer or "",
             evidence=self.evidence or "",
+            choice=self.choice or "",
         )
 
 
@@ -142,15 +159,19 @@ class RedemptionBody(Request, frozen=True, tag_field="type", tag="redemption"):
     code: RotatingCode | None = None
     pin: Pin | None = None
     approval: ApprovalId | None = None
+    reward: RewardId | None = None
+    cash_minor: Cash | None = None
+    flight: FlightBody | None = None
+    guardian: Guardian | None = None
     retries: Retries | None = None
 
     def command(self, partner_id: int) -> Command:
         """The command it asks for."""
-        if self.offline and self.lines:
+        if self.offline and (self.lines or self.reward):
             raise ProblemError(
                 "validation_failed",
-                "what was accepted offline has no lines",
-                [FieldError("/lines", "offline")],
+                "what was accepted offline has no lines, and is for no reward of the programme",
+                [FieldError("/lines" if self.lines else "/reward", "offline")],
             )
         return Redeem(
             partner_id=partner_id,
@@ -168,6 +189,24 @@ class RedemptionBody(Request, frozen=True, tag_field="type", tag="redemption"):
             pin=self.pin or "",
             approval=approval_of(self.approval),
             retries=self.retries or "",
+            guardian_card=guardian_of(self.guardian),
+            reward=self._wanted(),
+        )
+
+    def _wanted(self) -> Wanted | None:
+        """The reward that it is for, with what only rewards have."""
+        if self.reward is None:
+            for name in ("cash_minor", "flight"):
+                if getattr(self, name) is not None:
+                    raise ProblemError(
+                        "validation_failed", f"{name} is of a reward", [FieldError(f"/{name}", "reward")]
+                    )
+            return None
+        flight = self.flight
+        return Wanted(
+            id=self.reward,
+            cash_minor=self.cash_minor or 0,
+            flight=None if flight is None else Flight(**msgspec.structs.asdict(flight)),
         )
 
 
@@ -184,6 +223,7 @@ class HoldBody(Request, frozen=True, tag_field="type", tag="hold"):
     code: RotatingCode | None = None
     pin: Pin | None = None
     approval: ApprovalId | None = None
+    guardian: Guardian | None = None
     retries: Retries | None = None
 
     def command(self, partner_id: int) -> Command:
@@ -203,6 +243,7 @@ class HoldBody(Request, frozen=True, tag_field="type", tag="hold"):
             pin=self.pin or "",
             approval=approval_of(self.approval),
             retries=self.retries or "",
+            guardian_card=guardian_of(self.guardian),
         )
 
 

@@ -1,7 +1,7 @@
 """A member is there: a PIN, tries that were wrong, and what it approves on its phone.
 
 Revision ID: 0029
-Revises: 0026b
+Revises: 0028
 """
 
 from alembic import op
@@ -10,7 +10,7 @@ from sqlalchemy import text
 from config.roles import grant_to_application
 
 revision = "0029"
-down_revision = "0026b"
+down_revision = "0028"
 branch_labels = None
 depends_on = None
 

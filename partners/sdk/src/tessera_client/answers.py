@@ -40,6 +40,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     status_points: int = 0
     value_minor: int = 0
     bonus_minor: int = 0
+    discount_minor: int = 0
     member: str | None = None
     card: str | None = None
     replayed: bool = False
