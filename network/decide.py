@@ -31,6 +31,7 @@ from network.model import (
     Leave,
     Merge,
     Minted,
+    PayOut,
     Pledge,
     Redeem,
     Refer,
@@ -39,6 +40,7 @@ from network.model import (
     Reverse,
     ReviewTier,
     SetTier,
+    Stake,
     Treat,
     Unmerge,
     Void,
@@ -48,6 +50,7 @@ from network.pool import invite, join, leave
 from network.redemption import donate, redeem
 from network.reversal import reverse
 from network.rules import Folded, Rules
+from network.staking import pay_out, stake
 from network.touch import touched
 from network.transfer import gift, merge, unmerge
 
@@ -75,6 +78,8 @@ RULES: dict[type[Command], Rule] = {
     Treat: treat,
     Award: award,
     Refer: refer,
+    Stake: stake,
+    PayOut: pay_out,
     Pledge: pledge,
     KeepPledge: keep_pledge,
 }

@@ -28,6 +28,7 @@ from network.model import (
     Decision,
     EntryKind,
     Moment,
+    PayOut,
     Posting,
     Rejected,
     Reverse,
@@ -39,7 +40,7 @@ from partners.rates import vat_bps
 from partners.terms import terms_on
 
 _ISSUED, _ACCEPTED, _HELD = AccountKind.ISSUED, AccountKind.ACCEPTED, AccountKind.HELD
-_OUT = frozenset({AccountKind.MEMBER, AccountKind.PENDING, AccountKind.TRANSIT})
+_OUT = frozenset({AccountKind.MEMBER, AccountKind.PENDING, AccountKind.STAKED, AccountKind.TRANSIT})
 """Accounts of points that are outstanding and have no price of their own yet."""
 _CHARGED = frozenset({EntryKind.ACCRUAL, EntryKind.REDEMPTION, EntryKind.CAPTURE})
 _ONE_BPS = Decimal("0.0001")
@@ -246,11 +247,11 @@ class Guard:
 
 
 def issuers_of(command: Command, decision: Decision | Rejected) -> set[int]:
-    """Who issues points by a command, a rule's sponsors among them; of a return nobody: it is never refused.
+    """Who issues points by a command, sponsors among them; of returns and payouts nobody: none is refused.
 
     The partner of a sale is among them also where it earns nothing: its fee raises what it owes.
     """
-    if isinstance(command, Reverse):
+    if isinstance(command, Reverse | PayOut):
         return set()
     issuers = {command.partner_id} if isinstance(command, Accrue) else set()
     if isinstance(decision, Decision):

@@ -9,6 +9,7 @@ import msgspec
 from network.errors import ProgrammeInvalid
 from network.expiry import month_end_after
 from network.model import NEVER, WITH_ACTIVITY
+from network.programme.games import Game, games_of
 from network.programme.ladder import Ladder
 from network.programme.members import Segment, Surprise, Trigger, segments_of, surprises_of, triggers_of
 from network.programme.offers import PledgeOffer, pledges_of
@@ -82,6 +83,7 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     segments: tuple[Segment, ...] = ()
     triggers: Mapping[str, Trigger] = {}
     surprises: Mapping[str, Surprise] = {}
+    games: Mapping[str, Game] = {}
     leap: Leap = "28-february"
     pledges: Mapping[str, PledgeOffer] = {}
 
@@ -143,6 +145,7 @@ def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[st
         code_above=spec.redeem.code_above,
         segments=segments_of(spec.segment, partner_ids),
         triggers=triggers_of(spec.trigger, partner_ids),
+        games=games_of(spec.game, partner_ids),
         surprises=surprises_of(spec.surprise, partner_ids),
         leap=spec.birthdays.leap,
         pledges=pledges_of(spec.pledge, partner_ids),

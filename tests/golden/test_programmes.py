@@ -11,7 +11,7 @@ N returns LINE [AMOUNT | lines NUMBER ...] | event LINE
 reviews                         the night's review of tiers whose time is over
 night                           the business date is closed and cleared; every law is checked
 MEMBER has                      what it can spend, its status points and its tier
-More lines: tests/golden/giving.py, tests/golden/joining.py.
+More lines: tests/golden/giving.py, tests/golden/joining.py, tests/golden/playing.py.
 What comes of a line stands behind `=>`: points by issuer, `waiting` for an event, status points, a new tier;
 or a refusal; or who is paid (+) and who pays (-) at night.
 """
@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -49,7 +50,7 @@ from partners.store import add_key, add_outlets, add_participants, add_terms
 from settlement.service import clear
 from tests.api.conftest import AUTHORITY, LONG_AGO, Till, real_now
 from tests.coalition import terms
-from tests.golden import giving, joining
+from tests.golden import giving, joining, playing
 
 SCENARIOS = sorted((Path(__file__).parent / "programmes").glob("*.ledger"))
 FIRST = 11
@@ -66,6 +67,7 @@ _HAS = text(
     "SELECT a.balance, a.tier, coalesce(s.balance, 0) AS status FROM account a LEFT JOIN account s"
     " ON s.member_id = a.member_id AND s.unit = 2 WHERE a.member_id = :member AND a.unit = 1"
 )
+_DRAWING = ("/v1/redemptions", "/v1/stakes")
 _MEMBER, _ISSUED, _ACCEPTED, _PENDING = 1, 2, 3, 6
 
 
@@ -83,10 +85,11 @@ class Stage:
         self.entries: dict[str, dict[str, Any]] = {}
         self.sellers: dict[str, str] = {}
         self.told: set[Any] = set()
+        self.matches: dict[str, UUID] = {}
 
     def line(self, words: list[str]) -> str | None:
         """Carry a line out; what came of it, or None where nothing is to be said."""
-        for known in (giving.line, joining.line):
+        for known in (giving.line, joining.line, playing.line):
             if (said := known(self, words)) is not None:
                 return said
         match words:
@@ -172,7 +175,7 @@ class Stage:
             moved = [_moved(row) for row in connection.execute(_POSTINGS, wanted)]
             tier = connection.execute(_TIER, wanted).scalar()
         # Of lots that end on one day the entry's id says which is drawn first.
-        came = sorted(moved) if path == "/v1/redemptions" else moved
+        came = sorted(moved) if path in _DRAWING else moved
         if tier is not None:
             came.append(f"now {tier}")
         return ", ".join(came) or "nothing"
@@ -209,6 +212,12 @@ def _moved(row: Any) -> str:
             return f"+{row.points} released {unit}"
         case (1, 3):
             return f"-{row.points} spent {unit}"
+        case (1, 21):
+            return f"-{row.points} staked {unit}"
+        case (21, 1):
+            return f"+{row.points} {unit}"
+        case (21, 3):
+            return f"{row.points} staked {unit} spent"
     return f"{row.debit} -> {row.credit} {row.points} {unit}"
 
 
