@@ -53,7 +53,7 @@ _DUE = text(
 _SETTLED = text("UPDATE game_match SET settled_at = :at WHERE match_id = :match AND settled_at IS NULL")
 _STAKED = text(
     "SELECT outcome, count(*) AS stakes, sum(points)::bigint AS points FROM stake WHERE match_id = :match"
-    " GROUP BY outcome"
+    " GROUP BY outcome ORDER BY outcome"
 )
 
 
