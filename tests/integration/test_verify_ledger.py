@@ -65,7 +65,7 @@ SQL: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "points from no pot": (
         f"UPDATE posting SET debit = 21 WHERE entry_id = {entry('fuel')}",
-        ("pots_balance", "points_accounted_for"),
+        ("pots_balance",),
     ),
     "an award for nothing": (
         f"INSERT INTO award VALUES (2, {entry('fuel')}, 'treat', '2017', '', '', '')",
