@@ -29,17 +29,20 @@ from network.model import (
     Join,
     KeepPledge,
     Leave,
+    LoadValue,
     Merge,
     Minted,
     PayOut,
     Pledge,
     Redeem,
     Refer,
+    RefundValue,
     Rejected,
     Release,
     Reverse,
     ReviewTier,
     SetTier,
+    SpendValue,
     Stake,
     Treat,
     Unmerge,
@@ -51,6 +54,7 @@ from network.redemption import donate, redeem
 from network.reversal import reverse
 from network.rules import Folded, Rules
 from network.staking import pay_out, stake
+from network.stored_value import load_value, refund_value, spend_value
 from network.touch import touched
 from network.transfer import gift, merge, unmerge
 
@@ -82,6 +86,9 @@ RULES: dict[type[Command], Rule] = {
     PayOut: pay_out,
     Pledge: pledge,
     KeepPledge: keep_pledge,
+    LoadValue: load_value,
+    SpendValue: spend_value,
+    RefundValue: refund_value,
 }
 
 STRUCTURAL = (Invite, Join, Leave, Merge, Unmerge)

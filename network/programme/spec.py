@@ -18,6 +18,7 @@ from network.programme.spec_members import BirthdaysSpec, SegmentSpec, SurpriseS
 from network.programme.spec_pledges import PledgeSpec
 from network.programme.spec_rules import Code, Count, CounterSpec, FundSpec, Name, RuleSpec, Strict, WhenSpec
 from network.programme.spec_tiers import TierSpec
+from network.programme.spec_value import StoredValueSpec
 
 
 class EarnRuleSpec(Strict):
@@ -129,6 +130,7 @@ class ProgrammeSpec(Strict):
     game: list[GameSpec] = Field(default=[])
     birthdays: BirthdaysSpec = BirthdaysSpec()
     pledge: list[PledgeSpec] = Field(default=[])
+    stored_value: StoredValueSpec | None = None
     retro_claim: RetroClaimSpec | None = None
     expiry: ExpirySpec
     returns: ReturnsSpec = ReturnsSpec()

@@ -198,6 +198,8 @@ class Stage:
 
 def _moved(row: Any) -> str:
     """A posting as a line says it."""
+    if row.unit > 2:
+        return giving.moved(row)
     unit = "status" if row.unit == 2 else row.code
     match (row.debit, row.credit):
         case (2, 1):
