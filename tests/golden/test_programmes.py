@@ -196,31 +196,27 @@ class Stage:
         return ", ".join(f"{row.code} {row.final_minor / 100:+.2f}" for row in rows) or "nothing to pay"
 
 
+_MOVES = {
+    (2, 1): "+{}",
+    (2, 6): "+{} waiting",
+    (1, 2): "-{}",
+    (6, 2): "-{} waiting",
+    (6, 1): "+{} released",
+    (1, 3): "-{} spent",
+    (1, 21): "-{} staked",
+}
+"""Postings by their accounts, as a line says them."""
+
+
 def _moved(row: Any) -> str:
     """A posting as a line says it."""
     if row.unit > 2:
         return giving.moved(row)
     unit = "status" if row.unit == 2 else row.code
-    match (row.debit, row.credit):
-        case (2, 1):
-            return f"+{row.points} {unit}"
-        case (2, 6):
-            return f"+{row.points} waiting {unit}"
-        case (1, 2):
-            return f"-{row.points} {unit}"
-        case (6, 2):
-            return f"-{row.points} waiting {unit}"
-        case (6, 1):
-            return f"+{row.points} released {unit}"
-        case (1, 3):
-            return f"-{row.points} spent {unit}"
-        case (1, 21):
-            return f"-{row.points} staked {unit}"
-        case (21, 1):
-            return f"+{row.points} {unit}"
-        case (21, 3):
-            return f"{row.points} staked {unit} spent"
-    return f"{row.debit} -> {row.credit} {row.points} {unit}"
+    said = _MOVES.get((row.debit, row.credit))
+    if said is None:
+        return f"{row.debit} -> {row.credit} {row.points} {unit}"
+    return f"{said.format(row.points)} {unit}"
 
 
 def _line(word: str) -> dict[str, Any]:
