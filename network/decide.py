@@ -8,6 +8,7 @@ import msgspec
 
 from network.accrual import accrue, release
 from network.adjustment import adjust, review_tier, set_tier
+from network.awarding import award, refer, treat
 from network.draft import completed
 from network.errors import InvariantBroken
 from network.exposure import Guard
@@ -16,6 +17,7 @@ from network.identity import enrol
 from network.model import (
     Accrue,
     Adjust,
+    Award,
     Capture,
     Command,
     Decision,
@@ -25,22 +27,31 @@ from network.model import (
     Hold,
     Invite,
     Join,
+    KeepPledge,
     Leave,
+    LoadValue,
     Merge,
     Minted,
+    Pledge,
     Redeem,
+    Refer,
+    RefundValue,
     Rejected,
     Release,
     Reverse,
     ReviewTier,
     SetTier,
+    SpendValue,
+    Treat,
     Unmerge,
     Void,
 )
+from network.pledge import keep_pledge, pledge
 from network.pool import invite, join, leave
 from network.redemption import donate, redeem
 from network.reversal import reverse
 from network.rules import Folded, Rules
+from network.stored_value import load_value, refund_value, spend_value
 from network.touch import touched
 from network.transfer import gift, merge, unmerge
 
@@ -65,6 +76,14 @@ RULES: dict[type[Command], Rule] = {
     Adjust: adjust,
     SetTier: set_tier,
     ReviewTier: review_tier,
+    Treat: treat,
+    Award: award,
+    Refer: refer,
+    Pledge: pledge,
+    KeepPledge: keep_pledge,
+    LoadValue: load_value,
+    SpendValue: spend_value,
+    RefundValue: refund_value,
 }
 
 STRUCTURAL = (Invite, Join, Leave, Merge, Unmerge)

@@ -28,6 +28,17 @@ class Unit(IntEnum):
     POINTS = 1
     STATUS = 2
     """Make tiers; nobody can spend them, and they cost nobody anything."""
+    VALUE = 3
+    """Stored value: money that a member has loaded, in minor units; each day's load is a lot."""
+    BONUS = 4
+    """Value that was given on top of a load, in minor units: it is spent like that, and never paid out."""
+    FEE = 5
+    """Money for a paid plan, in minor units; no member holds it."""
+
+
+MONEY = (Unit.VALUE, Unit.BONUS, Unit.FEE)
+"""Units that count money: the night takes each as it is, and prices points alone."""
+STORED = (Unit.VALUE, Unit.BONUS)
 
 
 class AccountKind(IntEnum):
@@ -71,10 +82,21 @@ class EntryKind(IntEnum):
     UNMERGE = 18
     ADJUSTMENT = 19
     TIER = 20
+    AWARD = 31
+    REFERRAL = 32
+    PLEDGE = 41
+    LOAD = 42
+    SPEND = 43
+    REFUND = 44
+    PLAN = 45
+    PLAN_END = 46
 
 
 UNASKED = frozenset({EntryKind.EXPIRY, EntryKind.HOLD_LAPSE, EntryKind.TRANSFER})
 """Kinds that no request names: time made them, or another member's entry did (its `parent_id`)."""
+
+
+PLAN_KINDS = (EntryKind.PLAN, EntryKind.PLAN_END)
 
 
 class Lot(msgspec.Struct, frozen=True):
@@ -89,6 +111,19 @@ class Lot(msgspec.Struct, frozen=True):
     expires_on: date
     remaining: int
     lives_until: date
+
+
+class ValueLot(msgspec.Struct, frozen=True, kw_only=True):
+    """What is left of a day's loads of one kind: paid (VALUE) or given on top (BONUS), in minor units.
+
+    `issuer_id` took the money, or gave it.
+    """
+
+    unit: Unit
+    issuer_id: int
+    terms_version: int
+    loaded_on: date
+    remaining: int
 
 
 class Posting(msgspec.Struct, frozen=True, kw_only=True):
@@ -334,6 +369,45 @@ class Adjust(msgspec.Struct, frozen=True, kw_only=True, tag="adjust"):
     points: int
 
 
+class Treat(msgspec.Struct, frozen=True, kw_only=True, tag="treat", omit_defaults=True):
+    """The night gives a member the points of a trigger for an occasion. `role`: of a referral, which side."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    member_id: int
+    award: str
+    occasion: str
+    role: str = ""
+
+
+class Award(msgspec.Struct, frozen=True, kw_only=True, tag="award", omit_defaults=True):
+    """A partner gives points outside of a sale: to make good (a trigger, once a `case`), or as a surprise.
+
+    A surprise says how many `points`, who of the `staff` gives them, and why.
+    """
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    card_number: int
+    award: str
+    case: str = ""
+    points: int = 0
+    staff: str = ""
+    reason: str = ""
+
+
+class Refer(msgspec.Struct, frozen=True, kw_only=True, tag="refer"):
+    """A new member names who referred it."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    card_number: int
+    referrer_card_number: int
+
+
 class SetTier(msgspec.Struct, frozen=True, kw_only=True, tag="set_tier"):
     """The operator puts a member into a tier of the programme; "" is none."""
 
@@ -353,6 +427,69 @@ class ReviewTier(msgspec.Struct, frozen=True, kw_only=True, tag="review_tier"):
     member_id: int
 
 
+class LoadValue(msgspec.Struct, frozen=True, kw_only=True, tag="load"):
+    """A member pays a till money, to be spent later: stored value."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    outlet_code: str
+    card_number: int
+    amount_minor: int
+    currency: str
+
+
+class SpendValue(msgspec.Struct, frozen=True, kw_only=True, tag="spend"):
+    """Stored value pays for a sale, or for part of it."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    outlet_code: str
+    card_number: int
+    amount_minor: int
+    currency: str
+
+
+class RefundValue(msgspec.Struct, frozen=True, kw_only=True, tag="refund"):
+    """A till pays stored value back to its member in money."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    outlet_code: str
+    card_number: int
+    amount_minor: int
+    currency: str
+
+
+class Pledge(msgspec.Struct, frozen=True, kw_only=True, tag="pledge"):
+    """A member pledges a share of what it will earn to a cause, by its code; 0 per cent ends the pledge.
+
+    `pledge`: which of those that the programme offers.
+    """
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    card_number: int
+    pledge: str
+    cause: str
+    per_cent: int
+
+
+class KeepPledge(msgspec.Struct, frozen=True, kw_only=True, tag="keep_pledge"):
+    """The night gives what a member's pledge, made by the entry `pledge_id`, comes to: `points`, if there."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    member_id: int
+    pledge_id: UUID
+    cause_id: int
+    points: int
+
+
 Command = (
     Enrol
     | Accrue
@@ -370,8 +507,16 @@ Command = (
     | Merge
     | Unmerge
     | Adjust
+    | Treat
+    | Award
+    | Refer
     | SetTier
     | ReviewTier
+    | Pledge
+    | KeepPledge
+    | LoadValue
+    | SpendValue
+    | RefundValue
 )
 
 
@@ -441,8 +586,33 @@ class CardMove(msgspec.Struct, frozen=True, kw_only=True):
     after: int
 
 
+class Pledged(msgspec.Struct, frozen=True, kw_only=True):
+    """A pledge as it was made: of which offer, to whom, how much, of whose points (() is all).
+
+    Of 0 per cent it only ends the one before.
+    """
+
+    offer: str
+    cause_id: int = 0
+    per_cent: int = 0
+    issuers: tuple[int, ...] = ()
+
+
 NOTHING: Mapping[tuple[str, date], int] = {}
 """Nothing to count."""
+
+
+class Occasion(msgspec.Struct, frozen=True, kw_only=True):
+    """For what an award was given: once for each member, award, role and occasion.
+
+    `staff` and `reason`: who gave a surprise, and why.
+    """
+
+    award: str
+    occasion: str
+    role: str = ""
+    staff: str = ""
+    reason: str = ""
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -452,8 +622,10 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     a new entry's lines, `returned_lines` the numbers of those of the entry it reverses. `deficits` are new or
     more of open ones, `cured` are parts of open ones. `invites_to` is the pool of an invitation.
     `asked`: of a redemption that a till accepted offline, the points it was for.
+    `occasion`: of an award, for what it was given.
     `judgement` is what rules saw of a sale and what it came to (network.judging); `counted` is what to add
     to its member's counters, by name and period, `spent` what to take from budgets, by rule and period.
+    `pledged` is a pledge that it makes or ends, `keeps` the entry of one that it gives for.
     """
 
     entry: Entry
@@ -469,9 +641,12 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     cards: CardMove | None = None
     invites_to: UUID | None = None
     asked: int | None = None
+    occasion: Occasion | None = None
     judgement: str | None = None
     counted: Mapping[tuple[str, date], int] = NOTHING
     spent: Mapping[tuple[str, date], int] = NOTHING
+    pledged: Pledged | None = None
+    keeps: UUID | None = None
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -543,7 +718,8 @@ class MemberState(msgspec.Struct, frozen=True, kw_only=True):
 
     `pool_id` names the pool it is in. `merged_into` is the member to whom its points went by the entry
     `merge_id`, `has_merged` says that others went into it (known where a command asks). `open_holds` counts
-    those that still hold points (likewise). `deficits` are the open ones, oldest first.
+    those that still hold points (likewise). `deficits` are the open ones, oldest first. `value` is its stored
+    value, known where a command asks.
     """
 
     member_id: int
@@ -559,6 +735,7 @@ class MemberState(msgspec.Struct, frozen=True, kw_only=True):
     deficits: Sequence[Deficit] = ()
     tier_until: date = NEVER
     segments: frozenset[str] = frozenset()
+    value: Sequence[ValueLot] = ()
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,11 +15,14 @@ from network.model import (
     Hold,
     Invite,
     Join,
+    KeepPledge,
     Merge,
     Redeem,
+    Refer,
     Release,
     Reverse,
     ReviewTier,
+    Treat,
     Unmerge,
     Void,
 )
@@ -29,8 +32,15 @@ SPENDING = (Redeem, Hold)
 """Commands that draw from a whole pool."""
 
 
-_WITHOUT_CARD = frozenset({Enrol, Reverse, Capture, Void, Release, Unmerge, ReviewTier})
-_WITH_TWO_CARDS = {Gift: "to_card_number", Invite: "to_card_number", Merge: "merged_card_number"}
+OF_MEMBER = (ReviewTier, Treat, KeepPledge)
+"""Commands that name their member by its number: the night's."""
+_WITHOUT_CARD = frozenset({Enrol, Reverse, Capture, Void, Release, Unmerge, *OF_MEMBER})
+_WITH_TWO_CARDS = {
+    Gift: "to_card_number",
+    Invite: "to_card_number",
+    Merge: "merged_card_number",
+    Refer: "referrer_card_number",
+}
 _NAMES_AN_ENTRY = {
     Reverse: "entry_id",
     Release: "entry_id",
@@ -62,7 +72,7 @@ def named_members(folded: Folded, command: Command) -> set[int]:
     entry_id = named_by(command)
     if entry_id is not None:
         named.add(member_of(entry_id))
-    if isinstance(command, ReviewTier):
+    if isinstance(command, OF_MEMBER):
         named.add(command.member_id)
     return {member_id for member_id in named if member_id}
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from partners.model import FX_ID, HUB_ID, OPERATOR_ID, POOL_ID
+from partners.model import FX_ID, HUB_ID, OPERATOR_ID, POOL_ID, SAFEGUARD_ID
 from settlement.default import CLAIMS, FEES, Claim, Cover, Ladder, climb
 from settlement.errors import CannotUnwind, NothingMissing
 from settlement.model import Obligation, Position
@@ -22,6 +22,10 @@ from settlement.set_off import directed
 
 Way = Literal["ladder", "unwind"]
 WAYS: tuple[Way, ...] = ("ladder", "unwind")
+
+
+_KEPT = (HUB_ID, FX_ID, POOL_ID, SAFEGUARD_ID)
+"""Who is kept whole, whatever a debtor does: the hub and its accounts for others."""
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -223,8 +227,8 @@ def _unwound(
 def goes_back(debt: Claim[int], unwound: Collection[int]) -> bool:
     """Whether a debt is one that unwinding somebody gives back to its pair: no fee, nor with what is ours."""
     debtor, creditor, _, rank = debt
-    ours = {debtor, creditor} & {HUB_ID, FX_ID, POOL_ID}
-    return rank == CLAIMS and (debtor in unwound or creditor in unwound) and not ours
+    kept = {debtor, creditor} & set(_KEPT)
+    return rank == CLAIMS and (debtor in unwound or creditor in unwound) and not kept
 
 
 def _cover_rest(facts: Facts, left: dict[int, int]) -> Ladder[int]:
@@ -232,7 +236,7 @@ def _cover_rest(facts: Facts, left: dict[int, int]) -> Ladder[int]:
     debts = [
         (debtor, creditor, amount, rank)
         for debtor, creditor, amount, rank in facts.debts
-        if debtor == facts.debtor_id and (rank == FEES or creditor in (HUB_ID, FX_ID, POOL_ID))
+        if debtor == facts.debtor_id and (rank == FEES or creditor in _KEPT)
     ]
     rest = -left[facts.debtor_id]
     if rest <= 0:  # by a cent of rounding, or because others owe it more: the operator's
@@ -262,7 +266,7 @@ def _bearers(losses: Mapping[int, int], facts: Facts) -> dict[int, int]:
     """
     found: dict[int, int] = {}
     for party, amount in losses.items():
-        ours = facts.to_operator or party in (HUB_ID, POOL_ID, FX_ID) or party not in facts.payments
+        ours = facts.to_operator or party in _KEPT or party not in facts.payments
         bearer = OPERATOR_ID if ours else party
         found[bearer] = found.get(bearer, 0) + amount
     return found

@@ -11,7 +11,7 @@ from network.model import Entry
 from network.rules import Rules
 from network.service import set_clock
 from settlement.service import clear_due
-from tests.between import come_about, donate, give, invite, join, leave, merge, set_tier, unmerge
+from tests.between import come_about, donate, give, invite, join, leave, merge, pledge, set_tier, unmerge
 from tests.coalition import (
     BANK,
     GROCER,
@@ -131,6 +131,8 @@ def _second_day(database: Engine, story: Story, at: datetime) -> None:
 def _third_day(database: Engine, story: Story, at: datetime) -> None:
     """In a window that stays open: a pool that is left, a hold given up, a merged member's sale returned."""
     live, done, cards = story.live, story.entries, story.cards
+    for again in ("pledged", "pledged again"):
+        run(database, live, pledge(cards[6], again, at=at))
     done["left"] = run(database, live, leave(cards[2], "left", at=at))
     done["brief"] = run(database, live, reserve(cards[2], 5, "brief", at=at))
     done["voided"] = run(database, live, release(done["brief"], "voided", at=at))

@@ -3,6 +3,7 @@
 import msgspec
 
 from api.bodies.answers import EntryBody, show_entry, show_reply
+from api.bodies.awards import AwardBody, ReferralBody
 from api.bodies.between import (
     DonationBody,
     GiftBody,
@@ -13,6 +14,7 @@ from api.bodies.between import (
     UnmergeBody,
 )
 from api.bodies.fields import read_body
+from api.bodies.pledges import PledgeBody
 from api.bodies.tills import (
     AccrualBody,
     CaptureBody,
@@ -24,11 +26,13 @@ from api.bodies.tills import (
     ReversalBody,
     VoidBody,
 )
+from api.bodies.value import LoadBody, RefundBody, SpendBody
 
 __all__ = [
     "COMMANDS",
     "LINE",
     "AccrualBody",
+    "AwardBody",
     "Body",
     "CaptureBody",
     "DonationBody",
@@ -36,14 +40,19 @@ __all__ = [
     "EntryBody",
     "GiftBody",
     "HoldBody",
+    "LoadBody",
     "MemberEventBody",
     "MergeBody",
+    "PledgeBody",
     "PoolInvitationBody",
     "PoolJoinBody",
     "PoolLeaveBody",
     "RedemptionBody",
+    "ReferralBody",
+    "RefundBody",
     "ReleaseBody",
     "ReversalBody",
+    "SpendBody",
     "UnmergeBody",
     "VoidBody",
     "read_body",
@@ -63,11 +72,17 @@ Body = (
     | ReleaseBody
     | GiftBody
     | DonationBody
+    | PledgeBody
+    | LoadBody
+    | SpendBody
+    | RefundBody
     | PoolInvitationBody
     | PoolJoinBody
     | PoolLeaveBody
     | MergeBody
     | UnmergeBody
+    | AwardBody
+    | ReferralBody
 )
 COMMANDS: tuple[type[Body], ...] = Body.__args__
 """Everything a partner can ask for. What only the operator may (adjustments, tiers) is not among them."""

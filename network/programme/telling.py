@@ -5,7 +5,9 @@ from typing import Any
 
 from network.programme.spec import ProgrammeSpec
 
-_NAMED = {"rule": "id", "counter": "id", "tier": "name"}
+_NAMED = {"tier": "name"} | dict.fromkeys(
+    ("rule", "counter", "segment", "trigger", "surprise", "pledge"), "id"
+)
 
 
 def differences(before: ProgrammeSpec, after: ProgrammeSpec) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from tests.coalition import BANK, CODES, OUTLET, PETROL
 
 CURRENCY = "USD"
-RETURNABLE = ("accrual", "redemption", "capture", "donation")
+RETURNABLE = ("accrual", "redemption", "capture", "donation", "load", "spend")
 _REMEMBERED = 200
 """Answers of each kind that a client can refer to later (an entry to reverse, a hold to capture)."""
 
@@ -100,7 +100,7 @@ def _return(world: World, random: Random) -> dict[str, Any] | None:
     if "lines" in known and random.random() < 0.8:
         fields["lines"] = random.sample(range(1, len(known["lines"]) + 1), random.randint(1, 2))
     elif random.random() < 0.5:
-        part = "amount_minor" if known["kind"] == "accrual" else "points"
+        part = "amount_minor" if known["kind"] in ("accrual", "load", "spend") else "points"
         fields[part] = random.randint(1, 60)
     return fields
 
@@ -138,6 +138,17 @@ def _donation(world: World, random: Random) -> dict[str, Any]:
     return {"card": random.choice(world.cards), "cause": cause, "points": random.randint(1, 40)}
 
 
+def _pledge(world: World, random: Random) -> dict[str, Any]:
+    """Of a programme that offers none: refused, and so it stays; or an end, which is always taken."""
+    fields = {"card": random.choice(world.cards), "pledge": "for-a-cause", "per_cent": random.choice((0, 10))}
+    return {**fields, "cause": CODES[BANK]} if fields["per_cent"] else fields
+
+
+def _money(world: World, random: Random) -> dict[str, Any]:
+    """Stored value to load, spend or pay back; refused where there is none, or not so much."""
+    return _at_till(world, random, random.randint(1, 3_000))
+
+
 def _pair(world: World, random: Random) -> dict[str, Any]:
     """Two cards, now and then of one member."""
     return {"card": random.choice(world.cards), "to_card": random.choice(world.cards)}
@@ -162,6 +173,15 @@ def _unmerge(world: World, random: Random) -> dict[str, Any] | None:
     return None if known is None else {"merge": known["id"]}
 
 
+def _award(world: World, random: Random) -> dict[str, Any]:
+    """No programme of a crash run has awards: it is refused, and stays so."""
+    return {"card": random.choice(world.cards), "award": "surprise", "case": str(random.randint(1, 99))}
+
+
+def _referral(world: World, random: Random) -> dict[str, Any]:
+    return {"card": random.choice(world.cards), "referrer_card": random.choice(world.cards)}
+
+
 KINDS = (
     Kind("enrolment", "/v1/members", 5, lambda *_: {}),
     Kind("accrual", "/v1/accruals", 60, _sale),
@@ -174,11 +194,17 @@ KINDS = (
     Kind("release", "/v1/releases", 4, _release),
     Kind("gift", "/v1/gifts", 5, _gift),
     Kind("donation", "/v1/donations", 3, _donation),
+    Kind("pledge", "/v1/pledges", 2, _pledge),
+    Kind("load", "/v1/loads", 4, _money),
+    Kind("spend", "/v1/spends", 4, _money),
+    Kind("refund", "/v1/refunds", 2, _money),
     Kind("pool_invitation", "/v1/pool-invitations", 3, _pair),
     Kind("pool_join", "/v1/pool-joins", 4, _join),
     Kind("pool_leave", "/v1/pool-leaves", 1, _leave),
     Kind("merge", "/v1/merges", 2, _merge),
     Kind("unmerge", "/v1/unmerges", 1, _unmerge),
+    Kind("award", "/v1/awards", 2, _award),
+    Kind("referral", "/v1/referrals", 1, _referral),
 )
 BY_NAME = {kind.name: kind for kind in KINDS}
 

@@ -11,6 +11,7 @@ N returns LINE [AMOUNT | lines NUMBER ...] | event LINE
 reviews                         the night's review of tiers whose time is over
 night                           the business date is closed and cleared; every law is checked
 MEMBER has                      what it can spend, its status points and its tier
+More lines: tests/golden/giving.py, tests/golden/joining.py.
 What comes of a line stands behind `=>`: points by issuer, `waiting` for an event, status points, a new tier;
 or a refusal; or who is paid (+) and who pays (-) at night.
 """
@@ -31,12 +32,14 @@ from api.app import create_app
 from api.verification import verify_ledger
 from config.settings import PROJECT
 from network import ids
+from network.programme.spec import read_programme
 from network.reviews import review_tiers
 from network.service import (
     Network,
     apply_programme,
     create_network,
     load_rules,
+    make_partitions_ahead,
     open_date,
     open_first_window,
     set_clock,
@@ -46,6 +49,7 @@ from partners.store import add_key, add_outlets, add_participants, add_terms
 from settlement.service import clear
 from tests.api.conftest import AUTHORITY, LONG_AGO, Till, real_now
 from tests.coalition import terms
+from tests.golden import giving, joining
 
 SCENARIOS = sorted((Path(__file__).parent / "programmes").glob("*.ledger"))
 FIRST = 11
@@ -78,14 +82,19 @@ class Stage:
         self.members: dict[str, tuple[int, str]] = {}
         self.entries: dict[str, dict[str, Any]] = {}
         self.sellers: dict[str, str] = {}
+        self.told: set[Any] = set()
 
     def line(self, words: list[str]) -> str | None:
         """Carry a line out; what came of it, or None where nothing is to be said."""
+        for known in (giving.line, joining.line):
+            if (said := known(self, words)) is not None:
+                return said
         match words:
             case ["on", day]:
                 self.day = date.fromisoformat(day)
                 with self.database.begin() as connection:
                     set_clock(connection, noon(self.day))
+                make_partitions_ahead(self.database)
             case ["reviews"]:
                 with self.database.connect() as connection:
                     rules = load_rules(connection)
@@ -94,28 +103,30 @@ class Stage:
                 return self._night()
             case [member, "has"]:
                 with self.database.connect() as connection:
-                    has = connection.execute(_HAS, {"member": self._member(member)[0]}).one()
+                    has = connection.execute(_HAS, {"member": self.member(member)[0]}).one()
                 return f"{has.balance} points, {has.status} status, {has.tier or 'no tier'}"
             case [number, "returns" | "event" as verb, line, *rest]:
                 return self._about(number, verb, line, rest)
             case [number, member, verb, what, "at", partner, *rest]:
-                return self._at_till(number, self._member(member)[1], verb, what, partner, rest)
+                return self._at_till(number, self.member(member)[1], verb, what, partner, rest)
             case _:
                 raise AssertionError(words)
         return None
 
-    def _member(self, name: str) -> tuple[int, str]:
+    def member(self, name: str) -> tuple[int, str]:
+        """A member's number and card; who is new is enrolled."""
         if name not in self.members:
             till = next(iter(self.tills.values()))
             answer = till.post(
-                "/v1/members", reference=f"member {name}".replace(" ", "-"), occurred_at=self._at()
+                "/v1/members", reference=f"member {name}".replace(" ", "-"), occurred_at=self.at()
             )
             entry_id = ids.read("ent", answer.json()["id"])
             assert entry_id is not None
             self.members[name] = (ids.member_of(entry_id), answer.json()["card"])
         return self.members[name]
 
-    def _at(self, day: date | None = None) -> str:
+    def at(self, day: date | None = None) -> str:
+        """When a line of a day happens."""
         return noon(day or self.day).isoformat()
 
     def _at_till(self, number: str, card: str, verb: str, what: str, partner: str, rest: list[str]) -> str:
@@ -133,7 +144,7 @@ class Stage:
                 fields["lines"] = [_line(word) for word in lines]
         path = {"redeems": "/v1/redemptions", "does": "/v1/member-events", "buys": "/v1/accruals"}[verb]
         self.sellers[number] = partner
-        return self._post(number, partner, path, occurred_at=self._at(day), **fields)
+        return self.post(number, partner, path, occurred_at=self.at(day), **fields)
 
     def _about(self, number: str, verb: str, line: str, rest: list[str]) -> str:
         fields: dict[str, Any] = {}
@@ -145,11 +156,12 @@ class Stage:
         path = "/v1/reversals" if verb == "returns" else "/v1/releases"
         seller = self.sellers[line]
         self.sellers[number] = seller
-        return self._post(
-            number, seller, path, occurred_at=self._at(), **{named: self.entries[line]["id"]}, **fields
+        return self.post(
+            number, seller, path, occurred_at=self.at(), **{named: self.entries[line]["id"]}, **fields
         )
 
-    def _post(self, number: str, partner: str, path: str, **fields: Any) -> str:
+    def post(self, number: str, partner: str, path: str, **fields: Any) -> str:
+        """Send a line's command; what came of it."""
         answer = self.tills[partner].post(path, reference=f"line-{number}", **fields)
         said: dict[str, Any] = answer.json()
         if answer.status_code != 201:
@@ -183,6 +195,8 @@ class Stage:
 
 def _moved(row: Any) -> str:
     """A posting as a line says it."""
+    if row.unit > 2:
+        return giving.moved(row)
     unit = "status" if row.unit == 2 else row.code
     match (row.debit, row.credit):
         case (2, 1):
@@ -241,7 +255,11 @@ def on_stage(database: Engine, programme: str, codes: list[str], day: date) -> I
             ],
         )
         add_outlets(connection, [(number, "main", "Main") for number in numbers.values()])
-        contracts = [terms(number, funding_share="0") for number in numbers.values()]
+        causes = {code for one in read_programme(source).pledge for code in one.causes}
+        contracts = [
+            terms(number, funding_share="0", accepts_donations=code in causes)
+            for code, number in numbers.items()
+        ]
         add_terms(connection, contracts, prepared_by="maker", activated_by="checker")
         apply_programme(connection, source, at=noon(day), applied_by="checker")
         open_first_window(connection, day, noon(day))

@@ -170,6 +170,53 @@ class Donation(Command, frozen=True, tag="donation"):
     points: int
 
 
+class Pledge(Command, frozen=True, tag="pledge"):
+    """A member pledges `per_cent` of what it will earn to a cause, by its code; 0 without a cause ends it.
+
+    `pledge`: which of those that the programme offers.
+    """
+
+    path = "/v1/pledges"
+
+    card: str
+    pledge: str
+    per_cent: int
+    cause: str | None = None
+
+
+class Load(Command, frozen=True, tag="load"):
+    """A member has paid your till money that it will spend later: stored value."""
+
+    path = "/v1/loads"
+
+    outlet: str
+    card: str
+    amount_minor: int
+    currency: str
+
+
+class Spend(Command, frozen=True, tag="spend"):
+    """Stored value pays for a sale, or for part of it."""
+
+    path = "/v1/spends"
+
+    outlet: str
+    card: str
+    amount_minor: int
+    currency: str
+
+
+class Refund(Command, frozen=True, tag="refund"):
+    """Your till pays stored value back to its member in money."""
+
+    path = "/v1/refunds"
+
+    outlet: str
+    card: str
+    amount_minor: int
+    currency: str
+
+
 class PoolInvitation(Command, frozen=True, tag="pool_invitation"):
     """A member asks another into its pool."""
 
@@ -213,6 +260,28 @@ class Unmerge(Command, frozen=True, tag="unmerge"):
     merge: str
 
 
+class Award(Command, frozen=True, tag="award"):
+    """Points that are no sale's: to make good, by `case`; or a surprise: `points`, `staff` and `reason`."""
+
+    path = "/v1/awards"
+
+    card: str
+    award: str
+    case: str | None = None
+    points: int | None = None
+    staff: str | None = None
+    reason: str | None = None
+
+
+class Referral(Command, frozen=True, tag="referral"):
+    """A new member names who referred it: `referrer_card` was a member before."""
+
+    path = "/v1/referrals"
+
+    card: str
+    referrer_card: str
+
+
 COMMANDS: tuple[type[Command], ...] = (
     Enrolment,
     Accrual,
@@ -225,9 +294,15 @@ COMMANDS: tuple[type[Command], ...] = (
     Release,
     Gift,
     Donation,
+    Pledge,
+    Load,
+    Spend,
+    Refund,
     PoolInvitation,
     PoolJoin,
     PoolLeave,
     Merge,
     Unmerge,
+    Award,
+    Referral,
 )
