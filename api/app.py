@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api import explaining, operator
 from api.auth import KeyRing, SignatureAuth, hosts_of
 from api.bodies import COMMANDS, EntryBody
+from api.bodies.approvals import MEMBER_BODIES, PARTNER_BODIES
 from api.bodies.disputes import DISPUTE_BODIES
 from api.bodies.keys import KEY_BODIES
 from api.bodies.webhooks import HOOK_BODIES
@@ -29,7 +30,7 @@ from api.files.lines import LineAnswer
 from api.gauges import LedgerGauges
 from api.lanes.hiring import in_threads
 from api.lanes.lane import Hire
-from api.lanes.refusing import by_codes, refusing
+from api.lanes.refusing import by_presence, refusing
 from api.limits import Limits, Rates
 from api.magic import provoked
 from api.mail import SendMail, nowhere
@@ -38,6 +39,7 @@ from api.middleware import RequestId
 from api.openapi import explanation_docs
 from api.problems import FieldError, ProblemError, answer_failure, problem_response
 from api.routes import (
+    approvals,
     batches,
     causes,
     clock,
@@ -47,6 +49,7 @@ from api.routes import (
     member_app,
     member_facts,
     member_logins,
+    member_presence,
     members,
     reads,
     reasons,
@@ -75,6 +78,7 @@ _TYPES = (
     reads.EntryPage,
     reads.CardBody,
     members.BalanceBody,
+    *PARTNER_BODIES,
     *DISPUTE_BODIES,
     *HOOK_BODIES,
     *KEY_BODIES,
@@ -143,7 +147,7 @@ def create_app(
     limits = Limits(rates or Rates(), time.monotonic)
     service = Service(
         database,
-        _hired(database, operator_keys, now, test_mode=test_mode) if hire is None else hire,
+        _hired(database, operator_keys, now, rates=rates, test_mode=test_mode) if hire is None else hire,
         metrics.batch,
         Path(tempfile.gettempdir()) if spool is None else spool,
         now=now,
@@ -169,6 +173,7 @@ def create_app(
     )
     app.state.service = service
     for router in (
+        approvals.router,
         batches.router,
         causes.router,
         clock.router,
@@ -196,6 +201,7 @@ def create_app(
             origins=frozenset({f"https://{authority}", f"http://{authority}"}),
         )
         app.include_router(member_app.router)
+        app.include_router(member_presence.router)
         app.include_router(member_logins.router)
         operator.mount(app, operator.Desk(database, operator_keys, now=now, rules=service.rules))
 
@@ -226,14 +232,19 @@ def create_app(
 
 
 def _hired(
-    database: Engine, keys: OperatorKeys | None, now: Callable[[], datetime], *, test_mode: bool
+    database: Engine,
+    keys: OperatorKeys | None,
+    now: Callable[[], datetime],
+    *,
+    rates: Rates | None,
+    test_mode: bool,
 ) -> Hire:
     """Lanes in threads of this process, with what stands before them."""
     if test_mode:
-        return in_threads(database, refusing(provoked))
+        return in_threads(database, refusing(provoked), rates)
     if keys is None:
-        return in_threads(database)
-    return in_threads(database, refusing(by_codes(database, members_keys(keys).secrets, now)))
+        return in_threads(database, None, rates)
+    return in_threads(database, refusing(by_presence(database, members_keys(keys).secrets, now)), rates)
 
 
 def _add_operations(
@@ -327,6 +338,7 @@ def _complete_description(app: FastAPI, *, test_mode: bool) -> None:
         *operator.TYPES,
         *member_app.TYPES,
         *member_logins.TYPES,
+        *MEMBER_BODIES,
     )
     if test_mode:
         types = (*_TYPES, *reasons.TYPES, *member_facts.TYPES, *testing.TYPES, *explaining.TYPES)
