@@ -274,7 +274,7 @@ ADVICE: Mapping[str, Advice] = {
         "Do not send it again; find its entry by the other reference.",
     ),
     "cap_reached": (
-        "The points would take you over what your contract lets you come to owe: cap and deposit.",
+        "Points, or money that you take, would bring you over what your contract lets you owe: cap, deposit.",
         "Sell without points, and try again later under a new reference; pay in, or ask for a higher cap.",
     ),
     "too_many_points": (
@@ -472,6 +472,22 @@ ADVICE: Mapping[str, Advice] = {
     "referrer_came_later": (
         "The cards were sent the wrong way round, or two members wanted to refer each other.",
         "`card` is the new member's, `referrer_card` that of who was there before.",
+    ),
+    "match_unknown": (
+        "The id is wrong, or other partners play this game.",
+        "GET /v1/matches says on which matches members may stake at your tills.",
+    ),
+    "match_closed": (
+        "The time for stakes is over, or the match was decided or called off.",
+        "Nothing can be done: the network's clock closes a match, not yours.",
+    ),
+    "outcome_unknown": (
+        "The outcome is misspelled.",
+        "Send one of the match's `outcomes`, letter by letter.",
+    ),
+    "too_many_stakes": (
+        "The game says how many stakes a member may have on one match.",
+        "Stake less, or on another match.",
     ),
     "fact_unfit": (
         "A birthday that is no day of the calendar, or not written as 2000-02-29.",

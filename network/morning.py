@@ -4,6 +4,8 @@ from datetime import date
 
 from sqlalchemy import Engine
 
+from network.errors import NotReady
+from network.matches import settle
 from network.reviews import review_tiers
 from network.segments import find_segments
 from network.service import load_rules
@@ -11,7 +13,7 @@ from network.triggers import give_due
 
 
 def begin_day(database: Engine, on: date) -> None:
-    """Review tiers that are over, find segments anew, and give what is due; again, nothing is done twice.
+    """Review tiers, find segments anew, give what is due, pay matches that ended; nothing is done twice.
 
     Args:
         database: Where the ledger is.
@@ -19,7 +21,11 @@ def begin_day(database: Engine, on: date) -> None:
     """
     review_tiers(database, on)
     with database.connect() as connection:
-        rules = load_rules(connection)
+        try:
+            rules = load_rules(connection)
+        except NotReady:
+            return  # without a programme there are no segments, and nothing is due
     programme = rules.programme
     find_segments(database, programme.segments, on, programme.leap)
     give_due(database, rules, on)
+    settle(database, rules)
