@@ -1,13 +1,13 @@
 """A debtor may have another default case in a run: one waits at a time, and those approved stand.
 
 Revision ID: 0027c
-Revises: 0027b
+Revises: 0026c
 """
 
 from alembic import op
 
 revision = "0027c"
-down_revision = "0027b"
+down_revision = "0026c"
 branch_labels = None
 depends_on = None
 
