@@ -6,7 +6,11 @@ from typing import Any
 from network.programme.spec import ProgrammeSpec
 
 _NAMED = {"tier": "name"} | dict.fromkeys(
+<<<<<<< HEAD
     ("rule", "counter", "segment", "trigger", "surprise", "game", "draw", "pledge", "reward"), "id"
+=======
+    ("rule", "counter", "segment", "trigger", "surprise", "game", "pledge", "plan", "reward"), "id"
+>>>>>>> main
 )
 
 

@@ -1,7 +1,7 @@
 """Draws: seeds, what is published of them, tickets.
 
 Revision ID: 0027c
-Revises: 0027b
+Revises: 0027c
 """
 
 from alembic import op
@@ -10,7 +10,7 @@ from sqlalchemy import text
 from config.roles import grant_to_application, reader_role
 
 revision = "0027c"
-down_revision = "0027b"
+down_revision = "0027c"
 branch_labels = None
 depends_on = None
 
