@@ -11,7 +11,6 @@ from network.expiry import month_end_after
 from network.model import NEVER, WITH_ACTIVITY
 from network.programme.games import Game, games_of
 from network.programme.ladder import Ladder
-<<<<<<< HEAD
 from network.programme.members import (
     Segment,
     Surprise,
@@ -21,9 +20,6 @@ from network.programme.members import (
     surprises_of,
     triggers_of,
 )
-from network.programme.offers import PledgeOffer, StoredValue, pledges_of, stored_value_of
-=======
-from network.programme.members import Segment, Surprise, Trigger, segments_of, surprises_of, triggers_of
 from network.programme.offers import (
     PaidPlan,
     PledgeOffer,
@@ -32,7 +28,6 @@ from network.programme.offers import (
     pledges_of,
     stored_value_of,
 )
->>>>>>> main
 from network.programme.plans import ladder_of, plans_of, unknown_partners
 from network.programme.rewards import Reward, rewards_of
 from network.programme.rule import Plan

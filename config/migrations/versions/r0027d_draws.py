@@ -1,6 +1,6 @@
 """Draws: seeds, what is published of them, tickets.
 
-Revision ID: 0027c
+Revision ID: 0027d
 Revises: 0027c
 """
 
@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from config.roles import grant_to_application, reader_role
 
-revision = "0027c"
+revision = "0027d"
 down_revision = "0027c"
 branch_labels = None
 depends_on = None
