@@ -71,20 +71,25 @@ def instruct_positions(
     )
 
 
-def targets(payment_minor: int, relief_minor: int, booked_in_minor: int) -> tuple[int, int]:
+def targets(
+    payment_minor: int, relief_minor: int, booked_in_minor: int, booked_out_minor: int = 0
+) -> tuple[int, int]:
     """What a participant is to pay in, and to be paid out, in all.
 
-    What it paid in before a default case turned its position comes back with what it is to get.
+    What it paid in before a default case turned its position comes back with what it is to get; and what it
+    was paid before it came to bear a loss, beyond what it is to get, it pays in.
 
     Args:
         payment_minor: Its position's payment; below zero it pays.
         relief_minor: What default cases give it (above zero) or let it bear.
         booked_in_minor: What the bank booked from it so far.
+        booked_out_minor: What the bank booked to it so far.
     """
     now = payment_minor + relief_minor
     pays, gets = max(0, -now), max(0, now)
     back = max(0, booked_in_minor - pays) if relief_minor > 0 and now >= 0 else 0
-    return pays + back, gets + back
+    beyond = max(0, booked_out_minor - gets) if relief_minor < 0 else 0
+    return pays + back + beyond, gets + back + beyond
 
 
 def dues(instructions: Iterable[Instruction], target_minor: int, booked: Mapping[str, int]) -> dict[str, int]:
@@ -123,8 +128,10 @@ def standing(
     for one in instructions:
         by_party.setdefault((one.participant_id, one.currency), []).append(one)
     for party, of in by_party.items():
-        paid_in = sum(booked.get(one.end_to_end_id, 0) for one in of if one.direction == "in")
-        both = targets(payments.get(party, 0), relief.get(party, 0), paid_in)
+        paid = {"in": 0, "out": 0}
+        for one in of:
+            paid[one.direction] += booked.get(one.end_to_end_id, 0)
+        both = targets(payments.get(party, 0), relief.get(party, 0), paid["in"], paid["out"])
         for way, target in zip(("in", "out"), both, strict=True):
             due.update(dues([one for one in of if one.direction == way], target, booked))
     return [

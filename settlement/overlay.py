@@ -18,7 +18,7 @@ from settlement.instructions import instruction, targets
 from settlement.ledger_store import book
 from settlement.model import Position
 from settlement.money import from_minor, minor_digits
-from settlement.money_model import Account, Booked, DefaultCase, DefaultOverlay, Instruction
+from settlement.money_model import Account, Booked, DefaultCase, DefaultOverlay, Direction, Instruction
 from settlement.payments import held_cover
 from settlement.store import LiveRun
 
@@ -136,15 +136,21 @@ def _targets(
     currency: str,
 ) -> _Targets:
     relief = payment_store.load_relief(connection, run)
-    paid_in: dict[int, int] = {}
+    paid: dict[tuple[int, Direction], int] = {}
     for one in booked:
-        if one.currency == currency and one.direction == "in":
-            paid_in[one.participant_id] = paid_in.get(one.participant_id, 0) + one.booked_minor
+        if one.currency == currency:
+            key = (one.participant_id, one.direction)
+            paid[key] = paid.get(key, 0) + one.booked_minor
     payments = {one.participant_id: one.payment_minor for one in positions if one.currency == currency}
     # Who bears a part need have nothing else in this currency: the operator, for the hub's FX account.
     parties = {*payments, OPERATOR_ID, *(party for party, of in relief if of == currency)}
     return {
-        party: targets(payments.get(party, 0), relief.get((party, currency), 0), paid_in.get(party, 0))
+        party: targets(
+            payments.get(party, 0),
+            relief.get((party, currency), 0),
+            paid.get((party, "in"), 0),
+            paid.get((party, "out"), 0),
+        )
         for party in sorted(parties)
     }
 

@@ -138,6 +138,22 @@ def pay_all(database: Engine, direction: str, window_id: int = WINDOW) -> None:
                 )
 
 
+def pay_again(database: Engine) -> None:
+    """The bank books what has come to be due since all was paid."""
+    with database.begin() as connection:
+        for one in due_of(connection, WINDOW):
+            if one.due_minor > one.booked_minor:
+                record_payment(
+                    connection,
+                    end_to_end_id=one.end_to_end_id,
+                    amount_minor=one.due_minor - one.booked_minor,
+                    payment_reference=f"again {one.end_to_end_id}",
+                    booked_on=NEXT,
+                    by="bank",
+                    at=OVER,
+                )
+
+
 def sound(database: Engine) -> None:
     """Every check of the nights and of the money ledger holds, and the record of people is a whole chain.
 
@@ -389,6 +405,33 @@ def test_a_part_that_is_taken_back_after_the_case_is_another_case(database: Engi
         propose(database)
     settled_after(database, kept)
     assert status(database, D) == "suspended"
+
+
+def test_who_was_paid_before_it_bears_a_loss_pays_back(database: Engine) -> None:
+    """All was paid in, B was paid out; then D's pay-in was taken back: B pays in what it lost by that."""
+    worked(database)
+    pay_all(database, "in")
+    assert runs.advance(database, FIRST, at=OVER) == "funded"
+    pay_all(database, "out")
+    with database.begin() as connection:
+        [one] = [one for one in due_of(connection, WINDOW) if one.participant_id == D]
+        record_payment(
+            connection,
+            end_to_end_id=one.end_to_end_id,
+            amount_minor=-one.booked_minor,
+            payment_reference="taken back",
+            booked_on=NEXT,
+            by="bank",
+            at=OVER,
+        )
+    kept = propose(database)
+    assert lines(kept) == [("deposit", D, 30000), ("loss", A, 2930), ("loss", B, 5496), ("loss", C, 17283)]
+    approve(database, kept)
+    due = dues(database)
+    assert (due[B, "out"], due[B, "in"]) == (40452, 5496)
+    pay_again(database)
+    assert runs.advance(database, FIRST, at=OVER) == "settled"
+    sound(database)
 
 
 def test_what_is_left_of_an_earlier_debtors_deposit_bears_its_loss(database: Engine) -> None:
