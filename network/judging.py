@@ -39,6 +39,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What rules saw of a sale, and what it came to: the record by which it can be judged again.
 
     `discount_minor`: what its till was told to take off. `taken`: of a redemption, the reward it was for.
+    `held_by`: the rule against abuse for which its points wait.
     """
 
     details: Details = NO_DETAILS
@@ -46,6 +47,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     outcome: Outcome = Outcome()
     discount_minor: int = 0
     taken: Taken | None = None
+    held_by: str = ""
 
 
 NO_JUDGEMENT = Judgement()

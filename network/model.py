@@ -535,10 +535,22 @@ Command = (
 )
 
 
+class Case(msgspec.Struct, frozen=True, kw_only=True):
+    """What a rule against abuse found: its id, what it says is to be done, and why."""
+
+    rule: str
+    then: str
+    reason: str
+
+
 class Rejected(msgspec.Struct, frozen=True):
-    """A refusal, as a fact. It is a value, remembered with the request, never raised."""
+    """A refusal, as a fact. It is a value, remembered with the request, never raised.
+
+    `cases`: what the programme found, where it takes the request for abuse.
+    """
 
     reason: str
+    cases: tuple[Case, ...] = ()
 
 
 NOT_REMEMBERED = frozenset(
@@ -662,6 +674,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     occasion: Occasion | None = None
     judgement: str | None = None
     discount_minor: int = 0
+    cases: tuple[Case, ...] = ()
     counted: Mapping[tuple[str, date], int] = NOTHING
     spent: Mapping[tuple[str, date], int] = NOTHING
     pledged: Pledged | None = None

@@ -350,9 +350,10 @@ class Folded:
             asked=decision.asked,
             judgement=decision.judgement,
         )
-        for (name, period), change in decision.counted.items():
-            key = (entry.member_id, name, period)
-            self._counters[key] = self._counters.get(key, 0) + change
+        for one in (decision, *decision.linked):
+            for (name, period), change in one.counted.items():
+                key = (one.entry.member_id, name, period)
+                self._counters[key] = self._counters.get(key, 0) + change
         for budget, change in decision.spent.items():
             self._budgets[budget] = self._budgets.get(budget, 0) + change
         if entry.kind is EntryKind.POOL_JOIN and entry.parent_id is not None:

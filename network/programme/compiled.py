@@ -17,6 +17,7 @@ from network.programme.rewards import Reward, rewards_of
 from network.programme.rule import Plan
 from network.programme.spec import EarnRuleSpec, ExpiryRuleSpec, ProgrammeSpec
 from network.programme.spec_members import Leap
+from network.programme.watching import Suspicion, suspicions_of
 
 Clawback = Literal["refuse", "within_balance", "deficit"]
 
@@ -89,6 +90,7 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     ages: Ages | None = None
     code_above: int | None = None
     rewards: Mapping[str, Reward] = {}
+    abuse: tuple[Suspicion, ...] = ()
     segments: tuple[Segment, ...] = ()
     triggers: Mapping[str, Trigger] = {}
     surprises: Mapping[str, Surprise] = {}
@@ -154,6 +156,7 @@ def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[st
         code_above=spec.redeem.code_above,
         ages=None if spec.ages is None else Ages(spec.ages.minimum, spec.ages.with_guardian_from),
         rewards=rewards_of(spec.reward, partner_ids),
+        abuse=suspicions_of(spec.abuse, partner_ids),
         segments=segments_of(spec.segment, partner_ids),
         triggers=triggers_of(spec.trigger, partner_ids),
         surprises=surprises_of(spec.surprise, partner_ids),

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from network.errors import ProgrammeInvalid
 from network.programme.reading import Path, line_of, lines_of
+from network.programme.spec_abuse import AbuseSpec
 from network.programme.spec_members import BirthdaysSpec, SegmentSpec, SurpriseSpec, TriggerSpec
 from network.programme.spec_pledges import PledgeSpec
 from network.programme.spec_rewards import RewardSpec
@@ -142,6 +143,7 @@ class ProgrammeSpec(Strict):
     rule: list[RuleSpec] = Field(default=[])
     tier: list[TierSpec] = Field(default=[])
     reward: list[RewardSpec] = Field(default=[])
+    abuse: list[AbuseSpec] = Field(default=[])
     segment: list[SegmentSpec] = Field(default=[])
     trigger: list[TriggerSpec] = Field(default=[])
     surprise: list[SurpriseSpec] = Field(default=[])
@@ -193,6 +195,7 @@ def _together(spec: ProgrammeSpec) -> list[_Fault]:
     faults += _twice("counter", [one.id for one in spec.counter])
     faults += _twice("tier", [one.name for one in spec.tier])
     faults += _twice("reward", [one.id for one in spec.reward])
+    faults += _twice("abuse", [one.id for one in spec.abuse])
     for place, one in enumerate(spec.reward):
         faults += _unknown(("reward", place, "tiers"), "tiers", one.tiers, tiers)
     faults += _twice("pledge", [one.id for one in spec.pledge])

@@ -13,7 +13,7 @@ N returns LINE [AMOUNT | lines NUMBER ...] | event LINE
 reviews                         the night's review of tiers whose time is over
 night                           the business date is closed and cleared; every law is checked
 MEMBER has                      what it can spend, its status points and its tier
-More lines: tests/golden/flying.py, tests/golden/giving.py, tests/golden/joining.py.
+More lines: tests/golden/flying.py, watching.py, tests/golden/giving.py, tests/golden/joining.py.
 What comes of a line stands behind `=>`: points by issuer, `waiting` for an event, status points, a new tier;
 or a refusal; or who is paid (+) and who pays (-) at night.
 """
@@ -51,7 +51,7 @@ from partners.store import add_key, add_outlets, add_participants, add_terms
 from settlement.service import clear
 from tests.api.conftest import AUTHORITY, LONG_AGO, Till, real_now
 from tests.coalition import terms
-from tests.golden import flying, giving, joining
+from tests.golden import flying, giving, joining, watching
 
 SCENARIOS = sorted((Path(__file__).parent / "programmes").glob("*.ledger"))
 FIRST = 11
@@ -88,7 +88,7 @@ class Stage:
 
     def line(self, words: list[str]) -> str | None:
         """Carry a line out; what came of it, or None where nothing is to be said."""
-        for known in (giving.line, joining.line, flying.line):
+        for known in (giving.line, joining.line, flying.line, watching.line):
             if (said := known(self, words)) is not None:
                 return said
         match words:
@@ -216,6 +216,8 @@ def _moved(row: Any) -> str:
             return f"+{row.points} released {unit}"
         case (1, 3):
             return f"-{row.points} spent {unit}"
+        case (1, 8):
+            return f"-{row.points} given {unit}"
         case (3, 1):
             return f"+{row.points} back {unit}"
     return f"{row.debit} -> {row.credit} {row.points} {unit}"
