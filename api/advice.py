@@ -186,7 +186,7 @@ ADVICE: Mapping[str, Advice] = {
     "card_blocked": ("The card was lost, replaced or blocked.", "Take another card of the member."),
     "code_needed": (
         "The printed number was sent alone, and the programme asks for more above a number of points.",
-        "Have the QR on the member's phone read, and send its six digits as code, under a new reference.",
+        "Send a code, a pin or an approval with it, under a new reference.",
     ),
     "code_stale": (
         "The QR was read from an old picture, or the phone's clock is off.",
@@ -195,6 +195,44 @@ ADVICE: Mapping[str, Advice] = {
     "code_used": (
         "The same code came with another request; each is good for one.",
         "Wait until the QR changes, and read it again. A request that was lost may come again as it was.",
+    ),
+    "passkey_refused": (
+        "It was removed, its user was not verified, or the challenge is used or older than five minutes.",
+        "Ask for a new challenge and try again; or sign in by a code.",
+    ),
+    "passkey_unknown": ("It was removed before, or never there.", "List the passkeys."),
+    "pin_refused": (
+        "The PIN was mistyped, or the member has set none.",
+        "Let the member type it again under the same reference, or have the QR on its phone read.",
+    ),
+    "proof_locked": (
+        "Somebody sent wrong codes or PINs for this member, five in a row; the pause begins at a minute.",
+        "Ask the member on its phone (POST /v1/approvals); or wait. A new PIN ends the pause.",
+    ),
+    "approval_needed": (
+        "The programme lets so many points go only where the member agrees on its phone.",
+        "POST /v1/approvals, and send the sale under a new reference with approval.",
+    ),
+    "approval_unknown": (
+        "The id is misspelled, or another partner's.",
+        "Send the id that POST /v1/approvals answered.",
+    ),
+    "approval_not_given": (
+        "The member has not answered, refused, or was asked for another card or points; or time is over.",
+        "GET /v1/approvals/{id} tells how it stands; ask anew where it is over.",
+    ),
+    "approval_used": (
+        "It came with another request; each is good for one.",
+        "Ask anew. A request that was lost may come again as it was.",
+    ),
+    "approval_over": ("The answer came twice, or after five minutes.", "Let the till ask again."),
+    "approval_unavailable": (
+        "The member never gave an address to sign in by.",
+        "Take fewer points; or name its address (POST /v1/member-logins) if you enrolled it.",
+    ),
+    "too_many_approvals": (
+        "Three questions of yours are open on the member's phone.",
+        "Wait until they are answered, or five minutes.",
     ),
     "spending_locked": (
         "The member locked its cards: they earn, and pay for nothing.",

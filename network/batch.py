@@ -46,6 +46,7 @@ from network.model import (
     Merge,
     Minted,
     Moment,
+    Redeem,
     Rejected,
     Reply,
     Reverse,
@@ -77,9 +78,12 @@ def request_key(partner_id: int, reference: str) -> UUID:
 def content_hash(command: Command) -> UUID:
     """What the request said: the same reference with other content is an error.
 
-    Of a request that could be made before a field was, the bytes are what they were then.
+    Of a request that could be made before a field was, the bytes are what they were then. A PIN is in no
+    hash: all there are would be tried in a moment.
     """
     said: Any = command
+    if isinstance(command, Redeem | Hold) and command.pin:
+        said = msgspec.structs.replace(command, pin="given")
     if isinstance(command, Reverse) and not command.lines:
         fields = {name: value for name, value in msgspec.structs.asdict(command).items() if name != "lines"}
         said = {"type": "reverse", **fields}

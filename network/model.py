@@ -228,6 +228,10 @@ class Redeem(msgspec.Struct, frozen=True, kw_only=True, tag="redeem", omit_defau
     offline: bool = False
     code: str = ""
     """The rotating code of the card, where the till read one; judged before the command comes here."""
+    pin: str = ""
+    """What the member typed at the till; judged before too, and no part of what the request said."""
+    approval: UUID | None = None
+    """What the member approved on its phone; judged before too."""
     retries: str = ""
     reward: Wanted | None = None
     """Which reward of the programme it is for; None where the till alone says what it is worth."""
@@ -264,6 +268,8 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True, tag="hold", omit_defaults=
     minutes: int
     category: str = ""
     code: str = ""
+    pin: str = ""
+    approval: UUID | None = None
     retries: str = ""
     guardian_card: int = 0
 

@@ -72,10 +72,22 @@ def spender_at_till(
     member_id = folded.member_of_card(command.card_number, spending=True)
     if isinstance(member_id, Rejected):
         return member_id
-    code_above = rules.programme.code_above
-    if code_above is not None and command.points > code_above and not command.code:
-        return Rejected("code_needed")
-    return terms, member_id, category
+    unproven = _unproven(command, rules)
+    return (terms, member_id, category) if unproven is None else unproven
+
+
+def _unproven(command: Redeem | Hold, rules: Rules) -> Rejected | None:
+    """Why so many points need more than the printed number, if they do and it did not come.
+
+    A till that had no line is asked for the same: or who has a picture of a card would say that it had none.
+    """
+    asked = rules.programme
+    if asked.approval_above is not None and command.points > asked.approval_above:
+        return None if command.approval is not None else Rejected("approval_needed")
+    if asked.code_above is not None and command.points > asked.code_above:
+        shown = command.code or command.pin or command.approval is not None
+        return None if shown else Rejected("code_needed")
+    return None
 
 
 def draw_of_pool(folded: Folded, member_id: int, points: int, minted: Minted) -> tuple[Draw, ...] | None:

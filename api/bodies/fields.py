@@ -63,6 +63,20 @@ RotatingCode = Annotated[
         description="The six digits after the card's number in the member's QR: good for a minute, once.",
     ),
 ]
+Pin = Annotated[
+    str,
+    Meta(
+        pattern="^[0-9]{4,8}(?!\\n)$",
+        description="What the member typed at the till, sent at once and kept nowhere; files take none.",
+    ),
+]
+ApprovalId = Annotated[
+    str,
+    Meta(
+        pattern="^apv_[0-9a-f]{32}(?!\\n)$",
+        description="What the member approved on its phone, for this card and as many points.",
+    ),
+]
 # `(?!\n)$`: a bare `$` would let a line feed pass at the end.
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}(?!\\n)$", description="ISO 4217.")]
 Amount = Annotated[int, Meta(ge=1, le=MOST, description="In minor units of the currency: 1250 is 12.50.")]
@@ -243,6 +257,18 @@ def entry_id_of(shown: str, pointer: str) -> UUID:
     if entry_id is None:
         raise ProblemError("validation_failed", "not an entry id", [FieldError(pointer, "entry_id")])
     return entry_id
+
+
+def approval_of(shown: str | None) -> UUID | None:
+    """The id behind `apv_…`, where there is one."""
+    if shown is None:
+        return None
+    approval_id = ids.read("apv", shown)
+    if approval_id is None:
+        raise ProblemError(
+            "validation_failed", "not an approval's id", [FieldError("/approval", "approval_id")]
+        )
+    return approval_id
 
 
 def card_of(digits: str, pointer: str = "/card") -> int:

@@ -8,6 +8,7 @@ from msgspec import Meta
 from api.bodies.fields import (
     Amount,
     Amounts,
+    ApprovalId,
     BornOn,
     CardNumber,
     Cash,
@@ -21,6 +22,7 @@ from api.bodies.fields import (
     LineNumbers,
     Offer,
     Outlet,
+    Pin,
     Points,
     PointsOfLines,
     Request,
@@ -30,6 +32,7 @@ from api.bodies.fields import (
     Units,
     Word,
     amounts_of,
+    approval_of,
     card_of,
     entry_id_of,
     guardian_of,
@@ -154,6 +157,8 @@ class RedemptionBody(Request, frozen=True, tag_field="type", tag="redemption"):
         ),
     ] = False
     code: RotatingCode | None = None
+    pin: Pin | None = None
+    approval: ApprovalId | None = None
     reward: RewardId | None = None
     cash_minor: Cash | None = None
     flight: FlightBody | None = None
@@ -181,6 +186,8 @@ class RedemptionBody(Request, frozen=True, tag_field="type", tag="redemption"):
             category=self.category or "",
             offline=self.offline,
             code=self.code or "",
+            pin=self.pin or "",
+            approval=approval_of(self.approval),
             retries=self.retries or "",
             guardian_card=guardian_of(self.guardian),
             reward=self._wanted(),
@@ -214,6 +221,8 @@ class HoldBody(Request, frozen=True, tag_field="type", tag="hold"):
     minutes: Annotated[int, Meta(ge=1, le=MOST_MINUTES, description="How long the points are held.")] = 30
     category: Category | None = None
     code: RotatingCode | None = None
+    pin: Pin | None = None
+    approval: ApprovalId | None = None
     guardian: Guardian | None = None
     retries: Retries | None = None
 
@@ -231,6 +240,8 @@ class HoldBody(Request, frozen=True, tag_field="type", tag="hold"):
             minutes=self.minutes,
             category=self.category or "",
             code=self.code or "",
+            pin=self.pin or "",
+            approval=approval_of(self.approval),
             retries=self.retries or "",
             guardian_card=guardian_of(self.guardian),
         )

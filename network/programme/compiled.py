@@ -89,6 +89,7 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     claim_days: int = 0
     ages: Ages | None = None
     code_above: int | None = None
+    approval_above: int | None = None
     rewards: Mapping[str, Reward] = {}
     abuse: tuple[Suspicion, ...] = ()
     segments: tuple[Segment, ...] = ()
@@ -154,6 +155,7 @@ def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[st
         ladder=ladder_of(spec),
         claim_days=0 if spec.retro_claim is None else spec.retro_claim.days,
         code_above=spec.redeem.code_above,
+        approval_above=spec.redeem.approval_above,
         ages=None if spec.ages is None else Ages(spec.ages.minimum, spec.ages.with_guardian_from),
         rewards=rewards_of(spec.reward, partner_ids),
         abuse=suspicions_of(spec.abuse, partner_ids),

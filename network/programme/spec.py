@@ -116,9 +116,21 @@ class AgesSpec(Strict):
 
 
 class RedeemSpec(Strict):
-    """Rewards and holds of more than `code_above` points need the rotating code of the member's card."""
+    """What rewards and holds ask for beside the printed number of a card.
+
+    More than `code_above` points: the rotating code, the PIN or the member's approval on the phone. More than
+    `approval_above`: the approval.
+    """
 
     code_above: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = None
+    approval_above: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = None
+
+    @model_validator(mode="after")
+    def _approval_is_the_higher(self) -> Self:
+        above, code_above = self.approval_above, self.code_above
+        if above is not None and code_above is not None and above <= code_above:
+            raise ValueError("approval_above must be more than code_above, which would else ask for nothing")
+        return self
 
 
 class EarnSpec(Strict):

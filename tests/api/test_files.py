@@ -266,7 +266,7 @@ def test_what_is_no_file_is_told_so_and_leaves_nothing(till: Tills, database: En
 
 def signed_file(till: Till, raw: bytes, authority: str = "api.example.com") -> dict[str, str]:
     """The fields of a signed file."""
-    from partners.signature import sign_request  # noqa: PLC0415 - beside its only use
+    from tests.signing import sign_request  # noqa: PLC0415 - beside its only use
 
     return sign_request(
         till.private_key,

@@ -62,6 +62,16 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     member: str
 
 
+class Approval(msgspec.Struct, frozen=True, kw_only=True):
+    """What you asked a member to approve: `state` is asked, approved, refused, lapsed or used."""
+
+    id: str
+    reference: str
+    state: str
+    points: int
+    until: datetime
+
+
 class Expiring(msgspec.Struct, frozen=True, kw_only=True):
     """Points that lapse after a day."""
 

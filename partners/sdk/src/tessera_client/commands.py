@@ -83,7 +83,8 @@ class MemberEvent(Command, frozen=True, tag="event"):
 class Redemption(Command, frozen=True, tag="redemption"):
     """Points that pay for part of a sale: `points` of the card's member are worth `amount_minor` to you.
 
-    `code`: the six digits behind the card's number in the member's QR, where the programme asks for them.
+    What the programme asks for beside the card, by its thresholds: `code`, the six digits behind the card's
+    number in the member's QR; `pin`, typed by the member; `approval`, the id of what it approved.
     `offline`: your till has accepted it without a line; what the member does not have you bear.
     `reward`: of the programme, which they are for; with what is paid in cash, or the ticket's flight.
     """
@@ -98,6 +99,8 @@ class Redemption(Command, frozen=True, tag="redemption"):
     lines: Sequence[int] | None = None
     category: str | None = None
     code: str | None = None
+    pin: str | None = None
+    approval: str | None = None
     reward: str | None = None
     cash_minor: int | None = None
     flight: Mapping[str, str] | None = None
@@ -119,6 +122,8 @@ class Hold(Command, frozen=True, tag="hold"):
     minutes: int = 30
     category: str | None = None
     code: str | None = None
+    pin: str | None = None
+    approval: str | None = None
     guardian: str | None = None
     retries: str | None = None
 
