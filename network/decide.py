@@ -34,6 +34,7 @@ from network.model import (
     LoadValue,
     Merge,
     Minted,
+    PayOut,
     Pledge,
     Redeem,
     Refer,
@@ -44,6 +45,7 @@ from network.model import (
     ReviewTier,
     SetTier,
     SpendValue,
+    Stake,
     Treat,
     Unmerge,
     Void,
@@ -53,6 +55,7 @@ from network.pool import invite, join, leave
 from network.redemption import donate, redeem
 from network.reversal import reverse
 from network.rules import Folded, Rules
+from network.staking import pay_out, stake
 from network.stored_value import load_value, refund_value, spend_value
 from network.touch import touched
 from network.transfer import gift, merge, unmerge
@@ -81,6 +84,8 @@ RULES: dict[type[Command], Rule] = {
     Treat: treat,
     Award: award,
     Refer: refer,
+    Stake: stake,
+    PayOut: pay_out,
     Pledge: pledge,
     KeepPledge: keep_pledge,
     LoadValue: load_value,

@@ -17,6 +17,7 @@ from network.model import (
     Join,
     KeepPledge,
     Merge,
+    PayOut,
     Redeem,
     Refer,
     Release,
@@ -32,7 +33,7 @@ SPENDING = (Redeem, Hold)
 """Commands that draw from a whole pool."""
 
 
-OF_MEMBER = (ReviewTier, Treat, KeepPledge)
+OF_MEMBER = (ReviewTier, Treat, PayOut, KeepPledge)
 """Commands that name their member by its number: the night's."""
 _WITHOUT_CARD = frozenset({Enrol, Reverse, Capture, Void, Release, Unmerge, *OF_MEMBER})
 _WITH_TWO_CARDS = {

@@ -3,7 +3,7 @@
 import msgspec
 
 from api.bodies.answers import EntryBody, show_entry, show_reply
-from api.bodies.awards import AwardBody, ReferralBody
+from api.bodies.awards import AwardBody, ReferralBody, StakeBody
 from api.bodies.between import (
     DonationBody,
     GiftBody,
@@ -53,6 +53,7 @@ __all__ = [
     "ReleaseBody",
     "ReversalBody",
     "SpendBody",
+    "StakeBody",
     "UnmergeBody",
     "VoidBody",
     "read_body",
@@ -83,6 +84,7 @@ Body = (
     | UnmergeBody
     | AwardBody
     | ReferralBody
+    | StakeBody
 )
 COMMANDS: tuple[type[Body], ...] = Body.__args__
 """Everything a partner can ask for. What only the operator may (adjustments, tiers) is not among them."""

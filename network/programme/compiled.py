@@ -9,6 +9,7 @@ import msgspec
 from network.errors import ProgrammeInvalid
 from network.expiry import month_end_after
 from network.model import NEVER, WITH_ACTIVITY
+from network.programme.games import Game, games_of
 from network.programme.ladder import Ladder
 from network.programme.members import Segment, Surprise, Trigger, segments_of, surprises_of, triggers_of
 from network.programme.offers import PledgeOffer, StoredValue, pledges_of, stored_value_of
@@ -95,6 +96,7 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     segments: tuple[Segment, ...] = ()
     triggers: Mapping[str, Trigger] = {}
     surprises: Mapping[str, Surprise] = {}
+    games: Mapping[str, Game] = {}
     leap: Leap = "28-february"
     pledges: Mapping[str, PledgeOffer] = {}
     stored_value: StoredValue | None = None
@@ -161,6 +163,7 @@ def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[st
         abuse=suspicions_of(spec.abuse, partner_ids),
         segments=segments_of(spec.segment, partner_ids),
         triggers=triggers_of(spec.trigger, partner_ids),
+        games=games_of(spec.game, partner_ids),
         surprises=surprises_of(spec.surprise, partner_ids),
         leap=spec.birthdays.leap,
         pledges=pledges_of(spec.pledge, partner_ids),

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import msgspec
 
+from network.programme import games
 from network.programme.conditions import WEEKDAYS, Test, categories_of, tests_of
 from network.programme.counters import MONEY, STATUS, VISITS, cap_name, count_name, given_name, nth_name
 from network.programme.ladder import Ladder, Tier, Way
@@ -53,6 +54,7 @@ def unknown_partners(spec: ProgrammeSpec, partner_ids: Mapping[str, int]) -> lis
     for surprise in spec.surprise:
         paying = [surprise.fund] if surprise.fund != ISSUER else []
         named += [(f"surprise {surprise.id}", code) for code in (*surprise.partners, *paying)]
+    named += games.partners_of(spec.game)
     named += [(f"tier {one.name} bonus_at", code) for one in spec.tier for code in one.bonus_at or ()]
     return sorted({(field, code) for field, code in named if code not in partner_ids})
 
