@@ -118,7 +118,7 @@ class _Side:
             self._keep(entry, _Sold(programme, None, sale, NO_FACTS, Outcome(), (sale, Outcome())))
             many = programme.earn_rule(entry.partner_id).points_for(entry.amount_minor, sale.day)
             return ({entry.partner_id: many} if many else {}), [("earn", many)]
-        facts = self._facts(programme, plan, sale, details)
+        facts = self._facts(programme, plan, sale, entry, details)
         outcome = judge(plan, sale, facts)
         self._keep(entry, _Sold(programme, plan, sale, facts, outcome, (sale, outcome)))
         _add(self.counters, counts_of(plan, sale, facts, outcome))
@@ -171,7 +171,7 @@ class _Side:
         ]
         return payers, by_rule
 
-    def _facts(self, programme: Programme, plan: Plan, sale: Sale, details: Judgement) -> Facts:
+    def _facts(self, programme: Programme, plan: Plan, sale: Sale, entry: Entry, details: Judgement) -> Facts:
         named = {
             name: self.counters.get((name, period_of(period, sale.day)), 0)
             for name, period in plan.periods.items()
@@ -187,9 +187,14 @@ class _Side:
             segments=details.facts.segments,
             counters=named,
             budgets=budgets,
-            unfunded=details.facts.unfunded,
+            unfunded=self._unfunded(plan, entry, details),
             metres=metres_of(sale.details),
         )
+
+    def _unfunded(self, plan: Plan, entry: Entry, details: Judgement) -> tuple[int, ...]:
+        """Who could not pay then: as the sale's record says, and whoever had no terms that day."""
+        without = {one for one in plan.funders if self.rules.contract(one, entry.occurred_at) is None}
+        return tuple(sorted(without | set(details.facts.unfunded)))
 
     def _rise(self, programme: Programme, sale: Sale) -> None:
         ladder = programme.ladder

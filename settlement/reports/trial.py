@@ -142,13 +142,15 @@ def _tiers(trial: Trial) -> bytes:
 def _liability(trial: Trial, directory: Directory) -> bytes:
     """What partners would owe for all points given so far, less what returns took back; before breakage."""
     months = sorted({*trial.months_before, *trial.months_after})
+    places = np.arange(len(months))
     prices = {one: float(Cost(trial, directory, one, trial.last).price) for one in _payers(trial)}
     with drawing((12, 4)) as figure:
         axes = figure.subplots()
         sides = ((trial.funded_before, GREY, "as it was"), (trial.funded_after, BLUE, "new file"))
         for funded, colour, label in sides:
             owed = [sum(funded[month, one] * price for one, price in prices.items()) for month in months]
-            axes.plot([f"{one:%Y-%m}" for one in months], np.cumsum(owed), color=colour, label=label)
+            axes.plot(places, np.cumsum(owed), color=colour, label=label)
+        axes.set_xticks(places, [f"{one:%Y-%m}" for one in months])
         axes.set_ylabel("money, at the issue prices")
         axes.set_ylim(bottom=0)
         axes.legend(frameon=False)
