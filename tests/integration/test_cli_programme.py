@@ -53,7 +53,7 @@ def tessera(environment: dict[str, str], *arguments: str) -> Result:
 def test_a_file_goes_the_whole_way(
     database: Engine, live: Rules, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """Checked, told in words, tried on what was sold, proposed by one, approved by another; then it judges."""
+    """Checked, told in words, tried on what was sold, proposed by one, approved by another; it judges."""
     card = new_card(database, live)
     before = run(database, live, sale(card, 20_00, "a"))
     run(database, live, sale(card, 9_00, "b"))
