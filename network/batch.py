@@ -444,6 +444,7 @@ def _locked(
         moment.now,
         today,
         merging=any(isinstance(c, Merge) for c in commands),
+        whole=any(isinstance(c, Merge | Unmerge) for c in commands),
         holding=any(isinstance(c, Hold) for c in commands),
         valued=any(isinstance(c, VALUED) for c in commands),
         plans_since=plans_since(commands, rules, today),

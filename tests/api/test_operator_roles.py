@@ -129,6 +129,7 @@ _FILLED = {
     "code": "nobody",
     "key_id": "nobody-1",
     "adjustment": f"adj_{7:032x}",
+    "entry": f"ent_{7:032x}",
     "business_date": "2001-01-01",
     **dict.fromkeys(("account", "exception", "way_out", "message", "rejection"), "7"),
     "part": "csv",
