@@ -1,7 +1,7 @@
 """What programmes took for abuse: held, refused or flagged, with the reason.
 
 Revision ID: 0028b
-Revises: 0027c
+Revises: 0027d
 """
 
 from alembic import op
@@ -10,7 +10,7 @@ from sqlalchemy import text
 from config.roles import grant_to_application
 
 revision = "0028b"
-down_revision = "0027c"
+down_revision = "0027d"
 branch_labels = None
 depends_on = None
 
