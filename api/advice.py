@@ -186,7 +186,7 @@ ADVICE: Mapping[str, Advice] = {
     "card_blocked": ("The card was lost, replaced or blocked.", "Take another card of the member."),
     "code_needed": (
         "The printed number was sent alone, and the programme asks for more above a number of points.",
-        "Have the QR on the member's phone read, and send its six digits as code, under a new reference.",
+        "Send a code, a pin or an approval with it, under a new reference.",
     ),
     "code_stale": (
         "The QR was read from an old picture, or the phone's clock is off.",
@@ -195,6 +195,44 @@ ADVICE: Mapping[str, Advice] = {
     "code_used": (
         "The same code came with another request; each is good for one.",
         "Wait until the QR changes, and read it again. A request that was lost may come again as it was.",
+    ),
+    "passkey_refused": (
+        "It was removed, its user was not verified, or the challenge is used or older than five minutes.",
+        "Ask for a new challenge and try again; or sign in by a code.",
+    ),
+    "passkey_unknown": ("It was removed before, or never there.", "List the passkeys."),
+    "pin_refused": (
+        "The PIN was mistyped, or the member has set none.",
+        "Let the member type it again under the same reference, or have the QR on its phone read.",
+    ),
+    "proof_locked": (
+        "Somebody sent wrong codes or PINs for this member, five in a row; the pause begins at a minute.",
+        "Ask the member on its phone (POST /v1/approvals); or wait. A new PIN ends the pause.",
+    ),
+    "approval_needed": (
+        "The programme lets so many points go only where the member agrees on its phone.",
+        "POST /v1/approvals, and send the sale under a new reference with approval.",
+    ),
+    "approval_unknown": (
+        "The id is misspelled, or another partner's.",
+        "Send the id that POST /v1/approvals answered.",
+    ),
+    "approval_not_given": (
+        "The member has not answered, refused, or was asked for another card or points; or time is over.",
+        "GET /v1/approvals/{id} tells how it stands; ask anew where it is over.",
+    ),
+    "approval_used": (
+        "It came with another request; each is good for one.",
+        "Ask anew. A request that was lost may come again as it was.",
+    ),
+    "approval_over": ("The answer came twice, or after five minutes.", "Let the till ask again."),
+    "approval_unavailable": (
+        "The member never gave an address to sign in by.",
+        "Take fewer points; or name its address (POST /v1/member-logins) if you enrolled it.",
+    ),
+    "too_many_approvals": (
+        "Three questions of yours are open on the member's phone.",
+        "Wait until they are answered, or five minutes.",
     ),
     "spending_locked": (
         "The member locked its cards: they earn, and pay for nothing.",
@@ -236,7 +274,7 @@ ADVICE: Mapping[str, Advice] = {
         "Do not send it again; find its entry by the other reference.",
     ),
     "cap_reached": (
-        "The points would take you over what your contract lets you come to owe: cap and deposit.",
+        "Points, or money that you take, would bring you over what your contract lets you owe: cap, deposit.",
         "Sell without points, and try again later under a new reference; pay in, or ask for a higher cap.",
     ),
     "too_many_points": (
@@ -308,6 +346,33 @@ ADVICE: Mapping[str, Advice] = {
         "The member may choose from the shares that the programme names.",
         "Offer the member those.",
     ),
+    "stored_value_not_offered": ("The programme of today has none, or another currency.", _ASK_OPERATOR),
+    "stored_value_not_here": (
+        "The programme names who takes money and who honours value.",
+        "Send the member to a partner that does.",
+    ),
+    "load_out_of_range": ("The programme names the least and the most.", "Load an amount between them."),
+    "stored_value_full": (
+        "What the member has, this load, and what is on top of it are more than the programme allows.",
+        "Load less.",
+    ),
+    "insufficient_value": (
+        "Less is there than is to be spent.",
+        "Look at `stored_value` of the balance; let it pay for a part of the sale.",
+    ),
+    "not_refundable": (
+        "The programme says what is paid back, and until when.",
+        "Look at `refundable_minor` of the balance.",
+    ),
+    "loads_are_reversed_whole": ("A part was asked for.", "Leave the amount out, or refund a part."),
+    "value_already_spent": (
+        "A load that was a mistake can be undone only while nothing of it is spent.",
+        "Refund what is left.",
+    ),
+    "account_has_value": (
+        "Money does not move between accounts.",
+        "Let the member spend it, or pay it back; then merge.",
+    ),
     "cause_not_active": ("The cause is suspended, or has left.", "Name another cause."),
     "already_in_pool": ("A member is in one pool at a time.", "Let the member leave the other pool first."),
     "invitation_unknown": (
@@ -328,6 +393,53 @@ ADVICE: Mapping[str, Advice] = {
     "flight_already_credited": (
         "The sector of that day was reported, or claimed, before.",
         "Look at the member's entries of that day.",
+    ),
+    "birth_date_needed": (
+        "The programme has a minimum age.",
+        "Send born_on. Only the day from which a child acts for itself is kept.",
+    ),
+    "too_young": (
+        "The child is younger than the programme lets children be members, with a guardian or without.",
+        "Enrol it when it is old enough.",
+    ),
+    "guardian_needed": (
+        "A child is to be enrolled, or its points are to be spent, given away or put into a pool.",
+        "Have the guardian show its own card, and send that as guardian, under a new reference.",
+    ),
+    "guardian_unfit": (
+        "The card that was shown is not that of the child's guardian, or cannot be used.",
+        "Have the guardian's own card shown.",
+    ),
+    "account_of_child": (
+        "One of the two cards is a child's.",
+        "Wait until it acts for itself.",
+    ),
+    "reward_unknown": (
+        "The reward's id is misspelled, or a newer programme dropped it.",
+        "Ask for a quote: it lists the rewards that are to be had.",
+    ),
+    "reward_not_here": (
+        "Another partner honours the reward.",
+        "Send the member there, or offer one of your own: a quote lists them.",
+    ),
+    "reward_not_now": (
+        "Its first day has not come, or its last has passed.",
+        "Ask for a quote: it lists what is to be had now.",
+    ),
+    "reward_of_other_tier": (
+        "The programme keeps it for some tiers, and the member is in none of them.",
+        "Offer another: a quote lists what this member can have.",
+    ),
+    "reward_price_differs": (
+        (
+            "An old price, points that are no whole steps, an amount that is not what they take off, or a"
+            " flight of another distance or cabin."
+        ),
+        "Ask for a quote, and send one of the prices that it says.",
+    ),
+    "reward_sold_out": (
+        "Others were faster.",
+        "Offer another. What is returned in full is there again.",
     ),
     "award_unknown": (
         "Its name is misspelled, the programme has changed, or only other partners may give it.",

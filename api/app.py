@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api import explaining, operator
 from api.auth import KeyRing, SignatureAuth, hosts_of
 from api.bodies import COMMANDS, EntryBody
+from api.bodies.approvals import MEMBER_BODIES, PARTNER_BODIES
 from api.bodies.disputes import DISPUTE_BODIES
 from api.bodies.keys import KEY_BODIES
 from api.bodies.webhooks import HOOK_BODIES
@@ -29,7 +30,7 @@ from api.files.lines import LineAnswer
 from api.gauges import LedgerGauges
 from api.lanes.hiring import in_threads
 from api.lanes.lane import Hire
-from api.lanes.refusing import by_codes, refusing
+from api.lanes.refusing import by_presence, refusing
 from api.limits import Limits, Rates
 from api.magic import provoked
 from api.mail import SendMail, nowhere
@@ -38,6 +39,7 @@ from api.middleware import RequestId
 from api.openapi import explanation_docs
 from api.problems import FieldError, ProblemError, answer_failure, problem_response
 from api.routes import (
+    approvals,
     batches,
     causes,
     clock,
@@ -47,6 +49,8 @@ from api.routes import (
     member_app,
     member_facts,
     member_logins,
+    member_passkeys,
+    member_presence,
     members,
     reads,
     reasons,
@@ -58,6 +62,7 @@ from api.service import HookSetting, Service
 from network.errors import NetworkError
 from partners.errors import HookRefused
 from partners.hooks.signing import HookKey
+from partners.people.passkeys import RelyingParty
 from partners.people.tokens import OperatorKeys, members_keys
 from partners.store import load_keys
 from settlement.errors import DisputeRefused
@@ -75,6 +80,7 @@ _TYPES = (
     reads.EntryPage,
     reads.CardBody,
     members.BalanceBody,
+    *PARTNER_BODIES,
     *DISPUTE_BODIES,
     *HOOK_BODIES,
     *KEY_BODIES,
@@ -143,7 +149,7 @@ def create_app(
     limits = Limits(rates or Rates(), time.monotonic)
     service = Service(
         database,
-        _hired(database, operator_keys, now, test_mode=test_mode) if hire is None else hire,
+        _hired(database, operator_keys, now, rates=rates, test_mode=test_mode) if hire is None else hire,
         metrics.batch,
         Path(tempfile.gettempdir()) if spool is None else spool,
         now=now,
@@ -169,6 +175,7 @@ def create_app(
     )
     app.state.service = service
     for router in (
+        approvals.router,
         batches.router,
         causes.router,
         clock.router,
@@ -193,9 +200,13 @@ def create_app(
             now=now,
             limits=limits,
             send=send_mail,
-            origins=frozenset({f"https://{authority}", f"http://{authority}"}),
+            party=RelyingParty(
+                authority.partition(":")[0], frozenset({f"https://{authority}", f"http://{authority}"})
+            ),
         )
         app.include_router(member_app.router)
+        app.include_router(member_presence.router)
+        app.include_router(member_passkeys.router)
         app.include_router(member_logins.router)
         operator.mount(app, operator.Desk(database, operator_keys, now=now, rules=service.rules))
 
@@ -226,14 +237,19 @@ def create_app(
 
 
 def _hired(
-    database: Engine, keys: OperatorKeys | None, now: Callable[[], datetime], *, test_mode: bool
+    database: Engine,
+    keys: OperatorKeys | None,
+    now: Callable[[], datetime],
+    *,
+    rates: Rates | None,
+    test_mode: bool,
 ) -> Hire:
     """Lanes in threads of this process, with what stands before them."""
     if test_mode:
-        return in_threads(database, refusing(provoked))
+        return in_threads(database, refusing(provoked), rates)
     if keys is None:
-        return in_threads(database)
-    return in_threads(database, refusing(by_codes(database, members_keys(keys).secrets, now)))
+        return in_threads(database, None, rates)
+    return in_threads(database, refusing(by_presence(database, members_keys(keys).secrets, now)), rates)
 
 
 def _add_operations(
@@ -327,6 +343,8 @@ def _complete_description(app: FastAPI, *, test_mode: bool) -> None:
         *operator.TYPES,
         *member_app.TYPES,
         *member_logins.TYPES,
+        *MEMBER_BODIES,
+        *member_passkeys.TYPES,
     )
     if test_mode:
         types = (*_TYPES, *reasons.TYPES, *member_facts.TYPES, *testing.TYPES, *explaining.TYPES)

@@ -17,6 +17,7 @@ _SALE = {
     "amount_minor": 1250,
     "currency": "USD",
 }
+_REWARD = {"outlet": "330", "card": _CARD, "points": 200, "amount_minor": 200, "currency": "USD"}
 _MEMBERS = {"occurred_at": "2017-05-01T10:20:00Z"}
 _ENTRY = {
     "id": _ENTRY_ID,
@@ -171,6 +172,14 @@ EXAMPLES: Mapping[str, Any] = {
         "seen": 1_204,
     },
     "Proof": _PROOF,
+    "NewApprovalBody": {**_REWARD, "reference": "till-7/ask/000124"},
+    "AskedApprovalBody": {
+        "id": _ENTRY_ID.replace("ent_", "apv_"),
+        "reference": "till-7/ask/000124",
+        "state": "asked",
+        "points": 200,
+        "until": "2017-05-01T10:20:00Z",
+    },
     "DisputeBody": _DISPUTE,
     "DisputePage": {"data": [_DISPUTE], "has_more": False, "next_cursor": None},
     "OwnKeyBody": _KEY,
@@ -226,6 +235,9 @@ EXAMPLES: Mapping[str, Any] = {
         "cause": "animals",
         "per_cent": 10,
     },
+    "LoadBody": {**_SALE, "reference": "till-7/2017-05-01/000130", "amount_minor": 5_000},
+    "SpendBody": {**_SALE, "reference": "till-7/2017-05-01/000131", "amount_minor": 780},
+    "RefundBody": {**_SALE, "reference": "till-7/2017-05-01/000132", "amount_minor": 1_220},
     "CauseBody": {
         "cause": "animals",
         "name": "The animals' home",
@@ -315,6 +327,9 @@ EXAMPLES: Mapping[str, Any] = {
         "deficits": [{"entry": _ENTRY_ID, "issuer": "petrol", "points": 12}],
         "pool": {"members": 3, "points": 1_210},
         "tier": "gold",
+        "stored_value": [
+            {"currency": "USD", "paid_minor": 4_220, "bonus_minor": 500, "refundable_minor": 4_220}
+        ],
         "merged_into": None,
     },
 }

@@ -27,6 +27,7 @@ from network.decide import STRUCTURAL, decide, decide_batch, end_due
 from network.errors import Busy, RulesStale, Unavailable
 from network.identity import card_number
 from network.ids import member_of
+from network.judging import judgement_of
 from network.model import (
     NOT_REMEMBERED,
     Adjust,
@@ -43,6 +44,7 @@ from network.model import (
     Merge,
     Minted,
     Moment,
+    Redeem,
     Rejected,
     Reply,
     Reverse,
@@ -51,6 +53,7 @@ from network.model import (
 from network.programme_store import NOTHING_ASKED, Asked, lock_budgets
 from network.rules import RETRYING, Folded, Rules
 from network.save import save
+from network.stored_value import VALUED
 from network.touch import OF_MEMBER, SPENDING, cards_of, closed, named_by, touched
 
 Done = TypeVar("Done")
@@ -73,9 +76,12 @@ def request_key(partner_id: int, reference: str) -> UUID:
 def content_hash(command: Command) -> UUID:
     """What the request said: the same reference with other content is an error.
 
-    Of a request that could be made before a field was, the bytes are what they were then.
+    Of a request that could be made before a field was, the bytes are what they were then. A PIN is in no
+    hash: all there are would be tried in a moment.
     """
     said: Any = command
+    if isinstance(command, Redeem | Hold) and command.pin:
+        said = msgspec.structs.replace(command, pin="given")
     if isinstance(command, Reverse) and not command.lines:
         fields = {name: value for name, value in msgspec.structs.asdict(command).items() if name != "lines"}
         said = {"type": "reverse", **fields}
@@ -277,6 +283,7 @@ def _decided(outcome: Decision | Rejected) -> Reply:
             enrolled=outcome.enrolled,
             postings=outcome.postings,
             asked=outcome.asked,
+            discount_minor=outcome.discount_minor,
         )
     return Reply(outcome=outcome)
 
@@ -430,6 +437,7 @@ def _locked(
         today,
         merging=any(isinstance(c, Merge) for c in commands),
         holding=any(isinstance(c, Hold) for c in commands),
+        valued=any(isinstance(c, VALUED) for c in commands),
         rules_ask=judging or NOTHING_ASKED,
     )
     entries = store.load_entries(connection, named.union(*due.values()))
@@ -491,6 +499,7 @@ def _recall(connection: Connection, keys: Sequence[UUID]) -> dict[UUID, tuple[UU
                 enrolled=enrolled.get(recorded.entry.entry_id),
                 postings=recorded.postings,
                 asked=recorded.asked,
+                discount_minor=judgement_of(recorded).discount_minor,
             )
         known[key] = (stored.content_hash, reply)
     return known

@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from network.judging import judgement_of, sold_as
-from network.model import AccountKind, Entry, EntryKind, Posting, RecordedEntry, Unit
+from network.model import MONEY, AccountKind, Entry, EntryKind, Posting, RecordedEntry, Unit
 from network.programme.judge import judge
 from network.programme.rule import Plan, Step
 from network.programme.sale import Facts
+from network.rewards import taken_by
 from network.rules import Rules
 
 REASONS: Mapping[str, str] = {
@@ -37,6 +38,7 @@ REASONS: Mapping[str, str] = {
     "not_a_guest": "it is for guests",
     "a_guest": "it is not for guests",
     "offer_not_shown": "its offer was not shown",
+    "other_choice": "the member chose otherwise at the counter",
     "other_event": "it is for another event",
     "an_event": "it is for sales",
     "no_event": "it is for an event",
@@ -58,6 +60,18 @@ _MOVES: Mapping[tuple[AccountKind, AccountKind], str] = {
     (AccountKind.DEFICIT, AccountKind.ISSUED): "owed",
     (AccountKind.ISSUED, AccountKind.DEFICIT): "debt paid",
 }
+
+_MONEY_MOVES: Mapping[tuple[AccountKind, AccountKind], str] = {
+    (AccountKind.ISSUED, AccountKind.MEMBER): "loaded",
+    (AccountKind.MEMBER, AccountKind.ISSUED): "ended with its load",
+    (AccountKind.MEMBER, AccountKind.ACCEPTED): "spent, or paid back",
+    (AccountKind.ACCEPTED, AccountKind.MEMBER): "given back",
+    (AccountKind.ISSUED, AccountKind.ACCEPTED): "paid for a plan",
+    (AccountKind.ACCEPTED, AccountKind.ISSUED): "paid back for a plan",
+}
+
+
+_UNITS = {"points": "points", "status": "status points", "discount": "minor units off"}
 
 
 class Movement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -125,6 +139,8 @@ def explain(recorded: RecordedEntry, rules: Rules) -> Explanation:
             payer = names.get(posting.issuer_id, str(posting.issuer_id))
             payers[payer] = payers.get(payer, 0) + posting.points
     movements = [_movement(posting, names) for posting in recorded.postings]
+    taken = taken_by(recorded) if entry.kind is EntryKind.REDEMPTION else None
+    says = [] if taken is None else [f"It was for the reward {taken.reward}: {taken.says}."]
     return Explanation(
         kind=entry.kind.name.lower(),
         programme_version=entry.programme_version,
@@ -133,12 +149,13 @@ def explain(recorded: RecordedEntry, rules: Rules) -> Explanation:
         facts=facts,
         payers=payers,
         movements=movements,
-        says=_sentences(entry, steps, payers, movements),
+        says=[*says, *_sentences(entry, steps, payers, movements)],
     )
 
 
 def _movement(posting: Posting, names: Mapping[int, str]) -> Movement:
-    what = _MOVES.get((posting.debit, posting.credit), "moved between members")
+    moves = _MONEY_MOVES if posting.unit in MONEY else _MOVES
+    what = moves.get((posting.debit, posting.credit), "moved between members")
     acceptor = "" if posting.acceptor_id is None else names.get(posting.acceptor_id, "")
     return Movement(
         line=posting.line,
@@ -163,7 +180,7 @@ def _sentences(
             said.append(f"{step.says}: nothing, because {REASONS.get(step.reason, step.reason)}.")
             continue
         cut = f", cut from {step.before_caps} by its cap or budget" if step.before_caps else ""
-        unit = "status points" if step.unit == "status" else "points"
+        unit = _UNITS[step.unit]
         said.append(f"{step.says}: {step.points} {unit} on {step.basis}{cut}.")
     said += [f"{who} pays for {points} points." for who, points in payers.items()]
     if not steps:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from network.basket import Details
+from network.basket import Details, Wanted
 
 NEVER = date(9999, 12, 31)
 """Expiry of points that never lapse (a NULL in the lot's key would let duplicates in)."""
@@ -28,6 +28,17 @@ class Unit(IntEnum):
     POINTS = 1
     STATUS = 2
     """Make tiers; nobody can spend them, and they cost nobody anything."""
+    VALUE = 3
+    """Stored value: money that a member has loaded, in minor units; each day's load is a lot."""
+    BONUS = 4
+    """Value that was given on top of a load, in minor units: it is spent like that, and never paid out."""
+    FEE = 5
+    """Money for a paid plan, in minor units; no member holds it."""
+
+
+MONEY = (Unit.VALUE, Unit.BONUS, Unit.FEE)
+"""Units that count money: the night takes each as it is, and prices points alone."""
+STORED = (Unit.VALUE, Unit.BONUS)
 
 
 class AccountKind(IntEnum):
@@ -74,10 +85,18 @@ class EntryKind(IntEnum):
     AWARD = 31
     REFERRAL = 32
     PLEDGE = 41
+    LOAD = 42
+    SPEND = 43
+    REFUND = 44
+    PLAN = 45
+    PLAN_END = 46
 
 
 UNASKED = frozenset({EntryKind.EXPIRY, EntryKind.HOLD_LAPSE, EntryKind.TRANSFER})
 """Kinds that no request names: time made them, or another member's entry did (its `parent_id`)."""
+
+
+PLAN_KINDS = (EntryKind.PLAN, EntryKind.PLAN_END)
 
 
 class Lot(msgspec.Struct, frozen=True):
@@ -92,6 +111,19 @@ class Lot(msgspec.Struct, frozen=True):
     expires_on: date
     remaining: int
     lives_until: date
+
+
+class ValueLot(msgspec.Struct, frozen=True, kw_only=True):
+    """What is left of a day's loads of one kind: paid (VALUE) or given on top (BONUS), in minor units.
+
+    `issuer_id` took the money, or gave it.
+    """
+
+    unit: Unit
+    issuer_id: int
+    terms_version: int
+    loaded_on: date
+    remaining: int
 
 
 class Posting(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,12 +177,17 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     counterpart_id: int | None = None
 
 
-class Enrol(msgspec.Struct, frozen=True, kw_only=True, tag="enrol"):
-    """Make a member with one card; the shell has minted `member_id`, `public_id` and `card_number`."""
+class Enrol(msgspec.Struct, frozen=True, kw_only=True, tag="enrol", omit_defaults=True):
+    """Make a member with one card; the shell has minted `member_id`, `public_id` and `card_number`.
+
+    `born_on` is asked for where the programme names ages; `guardian_card` is a card of a child's guardian.
+    """
 
     partner_id: int
     reference: str
     occurred_at: datetime
+    born_on: date | None = None
+    guardian_card: int = 0
 
 
 class Accrue(msgspec.Struct, frozen=True, kw_only=True, tag="accrue", omit_defaults=True):
@@ -191,7 +228,14 @@ class Redeem(msgspec.Struct, frozen=True, kw_only=True, tag="redeem", omit_defau
     offline: bool = False
     code: str = ""
     """The rotating code of the card, where the till read one; judged before the command comes here."""
+    pin: str = ""
+    """What the member typed at the till; judged before too, and no part of what the request said."""
+    approval: UUID | None = None
+    """What the member approved on its phone; judged before too."""
     retries: str = ""
+    reward: Wanted | None = None
+    """Which reward of the programme it is for; None where the till alone says what it is worth."""
+    guardian_card: int = 0
 
 
 class Reverse(msgspec.Struct, frozen=True, kw_only=True, tag="reverse"):
@@ -224,7 +268,10 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True, tag="hold", omit_defaults=
     minutes: int
     category: str = ""
     code: str = ""
+    pin: str = ""
+    approval: UUID | None = None
     retries: str = ""
+    guardian_card: int = 0
 
 
 class Capture(msgspec.Struct, frozen=True, kw_only=True, tag="capture"):
@@ -256,7 +303,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, tag="release"):
     entry_id: UUID
 
 
-class Gift(msgspec.Struct, frozen=True, kw_only=True, tag="gift"):
+class Gift(msgspec.Struct, frozen=True, kw_only=True, tag="gift", omit_defaults=True):
     """A member gives points to another."""
 
     partner_id: int
@@ -265,9 +312,10 @@ class Gift(msgspec.Struct, frozen=True, kw_only=True, tag="gift"):
     card_number: int
     to_card_number: int
     points: int
+    guardian_card: int = 0
 
 
-class Donate(msgspec.Struct, frozen=True, kw_only=True, tag="donate"):
+class Donate(msgspec.Struct, frozen=True, kw_only=True, tag="donate", omit_defaults=True):
     """A member gives points to a cause, by its code: a partner whose contract accepts donations."""
 
     partner_id: int
@@ -276,9 +324,10 @@ class Donate(msgspec.Struct, frozen=True, kw_only=True, tag="donate"):
     card_number: int
     cause: str
     points: int
+    guardian_card: int = 0
 
 
-class Invite(msgspec.Struct, frozen=True, kw_only=True, tag="invite"):
+class Invite(msgspec.Struct, frozen=True, kw_only=True, tag="invite", omit_defaults=True):
     """A member asks another into its pool; without one, it founds one."""
 
     partner_id: int
@@ -286,9 +335,10 @@ class Invite(msgspec.Struct, frozen=True, kw_only=True, tag="invite"):
     occurred_at: datetime
     card_number: int
     to_card_number: int
+    guardian_card: int = 0
 
 
-class Join(msgspec.Struct, frozen=True, kw_only=True, tag="join"):
+class Join(msgspec.Struct, frozen=True, kw_only=True, tag="join", omit_defaults=True):
     """Who was invited consents."""
 
     partner_id: int
@@ -296,15 +346,17 @@ class Join(msgspec.Struct, frozen=True, kw_only=True, tag="join"):
     occurred_at: datetime
     card_number: int
     invitation_id: UUID
+    guardian_card: int = 0
 
 
-class Leave(msgspec.Struct, frozen=True, kw_only=True, tag="leave"):
+class Leave(msgspec.Struct, frozen=True, kw_only=True, tag="leave", omit_defaults=True):
     """A member leaves its pool with what is left of its points."""
 
     partner_id: int
     reference: str
     occurred_at: datetime
     card_number: int
+    guardian_card: int = 0
 
 
 class Merge(msgspec.Struct, frozen=True, kw_only=True, tag="merge"):
@@ -395,7 +447,43 @@ class ReviewTier(msgspec.Struct, frozen=True, kw_only=True, tag="review_tier"):
     member_id: int
 
 
-class Pledge(msgspec.Struct, frozen=True, kw_only=True, tag="pledge"):
+class LoadValue(msgspec.Struct, frozen=True, kw_only=True, tag="load"):
+    """A member pays a till money, to be spent later: stored value."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    outlet_code: str
+    card_number: int
+    amount_minor: int
+    currency: str
+
+
+class SpendValue(msgspec.Struct, frozen=True, kw_only=True, tag="spend"):
+    """Stored value pays for a sale, or for part of it."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    outlet_code: str
+    card_number: int
+    amount_minor: int
+    currency: str
+
+
+class RefundValue(msgspec.Struct, frozen=True, kw_only=True, tag="refund"):
+    """A till pays stored value back to its member in money."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    outlet_code: str
+    card_number: int
+    amount_minor: int
+    currency: str
+
+
+class Pledge(msgspec.Struct, frozen=True, kw_only=True, tag="pledge", omit_defaults=True):
     """A member pledges a share of what it will earn to a cause, by its code; 0 per cent ends the pledge.
 
     `pledge`: which of those that the programme offers.
@@ -408,6 +496,7 @@ class Pledge(msgspec.Struct, frozen=True, kw_only=True, tag="pledge"):
     pledge: str
     cause: str
     per_cent: int
+    guardian_card: int = 0
 
 
 class KeepPledge(msgspec.Struct, frozen=True, kw_only=True, tag="keep_pledge"):
@@ -446,6 +535,9 @@ Command = (
     | ReviewTier
     | Pledge
     | KeepPledge
+    | LoadValue
+    | SpendValue
+    | RefundValue
 )
 
 
@@ -502,6 +594,8 @@ class AccountChange(msgspec.Struct, frozen=True, kw_only=True):
     tier: str | msgspec.UnsetType = msgspec.UNSET
     tier_until: date | msgspec.UnsetType = msgspec.UNSET
     active_until: date | msgspec.UnsetType = msgspec.UNSET
+    guardian_id: int | msgspec.UnsetType | None = msgspec.UNSET
+    child_until: date | msgspec.UnsetType = msgspec.UNSET
 
 
 UNCHANGED = AccountChange()
@@ -551,6 +645,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     a new entry's lines, `returned_lines` the numbers of those of the entry it reverses. `deficits` are new or
     more of open ones, `cured` are parts of open ones. `invites_to` is the pool of an invitation.
     `asked`: of a redemption that a till accepted offline, the points it was for.
+    `discount_minor` is money that rules take off a sale; its till gives it, the ledger does not.
     `occasion`: of an award, for what it was given.
     `judgement` is what rules saw of a sale and what it came to (network.judging); `counted` is what to add
     to its member's counters, by name and period, `spent` what to take from budgets, by rule and period.
@@ -572,6 +667,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     asked: int | None = None
     occasion: Occasion | None = None
     judgement: str | None = None
+    discount_minor: int = 0
     counted: Mapping[tuple[str, date], int] = NOTHING
     spent: Mapping[tuple[str, date], int] = NOTHING
     pledged: Pledged | None = None
@@ -581,7 +677,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """What a command is answered: an entry or a refusal, now or (`replayed`) as it was answered before.
 
-    `asked`: of a redemption that a till accepted offline, the points it was for.
+    `asked`: of a redemption that a till accepted offline, the points it was for. `discount_minor`: of a sale,
+    what the till is to take off its price.
     """
 
     outcome: Entry | Rejected
@@ -589,6 +686,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     enrolled: Minted | None = None
     postings: Sequence[Posting] = ()
     asked: int | None = None
+    discount_minor: int = 0
 
 
 class HoldState(msgspec.Struct, frozen=True, kw_only=True):
@@ -647,7 +745,8 @@ class MemberState(msgspec.Struct, frozen=True, kw_only=True):
 
     `pool_id` names the pool it is in. `merged_into` is the member to whom its points went by the entry
     `merge_id`, `has_merged` says that others went into it (known where a command asks). `open_holds` counts
-    those that still hold points (likewise). `deficits` are the open ones, oldest first.
+    those that still hold points (likewise). `deficits` are the open ones, oldest first. `value` is its stored
+    value, known where a command asks. Before the day `child_until` it is under the guardian `guardian_id`.
     """
 
     member_id: int
@@ -663,6 +762,9 @@ class MemberState(msgspec.Struct, frozen=True, kw_only=True):
     deficits: Sequence[Deficit] = ()
     tier_until: date = NEVER
     segments: frozenset[str] = frozenset()
+    value: Sequence[ValueLot] = ()
+    guardian_id: int | None = None
+    child_until: date = IMMEDIATELY
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):

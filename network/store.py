@@ -19,6 +19,7 @@ from network.errors import NotReady
 from network.ids import member_of
 from network.model import (
     NOT_REVERSED,
+    STORED,
     WITH_ACTIVITY,
     AccountKind,
     CardState,
@@ -37,6 +38,7 @@ from network.model import (
     Retried,
     Reversed,
     Unit,
+    ValueLot,
 )
 from network.pipeline import Pipeline
 from network.programme_store import NOTHING_ASKED, Asked, Counters, ask
@@ -87,7 +89,7 @@ _LOCK_ACCOUNTS = text(
 )
 _BALANCES = text(
     "SELECT a.member_id, a.balance, a.pending_until, a.active_until, a.deficit, a.pool_id, a.merged_into,"
-    " a.merge_id, a.tier, a.tier_until,"
+    " a.merge_id, a.tier, a.tier_until, a.child_until, a.guardian_id,"
     " ARRAY(SELECT h.entry_id FROM hold h WHERE h.member_id = a.member_id"
     " AND h.lapses_at <= :now AND h.captured + h.returned < h.points ORDER BY h.entry_id) AS due"
     " FROM account a WHERE a.member_id = ANY(CAST(:members AS bigint[])) AND a.unit = :unit"
@@ -118,6 +120,11 @@ _DEFICITS = text(
 _LOTS = text(
     "SELECT member_id, issuer_id, terms_version, spendable_on, expires_on, remaining FROM lot"
     " WHERE member_id = ANY(CAST(:members AS bigint[])) AND unit = :unit AND remaining > 0"
+)
+_VALUE = text(
+    "SELECT member_id, unit, issuer_id, terms_version, spendable_on, remaining FROM lot"
+    " WHERE member_id = ANY(CAST(:members AS bigint[])) AND unit = ANY(CAST(:units AS smallint[]))"
+    " AND remaining > 0"
 )
 _ENTRIES = text(
     f"SELECT {', '.join(f'e.{name}' for name in ENTRY_FIELDS)}"
@@ -167,6 +174,8 @@ class _Account(msgspec.Struct, frozen=True):
     merge_id: UUID | None
     tier: str
     tier_until: date
+    child_until: date
+    guardian_id: int | None
     due: list[UUID]
 
 
@@ -261,6 +270,7 @@ def load_members(
     *,
     merging: bool = False,
     holding: bool = False,
+    valued: bool = False,
     rules_ask: Asked = NOTHING_ASKED,
 ) -> tuple[dict[int, MemberState], dict[int, list[UUID]], Counters]:
     """Lock accounts in order, then read them, and the lots of those whose points may be taken or pend.
@@ -269,6 +279,7 @@ def load_members(
         cards: Cards that commands name with the members they opened before the locks.
         merging: Whether it matters who has others merged into it.
         holding: Whether it matters how many holds are open.
+        valued: Whether it matters what stored value they have.
         rules_ask: What the rules of the programme ask for.
     Returns:
         The members by number, those of their holds that are over and still hold points, and counters.
@@ -298,6 +309,9 @@ def load_members(
     deficits: dict[int, list[Deficit]] = {row.member_id: [] for row in balances if row.deficit}
     with Pipeline(connection) as pipeline:
         in_lots = pipeline.ask(_LOTS, {**wanted, "members": integers(lots)}) if lots else ()
+        in_value = (
+            pipeline.ask(_VALUE, {"members": wanted["members"], "units": integers(STORED)}) if valued else ()
+        )
         in_deficits = pipeline.ask(_DEFICITS, {"members": integers(deficits)}) if deficits else ()
         for member_id, issuer_id, version, spendable_on, expires_on, remaining in in_lots:
             until = active[member_id] if expires_on == WITH_ACTIVITY else expires_on
@@ -305,6 +319,16 @@ def load_members(
         for member_id, entry_id, issuer_id, version, points in in_deficits:
             owed = Deficit(entry_id=entry_id, issuer_id=issuer_id, terms_version=version, points=points)
             deficits[member_id].append(owed)
+        value: dict[int, list[ValueLot]] = {}
+        for member_id, unit, issuer_id, version, loaded_on, remaining in in_value:
+            stored = ValueLot(
+                unit=Unit(unit),
+                issuer_id=issuer_id,
+                terms_version=version,
+                loaded_on=loaded_on,
+                remaining=remaining,
+            )
+            value.setdefault(member_id, []).append(stored)
     states = {
         row.member_id: MemberState(
             member_id=row.member_id,
@@ -319,7 +343,10 @@ def load_members(
             active_until=row.active_until,
             deficits=deficits.get(row.member_id, ()),
             tier_until=row.tier_until,
+            child_until=row.child_until,
+            guardian_id=row.guardian_id,
             segments=segments.get(row.member_id, frozenset()),
+            value=value.get(row.member_id, ()),
         )
         for row in balances
     }

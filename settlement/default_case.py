@@ -5,13 +5,13 @@ of them that were paid, cases decided before. Two parties never bear a loss. Wha
 operator bears, because the members' points stay good; and what falls on the hub's FX account, which is ours.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Literal
 
 import msgspec
 
-from partners.model import FX_ID, HUB_ID, OPERATOR_ID, POOL_ID
+from partners.model import FX_ID, HUB_ID, OPERATOR_ID, POOL_ID, SAFEGUARD_ID
 from settlement.default import CLAIMS, FEES, Claim, Cover, Ladder, climb
 from settlement.errors import CannotUnwind, NothingMissing
 from settlement.model import Obligation, Position
@@ -24,12 +24,17 @@ Way = Literal["ladder", "unwind"]
 WAYS: tuple[Way, ...] = ("ladder", "unwind")
 
 
+_KEPT = (HUB_ID, FX_ID, POOL_ID, SAFEGUARD_ID)
+"""Who is kept whole, whatever a debtor does: the hub and its accounts for others."""
+
+
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a run in one currency when a debtor does not pay. Minor units, unless Decimals.
 
     `payments`: what each participant is to be paid (below zero: to pay) now, cases decided before included;
     of the debtor, what is missing. `debts`: the gross debts of the night, with ranks. `paid`: what the
-    debtor has paid. `before`: debtors of earlier cases of the run. `to_operator`: the contract says that the
+    debtor has paid. `before`: debtors of earlier cases of the run, who miss nothing more. `covered`: what
+    each of them paid, and what deposit, fund and hub paid for it. `to_operator`: the contract says that the
     operator bears what the debtor's points cost while it is suspended.
     """
 
@@ -41,6 +46,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     guarantee: Mapping[int, int]
     paid: int = 0
     before: Sequence[int] = ()
+    covered: Mapping[int, int] = {}
     to_operator: bool = False
 
 
@@ -145,7 +151,10 @@ def simulate(
     outside: tuple[tuple[int, int, str], ...] = ()
     if way == "ladder":
         ladder = _ladder(facts, payments, carry_minor)
-        shared: list[tuple[Rung, Mapping[int, int]]] = [("loss", _bearers(ladder.losses, facts))]
+        # What an earlier debtor loses is paid from its deposit, or passed on: it pays nothing in for it.
+        from_deposit = {party: ladder.deposits.get(party, 0) for party in facts.before}
+        losses = {party: amount - from_deposit.get(party, 0) for party, amount in ladder.losses.items()}
+        shared: list[tuple[Rung, Mapping[int, int]]] = [("loss", _bearers(losses, facts))]
     else:
         unwound, outside = _unwound(facts, payments)
         left = {**payments, facts.debtor_id: -(missing - sum(unwound.values()))}
@@ -189,7 +198,7 @@ def _ladder(facts: Facts, payments: Mapping[int, int], carry_minor: int) -> Ladd
         deposits=facts.deposits,
         guarantee=facts.guarantee,
         carry_minor=carry_minor,
-        paid={facts.debtor_id: facts.paid},
+        paid={**facts.covered, facts.debtor_id: facts.paid},
     )
     return climb(payments, facts.debts, {facts.debtor_id, *facts.before}, cover, facts.digits)
 
@@ -203,12 +212,7 @@ def _unwound(
             f"participant {facts.debtor_id} has paid a part, or another case of the run was decided: "
             "go up the ladder"
         )
-    kept = (HUB_ID, FX_ID, POOL_ID)
-    touched = sorted(
-        (debtor, creditor, amount)
-        for debtor, creditor, amount, rank in facts.debts
-        if rank == CLAIMS and facts.debtor_id in (debtor, creditor) and not {debtor, creditor} & set(kept)
-    )
+    touched = sorted(debt[:3] for debt in facts.debts if goes_back(debt, {facts.debtor_id}))
     positions = multilateral_positions(touched)
     rounded = round_positions(positions, facts.digits)
     borne = {
@@ -220,12 +224,19 @@ def _unwound(
     return borne, outside
 
 
+def goes_back(debt: Claim[int], unwound: Collection[int]) -> bool:
+    """Whether a debt is one that unwinding somebody gives back to its pair: no fee, nor with what is ours."""
+    debtor, creditor, _, rank = debt
+    kept = {debtor, creditor} & set(_KEPT)
+    return rank == CLAIMS and (debtor in unwound or creditor in unwound) and not kept
+
+
 def _cover_rest(facts: Facts, left: dict[int, int]) -> Ladder[int]:
     """Fees, and what is owed to pool, hub and FX account, stay due: deposit and fund pay them first."""
     debts = [
         (debtor, creditor, amount, rank)
         for debtor, creditor, amount, rank in facts.debts
-        if debtor == facts.debtor_id and (rank == FEES or creditor in (HUB_ID, FX_ID, POOL_ID))
+        if debtor == facts.debtor_id and (rank == FEES or creditor in _KEPT)
     ]
     rest = -left[facts.debtor_id]
     if rest <= 0:  # by a cent of rounding, or because others owe it more: the operator's
@@ -255,7 +266,7 @@ def _bearers(losses: Mapping[int, int], facts: Facts) -> dict[int, int]:
     """
     found: dict[int, int] = {}
     for party, amount in losses.items():
-        ours = facts.to_operator or party in (HUB_ID, POOL_ID, FX_ID) or party not in facts.payments
+        ours = facts.to_operator or party in _KEPT or party not in facts.payments
         bearer = OPERATOR_ID if ours else party
         found[bearer] = found.get(bearer, 0) + amount
     return found

@@ -6,6 +6,7 @@ run is resumed at the first step not done, two workers make one result, doing it
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection, Engine
@@ -38,13 +39,29 @@ from settlement.model import (
 )
 from settlement.positions import charges, net_positions, require_balance, settling, terms_in_force
 from settlement.telling import tell_statements
+from settlement.values import value_flows
 
 WORKER = "worker"
 """Who does what nobody is asked for."""
 
 
+Timed = Callable[[str], AbstractContextManager[None]]
+"""Stands around each step of a night: close, price, net; for who measures them."""
+
+
+def untimed(step: str) -> AbstractContextManager[None]:
+    """Nobody measures."""
+    del step
+    return nullcontext()
+
+
 def clear(
-    database: Engine, business_date: date, *, at: datetime, programme_version: int | None = None
+    database: Engine,
+    business_date: date,
+    *,
+    at: datetime,
+    programme_version: int | None = None,
+    timed: Timed = untimed,
 ) -> NightResult:
     """Settle a business date: close its window, price it, net it. Safe to do again, anywhere, any time.
 
@@ -53,6 +70,7 @@ def clear(
         business_date: The open date, once it is over; or one that is closed already.
         at: The network's time (network.service.network_now).
         programme_version: The programme under which expired points lapse; by default the live one.
+        timed: Stands around each step.
     Returns:
         The night as it stands in the database: the same value every time.
     Raises:
@@ -69,9 +87,12 @@ def clear(
         raise NightOutOfOrder(
             f"{unsettled.business_date} is closed and not settled: clear it before {business_date}"
         )
-    close_step(database, business_date, at=at)
-    transactions = price_step(database, business_date, at=at, programme_version=programme_version)
-    net_step(database, business_date, at=at, transactions=transactions)
+    with timed("close"):
+        close_step(database, business_date, at=at)
+    with timed("price"):
+        transactions = price_step(database, business_date, at=at, programme_version=programme_version)
+    with timed("net"):
+        net_step(database, business_date, at=at, transactions=transactions)
     with database.connect() as connection:
         return store.read_night(connection, window_id)
 
@@ -82,6 +103,7 @@ def clear_due(
     *,
     programme_version: int | None = None,
     stop: Callable[[], bool] = lambda: False,
+    timed: Timed = untimed,
 ) -> list[NightResult]:
     """Settle every business date that is over, in order; finish what was begun first.
 
@@ -90,6 +112,7 @@ def clear_due(
     Args:
         now: The network's time.
         stop: Asked between nights; true ends the work early, and the next call goes on from there.
+        timed: Stands around each step of each night.
     """
     nights: list[NightResult] = []
     while not stop():
@@ -99,7 +122,8 @@ def clear_due(
                 break
             if closes_at(read_network(connection), unsettled.business_date) > now:
                 break
-        nights.append(clear(database, unsettled.business_date, at=now, programme_version=programme_version))
+        on = unsettled.business_date
+        nights.append(clear(database, on, at=now, programme_version=programme_version, timed=timed))
     return nights
 
 
@@ -134,26 +158,36 @@ def price_step(
         begin_day(database, business_date + timedelta(days=1))
         keep_pledges(database, window_id)
         currency = read_network(connection).currency
-        summed = store.load_outputs(connection, [window_id])[window_id] if run.revision > 1 else None
+        known = store.load_outputs(connection, [window_id])[window_id] if run.revision > 1 else None
         # The window is closed, so the other connection sees the same; postings are priced meanwhile.
         with ThreadPoolExecutor(1) as beside:
             counting = beside.submit(_count_entries, database, window_id)
-            totals = window_store.sum_postings(connection, window_id) if summed is None else summed.totals
+            totals = window_store.sum_postings(connection, window_id) if known is None else known.totals
             terms = store.load_terms(connection)
             adjustments = load_adjustments(connection, [window_id])[window_id]
             night = store.load_night(connection, business_date)
             stand_ins = standing.load_stand_ins(connection)
             priced_by = standing.in_window(terms, window_id, stand_ins)
-            flows = standing.stood_in(price(totals, priced_by, night), window_id, stand_ins)
+            activity, transactions = counting.result()
+            values = (
+                window_store.sum_values(connection, window_id, activity) if known is None else known.values
+            )
+            priced = [*price(totals, priced_by, night), *value_flows(values, terms)]
+            flows = standing.stood_in(priced, window_id, stand_ins)
             before = store.load_vat_before(connection, business_date)
             debts = vat_rounded(obligations([*flows, *adjusted(adjustments, terms, night)]), before)
             store.save_obligations(connection, run, debts)
-            activity, transactions = counting.result()
-        if summed is None:
+        if known is None:
             store.save_totals(connection, window_id, totals)
+            store.save_values(connection, window_id, values)
             store.save_activity(connection, window_id, activity)
         output = Output(
-            currency=currency, totals=totals, activity=activity, obligations=debts, adjustments=adjustments
+            currency=currency,
+            totals=totals,
+            activity=activity,
+            obligations=debts,
+            adjustments=adjustments,
+            values=values,
         )
         store.finish_step(connection, run, "priced", output, at)
     return transactions
@@ -210,7 +244,7 @@ def net_step(
         tell_statements(connection, window_id, run.revision, positions, at=at)
         # Last, because tills of capped partners wait from here on: their rows move.
         _book_netted(connection, run, positions, priced.obligations, at)
-        window_netted(connection, window_id, priced.totals, transactions, priced.adjustments)
+        window_netted(connection, window_id, priced.totals, transactions, priced.adjustments, priced.values)
 
 
 def book_netted_nights(database: Engine, *, at: datetime) -> int:

@@ -26,6 +26,7 @@ from api.bodies.tills import (
     ReversalBody,
     VoidBody,
 )
+from api.bodies.value import LoadBody, RefundBody, SpendBody
 
 __all__ = [
     "COMMANDS",
@@ -39,6 +40,7 @@ __all__ = [
     "EntryBody",
     "GiftBody",
     "HoldBody",
+    "LoadBody",
     "MemberEventBody",
     "MergeBody",
     "PledgeBody",
@@ -47,8 +49,10 @@ __all__ = [
     "PoolLeaveBody",
     "RedemptionBody",
     "ReferralBody",
+    "RefundBody",
     "ReleaseBody",
     "ReversalBody",
+    "SpendBody",
     "UnmergeBody",
     "VoidBody",
     "read_body",
@@ -69,6 +73,9 @@ Body = (
     | GiftBody
     | DonationBody
     | PledgeBody
+    | LoadBody
+    | SpendBody
+    | RefundBody
     | PoolInvitationBody
     | PoolJoinBody
     | PoolLeaveBody

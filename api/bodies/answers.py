@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from network import ids
-from network.model import AccountKind, Entry, EntryKind, Minted, Posting, Reply, Unit
+from network.model import MONEY, AccountKind, Entry, EntryKind, Minted, Posting, Reply, Unit
 from network.service import date_of_window
 
 
@@ -20,7 +20,10 @@ class EntryBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `cured`: points that the member owed before it: what it credited has paid them, or a merge took them over.
     `owed`: points that it could not take back, or took over, and that the member owes after it.
     `offline`: a till had accepted it without a line; `shortfall`: points that were not there, which you bear.
+    `discount_minor`: what the sale's till takes off; in the answer to the sale only.
     `status_points`: those that it gave or (-) took back; they make tiers and cannot be spent.
+    `value_minor`: stored value that it loaded, gave back, or (-) spent or paid back, in minor units of
+    `currency`; `bonus_minor`: the same of what was given on top of loads.
     `parent`: the entry of another member that a transfer belongs to. `invitation`: what a member joined by.
     `accrual`: whose pending points a release let go.
     """
@@ -48,6 +51,9 @@ class EntryBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     offline: bool = False
     shortfall: int = 0
     status_points: int = 0
+    value_minor: int = 0
+    bonus_minor: int = 0
+    discount_minor: int = 0
     member: str | None = None
     card: str | None = None
 
@@ -57,10 +63,11 @@ def show_entry(
     postings: Sequence[Posting] = (),
     enrolled: Minted | None = None,
     asked: int | None = None,
+    discount_minor: int = 0,
 ) -> EntryBody:
     """An entry's public form; an enrolment shows the member and the card it made.
 
-    `asked`: the points that an offline redemption was for.
+    `asked`: the points that an offline redemption was for. `discount_minor`: what a sale's till takes off.
     """
     moved = _Moved.of(postings)
     aside = None if entry.hold_id is None else ids.show("ent", entry.hold_id)
@@ -88,6 +95,9 @@ def show_entry(
         offline=asked is not None,
         shortfall=0 if asked is None else asked - sum(p.points for p in postings),
         status_points=moved.status,
+        value_minor=moved.value,
+        bonus_minor=moved.bonus,
+        discount_minor=discount_minor,
         member=ids.show("mbr", enrolled.public_id) if enrolled and enrolled.public_id else None,
         card=str(enrolled.card_number) if enrolled else None,
     )
@@ -104,7 +114,7 @@ def _belongs(entry: Entry) -> dict[str, str]:
 def show_reply(reply: Reply) -> EntryBody | str:
     """The entry's public form, or the code of the refusal."""
     if isinstance(reply.outcome, Entry):
-        return show_entry(reply.outcome, reply.postings, reply.enrolled, reply.asked)
+        return show_entry(reply.outcome, reply.postings, reply.enrolled, reply.asked, reply.discount_minor)
     return reply.outcome.reason
 
 
@@ -116,6 +126,8 @@ class _Moved(msgspec.Struct):
     cured: int = 0
     owed: int = 0
     status: int = 0
+    value: int = 0
+    bonus: int = 0
 
     @classmethod
     def of(cls, postings: Sequence[Posting]) -> "_Moved":
@@ -124,6 +136,11 @@ class _Moved(msgspec.Struct):
         for one in postings:
             if one.unit is Unit.STATUS:
                 moved.status += _signed(one, AccountKind.MEMBER)
+                continue
+            if one.unit in MONEY:
+                change = _signed(one, AccountKind.MEMBER) + _signed(one, AccountKind.TRANSIT)
+                moved.value += change if one.unit is Unit.VALUE else 0
+                moved.bonus += change if one.unit is Unit.BONUS else 0
                 continue
             if one.contributor_id is not None:
                 moved.pooled += _signed(one, AccountKind.TRANSIT)

@@ -15,7 +15,7 @@ import msgspec
 from api.garbage import collect_rarely
 from api.lanes.hiring import serve_on
 from api.lanes.process import Setup
-from api.lanes.refusing import by_codes, refusing
+from api.lanes.refusing import by_presence, refusing
 from api.logs import set_up_logging
 from api.switched import tracing_of
 from config.database import make_engine
@@ -40,13 +40,16 @@ def main() -> None:
     database = make_engine(
         setup.database_url, schema=setup.schema, lock_timeout_ms=setup.lock_timeout_ms, role=setup.role
     )
-    around = refusing(by_codes(database, setup.card_key, _now)) if setup.card_key else None
+    around = refusing(by_presence(database, setup.card_key, _now)) if setup.card_key else None
     channel = socket.socket(fileno=int(sys.argv[1]))
     with tracing_of(setup.traces, f"lane-{setup.name}") as tracing:
         if tracing is not None:
             pipeline.observe_with(tracing.statements)
         collect_rarely()
-        serve_on(database, setup.name, channel, around, None if tracing is None else tracing.batch)
+        if tracing is None:
+            serve_on(database, setup.name, channel, around)
+        else:
+            serve_on(database, setup.name, channel, around, tracing.batch, watch_lines=tracing.lines)
     database.dispose()
 
 

@@ -10,7 +10,7 @@ from network.programme.conditions import WEEKDAYS, Test, categories_of, tests_of
 from network.programme.counters import MONEY, STATUS, VISITS, cap_name, count_name, given_name, nth_name
 from network.programme.ladder import Ladder, Tier, Way
 from network.programme.measure import ROUNDINGS, basis_of, units
-from network.programme.offers import partners_of
+from network.programme.offers import partners_of, partners_of_value
 from network.programme.rule import Counter, Plan, Rule
 from network.programme.sale import Facts, Sale
 from network.programme.spec import EarnRuleSpec, ProgrammeSpec, funders_of
@@ -42,15 +42,16 @@ def unknown_partners(spec: ProgrammeSpec, partner_ids: Mapping[str, int]) -> lis
     for where, when in conditions:
         named += [(where, code) for code in when.partners or ()]
         named += [(where, outlet.partition("/")[0]) for outlet in when.outlets or ()]
+    named += [(f"reward {one.id} at", code) for one in spec.reward for code in one.at or ()]
     if spec.retro_claim is not None:
         named += [("retro_claim", code) for code in spec.retro_claim.partners]
+    named += partners_of(spec.pledge) + partners_of_value(spec.stored_value)
     for segment in spec.segment:
         named += [(f"segment {segment.id} when", code) for code in segment.when.partners or ()]
     named += [(f"trigger {one.id} fund", one.fund) for one in spec.trigger if one.fund != ISSUER]
     for surprise in spec.surprise:
         paying = [surprise.fund] if surprise.fund != ISSUER else []
         named += [(f"surprise {surprise.id}", code) for code in (*surprise.partners, *paying)]
-    named += partners_of(spec.pledge)
     named += [(f"tier {one.name} bonus_at", code) for one in spec.tier for code in one.bonus_at or ()]
     return sorted({(field, code) for field, code in named if code not in partner_ids})
 
@@ -69,6 +70,7 @@ def _tier(spec: TierSpec) -> Tier:
         lasts_months=spec.lasts_months,
         soft_landing=spec.soft_landing,
         alliance=spec.alliance or "",
+        benefits=tuple(spec.benefits),
     )
 
 
@@ -154,7 +156,7 @@ def _rule(spec: RuleSpec, counters: Mapping[str, CounterSpec], partner_ids: Mapp
         id=spec.id,
         says=spec.says,
         kind=spec.kind,
-        status=spec.earns == "status",
+        unit=spec.earns,
         exclusive=spec.exclusive,
         first_on=when.first_on or date.min,
         last_on=when.last_on or date.max,

@@ -77,6 +77,11 @@ EVENTS = {
     EntryKind.AWARD: "awards",
     EntryKind.REFERRAL: "referrals",
     EntryKind.PLEDGE: "pledges made or ended",
+    EntryKind.LOAD: "stored value loaded",
+    EntryKind.SPEND: "stored value spent",
+    EntryKind.REFUND: "stored value paid back",
+    EntryKind.PLAN: "paid plans bought",
+    EntryKind.PLAN_END: "paid plans ended",
 }
 """Entry kinds as statements call them."""
 

@@ -2,7 +2,7 @@
 
 from tessera_client import operations
 from tessera_client.aio import AsyncClient
-from tessera_client.answers import Balance, Card, Dispute, Entry, Page
+from tessera_client.answers import Approval, Balance, Card, Dispute, Entry, Page
 from tessera_client.client import Client
 from tessera_client.commands import (
     Accrual,
@@ -12,6 +12,7 @@ from tessera_client.commands import (
     Enrolment,
     Gift,
     Hold,
+    Load,
     MemberEvent,
     Merge,
     Pledge,
@@ -19,8 +20,10 @@ from tessera_client.commands import (
     PoolJoin,
     PoolLeave,
     Redemption,
+    Refund,
     Release,
     Reversal,
+    Spend,
     Unmerge,
     Void,
 )
@@ -50,6 +53,7 @@ from tessera_client.webhooks import Event, sign_webhook, verify_webhook
 __all__ = [
     "Accrual",
     "ApiError",
+    "Approval",
     "AsyncClient",
     "Balance",
     "Capture",
@@ -66,6 +70,7 @@ __all__ = [
     "Gift",
     "Hold",
     "Invalid",
+    "Load",
     "MemberEvent",
     "Merge",
     "NotAuthenticated",
@@ -81,10 +86,12 @@ __all__ = [
     "RateLimited",
     "Redemption",
     "ReferenceReused",
+    "Refund",
     "Refused",
     "Release",
     "Reversal",
     "Signer",
+    "Spend",
     "TesseraError",
     "Unavailable",
     "Unmerge",
