@@ -83,6 +83,17 @@ ROUTES: Mapping[str, CommandRoute] = {
             "Each night what its share comes to is given as a donation.",
         ),
         _route(
+            "/v1/plan-memberships",
+            bodies.PlanMembershipBody,
+            "Sell a member a paid plan of the programme, or renew it; the answer says for which days.\n\n"
+            "The night takes the fee from you to who honours the plan.",
+        ),
+        _route(
+            "/v1/plan-refunds",
+            bodies.PlanRefundBody,
+            "End a paid plan that you sold or honour before its time; the answer says what you pay back.",
+        ),
+        _route(
             "/v1/loads",
             bodies.LoadBody,
             "Load stored value that a member has paid you for; the programme may give something on top.\n\n"
@@ -130,6 +141,11 @@ ROUTES: Mapping[str, CommandRoute] = {
             "/v1/awards",
             bodies.AwardBody,
             "Give points that are no sale's: to make good, once a case, or as a surprise by your staff.",
+        ),
+        _route(
+            "/v1/stakes",
+            bodies.StakeBody,
+            "Stake points of a member on an outcome of a match. They wait for its end.",
         ),
         _route(
             "/v1/referrals",

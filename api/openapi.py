@@ -235,6 +235,13 @@ EXAMPLES: Mapping[str, Any] = {
         "cause": "animals",
         "per_cent": 10,
     },
+    "PlanMembershipBody": {
+        **_SALE,
+        "reference": "till-7/2017-05-01/000140",
+        "plan": "plus",
+        "amount_minor": 9_900,
+    },
+    "PlanRefundBody": {**_MEMBERS, "reference": "desk/81", "membership": _ENTRY_ID},
     "LoadBody": {**_SALE, "reference": "till-7/2017-05-01/000130", "amount_minor": 5_000},
     "SpendBody": {**_SALE, "reference": "till-7/2017-05-01/000131", "amount_minor": 780},
     "RefundBody": {**_SALE, "reference": "till-7/2017-05-01/000132", "amount_minor": 1_220},
@@ -258,6 +265,29 @@ EXAMPLES: Mapping[str, Any] = {
         "points": 150,
         "staff": "desk-4",
         "reason": "Waited an hour for the room",
+    },
+    "StakeBody": {
+        **_MEMBERS,
+        "reference": "app/5007",
+        "card": _CARD,
+        "match": "mat_01595c8e7c1e7a3f9c2b5d0000000000",
+        "outcome": "home",
+        "stakes": 2,
+    },
+    "MatchesBody": {
+        "data": [
+            {
+                "id": "mat_01595c8e7c1e7a3f9c2b5d0000000000",
+                "title": "Reds against Blues",
+                "outcomes": ["home", "draw", "away"],
+                "pays": "pool",
+                "stake": 50,
+                "most_stakes": 10,
+                "begins_at": "2017-05-06T18:00:00Z",
+                "closes_at": "2017-05-06T16:00:00Z",
+                "staked": {"home": 1_200, "away": 450},
+            }
+        ]
     },
     "ReferralBody": {**_MEMBERS, "reference": "app/5006", "card": _OTHER_CARD, "referrer_card": _CARD},
     "MemberFactsBody": {
@@ -329,6 +359,9 @@ EXAMPLES: Mapping[str, Any] = {
         "tier": "gold",
         "stored_value": [
             {"currency": "USD", "paid_minor": 4_220, "bonus_minor": 500, "refundable_minor": 4_220}
+        ],
+        "plans": [
+            {"plan": "plus", "starts_on": "2017-05-01", "ends_on": "2018-04-30", "membership": _ENTRY_ID}
         ],
         "merged_into": None,
     },

@@ -19,10 +19,12 @@ from network.model import (
     Accrue,
     Adjust,
     Award,
+    BuyPlan,
     Capture,
     Command,
     Decision,
     Donate,
+    EndPlan,
     Enrol,
     Gift,
     Hold,
@@ -33,6 +35,7 @@ from network.model import (
     LoadValue,
     Merge,
     Minted,
+    PayOut,
     Pledge,
     Redeem,
     Refer,
@@ -43,15 +46,18 @@ from network.model import (
     ReviewTier,
     SetTier,
     SpendValue,
+    Stake,
     Treat,
     Unmerge,
     Void,
 )
+from network.paid_plan import buy_plan, end_plan
 from network.pledge import keep_pledge, pledge
 from network.pool import invite, join, leave
 from network.redemption import donate, redeem
 from network.reversal import reverse
 from network.rules import Folded, Rules
+from network.staking import pay_out, stake
 from network.stored_value import load_value, refund_value, spend_value
 from network.touch import touched
 from network.transfer import gift, merge, unmerge
@@ -80,8 +86,12 @@ RULES: dict[type[Command], Rule] = {
     Treat: treat,
     Award: award,
     Refer: refer,
+    Stake: stake,
+    PayOut: pay_out,
     Pledge: pledge,
     KeepPledge: keep_pledge,
+    BuyPlan: buy_plan,
+    EndPlan: end_plan,
     LoadValue: load_value,
     SpendValue: spend_value,
     RefundValue: refund_value,

@@ -46,6 +46,7 @@ _CHART = {
     AccountKind.LAPSED: Place("Income", "Lapsed", Owner.NOBODY),
     AccountKind.HELD: Place("Liabilities", "Held", Owner.MEMBER),
     AccountKind.PENDING: Place("Liabilities", "Pending", Owner.MEMBER),
+    AccountKind.STAKED: Place("Liabilities", "Staked", Owner.NOBODY),
     AccountKind.DEFICIT: Place("Assets", "Deficit", Owner.MEMBER),
     AccountKind.TRANSIT: Place("Liabilities", "Transit", Owner.NOBODY),
 }

@@ -46,7 +46,8 @@ class AccountKind(IntEnum):
 
     Only MEMBER is materialised (table account). The others are sums over postings: ISSUED and LAPSED per
     issuer, ACCEPTED per acceptor, HELD per member and hold, PENDING per member and accrual, DEFICIT per
-    member and reversal. TRANSIT is between two members' entries of one transaction, and so always zero.
+    member and reversal, STAKED per match. TRANSIT is between two members' entries of one transaction, and so
+    always zero.
     """
 
     MEMBER = 1
@@ -57,6 +58,7 @@ class AccountKind(IntEnum):
     PENDING = 6
     DEFICIT = 7
     TRANSIT = 8
+    STAKED = 21
 
 
 class EntryKind(IntEnum):
@@ -84,19 +86,21 @@ class EntryKind(IntEnum):
     TIER = 20
     AWARD = 31
     REFERRAL = 32
+    STAKE = 33
+    PAYOUT = 34
     PLEDGE = 41
     LOAD = 42
     SPEND = 43
     REFUND = 44
-    PLAN = 45
-    PLAN_END = 46
+    PLAN_MEMBERSHIP = 45
+    PLAN_REFUND = 46
 
 
 UNASKED = frozenset({EntryKind.EXPIRY, EntryKind.HOLD_LAPSE, EntryKind.TRANSFER})
 """Kinds that no request names: time made them, or another member's entry did (its `parent_id`)."""
 
 
-PLAN_KINDS = (EntryKind.PLAN, EntryKind.PLAN_END)
+PLAN_KINDS = (EntryKind.PLAN_MEMBERSHIP, EntryKind.PLAN_REFUND)
 
 
 class Lot(msgspec.Struct, frozen=True):
@@ -113,6 +117,16 @@ class Lot(msgspec.Struct, frozen=True):
     lives_until: date
 
 
+class Part(msgspec.Struct, frozen=True, order=True):
+    """Points of a lot, or of part of one, wherever they are. Ordered by what lapses first."""
+
+    expires_on: date
+    issuer_id: int
+    terms_version: int
+    spendable_on: date
+    points: int
+
+
 class ValueLot(msgspec.Struct, frozen=True, kw_only=True):
     """What is left of a day's loads of one kind: paid (VALUE) or given on top (BONUS), in minor units.
 
@@ -124,6 +138,20 @@ class ValueLot(msgspec.Struct, frozen=True, kw_only=True):
     terms_version: int
     loaded_on: date
     remaining: int
+
+
+class Membership(msgspec.Struct, frozen=True, kw_only=True):
+    """A paid plan that was bought by an entry: the days that were paid for, and the last on which it is good.
+
+    One of which all of the fee was paid back has no day: it ends before it starts.
+    """
+
+    entry_id: UUID
+    plan: str
+    starts_on: date
+    paid_until: date
+    ends_on: date
+    ended: bool = False
 
 
 class Posting(msgspec.Struct, frozen=True, kw_only=True):
@@ -428,6 +456,33 @@ class Refer(msgspec.Struct, frozen=True, kw_only=True, tag="refer"):
     referrer_card_number: int
 
 
+class Stake(msgspec.Struct, frozen=True, kw_only=True, tag="stake"):
+    """A member stakes points on an outcome of a match, once or several times the game's stake."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    card_number: int
+    match_id: UUID
+    outcome: str
+    stakes: int = 1
+
+
+class PayOut(msgspec.Struct, frozen=True, kw_only=True, tag="pay_out"):
+    """What becomes of a stake: points that come to its member, are spent at the funder, or issued by it."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    member_id: int
+    match_id: UUID
+    stake_id: UUID
+    back: tuple[Part, ...]
+    lost: tuple[Part, ...]
+    issued: int
+    funder_id: int | None
+
+
 class SetTier(msgspec.Struct, frozen=True, kw_only=True, tag="set_tier"):
     """The operator puts a member into a tier of the programme; "" is none."""
 
@@ -483,6 +538,28 @@ class RefundValue(msgspec.Struct, frozen=True, kw_only=True, tag="refund"):
     currency: str
 
 
+class BuyPlan(msgspec.Struct, frozen=True, kw_only=True, tag="plan_membership"):
+    """A member pays a till the fee of a paid plan: for the first time, or to renew it."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    outlet_code: str
+    card_number: int
+    plan: str
+    amount_minor: int
+    currency: str
+
+
+class EndPlan(msgspec.Struct, frozen=True, kw_only=True, tag="plan_refund"):
+    """A member gives a paid plan up; `membership_id` is the entry by which it was bought."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    membership_id: UUID
+
+
 class Pledge(msgspec.Struct, frozen=True, kw_only=True, tag="pledge", omit_defaults=True):
     """A member pledges a share of what it will earn to a cause, by its code; 0 per cent ends the pledge.
 
@@ -531,10 +608,14 @@ Command = (
     | Treat
     | Award
     | Refer
+    | Stake
+    | PayOut
     | SetTier
     | ReviewTier
     | Pledge
     | KeepPledge
+    | BuyPlan
+    | EndPlan
     | LoadValue
     | SpendValue
     | RefundValue
@@ -638,6 +719,32 @@ class Occasion(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class MatchState(msgspec.Struct, frozen=True):
+    """A match as stakes see it."""
+
+    partners: Sequence[int]
+    outcomes: Sequence[str]
+    state: str
+    closes_at: datetime
+    stake: int
+    most_stakes: int
+
+
+class Staked(msgspec.Struct, frozen=True, kw_only=True):
+    """On what a stake is."""
+
+    match_id: UUID
+    outcome: str
+    points: int
+
+
+class PaidFor(msgspec.Struct, frozen=True, kw_only=True):
+    """For which stake a payout is."""
+
+    match_id: UUID
+    stake_id: UUID
+
+
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """An accepted command: its entry and the movements it makes.
 
@@ -646,10 +753,11 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     more of open ones, `cured` are parts of open ones. `invites_to` is the pool of an invitation.
     `asked`: of a redemption that a till accepted offline, the points it was for.
     `discount_minor` is money that rules take off a sale; its till gives it, the ledger does not.
-    `occasion`: of an award, for what it was given.
+    `occasion`: of an award, for what it was given; `staked`, `paid_for`: of a stake and of a payout.
     `judgement` is what rules saw of a sale and what it came to (network.judging); `counted` is what to add
     to its member's counters, by name and period, `spent` what to take from budgets, by rule and period.
     `pledged` is a pledge that it makes or ends, `keeps` the entry of one that it gives for.
+    `membership` is a paid plan that it buys, or ends, as it is then.
     """
 
     entry: Entry
@@ -666,12 +774,15 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     invites_to: UUID | None = None
     asked: int | None = None
     occasion: Occasion | None = None
+    staked: Staked | None = None
+    paid_for: PaidFor | None = None
     judgement: str | None = None
     discount_minor: int = 0
     counted: Mapping[tuple[str, date], int] = NOTHING
     spent: Mapping[tuple[str, date], int] = NOTHING
     pledged: Pledged | None = None
     keeps: UUID | None = None
+    membership: Membership | None = None
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -746,7 +857,8 @@ class MemberState(msgspec.Struct, frozen=True, kw_only=True):
     `pool_id` names the pool it is in. `merged_into` is the member to whom its points went by the entry
     `merge_id`, `has_merged` says that others went into it (known where a command asks). `open_holds` counts
     those that still hold points (likewise). `deficits` are the open ones, oldest first. `value` is its stored
-    value, known where a command asks. Before the day `child_until` it is under the guardian `guardian_id`.
+    value, `memberships` are its paid plans, known where a command asks. Before the day `child_until` it is
+    under the guardian `guardian_id`.
     """
 
     member_id: int
@@ -763,6 +875,7 @@ class MemberState(msgspec.Struct, frozen=True, kw_only=True):
     tier_until: date = NEVER
     segments: frozenset[str] = frozenset()
     value: Sequence[ValueLot] = ()
+    memberships: Sequence[Membership] = ()
     guardian_id: int | None = None
     child_until: date = IMMEDIATELY
 
@@ -812,3 +925,4 @@ class LedgerState(msgspec.Struct, frozen=True, kw_only=True):
     counters: Mapping[tuple[int, str, date], int] = {}
     budgets: Mapping[tuple[str, date], int] = {}
     retried: Mapping[tuple[int, str], Retried] = {}
+    matches: Mapping[UUID, MatchState] = {}

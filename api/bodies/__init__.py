@@ -3,7 +3,7 @@
 import msgspec
 
 from api.bodies.answers import EntryBody, show_entry, show_reply
-from api.bodies.awards import AwardBody, ReferralBody
+from api.bodies.awards import AwardBody, ReferralBody, StakeBody
 from api.bodies.between import (
     DonationBody,
     GiftBody,
@@ -14,6 +14,7 @@ from api.bodies.between import (
     UnmergeBody,
 )
 from api.bodies.fields import read_body
+from api.bodies.plans import PlanMembershipBody, PlanRefundBody
 from api.bodies.pledges import PledgeBody
 from api.bodies.tills import (
     AccrualBody,
@@ -43,6 +44,8 @@ __all__ = [
     "LoadBody",
     "MemberEventBody",
     "MergeBody",
+    "PlanMembershipBody",
+    "PlanRefundBody",
     "PledgeBody",
     "PoolInvitationBody",
     "PoolJoinBody",
@@ -53,6 +56,7 @@ __all__ = [
     "ReleaseBody",
     "ReversalBody",
     "SpendBody",
+    "StakeBody",
     "UnmergeBody",
     "VoidBody",
     "read_body",
@@ -73,6 +77,8 @@ Body = (
     | GiftBody
     | DonationBody
     | PledgeBody
+    | PlanMembershipBody
+    | PlanRefundBody
     | LoadBody
     | SpendBody
     | RefundBody
@@ -83,6 +89,7 @@ Body = (
     | UnmergeBody
     | AwardBody
     | ReferralBody
+    | StakeBody
 )
 COMMANDS: tuple[type[Body], ...] = Body.__args__
 """Everything a partner can ask for. What only the operator may (adjustments, tiers) is not among them."""

@@ -9,9 +9,17 @@ import msgspec
 from network.errors import ProgrammeInvalid
 from network.expiry import month_end_after
 from network.model import NEVER, WITH_ACTIVITY
+from network.programme.games import Game, games_of
 from network.programme.ladder import Ladder
 from network.programme.members import Segment, Surprise, Trigger, segments_of, surprises_of, triggers_of
-from network.programme.offers import PledgeOffer, StoredValue, pledges_of, stored_value_of
+from network.programme.offers import (
+    PaidPlan,
+    PledgeOffer,
+    StoredValue,
+    paid_plans_of,
+    pledges_of,
+    stored_value_of,
+)
 from network.programme.plans import ladder_of, plans_of, unknown_partners
 from network.programme.rewards import Reward, rewards_of
 from network.programme.rule import Plan
@@ -93,9 +101,11 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     segments: tuple[Segment, ...] = ()
     triggers: Mapping[str, Trigger] = {}
     surprises: Mapping[str, Surprise] = {}
+    games: Mapping[str, Game] = {}
     leap: Leap = "28-february"
     pledges: Mapping[str, PledgeOffer] = {}
     stored_value: StoredValue | None = None
+    paid_plans: Mapping[str, PaidPlan] = {}
 
     def earn_rule(self, partner_id: int) -> EarnRule:
         """The rule that judges a sale at a partner."""
@@ -158,8 +168,10 @@ def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[st
         rewards=rewards_of(spec.reward, partner_ids),
         segments=segments_of(spec.segment, partner_ids),
         triggers=triggers_of(spec.trigger, partner_ids),
+        games=games_of(spec.game, partner_ids),
         surprises=surprises_of(spec.surprise, partner_ids),
         leap=spec.birthdays.leap,
         pledges=pledges_of(spec.pledge, partner_ids),
         stored_value=stored_value_of(spec.stored_value, partner_ids),
+        paid_plans=paid_plans_of(spec.plan, partner_ids),
     )

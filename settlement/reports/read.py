@@ -31,6 +31,7 @@ MOVEMENTS = {
     (AccountKind.MEMBER, AccountKind.ACCEPTED): "redeemed",
     (AccountKind.HELD, AccountKind.ACCEPTED): "redeemed",
     (AccountKind.TRANSIT, AccountKind.ACCEPTED): "redeemed",
+    (AccountKind.STAKED, AccountKind.ACCEPTED): "redeemed",
     (AccountKind.ACCEPTED, AccountKind.MEMBER): "redemption reversed",
     (AccountKind.ACCEPTED, AccountKind.TRANSIT): "redemption reversed",
     (AccountKind.MEMBER, AccountKind.LAPSED): "lapsed",
@@ -38,6 +39,8 @@ MOVEMENTS = {
     (AccountKind.TRANSIT, AccountKind.HELD): "held",
     (AccountKind.HELD, AccountKind.MEMBER): "hold released",
     (AccountKind.HELD, AccountKind.TRANSIT): "hold released",
+    (AccountKind.MEMBER, AccountKind.STAKED): "staked",
+    (AccountKind.STAKED, AccountKind.MEMBER): "stakes returned or won",
     (AccountKind.MEMBER, AccountKind.TRANSIT): "passed to another member",
     (AccountKind.TRANSIT, AccountKind.MEMBER): "came from another member",
 }
@@ -76,12 +79,14 @@ EVENTS = {
     EntryKind.TIER: "tiers set",
     EntryKind.AWARD: "awards",
     EntryKind.REFERRAL: "referrals",
+    EntryKind.STAKE: "stakes",
+    EntryKind.PAYOUT: "payouts of stakes",
     EntryKind.PLEDGE: "pledges made or ended",
     EntryKind.LOAD: "stored value loaded",
     EntryKind.SPEND: "stored value spent",
     EntryKind.REFUND: "stored value paid back",
-    EntryKind.PLAN: "paid plans bought",
-    EntryKind.PLAN_END: "paid plans ended",
+    EntryKind.PLAN_MEMBERSHIP: "paid plans bought",
+    EntryKind.PLAN_REFUND: "paid plans ended",
 }
 """Entry kinds as statements call them."""
 

@@ -203,6 +203,8 @@ CALLS: Mapping[tuple[str, str], Calls] = {
     ("POST", "/v1/pledges"): _command(
         "/v1/pledges", card=lambda m, _: m.card, pledge=lambda *_: "any", per_cent=lambda *_: 0
     ),
+    ("POST", "/v1/plan-memberships"): _sale_like("/v1/plan-memberships", plan="any"),
+    ("POST", "/v1/plan-refunds"): _command("/v1/plan-refunds", membership=lambda _, o: o.sale),
     ("POST", "/v1/loads"): _sale_like("/v1/loads"),
     ("POST", "/v1/spends"): _sale_like("/v1/spends"),
     ("POST", "/v1/refunds"): _sale_like("/v1/refunds"),
@@ -217,6 +219,10 @@ CALLS: Mapping[tuple[str, str], Calls] = {
     ("POST", "/v1/unmerges"): _command("/v1/unmerges", merge=lambda _, o: o.merge),
     ("POST", "/v1/awards"): _command(
         "/v1/awards", card=lambda m, _: m.card, award=lambda *_: "surprise", case=lambda *_: "1"
+    ),
+    ("GET", "/v1/matches"): _at(lambda *_: "/v1/matches"),
+    ("POST", "/v1/stakes"): _command(
+        "/v1/stakes", card=lambda m, _: m.card, match=lambda *_: "mat_" + "0" * 32, outcome=lambda *_: "home"
     ),
     ("POST", "/v1/referrals"): _command(
         "/v1/referrals", card=lambda m, _: m.other_card, referrer_card=lambda m, _: m.card

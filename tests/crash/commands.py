@@ -144,6 +144,16 @@ def _pledge(world: World, random: Random) -> dict[str, Any]:
     return {**fields, "cause": CODES[BANK]} if fields["per_cent"] else fields
 
 
+def _plan(world: World, random: Random) -> dict[str, Any]:
+    return {**_at_till(world, random, 9_900), "plan": random.choice(("plus", "plus", "none"))}
+
+
+def _plan_end(world: World, random: Random) -> dict[str, Any] | None:
+    """Of any plan, also of one that was ended before."""
+    known = world.any_of(random, "plan_membership")
+    return None if known is None else {"membership": known["id"]}
+
+
 def _money(world: World, random: Random) -> dict[str, Any]:
     """Stored value to load, spend or pay back; refused where there is none, or not so much."""
     return _at_till(world, random, random.randint(1, 3_000))
@@ -178,6 +188,11 @@ def _award(world: World, random: Random) -> dict[str, Any]:
     return {"card": random.choice(world.cards), "award": "surprise", "case": str(random.randint(1, 99))}
 
 
+def _stake(world: World, random: Random) -> dict[str, Any]:
+    """No match is open in a crash run: it is refused, and stays so."""
+    return {"card": random.choice(world.cards), "match": "mat_" + "0" * 32, "outcome": "home"}
+
+
 def _referral(world: World, random: Random) -> dict[str, Any]:
     return {"card": random.choice(world.cards), "referrer_card": random.choice(world.cards)}
 
@@ -195,6 +210,8 @@ KINDS = (
     Kind("gift", "/v1/gifts", 5, _gift),
     Kind("donation", "/v1/donations", 3, _donation),
     Kind("pledge", "/v1/pledges", 2, _pledge),
+    Kind("plan_membership", "/v1/plan-memberships", 2, _plan),
+    Kind("plan_refund", "/v1/plan-refunds", 1, _plan_end),
     Kind("load", "/v1/loads", 4, _money),
     Kind("spend", "/v1/spends", 4, _money),
     Kind("refund", "/v1/refunds", 2, _money),
@@ -204,6 +221,7 @@ KINDS = (
     Kind("merge", "/v1/merges", 2, _merge),
     Kind("unmerge", "/v1/unmerges", 1, _unmerge),
     Kind("award", "/v1/awards", 2, _award),
+    Kind("stake", "/v1/stakes", 1, _stake),
     Kind("referral", "/v1/referrals", 1, _referral),
 )
 BY_NAME = {kind.name: kind for kind in KINDS}
