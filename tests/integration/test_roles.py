@@ -299,6 +299,13 @@ def test_only_named_columns_change_in_the_other_tables(database: Engine) -> None
             "UPDATE proposal SET decided_at",
             "UPDATE proposal SET approved",
         ],
+        "raffle": [
+            "UPDATE raffle SET closed_at",
+            "UPDATE raffle SET tickets_sha256",
+            "UPDATE raffle SET revealed_at",
+            "UPDATE raffle SET seed",
+        ],
+        "raffle_ticket": ["UPDATE raffle_ticket SET place"],
         "reversed_points": [
             "UPDATE reversed_points SET points",
             "UPDATE reversed_points SET amount_minor",
