@@ -156,7 +156,13 @@ def serve() -> None:
         beside = None
         if settings.test_authority is not None:
             apart = stack.enter_context(sandbox(settings, database))
-            beside = create_app(apart, authority=settings.test_authority, now=now, test_mode=True)
+            beside = create_app(
+                apart,
+                authority=settings.test_authority,
+                now=now,
+                test_mode=True,
+                card_key=members_keys(keys).secrets,
+            )
         served = create_app(
             database,
             authority=authority,

@@ -12,7 +12,10 @@ from ipaddress import IPv6Address
 import msgspec
 
 _MOST_HELD = 20_000
-_GUESSES = (b'"code":"card_unknown"', b'"code":"recipient_unknown"')
+_GUESSES = tuple(
+    b'"code":"%s"' % code
+    for code in (b"card_unknown", b"recipient_unknown", b"voucher_unknown", b"pack_unknown")
+)
 
 
 class Rate(msgspec.Struct, frozen=True):
@@ -87,7 +90,7 @@ class Limits:
         self.now = monotonic
 
     def count_guesses(self, partner_id: int, answer: bytes) -> None:
-        """Count what a refused command, or a file, says of cards that do not exist."""
+        """Count what a refused command, or a file, says of cards and codes that do not exist."""
         found = sum(answer.count(code) for code in _GUESSES)
         if found:
             self.cards.spend(partner_id, self.now(), found)

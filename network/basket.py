@@ -26,6 +26,7 @@ class Details(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `items` are its lines, as many as its amounts; `units` count things by name ("nights", "millilitres").
     `alliance_tier`: the tier that another member of an alliance vouches for. `offer`: a personal offer that
     was shown. `event`: no sale, but something a member did. `evidence`: of a claim after the time for sales.
+    `coupons`: those that were shown. `pack`: whose code a member registers (network.codes.Pack.key).
     """
 
     items: tuple[Item, ...] = ()
@@ -37,6 +38,8 @@ class Details(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     offer: str = ""
     event: str = ""
     evidence: str = ""
+    coupons: tuple[str, ...] = ()
+    pack: int | None = None
 
 
 NO_DETAILS = Details()

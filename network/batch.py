@@ -16,6 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from network import ids, store
 from network.asking import asked_since, budgets_asked, members_asked, names_asked, plans_asked
 from network.capped import AtCap, save_exposed, within_caps
+from network.code_store import claim_packs, pack_named, release_packs
 from network.decide import STRUCTURAL, decide, decide_batch, end_due
 from network.errors import Busy, RulesStale, Unavailable
 from network.identity import card_number
@@ -25,11 +26,13 @@ from network.model import (
     Adjust,
     CardState,
     Command,
+    Convert,
     Decision,
     Donate,
     Enrol,
     Gift,
     Hold,
+    IssueVoucher,
     Join,
     LedgerState,
     Merge,
@@ -38,13 +41,12 @@ from network.model import (
     Rejected,
     Reply,
     Reverse,
-    ReviewTier,
     Unmerge,
 )
 from network.programme_store import NOTHING_ASKED, Asked, lock_budgets
 from network.rules import RETRYING, Folded, Rules
 from network.save import save
-from network.touch import SPENDING, cards_of, closed, named_by, touched
+from network.touch import OF_MEMBERS, SPENDING, cards_of, closed, named_by, touched
 
 Done = TypeVar("Done")
 
@@ -52,7 +54,7 @@ _RETRIES = 3
 _RETRIED = frozenset({"40001", "40P01", "23505", "26000", "0A000"})
 """Serialization, deadlock, a card number that was drawn twice (the next try draws another), and a prepared
 statement that the server does not know or that a migration made stale (the next try prepares it)."""
-_DRAWING = (*SPENDING, Reverse, Gift, Donate, Merge, Unmerge, Adjust)
+_DRAWING = (*SPENDING, Reverse, Gift, Donate, Merge, Unmerge, Adjust, IssueVoucher, Convert)
 """Commands that take points out of lots, and so have to see them."""
 _LOCK_TIMEOUT = "55P03"
 _DISCONNECTED = frozenset({"57P01", "57P02", "57P03"})  # shutdown, crash, starting up
@@ -174,22 +176,23 @@ def _begin(
 def _runs(commands: Sequence[Command]) -> list[list[tuple[Command, UUID]]]:
     """Commands with their keys, cut where a key stands again: the first is then answered from memory.
 
-    So where a command tries again what stands before it: that is answered by then.
+    So where a command tries again what stands before it, that is answered by then; and so is who registers a
+    pack before another does.
     A command that changes who belongs to whom is a run of its own: what others have to load depends on it.
     """
     runs: list[list[tuple[Command, UUID]]] = [[]]
-    seen: set[UUID] = set()
+    seen: set[UUID | int] = set()
     alone = False
     for command in commands:
         key = request_key(command.partner_id, command.reference)
         named = _retried_key(command)
-        if key in seen or named in seen or alone or isinstance(command, STRUCTURAL):
+        pack = pack_named(command)
+        again = not seen.isdisjoint({key, named, pack})
+        if again or alone or isinstance(command, STRUCTURAL):
             runs.append([])
             seen = set()
         alone = isinstance(command, STRUCTURAL)
-        seen.add(key)
-        if named is not None:
-            seen.add(named)
+        seen |= {one for one in (key, named, pack) if one is not None}
         runs[-1].append((command, key))
     return [run for run in runs if run]
 
@@ -270,6 +273,7 @@ def _decided(outcome: Decision | Rejected) -> Reply:
             enrolled=outcome.enrolled,
             postings=outcome.postings,
             asked=outcome.asked,
+            voucher=outcome.voucher,
         )
     return Reply(outcome=outcome)
 
@@ -312,7 +316,7 @@ def _prepare(
 
 def _member_of(command: Command, cards: Mapping[int, CardState]) -> int:
     """The member whose entry a command makes; 0 where its card is not known."""
-    if isinstance(command, ReviewTier):
+    if isinstance(command, OF_MEMBERS):
         return command.member_id
     named = named_by(command)
     numbers = cards_of(command)
@@ -334,7 +338,11 @@ def _decide(
         return []
     retries = {r.key: named for r in requests if (named := _retried_key(r.command)) is not None}
     retried = store.lock_retried(connection, retries.values()) if retries else {}
+    packs = {pack: r.minted.entry_id for r in requests if (pack := pack_named(r.command)) is not None}
+    used = claim_packs(connection, packs)
     folded = _load(connection, moment, cards, [r.command for r in requests], rules, known.members)
+    if used:
+        folded = folded.with_used(used)
     if retries:
         folded = folded.with_retried(
             {
@@ -357,6 +365,8 @@ def _decide(
     passing = {key for key, reason in refused.items() if reason in NOT_REMEMBERED}
     store.refuse(connection, {key: reason for key, reason in refused.items() if key not in passing})
     store.forget(connection, passing)
+    registered = {decision.pack for decision in outcomes if isinstance(decision, Decision)}
+    release_packs(connection, packs.keys() - used - registered)
     store.take_retried(connection, {named: key for key, named in retries.items() if key not in refused})
     return outcomes
 
@@ -452,6 +462,7 @@ def _rules_ask(
         names=names_asked(commands, plans, rules),
         since=asked_since(today),
         segments=any(plan.segments for plan in plans),
+        coupons=any(plan.coupons for plan in plans),
     )
 
 
@@ -459,7 +470,7 @@ def _named(commands: Sequence[Command], cards: Mapping[int, CardState]) -> set[i
     """The members of the cards and ids that commands name: what is known before anything is read."""
     numbers = {number for command in commands for number in cards_of(command)}
     entries = {named_by(command) for command in commands} - {None}
-    reviewed = {command.member_id for command in commands if isinstance(command, ReviewTier)}
+    reviewed = {command.member_id for command in commands if isinstance(command, OF_MEMBERS)}
     return (
         {cards[number].member_id for number in numbers if number in cards}
         | reviewed
@@ -484,6 +495,7 @@ def _recall(connection: Connection, keys: Sequence[UUID]) -> dict[UUID, tuple[UU
                 enrolled=enrolled.get(recorded.entry.entry_id),
                 postings=recorded.postings,
                 asked=recorded.asked,
+                voucher=recorded.voucher,
             )
         known[key] = (stored.content_hash, reply)
     return known

@@ -15,23 +15,28 @@ from network.model import (
     Adjust,
     Capture,
     Command,
+    Convert,
     Decision,
     Donate,
     Enrol,
     Gift,
     Hold,
     Invite,
+    IssueVoucher,
     Join,
+    LapseVoucher,
     Leave,
     Merge,
     Minted,
     Redeem,
     Rejected,
     Release,
+    ReturnVoucher,
     Reverse,
     ReviewTier,
     SetTier,
     Unmerge,
+    UseVoucher,
     Void,
 )
 from network.pool import invite, join, leave
@@ -40,6 +45,7 @@ from network.reversal import reverse
 from network.rules import Folded, Rules
 from network.touch import touched
 from network.transfer import gift, merge, unmerge
+from network.voucher import convert, issue_voucher, lapse_voucher, return_voucher, use_voucher
 
 Rule = Callable[[Folded, Any, Minted, Rules], Decision | Rejected]
 
@@ -62,6 +68,11 @@ RULES: dict[type[Command], Rule] = {
     Adjust: adjust,
     SetTier: set_tier,
     ReviewTier: review_tier,
+    IssueVoucher: issue_voucher,
+    Convert: convert,
+    UseVoucher: use_voucher,
+    ReturnVoucher: return_voucher,
+    LapseVoucher: lapse_voucher,
 }
 
 STRUCTURAL = (Invite, Join, Leave, Merge, Unmerge)

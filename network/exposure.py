@@ -39,7 +39,7 @@ from partners.rates import vat_bps
 from partners.terms import terms_on
 
 _ISSUED, _ACCEPTED, _HELD = AccountKind.ISSUED, AccountKind.ACCEPTED, AccountKind.HELD
-_OUT = frozenset({AccountKind.MEMBER, AccountKind.PENDING, AccountKind.TRANSIT})
+_OUT = frozenset({AccountKind.MEMBER, AccountKind.PENDING, AccountKind.TRANSIT, AccountKind.VOUCHER})
 """Accounts of points that are outstanding and have no price of their own yet."""
 _CHARGED = frozenset({EntryKind.ACCRUAL, EntryKind.REDEMPTION, EntryKind.CAPTURE})
 _ONE_BPS = Decimal("0.0001")

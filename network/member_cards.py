@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 from sqlalchemy import Connection, Engine, text
 
-from network.model import Hold, Redeem
+from network.model import Hold, IssueVoucher, Redeem
 from partners.errors import SecretUnreadable
 from partners.people import codes
 from partners.people.tokens import OperatorKeys
@@ -66,7 +66,7 @@ def show_code(
 
 
 def use_codes(
-    database: Engine, card_key: bytes, commands: Sequence[Redeem | Hold], now: datetime
+    database: Engine, card_key: bytes, commands: Sequence[Redeem | Hold | IssueVoucher], now: datetime
 ) -> Mapping[int, CodeProblem]:
     """Use the codes of commands, in their order; what is wrong with them, by place.
 

@@ -10,26 +10,34 @@ from network.ids import member_of
 from network.model import (
     Capture,
     Command,
+    Convert,
     Enrol,
     Gift,
     Hold,
     Invite,
     Join,
+    LapseVoucher,
     Merge,
     Redeem,
     Release,
+    ReturnVoucher,
     Reverse,
     ReviewTier,
     Unmerge,
+    UseVoucher,
     Void,
 )
 from network.rules import Folded
 
 SPENDING = (Redeem, Hold)
 """Commands that draw from a whole pool."""
+OF_MEMBERS = (ReviewTier, Convert)
+"""Commands of the night that name a member by its number."""
 
 
-_WITHOUT_CARD = frozenset({Enrol, Reverse, Capture, Void, Release, Unmerge, ReviewTier})
+_WITHOUT_CARD = frozenset(
+    {Enrol, Reverse, Capture, Void, Release, Unmerge, UseVoucher, ReturnVoucher, LapseVoucher, *OF_MEMBERS}
+)
 _WITH_TWO_CARDS = {Gift: "to_card_number", Invite: "to_card_number", Merge: "merged_card_number"}
 _NAMES_AN_ENTRY = {
     Reverse: "entry_id",
@@ -38,6 +46,7 @@ _NAMES_AN_ENTRY = {
     Capture: "hold_id",
     Void: "hold_id",
     Join: "invitation_id",
+    **dict.fromkeys((UseVoucher, ReturnVoucher, LapseVoucher), "voucher_id"),
 }
 
 
@@ -62,7 +71,7 @@ def named_members(folded: Folded, command: Command) -> set[int]:
     entry_id = named_by(command)
     if entry_id is not None:
         named.add(member_of(entry_id))
-    if isinstance(command, ReviewTier):
+    if isinstance(command, OF_MEMBERS):
         named.add(command.member_id)
     return {member_id for member_id in named if member_id}
 

@@ -122,6 +122,7 @@ class _Side:
             counters=named,
             budgets=budgets,
             metres=metres_of(sale.details),
+            coupons=details.facts.coupons,
         )
 
     def _rise(self, programme: Programme, sale: Sale) -> None:

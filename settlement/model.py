@@ -21,7 +21,13 @@ from settlement.money_model import (
     Instruction,
 )
 
-OUTSTANDING = (AccountKind.MEMBER, AccountKind.HELD, AccountKind.PENDING, AccountKind.TRANSIT)
+OUTSTANDING = (
+    AccountKind.MEMBER,
+    AccountKind.HELD,
+    AccountKind.PENDING,
+    AccountKind.TRANSIT,
+    AccountKind.VOUCHER,
+)
 """Accounts whose points are out: issued, neither redeemed nor lapsed. For these the pool holds its share."""
 
 Flow = Literal["issue", "redemption", "margin", "lapse", "vat", "adjustment"]

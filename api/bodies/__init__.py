@@ -12,6 +12,7 @@ from api.bodies.between import (
     PoolLeaveBody,
     UnmergeBody,
 )
+from api.bodies.codes import SerialCodeBody, VoucherBody, VoucherReturnBody, VoucherUseBody
 from api.bodies.fields import read_body
 from api.bodies.tills import (
     AccrualBody,
@@ -44,8 +45,12 @@ __all__ = [
     "RedemptionBody",
     "ReleaseBody",
     "ReversalBody",
+    "SerialCodeBody",
     "UnmergeBody",
     "VoidBody",
+    "VoucherBody",
+    "VoucherReturnBody",
+    "VoucherUseBody",
     "read_body",
     "show_entry",
     "show_reply",
@@ -68,6 +73,10 @@ Body = (
     | PoolLeaveBody
     | MergeBody
     | UnmergeBody
+    | VoucherBody
+    | VoucherUseBody
+    | VoucherReturnBody
+    | SerialCodeBody
 )
 COMMANDS: tuple[type[Body], ...] = Body.__args__
 """Everything a partner can ask for. What only the operator may (adjustments, tiers) is not among them."""

@@ -28,7 +28,7 @@ class Setup(msgspec.Struct, frozen=True):
     log_format: LogFormat = "text"
     traces: str | None = None
     card_key: bytes = b""
-    """Opens the secrets of members' cards; empty where no member signs in."""
+    """Opens the secrets of members' cards; empty where no member signs in. Codes on paper are sealed by it."""
 
 
 class InProcess:

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from api.lanes.work import CarryOut
 from network.engine import Outcome
 from network.member_cards import use_codes
-from network.model import Command, Hold, Redeem, Rejected, Reply
+from network.model import Command, Hold, IssueVoucher, Redeem, Rejected, Reply
 
 Judge = Callable[[Sequence[Command]], Mapping[int, str]]
 """What commands are refused for, by their place; most batches have none."""
@@ -60,7 +60,7 @@ def by_codes(database: Engine, card_key: bytes, now: Callable[[], datetime]) -> 
         coded = [
             (place, command)
             for place, command in enumerate(commands)
-            if isinstance(command, Redeem | Hold) and command.code
+            if isinstance(command, Redeem | Hold | IssueVoucher) and command.code
         ]
         if not coded:
             return {}

@@ -9,6 +9,7 @@ import msgspec
 from network.errors import ProgrammeInvalid
 from network.expiry import month_end_after
 from network.model import NEVER, WITH_ACTIVITY
+from network.programme.codes import Conversion, Packs, VoucherKind, packs_of, vouchers_of
 from network.programme.ladder import Ladder
 from network.programme.plans import ladder_of, plans_of, unknown_partners
 from network.programme.rule import Plan
@@ -76,6 +77,9 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     ladder: Ladder = NO_LADDER
     claim_days: int = 0
     code_above: int | None = None
+    vouchers: Mapping[str, VoucherKind] = {}
+    conversion: Conversion | None = None
+    packs: Mapping[int, Packs] = {}
 
     def earn_rule(self, partner_id: int) -> EarnRule:
         """The rule that judges a sale at a partner."""
@@ -118,6 +122,8 @@ def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[st
             + f", but the network's partners are {', '.join(sorted(partner_ids))}"
         )
     earn = spec.earn
+    vouchers = vouchers_of(spec, partner_ids)
+    conversion = spec.conversion
     return Programme(
         version=version,
         default_earn=NOTHING if earn is None else _rule(earn.default),
@@ -133,4 +139,9 @@ def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[st
         ladder=ladder_of(spec),
         claim_days=0 if spec.retro_claim is None else spec.retro_claim.days,
         code_above=spec.redeem.code_above,
+        vouchers=vouchers,
+        conversion=None
+        if conversion is None
+        else Conversion(vouchers[conversion.voucher], conversion.minimum),
+        packs=packs_of(spec),
     )

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from network.errors import ProgrammeInvalid
 from network.programme.reading import Path, line_of, lines_of
+from network.programme.spec_codes import ConversionSpec, CouponSpec, PacksSpec, VoucherSpec
 from network.programme.spec_rules import Code, Count, CounterSpec, FundSpec, Name, RuleSpec, Strict, WhenSpec
 from network.programme.spec_tiers import TierSpec
 
@@ -120,6 +121,10 @@ class ProgrammeSpec(Strict):
     counter: list[CounterSpec] = Field(default=[])
     rule: list[RuleSpec] = Field(default=[])
     tier: list[TierSpec] = Field(default=[])
+    voucher: list[VoucherSpec] = Field(default=[])
+    conversion: ConversionSpec | None = None
+    coupon: list[CouponSpec] = Field(default=[])
+    packs: list[PacksSpec] = Field(default=[])
     retro_claim: RetroClaimSpec | None = None
     expiry: ExpirySpec
     returns: ReturnsSpec = ReturnsSpec()
@@ -163,19 +168,40 @@ def _together(spec: ProgrammeSpec) -> list[_Fault]:
     faults = _twice("rule", [one.id for one in spec.rule])
     faults += _twice("counter", [one.id for one in spec.counter])
     faults += _twice("tier", [one.name for one in spec.tier])
+    faults += _code_faults(spec)
     for name in spec.expiry.tier:
         faults += [(("expiry", "tier", name), m) for _, m in _unknown((), "tiers", [name], tiers)]
     conditions: list[tuple[Path, WhenSpec]] = []
     conditions += [(("rule", place, "when"), one.when) for place, one in enumerate(spec.rule)]
     conditions += [(("counter", place, "when"), one.when) for place, one in enumerate(spec.counter)]
     counters = sorted(one.id for one in spec.counter)
+    coupons, packs = [one.id for one in spec.coupon], [one.id for one in spec.packs]
     for path, when in conditions:
+        faults += _unknown((*path, "coupons"), "coupons", when.coupons, coupons)
+        faults += _unknown((*path, "packs"), "packs", when.packs, packs)
         faults += _unknown((*path, "tiers"), "tiers", when.tiers, tiers)
         if when.counter is not None:
             faults += _unknown((*path, "counter"), "counters", [when.counter.id], counters)
     faults += _tier_faults(spec)
     if spec.earn is None and not any(one.kind == "base" for one in spec.rule):
         faults.append((("earn",), "is missing: a programme has [earn.default], or a [[rule]] of kind base"))
+    return faults
+
+
+def _code_faults(spec: ProgrammeSpec) -> list[_Fault]:
+    """Vouchers, coupons and packs that share a name, or a number; a conversion into what there is not."""
+    names = [one.id for one in spec.voucher]
+    numbers = [one.number for one in spec.packs]
+    faults = _twice("voucher", names) + _twice("coupon", [one.id for one in spec.coupon])
+    faults += _twice("packs", [one.id for one in spec.packs])
+    faults += [
+        (("packs", place, "number"), f"{one} is another campaign's number: each has its own, for ever")
+        for place, one in enumerate(numbers)
+        if one in numbers[:place]
+    ]
+    if spec.conversion is not None:
+        path = ("conversion", "voucher")
+        faults += [(path, m) for _, m in _unknown((), "vouchers", [spec.conversion.voucher], names)]
     return faults
 
 

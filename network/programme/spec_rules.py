@@ -70,6 +70,8 @@ class WhenSpec(Strict):
     `categories` also says what of the sale counts: the lines of these categories. `events`: no sale, but
     something that a member did; a rule without them never applies to an event. `guests`: whether another
     airline vouches for the tier. `nth`: only the member's n-th sale that meets the rule's other conditions.
+    `coupons`: one of these is shown, and the member has not used it; the rule uses it up. `packs`: the member
+    registers the code on a pack of one of these.
     """
 
     partners: list[Code] | None = None
@@ -79,6 +81,8 @@ class WhenSpec(Strict):
     channels: list[Name] | None = None
     offers: list[Id] | None = None
     events: list[Id] | None = None
+    coupons: list[Id] | None = None
+    packs: list[Id] | None = None
     weekdays: list[Weekday] | None = None
     hours: HoursSpec | None = None
     first_on: date | None = None
@@ -102,6 +106,8 @@ class WhenSpec(Strict):
             raise ValueError("last_on is before first_on")
         if self.nth and self.counter:
             raise ValueError("nth and counter exclude each other: give one of them")
+        if self.events and self.packs:
+            raise ValueError("events and packs exclude each other: write a rule for each")
         return self
 
 
@@ -234,8 +240,8 @@ class RuleSpec(Strict):
             raise ValueError("exclusive is for promotions")
         if self.award is not None and self.award.times is not None and self.kind != "promotion":
             raise ValueError("times is for promotions: a base rule has nothing to multiply")
-        if self.kind != "promotion" and (self.when.counter or self.when.nth):
-            raise ValueError("counter and nth are for promotions")
+        if self.kind != "promotion" and (self.when.counter or self.when.nth or self.when.coupons):
+            raise ValueError("counter, nth and coupons are for promotions")
         if self.pending_days and self.pending_until_event:
             raise ValueError("pending_days and pending_until_event exclude each other: give one of them")
         if self.earns == "status" and (self.pending_days or self.pending_until_event):
@@ -265,6 +271,6 @@ class CounterSpec(Strict):
     def _of_its_kind(self) -> Self:
         if (self.counts == "units") != (self.unit is not None):
             raise ValueError("unit, the name of what is counted, is for a counter of units, which needs it")
-        if self.when.counter or self.when.nth:
-            raise ValueError("a counter cannot depend on a counter")
+        if self.when.counter or self.when.nth or self.when.coupons:
+            raise ValueError("a counter cannot depend on a counter or a coupon")
         return self

@@ -5,7 +5,14 @@ from typing import Any
 
 from network.programme.spec import ProgrammeSpec
 
-_NAMED = {"rule": "id", "counter": "id", "tier": "name"}
+_NAMED = {
+    "rule": "id",
+    "counter": "id",
+    "tier": "name",
+    "voucher": "id",
+    "coupon": "id",
+    "packs": "id",
+}
 
 
 def differences(before: ProgrammeSpec, after: ProgrammeSpec) -> list[str]:

@@ -34,6 +34,11 @@ MOVEMENTS = {
     (AccountKind.ACCEPTED, AccountKind.MEMBER): "redemption reversed",
     (AccountKind.ACCEPTED, AccountKind.TRANSIT): "redemption reversed",
     (AccountKind.MEMBER, AccountKind.LAPSED): "lapsed",
+    (AccountKind.VOUCHER, AccountKind.ACCEPTED): "redeemed",
+    (AccountKind.VOUCHER, AccountKind.LAPSED): "lapsed",
+    (AccountKind.MEMBER, AccountKind.VOUCHER): "turned into vouchers",
+    (AccountKind.VOUCHER, AccountKind.MEMBER): "vouchers given back",
+    (AccountKind.VOUCHER, AccountKind.TRANSIT): "vouchers given back",
     (AccountKind.MEMBER, AccountKind.HELD): "held",
     (AccountKind.TRANSIT, AccountKind.HELD): "held",
     (AccountKind.HELD, AccountKind.MEMBER): "hold released",
@@ -74,6 +79,8 @@ EVENTS = {
     EntryKind.UNMERGE: "merges undone",
     EntryKind.ADJUSTMENT: "adjustments",
     EntryKind.TIER: "tiers set",
+    EntryKind.VOUCHER: "vouchers made",
+    EntryKind.VOUCHER_END: "vouchers ended unused",
 }
 """Entry kinds as statements call them."""
 
