@@ -27,9 +27,9 @@ from api.bodies.webhooks import HOOK_BODIES
 from api.description import describe
 from api.files.lines import LineAnswer
 from api.gauges import LedgerGauges
+from api.lanes.coding import code_key, coding
 from api.lanes.hiring import in_threads
 from api.lanes.lane import Hire
-from api.lanes.coding import code_key, coding
 from api.lanes.refusing import refusing
 from api.lanes.standing import standing
 from api.limits import Limits, Rates
@@ -127,7 +127,8 @@ def create_app(
         now: Real time, by which signatures are judged (the network's business time is the database's).
         operator_keys: Of operators' sessions; members' are derived of them. Without them nothing is served
             under /operator and /m.
-        card_key: Opens members' cards, and makes the key of codes on paper; by default that of `operator_keys`.
+        card_key: Opens members' cards, and makes the key of codes on paper; by default it follows from
+            `operator_keys`.
         hook_key: Of webhooks' secrets; without it partners cannot have any.
         hook_loopback: Webhooks may go to this machine; for tests and demos.
         hire: What serves the lanes; by default threads of this process.

@@ -1,4 +1,4 @@
-"""Tables of codes: vouchers, packs that were registered, coupons, and what quarters' ends were carried out."""
+"""Tables of codes: vouchers, packs that were registered, coupons, and which quarters were converted."""
 
 from sqlalchemy import (
     BigInteger,

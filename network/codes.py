@@ -1,14 +1,14 @@
 """Codes on paper: of vouchers, and on packs. Signed, so that none is kept; typing errors show (pure).
 
-Symbols are Crockford's 32 (no I, L, O, U). The last one is a check symbol: a weighted sum over the field of 32
-elements, with weights that differ, so that any one wrong symbol and any two neighbours swapped are found. Before
-it stands the seal, the first bits of an HMAC-SHA256 under the network's key over what the code names:
+Symbols are Crockford's 32 (no I, L, O, U). The last one is a check symbol: a weighted sum over the field of
+32 elements, with weights that differ, so that any one wrong symbol and any two neighbours swapped are found.
+Before it stands the seal, the first bits of an HMAC-SHA256 under the network's key over what the code names:
 
     voucher   25 symbols of the id of the entry that made it, 14 of seal (70 bits), check: 40
     pack       3 symbols of the campaign's number, 5 of the pack's, 7 of seal (35 bits), check: 16
 
-A voucher's id is hard to guess too: the millisecond, the member, 22 random bits. A pack's code is short enough to
-be typed; whoever guesses hits one in 34,000 million, and guesses are limited (api.limits).
+A voucher's id is hard to guess too: the millisecond, the member, 22 random bits. A pack's code is short
+enough to be typed; whoever guesses hits one in 34,000 million, and guesses are limited (api.limits).
 """
 
 import hmac
@@ -43,7 +43,7 @@ class Pack(NamedTuple):
 
 
 def plain(typed: str) -> str | None:
-    """What somebody typed as the symbols of a code; None where a symbol, their number or the check is wrong."""
+    """What somebody typed, as a code's symbols; None where one, their number or the check is wrong."""
     symbols = typed.upper().translate(_READ_AS)
     if len(symbols) not in (VOUCHER_SYMBOLS, PACK_SYMBOLS) or not all(one in _VALUES for one in symbols):
         return None

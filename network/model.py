@@ -122,8 +122,8 @@ class Posting(msgspec.Struct, frozen=True, kw_only=True):
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One business event as it is recorded. `points` is signed as it changes the member's balance.
 
-    `hold_id`: the entry that had set aside what this one moves: a hold, an accrual pending until an event, or a
-    voucher.
+    `hold_id`: the entry that had set aside what this one moves: a hold, a voucher, or an accrual pending
+    until an event.
     `parent_id`: of a TRANSFER, the entry of another member that made it; of a POOL_JOIN, the invitation.
     `counterpart_id`: the other member.
     """
@@ -383,7 +383,7 @@ class Convert(msgspec.Struct, frozen=True, kw_only=True, tag="convert"):
 
 
 class UseVoucher(msgspec.Struct, frozen=True, kw_only=True, tag="use_voucher"):
-    """A voucher pays for part of a basket of `amount_minor`. `voucher_id`: what its code opens to, if it does."""
+    """A voucher pays for part of a basket of `amount_minor`. `voucher_id`: what its code opens to."""
 
     partner_id: int
     reference: str
@@ -531,8 +531,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     `asked`: of a redemption that a till accepted offline, the points it was for.
     `judgement` is what rules saw of a sale and what it came to (network.judging); `counted` is what to add
     to its member's counters, by name and period, `spent` what to take from budgets, by rule and period.
-    `voucher`: that it makes; or, where the entry's `hold_id` names one, that one as it has ended. `pack`: whose
-    code it uses up.
+    `voucher`: that it makes; or, where the entry's `hold_id` names one, that one as it has ended.
+    `pack`: whose code it uses up.
     """
 
     entry: Entry
@@ -558,8 +558,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """What a command is answered: an entry or a refusal, now or (`replayed`) as it was answered before.
 
-    `asked`: of a redemption that a till accepted offline, the points it was for. `voucher`: that it made, whose
-    `code` the shell adds.
+    `asked`: of a redemption that a till accepted offline, the points it was for.
+    `voucher`: that it made, whose `code` the shell adds.
     """
 
     outcome: Entry | Rejected

@@ -6,6 +6,7 @@ read), so that tills may go on meanwhile.
 
 from network.check import Check, Problem, faults
 from network.verify_accounts import ACCOUNTS
+from network.verify_codes import CODES
 from network.verify_hooks import HOOKS
 from network.verify_ledger import LEDGER
 from network.verify_links import LINKS
@@ -14,4 +15,4 @@ from network.verify_transfers import TRANSFERS
 
 __all__ = ["CHECKS", "Check", "Problem", "faults"]
 
-CHECKS = (*LEDGER, *LINKS, *ORIGINS, *TRANSFERS, *ACCOUNTS, *HOOKS)
+CHECKS = (*LEDGER, *LINKS, *ORIGINS, *TRANSFERS, *ACCOUNTS, *HOOKS, *CODES)

@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 
+from network.conversion import convert_due, lapse_vouchers
 from network.reviews import review_tiers
 from network.service import (
     close_window,
@@ -129,8 +130,11 @@ def price_step(
             return None
         store.require_earlier_netted(connection, window_id)
         version = live_programme_version(connection) if programme_version is None else programme_version
-        lapse_expired(database, business_date + timedelta(days=1), version)
-        review_tiers(database, business_date + timedelta(days=1))
+        following = business_date + timedelta(days=1)
+        lapse_vouchers(database, following)
+        lapse_expired(database, following, version)
+        review_tiers(database, following)
+        convert_due(database, following)
         currency = read_network(connection).currency
         summed = store.load_outputs(connection, [window_id])[window_id] if run.revision > 1 else None
         # The window is closed, so the other connection sees the same; postings are priced meanwhile.

@@ -10,6 +10,7 @@ from api.bodies.fields import (
     Amounts,
     CardNumber,
     Category,
+    Coupons,
     Currency,
     EntryId,
     Evidence,
@@ -61,6 +62,7 @@ class AccrualBody(Request, frozen=True, tag_field="type", tag="accrual"):
     alliance_tier: Word | None = None
     offer: Offer | None = None
     evidence: Evidence | None = None
+    coupons: Coupons | None = None
     retries: Retries | None = None
 
     def command(self, partner_id: int) -> Command:
@@ -82,7 +84,7 @@ class AccrualBody(Request, frozen=True, tag_field="type", tag="accrual"):
         """What the till says of the sale beside its amount; None where it says nothing, as most do."""
         itemised = self.lines is not None and not isinstance(self.lines[0], int)
         told = (self.tender, self.channel, self.units, self.flight, self.alliance_tier, self.offer)
-        if not itemised and self.evidence is None and not any(told):
+        if not itemised and not any((*told, self.evidence, self.coupons)):
             return None
         flight = self.flight
         return Details(
@@ -94,6 +96,7 @@ class AccrualBody(Request, frozen=True, tag_field="type", tag="accrual"):
             alliance_tier=self.alliance_tier or "",
             offer=self.offer or "",
             evidence=self.evidence or "",
+            coupons=tuple(dict.fromkeys(self.coupons or ())),
         )
 
 

@@ -1,4 +1,4 @@
-"""Codes on paper before a batch and after it: those that came are opened, those of new vouchers are written."""
+"""Codes on paper around a batch: those that came are opened, those of new vouchers are written."""
 
 import hmac
 from collections.abc import Callable, Mapping, Sequence

@@ -11,6 +11,7 @@ from api.bodies.fields import (
     Amount,
     Amounts,
     CardNumber,
+    Coupons,
     Currency,
     Evidence,
     FlightBody,
@@ -52,6 +53,7 @@ class QuoteRequestBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     alliance_tier: Word | None = None
     offer: Offer | None = None
     evidence: Evidence | None = None
+    coupons: Coupons | None = None
 
 
 class QuoteBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

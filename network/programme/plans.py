@@ -150,7 +150,7 @@ def _plan(
         by_day={},
         alike={},
         since={},
-        coupons=any(one.coupons for one in rules),
+        coupons=frozenset(coupon for one in rules for coupon in one.coupons),
     )
 
 

@@ -127,7 +127,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     `periods` are the counters they ask for, each with its period; `makes_tiers` those that make tiers, which
     are asked for over months. `claims`: whether flights may be claimed later, so that they are counted.
-    `funders` are the others who may pay. `coupons`: whether members' coupons are asked for.
+    `funders` are the others who may pay. `coupons`: those of members that open some of them.
     """
 
     exclusions: tuple[Rule, ...]
@@ -143,7 +143,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     by_day: dict[date, tuple[tuple[Rule, ...], tuple[Rule, ...]]]
     alike: dict[tuple[object, ...], tuple[Rule, ...]]
     since: dict[date, dict[str, date]]
-    coupons: bool = False
+    coupons: frozenset[str] = frozenset()
 
     def on(self, day: date) -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:
         """Exclusions and rules that can apply on a day. Found once a day, not once a sale."""

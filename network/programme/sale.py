@@ -25,8 +25,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What rules asked for beside the sale, as it was when the sale was judged; the entry's record keeps it.
 
     `counters`: before the sale, by name, of the period the sale is in. `budgets`: what was left, by rule.
-    `unfunded`: partners that could not pay for points that day. `metres`: how far the flight was. `coupons`: of
-    those that were shown, the member's own that it had not used.
+    `unfunded`: partners that could not pay for points that day. `metres`: how far the flight was.
+    `coupons`: of those that were shown, the member's own that it had not used.
     """
 
     tier: str = ""

@@ -12,11 +12,11 @@ Says = Annotated[str, Field(min_length=1, max_length=300)]
 
 
 class VoucherSpec(Strict):
-    """Points on paper: each `points` are worth `worth_minor` of `currency`, once, at one of `partners` (or any).
+    """Points on paper: each `points` are worth `worth_minor` of `currency`, once, at `partners` or at all.
 
-    Good from `starts_in_days` after the day it is made to the end of the month `valid_months` later, for a basket
-    of at least `minimum_basket_minor`, and never of less than the voucher's worth. When its last day is over,
-    the points lapse with it, or are the member's again.
+    Good from `starts_in_days` after the day it is made to the end of the month `valid_months` later, for a
+    basket of at least `minimum_basket_minor`, and never of less than the voucher is worth. When its last day
+    is over, the points lapse with it, or are the member's again.
     """
 
     id: Name

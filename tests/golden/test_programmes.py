@@ -7,6 +7,14 @@ N MEMBER buys AMOUNT at PARTNER [WORD=VALUE ...] [lines CATEGORY*QUANTITY=AMOUNT
   words: tender, channel, offer, evidence, alliance_tier; at=DATE (reported late); flight=PEK-SHA/business/CA;
   nights=3 or any other unit
 N MEMBER does EVENT at PARTNER | redeems POINTS at PARTNER
+N MEMBER turns POINTS into VOUCHER at PARTNER
+N MEMBER vouches BASKET at PARTNER            with the newest voucher made of MEMBER's points
+N MEMBER hands-back voucher at PARTNER        the same
+N MEMBER registers NUMBER/CAMPAIGN at PARTNER [channel=…]    the code on that pack; NUMBER? a mistyped one
+segment NAME of MEMBER …        who is in it
+coupon NAME for SEGMENT until DATE      given to everybody in it
+MEMBER keeps points             when a quarter ends
+vouchers over                   the night's end of those whose last day is over
 N returns LINE [AMOUNT | lines NUMBER ...] | event LINE
 reviews                         the night's review of tiers whose time is over
 night                           the business date is closed and cleared; every law is checked
@@ -28,15 +36,20 @@ from sqlalchemy import Engine, text
 from starlette.testclient import TestClient
 
 from api.app import create_app
+from api.lanes.coding import code_key
 from api.verification import verify_ledger
 from config.settings import PROJECT
 from network import ids
+from network.codes import Pack, pack_code, voucher_code
+from network.conversion import lapse_vouchers
+from network.paper import give_coupons, keep_points
 from network.reviews import review_tiers
 from network.service import (
     Network,
     apply_programme,
     create_network,
     load_rules,
+    make_partitions_ahead,
     open_date,
     open_first_window,
     set_clock,
@@ -62,7 +75,22 @@ _HAS = text(
     "SELECT a.balance, a.tier, coalesce(s.balance, 0) AS status FROM account a LEFT JOIN account s"
     " ON s.member_id = a.member_id AND s.unit = 2 WHERE a.member_id = :member AND a.unit = 1"
 )
-_MEMBER, _ISSUED, _ACCEPTED, _PENDING = 1, 2, 3, 6
+_MOVES = {
+    (2, 1): ("+", ""),
+    (2, 6): ("+", "waiting"),
+    (1, 2): ("-", ""),
+    (6, 2): ("-", "waiting"),
+    (6, 1): ("+", "released"),
+    (1, 3): ("-", "spent"),
+    (1, 9): ("-", "on paper"),
+    (9, 3): ("", "spent by voucher"),
+    (9, 1): ("+", "off paper"),
+    (3, 1): ("+", "given back"),
+}
+_OF_PAPER = {"segment", "coupon", "over", "keeps", "turns", "vouches", "hands-back"}
+_IN_SEGMENT = text("INSERT INTO member_segment (member_id, segment) VALUES (:member, :segment)")
+_VOUCHER = text("SELECT entry_id FROM voucher WHERE member_id = :member")
+CARD_KEY = bytes(range(32))
 
 
 def noon(day: date) -> datetime:
@@ -78,9 +106,12 @@ class Stage:
         self.members: dict[str, tuple[int, str]] = {}
         self.entries: dict[str, dict[str, Any]] = {}
         self.sellers: dict[str, str] = {}
+        self.codes: dict[str, str] = {}
 
     def line(self, words: list[str]) -> str | None:
         """Carry a line out; what came of it, or None where nothing is to be said."""
+        if not _OF_PAPER.isdisjoint(words[:3]):
+            return self._of_paper(words)
         match words:
             case ["on", day]:
                 self.day = date.fromisoformat(day)
@@ -100,6 +131,37 @@ class Stage:
                 return self._about(number, verb, line, rest)
             case [number, member, verb, what, "at", partner, *rest]:
                 return self._at_till(number, self._member(member)[1], verb, what, partner, rest)
+            case _:
+                raise AssertionError(words)
+        return None
+
+    def _of_paper(self, words: list[str]) -> str | None:
+        """Carry out a line about coupons, vouchers or segments."""
+        match words:
+            case ["segment", name, "of", *members]:
+                with self.database.begin() as connection:
+                    for member in members:
+                        wanted = {"member": self._member(member)[0], "segment": name}
+                        connection.execute(_IN_SEGMENT, wanted)
+            case ["coupon", name, "for", segment, "until", last]:
+                with self.database.begin() as connection:
+                    days = {"first_on": self.day, "last_on": date.fromisoformat(last)}
+                    given = give_coupons(connection, name, segment=segment, by="maker", **days)
+                return f"{given} given"
+            case ["vouchers", "over"]:
+                make_partitions_ahead(self.database)
+                return f"{lapse_vouchers(self.database, self.day)} over"
+            case [member, "keeps", "points"]:
+                with self.database.begin() as connection:
+                    keep_points(connection, int(self._member(member)[1]), keep=True, by="maker")
+            case [number, member, "turns", points, "into", voucher, "at", partner]:
+                card = self._member(member)[1]
+                fields = {"card": card, "voucher": voucher, "points": int(points)}
+                came = self._post(number, partner, "/v1/vouchers", occurred_at=self._at(), **fields)
+                self.codes[member] = self.entries.get(number, {}).get("code", "")
+                return came
+            case [number, member, "vouches" | "hands-back" as verb, what, "at", partner]:
+                return self._on_paper(number, member, verb, what, partner)
             case _:
                 raise AssertionError(words)
         return None
@@ -126,14 +188,33 @@ class Stage:
             fields |= {"points": int(what), "amount_minor": int(what)}
         elif verb == "does":
             fields |= {"event": what}
+        elif verb == "registers":
+            fields |= {"code": _on_pack(what), **_details(words)}
         else:
             fields |= {"amount_minor": int(what.replace(".", "")), **_details(words)}
             lines = [word for word in rest if "*" in word]
             if lines:
                 fields["lines"] = [_line(word) for word in lines]
-        path = {"redeems": "/v1/redemptions", "does": "/v1/member-events", "buys": "/v1/accruals"}[verb]
+        path = {
+            "redeems": "/v1/redemptions",
+            "does": "/v1/member-events",
+            "registers": "/v1/serial-codes",
+            "buys": "/v1/accruals",
+        }[verb]
         self.sellers[number] = partner
         return self._post(number, partner, path, occurred_at=self._at(day), **fields)
+
+    def _on_paper(self, number: str, member: str, verb: str, what: str, partner: str) -> str:
+        if not self.codes.get(member):  # it came by post
+            with self.database.connect() as connection:
+                made = connection.execute(_VOUCHER, {"member": self._member(member)[0]}).scalar_one()
+            self.codes[member] = voucher_code(code_key(CARD_KEY), made)
+        fields: dict[str, Any] = {"code": self.codes[member]}
+        self.sellers[number] = partner
+        if verb == "hands-back":
+            return self._post(number, partner, "/v1/voucher-returns", occurred_at=self._at(), **fields)
+        fields |= {"outlet": "main", "currency": "USD", "amount_minor": int(what.replace(".", ""))}
+        return self._post(number, partner, "/v1/voucher-uses", occurred_at=self._at(), **fields)
 
     def _about(self, number: str, verb: str, line: str, rest: list[str]) -> str:
         fields: dict[str, Any] = {}
@@ -160,7 +241,8 @@ class Stage:
             moved = [_moved(row) for row in connection.execute(_POSTINGS, wanted)]
             tier = connection.execute(_TIER, wanted).scalar()
         # Of lots that end on one day the entry's id says which is drawn first.
-        came = sorted(moved) if path == "/v1/redemptions" else moved
+        by_lots = path in ("/v1/redemptions", "/v1/vouchers", "/v1/voucher-uses")
+        came = sorted(moved) if by_lots or any("given back" in one for one in moved) else moved
         if tier is not None:
             came.append(f"now {tier}")
         return ", ".join(came) or "nothing"
@@ -184,20 +266,15 @@ class Stage:
 def _moved(row: Any) -> str:
     """A posting as a line says it."""
     unit = "status" if row.unit == 2 else row.code
-    match (row.debit, row.credit):
-        case (2, 1):
-            return f"+{row.points} {unit}"
-        case (2, 6):
-            return f"+{row.points} waiting {unit}"
-        case (1, 2):
-            return f"-{row.points} {unit}"
-        case (6, 2):
-            return f"-{row.points} waiting {unit}"
-        case (6, 1):
-            return f"+{row.points} released {unit}"
-        case (1, 3):
-            return f"-{row.points} spent {unit}"
-    return f"{row.debit} -> {row.credit} {row.points} {unit}"
+    sign, what = _MOVES.get((row.debit, row.credit), ("", f"from {row.debit} to {row.credit}"))
+    return " ".join(f"{sign}{row.points} {what} {unit}".split())
+
+
+def _on_pack(what: str) -> str:
+    """The code on a pack, NUMBER/CAMPAIGN; after NUMBER? with its last two symbols swapped."""
+    number, campaign = what.split("/")
+    code = pack_code(code_key(CARD_KEY), Pack(int(campaign), int(number.rstrip("?"))))
+    return code[:-2] + code[-1] + code[-2] if number.endswith("?") else code
 
 
 def _line(word: str) -> dict[str, Any]:
@@ -215,6 +292,8 @@ def _details(words: dict[str, str]) -> dict[str, Any]:
             details["flight"] = {"origin": origin, "destination": destination, "cabin": cabin}
             if carrier:
                 details["flight"]["carrier"] = carrier[0]
+        elif name == "coupon":
+            details["coupons"] = value.split(",")
         elif value.isdigit() and name != "evidence":
             details.setdefault("units", {})[name] = int(value)
         else:
@@ -245,7 +324,7 @@ def on_stage(database: Engine, programme: str, codes: list[str], day: date) -> I
         add_terms(connection, contracts, prepared_by="maker", activated_by="checker")
         apply_programme(connection, source, at=noon(day), applied_by="checker")
         open_first_window(connection, day, noon(day))
-    app = create_app(database, authority=AUTHORITY, now=real_now)
+    app = create_app(database, authority=AUTHORITY, now=real_now, card_key=CARD_KEY)
     with TestClient(app, base_url=f"http://{AUTHORITY}", raise_server_exceptions=False) as client:
         tills = {code: _till(database, client, code, number) for code, number in numbers.items()}
         yield Stage(database, client, tills, day)

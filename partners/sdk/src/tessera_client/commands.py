@@ -62,6 +62,7 @@ class Accrual(Command, frozen=True, tag="accrual"):
     alliance_tier: str | None = None
     offer: str | None = None
     evidence: str | None = None
+    coupons: Sequence[str] | None = None
     retries: str | None = None
 
 
@@ -213,6 +214,51 @@ class Unmerge(Command, frozen=True, tag="unmerge"):
     merge: str
 
 
+class Voucher(Command, frozen=True, tag="voucher"):
+    """Turn points of a member into a voucher of the programme; the answer holds its `code`.
+
+    `code`: the six digits behind the card's number in the member's QR, where the programme asks for them.
+    """
+
+    path = "/v1/vouchers"
+
+    card: str
+    voucher: str
+    points: int
+    code: str | None = None
+
+
+class VoucherUse(Command, frozen=True, tag="voucher_use"):
+    """A voucher pays for part of a basket of `amount_minor`; the answer's amount is what it is worth."""
+
+    path = "/v1/voucher-uses"
+
+    outlet: str
+    code: str
+    amount_minor: int
+    currency: str
+
+
+class VoucherReturn(Command, frozen=True, tag="voucher_return"):
+    """Take a voucher back unused: its points are its member's again."""
+
+    path = "/v1/voucher-returns"
+
+    code: str
+
+
+class SerialCode(Command, frozen=True, tag="serial_code"):
+    """Register the code on a pack for a member, once. `channel`: web, message or voice; rules may ask."""
+
+    path = "/v1/serial-codes"
+
+    outlet: str
+    card: str
+    currency: str
+    code: str
+    channel: str | None = None
+
+
 COMMANDS: tuple[type[Command], ...] = (
     Enrolment,
     Accrual,
@@ -230,4 +276,8 @@ COMMANDS: tuple[type[Command], ...] = (
     PoolLeave,
     Merge,
     Unmerge,
+    Voucher,
+    VoucherUse,
+    VoucherReturn,
+    SerialCode,
 )
