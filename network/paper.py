@@ -121,3 +121,31 @@ def keep_points(connection: Connection, card_number: int, *, keep: bool, by: str
     if changed:
         action = "conversion.refused" if keep else "conversion.agreed"
         audited(connection, by=by, action=action, subject=f"card:{card_number}", before={}, after={})
+
+
+def campaign_of(connection: Connection, campaign: str, first: int, count: int) -> int:
+    """The number of a campaign of the live programme that has packs of these numbers.
+
+    Raises:
+        PaperUnfit: it has not, or there is no such campaign.
+    """
+    packs = load_rules(connection).programme.packs
+    for number, one in packs.items():
+        if one.id == campaign:
+            if first + count > one.packs:
+                raise PaperUnfit(f"{campaign} has {one.packs} packs, numbered from 0")
+            return number
+    known = ", ".join(sorted(one.id for one in packs.values())) or "there are none"
+    raise PaperUnfit(f"the programme in force has no packs {campaign!r}: {known}")
+
+
+def note_printed(connection: Connection, campaign: str, first: int, count: int, *, by: str) -> None:
+    """Record who had which codes printed."""
+    audited(
+        connection,
+        by=by,
+        action="packs.printed",
+        subject=f"packs:{campaign}",
+        before={},
+        after={"first": first, "count": count},
+    )

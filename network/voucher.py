@@ -30,6 +30,12 @@ from network.programme.codes import VoucherKind
 from network.redemption import draw_own
 from network.rules import Folded, Rules
 
+_ENDED = {
+    "used": Rejected("voucher_used"),
+    "returned": Rejected("voucher_returned"),
+    "lapsed": Rejected("voucher_lapsed"),
+}
+
 
 def issue_voucher(folded: Folded, command: IssueVoucher, minted: Minted, rules: Rules) -> Decision | Rejected:
     """Judge that a member turns points of its own into a voucher: whole steps, as many as it likes."""
@@ -172,7 +178,7 @@ def _open(
         return Rejected("voucher_unknown")
     state = made.voucher
     if state.ended_as:
-        return Rejected(f"voucher_{state.ended_as}")
+        return _ENDED[state.ended_as]
     if folded.today > state.ends_on:
         return Rejected("voucher_lapsed")  # the night has not come to it yet
     judge = rules.programmes.get(made.entry.programme_version)

@@ -91,8 +91,15 @@ rule = "never"
 clawback = "deficit"
 [adjustments]
 four_eyes_above = 100
+[[voucher]]
+id = "paper"
+says = "1.00 for 10 points"
+points = 10
+worth_minor = 100
+currency = "USD"
+valid_months = 1
 """
-"""A programme that uses everything: pending by date and by event, tiers, deficits, four eyes."""
+"""A programme that uses everything: pending by date and by event, tiers, deficits, four eyes, vouchers."""
 
 
 def participants() -> list[Participant]:

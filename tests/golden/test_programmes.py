@@ -59,6 +59,7 @@ from partners.store import add_key, add_outlets, add_participants, add_terms
 from settlement.service import clear
 from tests.api.conftest import AUTHORITY, LONG_AGO, Till, real_now
 from tests.coalition import terms
+from tests.people import CARD_KEY
 
 SCENARIOS = sorted((Path(__file__).parent / "programmes").glob("*.ledger"))
 FIRST = 11
@@ -90,7 +91,6 @@ _MOVES = {
 _OF_PAPER = {"segment", "coupon", "over", "keeps", "turns", "vouches", "hands-back"}
 _IN_SEGMENT = text("INSERT INTO member_segment (member_id, segment) VALUES (:member, :segment)")
 _VOUCHER = text("SELECT entry_id FROM voucher WHERE member_id = :member")
-CARD_KEY = bytes(range(32))
 
 
 def noon(day: date) -> datetime:
