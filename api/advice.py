@@ -359,6 +359,15 @@ ADVICE: Mapping[str, Advice] = {
     "programme_not_read": ("A new programme is being read.", _SAME_AGAIN),
     "too_many_holds": ("Holds were neither captured nor voided.", "Void those that are not needed any more."),
     "cause_unknown": ("The code is misspelled, or the cause takes no donations that day.", _ASK_OPERATOR),
+    "cause_not_found": ("The code is misspelled, or it is no cause's.", "Look at /causes for all of them."),
+    "pledge_unknown": (
+        "The id is misspelled, or the programme of today has no pledge of it.",
+        "Take the id from the programme's file.",
+    ),
+    "pledge_share_unknown": (
+        "The member may choose from the shares that the programme names.",
+        "Offer the member those.",
+    ),
     "cause_not_active": ("The cause is suspended, or has left.", "Name another cause."),
     "already_in_pool": ("A member is in one pool at a time.", "Let the member leave the other pool first."),
     "invitation_unknown": (
@@ -379,6 +388,42 @@ ADVICE: Mapping[str, Advice] = {
     "flight_already_credited": (
         "The sector of that day was reported, or claimed, before.",
         "Look at the member's entries of that day.",
+    ),
+    "award_unknown": (
+        "Its name is misspelled, the programme has changed, or only other partners may give it.",
+        "Compare the name with the programme, or ask the network's operator.",
+    ),
+    "award_by_case": (
+        "An award that makes good was sent without `case`, or with points or staff.",
+        "Send card, award and case; how many points it is the programme says.",
+    ),
+    "award_by_staff": (
+        "A surprise was sent without points, staff or reason, or with a case.",
+        "Say how many points, who gives them, and why: it stays on record.",
+    ),
+    "award_too_large": (
+        "One surprise is for more points than the programme allows for one.",
+        "Give less.",
+    ),
+    "award_budget_spent": (
+        "Who gives, or all staff together, have given what the period allows.",
+        "Give less, or wait for the next period.",
+    ),
+    "already_awarded": (
+        "The same case was made good before, under another reference.",
+        "Nothing is to be done: the member has the points.",
+    ),
+    "already_referred": (
+        "A member has one referrer, and it was said before.",
+        "Nothing can be done: the first referral counts.",
+    ),
+    "referrer_came_later": (
+        "The cards were sent the wrong way round, or two members wanted to refer each other.",
+        "`card` is the new member's, `referrer_card` that of who was there before.",
+    ),
+    "fact_unfit": (
+        "A birthday that is no day of the calendar, or not written as 2000-02-29.",
+        "Correct the fact and send it again.",
     ),
     "tier_not_over": ("The tier's last day has not passed.", "Wait for the night after it."),
     "entry_moves_no_points": ("A sale that earned nothing, say.", "Nothing is to be proven."),

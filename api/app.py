@@ -41,11 +41,13 @@ from api.openapi import explanation_docs
 from api.problems import FieldError, ProblemError, answer_failure, problem_response
 from api.routes import (
     batches,
+    causes,
     clock,
     commands,
     disputes,
     keys,
     member_app,
+    member_facts,
     member_logins,
     members,
     reads,
@@ -70,6 +72,7 @@ _TYPES = (
     EntryBody,
     LineAnswer,
     batches.BatchBody,
+    causes.CauseBody,
     clock.ClockBody,
     reads.EntryPage,
     reads.CardBody,
@@ -174,10 +177,12 @@ def create_app(
     app.state.service = service
     for router in (
         batches.router,
+        causes.router,
         clock.router,
         reads.router,
         reasons.router,
         members.router,
+        member_facts.router,
         disputes.router,
         keys.router,
     ):
@@ -322,12 +327,13 @@ def _complete_description(app: FastAPI, *, test_mode: bool) -> None:
     types: tuple[Any, ...] = (
         *_TYPES,
         *reasons.TYPES,
+        *member_facts.TYPES,
         *operator.TYPES,
         *member_app.TYPES,
         *member_logins.TYPES,
     )
     if test_mode:
-        types = (*_TYPES, *reasons.TYPES, *testing.TYPES, *explaining.TYPES)
+        types = (*_TYPES, *reasons.TYPES, *member_facts.TYPES, *testing.TYPES, *explaining.TYPES)
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:

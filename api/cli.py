@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from api import cli_bank_files, cli_net
 from api.cli_adjust import adjust_app, tier_app
 from api.cli_bank import bank_app
+from api.cli_cause import add_causes
 from api.cli_contract import add_contracts
 from api.cli_default import default_app, exit_app
 from api.cli_desk import add_desk
@@ -78,6 +79,7 @@ app.add_typer(report_app, name="report")
 app.command("reconcile")(reconcile)
 app.command("webhooks")(webhooks)
 add_surveys(app)
+add_causes(app)
 
 
 class JournalFormat(StrEnum):
@@ -140,6 +142,7 @@ def serve() -> None:
     from api.app import create_app
     from api.bounded import BoundedProtocol
     from api.draining import DrainingServer
+    from api.garbage import collect_rarely
     from api.lanes.process import in_processes
     from api.limits import Rate, Rates
     from api.switched import tracing_of
@@ -200,6 +203,7 @@ def serve() -> None:
             timeout_graceful_shutdown=10,
         )
         server = DrainingServer(config, drain=served.service.drain, drain_seconds=settings.drain_seconds)
+        collect_rarely()
         server.run()
         if not server.started:
             raise typer.Exit(FAILED)

@@ -77,6 +77,12 @@ ROUTES: Mapping[str, CommandRoute] = {
             "Give a member's own points to a cause; the night pays it as it pays for a redemption.",
         ),
         _route(
+            "/v1/pledges",
+            bodies.PledgeBody,
+            "Pledge a share of what a member will earn to a cause it chose, or end its pledge.\n\n"
+            "Each night what its share comes to is given as a donation.",
+        ),
+        _route(
             "/v1/pool-invitations",
             bodies.PoolInvitationBody,
             "Ask a member into another's pool. Nothing is shared before the invited one has joined.",
@@ -100,6 +106,16 @@ ROUTES: Mapping[str, CommandRoute] = {
             "/v1/unmerges",
             bodies.UnmergeBody,
             "Undo one of your merges: the cards go back, and what is left of the points that came by it.",
+        ),
+        _route(
+            "/v1/awards",
+            bodies.AwardBody,
+            "Give points that are no sale's: to make good, once a case, or as a surprise by your staff.",
+        ),
+        _route(
+            "/v1/referrals",
+            bodies.ReferralBody,
+            "Say who referred a new member. Both get points after its first purchase, as the programme says.",
         ),
         _route(
             "/v1/vouchers",

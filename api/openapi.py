@@ -220,6 +220,21 @@ EXAMPLES: Mapping[str, Any] = {
     "ReleaseBody": {**_MEMBERS, "reference": "stay-9/checked-out", "accrual": _ENTRY_ID},
     "GiftBody": {**_MEMBERS, "reference": "app/5001", "card": _CARD, "to_card": _OTHER_CARD, "points": 100},
     "DonationBody": {**_MEMBERS, "reference": "app/5002", "card": _CARD, "cause": "animals", "points": 50},
+    "PledgeBody": {
+        **_MEMBERS,
+        "reference": "app/5008",
+        "card": _CARD,
+        "pledge": "for-a-cause",
+        "cause": "animals",
+        "per_cent": 10,
+    },
+    "CauseBody": {
+        "cause": "animals",
+        "name": "The animals' home",
+        "points": 48_250,
+        "amounts": {"USD": "386.00"},
+        "through": "2017-05-01",
+    },
     "PoolInvitationBody": {**_MEMBERS, "reference": "app/5003", "card": _CARD, "to_card": _OTHER_CARD},
     "PoolJoinBody": {**_MEMBERS, "reference": "app/5004", "card": _OTHER_CARD, "invitation": _ENTRY_ID},
     "PoolLeaveBody": {**_MEMBERS, "reference": "app/5005", "card": _OTHER_CARD},
@@ -250,6 +265,22 @@ EXAMPLES: Mapping[str, Any] = {
         "channel": "web",
     },
     "UnmergeBody": {**_MEMBERS, "reference": "desk/72", "merge": _ENTRY_ID},
+    "AwardBody": {
+        **_MEMBERS,
+        "reference": "desk/81",
+        "card": _CARD,
+        "award": "surprise",
+        "points": 150,
+        "staff": "desk-4",
+        "reason": "Waited an hour for the room",
+    },
+    "ReferralBody": {**_MEMBERS, "reference": "app/5006", "card": _OTHER_CARD, "referrer_card": _CARD},
+    "MemberFactsBody": {
+        "card": _CARD,
+        "facts": {"birthday": "2000-02-29", "household": "family"},
+        "consent": "app terms 2017-04, section 3",
+    },
+    "MemberFactsDoneBody": {"card": _CARD, "told": ["birthday", "household"], "withdrawn": []},
     "NewDisputeBody": {
         "reference": "claim-2017-05/7",
         "against": "hotel",
@@ -379,6 +410,17 @@ def read_docs(body: str, *more: int, dispute: bool = False, own: Table | None = 
         "responses": {
             200: {"description": "Found.", "content": content_of_type(body)},
             **_problems(400, 401, 404, *more, 422, dispute=dispute, own=own),
+        }
+    }
+
+
+def public_docs(body: str) -> dict[str, Any]:
+    """Keyword arguments of a route that anybody may look something up at."""
+    missing = {code: held for code, held in PROBLEMS.items() if code == "cause_not_found"}
+    return {
+        "responses": {
+            200: {"description": "Found.", "content": content_of_type(body)},
+            **_problems(404, 422, own=missing),
         }
     }
 

@@ -330,6 +330,11 @@ def is_ours(folder: Path) -> bool:
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and (folder / _MARK).is_file()
 
 
+def is_our_mark(path: Path) -> bool:
+    """Whether a file is the mark in a folder of ours."""
+    return path.name == _MARK and is_ours(path.parent)
+
+
 def _check_home(home: Path) -> None:
     """For root: nobody else may be able to put something of theirs in the place of what lies below."""
     found = home.stat()

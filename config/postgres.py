@@ -30,6 +30,7 @@ from config.cluster import (
     children,
     clean_environment,
     give,
+    is_our_mark,
     last_lines,
     let_owner_make_roles,
     locked,
@@ -40,6 +41,7 @@ from config.cluster import (
     remove_tree,
 )
 from config.errors import PostgresError
+from config.throwaway import memory_home
 
 _PORT = 5432
 _SOCKET_NAME = f".s.PGSQL.{_PORT}"
@@ -61,7 +63,11 @@ _SETTINGS: Mapping[str, str] = {
     "log_timezone": "UTC",
     "log_line_prefix": "%m [%p] %q%d ",
 }
-_THROWAWAY_SETTINGS: Mapping[str, str] = {"fsync": "off", "full_page_writes": "off"}
+_THROWAWAY_SETTINGS: Mapping[str, str] = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "max_wal_size": "256MB",  # it may lie in memory
+}
 
 
 @dataclass(frozen=True)
@@ -164,8 +170,8 @@ def remove(home: Path) -> None:
     for folder in folders:
         remove_tree(folder)
     (home / "binaries.lock").unlink(missing_ok=True)
-    if home.is_dir() and not any(home.iterdir()):
-        home.rmdir()
+    if home.is_dir() and not any(one for one in home.iterdir() if not is_our_mark(one)):
+        remove_tree(home)
 
 
 @dataclass(frozen=True)
@@ -362,7 +368,8 @@ def _main(arguments: list[str]) -> int:
     given = os.environ.get("TESSERA_HOME")
     project = Path(__file__).resolve().parent.parent
     try:
-        remove(postgres_home(project, Path(given) if given else None))
+        for home in (postgres_home(project, Path(given) if given else None), memory_home(project)):
+            remove(home)
     except PostgresError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -4,14 +4,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from uuid import UUID
 
+from network.awarding import occasions_of, staff_budgets
 from network.judging import claimed, judgement_of, sale_at_till
-from network.model import Accrue, CardState, Command, RecordedEntry, Reverse, ReviewTier
+from network.model import Accrue, Award, CardState, Command, RecordedEntry, Refer, Reverse, ReviewTier, Treat
 from network.programme.counters import months_back, period_of
 from network.programme.rule import Plan
 from network.rules import Rules
 
 OLDEST_MONTHS = 13
 """Rolling years and the longest periods of caps, seen from a sale of last month."""
+
+
+ONCE_ONLY = (Treat, Award, Refer)
+"""Commands that may be done once for an occasion: a counter says whether they were."""
+
+
+def once_only(commands: Iterable[Command]) -> bool:
+    """Whether a batch asks for counters, whatever its rules do."""
+    return any(isinstance(command, ONCE_ONLY) for command in commands)
 
 
 def plans_asked(commands: Iterable[Command], rules: Rules) -> list[Plan]:
@@ -31,8 +41,10 @@ def members_asked(
         if isinstance(command, Accrue) and command.partner_id in plans:
             card = cards.get(command.card_number)
             members |= {card.member_id} if card is not None else set()
-        elif isinstance(command, ReviewTier):
+        elif isinstance(command, ReviewTier | Treat):
             members.add(command.member_id)
+        elif isinstance(command, Award | Refer) and command.card_number in cards:
+            members.add(cards[command.card_number].member_id)
     return frozenset(members)
 
 
@@ -42,6 +54,7 @@ def names_asked(commands: Iterable[Command], plans: Sequence[Plan], rules: Rules
     if any(plan.makes_tiers for plan in plans) or any(isinstance(one, ReviewTier) for one in commands):
         names |= rules.programme.ladder.names
     names |= {flown for one in commands if isinstance(one, Accrue) and (flown := claimed(one, rules))}
+    names |= {name for one in commands if isinstance(one, ONCE_ONLY) for name in occasions_of(one)}
     return frozenset(names)
 
 
@@ -64,6 +77,8 @@ def budgets_asked(
                 for rule in plan.on(sale.day)[1]:
                     if rule.budget is not None and rule.may_apply(sale):
                         keys.add((rule.id, period_of(rule.budget[1], sale.day)))
+        elif isinstance(command, Award):
+            keys |= staff_budgets(command, rules).keys()
         elif isinstance(command, Reverse):
             keys |= _given(recorded.get(command.entry_id), rules)
     return keys

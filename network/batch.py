@@ -14,7 +14,14 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from network import ids, store
-from network.asking import asked_since, budgets_asked, members_asked, names_asked, plans_asked
+from network.asking import (
+    asked_since,
+    budgets_asked,
+    members_asked,
+    names_asked,
+    once_only,
+    plans_asked,
+)
 from network.capped import AtCap, save_exposed, within_caps
 from network.code_store import claim_packs, pack_named, release_packs
 from network.decide import STRUCTURAL, decide, decide_batch, end_due
@@ -34,6 +41,7 @@ from network.model import (
     Hold,
     IssueVoucher,
     Join,
+    KeepPledge,
     LedgerState,
     Merge,
     Minted,
@@ -46,7 +54,7 @@ from network.model import (
 from network.programme_store import NOTHING_ASKED, Asked, lock_budgets
 from network.rules import RETRYING, Folded, Rules
 from network.save import save
-from network.touch import OF_MEMBERS, SPENDING, cards_of, closed, named_by, touched
+from network.touch import OF_MEMBER, SPENDING, cards_of, closed, named_by, touched
 
 Done = TypeVar("Done")
 
@@ -54,7 +62,7 @@ _RETRIES = 3
 _RETRIED = frozenset({"40001", "40P01", "23505", "26000", "0A000"})
 """Serialization, deadlock, a card number that was drawn twice (the next try draws another), and a prepared
 statement that the server does not know or that a migration made stale (the next try prepares it)."""
-_DRAWING = (*SPENDING, Reverse, Gift, Donate, Merge, Unmerge, Adjust, IssueVoucher, Convert)
+_DRAWING = (*SPENDING, Reverse, Gift, Donate, Merge, Unmerge, Adjust, KeepPledge, IssueVoucher, Convert)
 """Commands that take points out of lots, and so have to see them."""
 _LOCK_TIMEOUT = "55P03"
 _DISCONNECTED = frozenset({"57P01", "57P02", "57P03"})  # shutdown, crash, starting up
@@ -316,7 +324,7 @@ def _prepare(
 
 def _member_of(command: Command, cards: Mapping[int, CardState]) -> int:
     """The member whose entry a command makes; 0 where its card is not known."""
-    if isinstance(command, OF_MEMBERS):
+    if isinstance(command, OF_MEMBER):
         return command.member_id
     named = named_by(command)
     numbers = cards_of(command)
@@ -423,7 +431,7 @@ def _locked(
     today = rules.local_date(moment.now)
     # Where dead lots may still stand (the sweep of this date has not been through), what can be spent is
     # not the balance: every member's lots are looked at then.
-    judging = rules.programme.plans and _rules_ask(commands, cards, rules, today)
+    judging = (rules.programme.plans or once_only(commands)) and _rules_ask(commands, cards, rules, today)
     loaded, due, counters = store.load_members(
         connection,
         asked,
@@ -470,7 +478,7 @@ def _named(commands: Sequence[Command], cards: Mapping[int, CardState]) -> set[i
     """The members of the cards and ids that commands name: what is known before anything is read."""
     numbers = {number for command in commands for number in cards_of(command)}
     entries = {named_by(command) for command in commands} - {None}
-    reviewed = {command.member_id for command in commands if isinstance(command, OF_MEMBERS)}
+    reviewed = {command.member_id for command in commands if isinstance(command, OF_MEMBER)}
     return (
         {cards[number].member_id for number in numbers if number in cards}
         | reviewed

@@ -1,10 +1,14 @@
 """Commands become decisions; a batch is folded so that each command sees its predecessors (pure)."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
+
+import msgspec
 
 from network.accrual import accrue, release
 from network.adjustment import adjust, review_tier, set_tier
+from network.awarding import award, refer, treat
 from network.draft import completed
 from network.errors import InvariantBroken
 from network.exposure import Guard
@@ -13,6 +17,7 @@ from network.identity import enrol
 from network.model import (
     Accrue,
     Adjust,
+    Award,
     Capture,
     Command,
     Convert,
@@ -24,21 +29,26 @@ from network.model import (
     Invite,
     IssueVoucher,
     Join,
+    KeepPledge,
     LapseVoucher,
     Leave,
     Merge,
     Minted,
+    Pledge,
     Redeem,
+    Refer,
     Rejected,
     Release,
     ReturnVoucher,
     Reverse,
     ReviewTier,
     SetTier,
+    Treat,
     Unmerge,
     UseVoucher,
     Void,
 )
+from network.pledge import keep_pledge, pledge
 from network.pool import invite, join, leave
 from network.redemption import donate, redeem
 from network.reversal import reverse
@@ -68,6 +78,11 @@ RULES: dict[type[Command], Rule] = {
     Adjust: adjust,
     SetTier: set_tier,
     ReviewTier: review_tier,
+    Treat: treat,
+    Award: award,
+    Refer: refer,
+    Pledge: pledge,
+    KeepPledge: keep_pledge,
     IssueVoucher: issue_voucher,
     Convert: convert,
     UseVoucher: use_voucher,
@@ -83,6 +98,13 @@ def decide(folded: Folded, command: Command, minted: Minted, rules: Rules) -> De
     """Judge one command on the state folded so far; mutates nothing."""
     outcome = folded.retry_refused(command) or RULES[type(command)](folded, command, minted, rules)
     return outcome if isinstance(outcome, Rejected) else completed(folded, outcome, rules)
+
+
+def _again(
+    folded: Folded, command: Command, minted: Minted, rules: Rules, at_cap: frozenset[int]
+) -> Decision | Rejected:
+    """Judge a command again, where some partners have no room for more points."""
+    return decide(folded, command, minted, msgspec.structs.replace(rules, at_cap=at_cap))
 
 
 def end_due(folded: Folded, members: Iterable[int], rules: Rules) -> None:
@@ -117,7 +139,7 @@ def decide_batch(
             end_due(folded, touched(folded, [command]), rules)
         outcome = decide(folded, command, minted, rules)
         if guard is not None and isinstance(outcome, Decision):
-            outcome = guard.judge(folded, command, outcome)
+            outcome = guard.judge(folded, command, outcome, partial(_again, folded, command, minted, rules))
         if isinstance(outcome, Decision):
             folded.apply(outcome)
         outcomes.append(outcome)

@@ -20,7 +20,7 @@ REASONS: Mapping[str, str] = {
     "another_base_gives_no_less": "another base rule gives as much or more, and stands before it",
     "excluded_by_promotion": "an exclusive promotion stands in its place",
     "excludes": "takes its lines from all other rules",
-    "funder_cannot_pay": "who should pay for it took no part that day",
+    "funder_cannot_pay": "who should pay for it took no part that day, or could owe no more",
     "not_reached": "its counter, or its n-th purchase, was not reached",
     "below_minimum": "the amount is below its minimum",
     "other_category": "nothing of its categories was bought",

@@ -13,7 +13,7 @@ Priced here as the night prices it (settlement.clearing), but posting by posting
 `settlement.exposure` counts the same from a window's totals, with the night's own rules; `verify` compares.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from decimal import Decimal, localcontext
 
@@ -24,13 +24,13 @@ from network.errors import RulesStale
 from network.model import (
     AccountKind,
     Accrue,
-    Adjust,
     Command,
     Decision,
     EntryKind,
     Moment,
     Posting,
     Rejected,
+    Reverse,
     Unit,
 )
 from network.rules import Folded, Rules
@@ -44,6 +44,8 @@ _OUT = frozenset({AccountKind.MEMBER, AccountKind.PENDING, AccountKind.TRANSIT, 
 _CHARGED = frozenset({EntryKind.ACCRUAL, EntryKind.REDEMPTION, EntryKind.CAPTURE})
 _ONE_BPS = Decimal("0.0001")
 
+Again = Callable[[frozenset[int]], Decision | Rejected]
+"""Judges a command where some partners cannot pay for points."""
 Holder = tuple[int, str]
 """A partner and a currency."""
 _Key = tuple[AccountKind, AccountKind, int, int, int | None, int | None, int, int | None]
@@ -188,18 +190,39 @@ class Guard:
         self._holdings = holdings
         self._taken = 0
 
-    def judge(self, folded: Folded, command: Command, decision: Decision) -> Decision | Rejected:
+    def judge(
+        self, folded: Folded, command: Command, decision: Decision, again: Again
+    ) -> Decision | Rejected:
         """The decision; or `cap_reached`, where it issues points that its issuer may not come to owe.
 
-        Redemptions and returns are never refused: what they raise is on record, and seen.
+        A sponsor has no say in another's sale: where only it would go over, its rules do not apply, and the
+        sale is judged again without them. Redemptions and returns are never refused: what they raise is on
+        record, and seen.
+
+        Args:
+            again: Judges the command anew, where partners that it names cannot pay.
         """
-        issuers = sorted(issuers_of(command, decision) & self._holdings.keys())
-        if issuers:
-            self._take(folded)
-            added = self._pricing.change(folded, [decision]).added
-            if any(self._goes_over(issuer_id, added) for issuer_id in issuers):
+        at_cap: frozenset[int] = frozenset()
+        outcome: Decision | Rejected = decision
+        while isinstance(outcome, Decision):
+            over = self._over(folded, command, outcome)
+            if not over:
+                return outcome
+            sponsors = over - at_cap - {command.partner_id} if isinstance(command, Accrue) else set()
+            if not sponsors:
                 return Rejected("cap_reached")
-        return decision
+            at_cap |= sponsors
+            outcome = again(at_cap)
+        return outcome
+
+    def _over(self, folded: Folded, command: Command, decision: Decision) -> set[int]:
+        """Issuers that a decision would take over their limits."""
+        issuers = issuers_of(command, decision) & self._holdings.keys()
+        if not issuers:
+            return set()
+        self._take(folded)
+        added = self._pricing.change(folded, [decision]).added
+        return {issuer_id for issuer_id in issuers if self._goes_over(issuer_id, added)}
 
     def _goes_over(self, issuer_id: int, added: Mapping[Holder, Holding]) -> bool:
         """Whether an issuer would come higher, and over its limit, and its contract refuses that."""
@@ -223,15 +246,20 @@ class Guard:
 
 
 def issuers_of(command: Command, decision: Decision | Rejected) -> set[int]:
-    """Who issues points by a command that caps test, a rule's sponsors among them; none for every other."""
-    if isinstance(command, Accrue):
-        issuers = {command.partner_id}
-    elif isinstance(command, Adjust) and command.points > 0:
-        issuers = {command.issuer_id}
-    else:
+    """Who issues points by a command, a rule's sponsors among them; of a return nobody: it is never refused.
+
+    The partner of a sale is among them also where it earns nothing: its fee raises what it owes.
+    """
+    if isinstance(command, Reverse):
         return set()
+    issuers = {command.partner_id} if isinstance(command, Accrue) else set()
     if isinstance(decision, Decision):
-        issuers |= {one.issuer_id for one in decision.postings if one.debit is _ISSUED}
+        issuers |= {
+            one.issuer_id
+            for of in (decision, *decision.linked)
+            for one in of.postings
+            if one.debit is _ISSUED and one.credit in _OUT and one.unit is Unit.POINTS
+        }
     return issuers
 
 

@@ -120,11 +120,12 @@ def parts_of(plan: Plan, outcome: Outcome, issuer_id: int) -> dict[Part, int]:
 
 
 def payable(rules: Rules, at: Entry | Accrue) -> Callable[[int], bool]:
-    """Whether a partner can pay for points of the day of a sale: it takes part and has terms."""
+    """Whether a partner can pay for points of the day of a sale: it takes part, has terms, and has room."""
 
     def can(partner_id: int) -> bool:
         return (
-            rules.inactive(partner_id) is None
+            partner_id not in rules.at_cap
+            and rules.inactive(partner_id) is None
             and rules.contract(partner_id, at.occurred_at) is not None
             and rules.issues_no_more(partner_id, at.occurred_at) is None
         )

@@ -76,6 +76,9 @@ class EntryKind(IntEnum):
     TIER = 20
     VOUCHER = 21
     VOUCHER_END = 22
+    AWARD = 31
+    REFERRAL = 32
+    PLEDGE = 41
 
 
 UNASKED = frozenset({EntryKind.EXPIRY, EntryKind.HOLD_LAPSE, EntryKind.TRANSFER})
@@ -342,6 +345,45 @@ class Adjust(msgspec.Struct, frozen=True, kw_only=True, tag="adjust"):
     points: int
 
 
+class Treat(msgspec.Struct, frozen=True, kw_only=True, tag="treat", omit_defaults=True):
+    """The night gives a member the points of a trigger for an occasion. `role`: of a referral, which side."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    member_id: int
+    award: str
+    occasion: str
+    role: str = ""
+
+
+class Award(msgspec.Struct, frozen=True, kw_only=True, tag="award", omit_defaults=True):
+    """A partner gives points outside of a sale: to make good (a trigger, once a `case`), or as a surprise.
+
+    A surprise says how many `points`, who of the `staff` gives them, and why.
+    """
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    card_number: int
+    award: str
+    case: str = ""
+    points: int = 0
+    staff: str = ""
+    reason: str = ""
+
+
+class Refer(msgspec.Struct, frozen=True, kw_only=True, tag="refer"):
+    """A new member names who referred it."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    card_number: int
+    referrer_card_number: int
+
+
 class SetTier(msgspec.Struct, frozen=True, kw_only=True, tag="set_tier"):
     """The operator puts a member into a tier of the programme; "" is none."""
 
@@ -359,6 +401,33 @@ class ReviewTier(msgspec.Struct, frozen=True, kw_only=True, tag="review_tier"):
     reference: str
     occurred_at: datetime
     member_id: int
+
+
+class Pledge(msgspec.Struct, frozen=True, kw_only=True, tag="pledge"):
+    """A member pledges a share of what it will earn to a cause, by its code; 0 per cent ends the pledge.
+
+    `pledge`: which of those that the programme offers.
+    """
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    card_number: int
+    pledge: str
+    cause: str
+    per_cent: int
+
+
+class KeepPledge(msgspec.Struct, frozen=True, kw_only=True, tag="keep_pledge"):
+    """The night gives what a member's pledge, made by the entry `pledge_id`, comes to: `points`, if there."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    member_id: int
+    pledge_id: UUID
+    cause_id: int
+    points: int
 
 
 class IssueVoucher(msgspec.Struct, frozen=True, kw_only=True, tag="issue_voucher"):
@@ -431,8 +500,13 @@ Command = (
     | Merge
     | Unmerge
     | Adjust
+    | Treat
+    | Award
+    | Refer
     | SetTier
     | ReviewTier
+    | Pledge
+    | KeepPledge
     | IssueVoucher
     | Convert
     | UseVoucher
@@ -509,6 +583,18 @@ class CardMove(msgspec.Struct, frozen=True, kw_only=True):
     after: int
 
 
+class Pledged(msgspec.Struct, frozen=True, kw_only=True):
+    """A pledge as it was made: of which offer, to whom, how much, of whose points (() is all).
+
+    Of 0 per cent it only ends the one before.
+    """
+
+    offer: str
+    cause_id: int = 0
+    per_cent: int = 0
+    issuers: tuple[int, ...] = ()
+
+
 class VoucherState(msgspec.Struct, frozen=True, kw_only=True):
     """A voucher: its name in the programme, first and last day, and how it ended ("": it has not)."""
 
@@ -522,6 +608,19 @@ NOTHING: Mapping[tuple[str, date], int] = {}
 """Nothing to count."""
 
 
+class Occasion(msgspec.Struct, frozen=True, kw_only=True):
+    """For what an award was given: once for each member, award, role and occasion.
+
+    `staff` and `reason`: who gave a surprise, and why.
+    """
+
+    award: str
+    occasion: str
+    role: str = ""
+    staff: str = ""
+    reason: str = ""
+
+
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """An accepted command: its entry and the movements it makes.
 
@@ -529,10 +628,12 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     a new entry's lines, `returned_lines` the numbers of those of the entry it reverses. `deficits` are new or
     more of open ones, `cured` are parts of open ones. `invites_to` is the pool of an invitation.
     `asked`: of a redemption that a till accepted offline, the points it was for.
+    `occasion`: of an award, for what it was given.
     `judgement` is what rules saw of a sale and what it came to (network.judging); `counted` is what to add
     to its member's counters, by name and period, `spent` what to take from budgets, by rule and period.
     `voucher`: that it makes; or, where the entry's `hold_id` names one, that one as it has ended.
     `pack`: whose code it uses up.
+    `pledged` is a pledge that it makes or ends, `keeps` the entry of one that it gives for.
     """
 
     entry: Entry
@@ -548,9 +649,12 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     cards: CardMove | None = None
     invites_to: UUID | None = None
     asked: int | None = None
+    occasion: Occasion | None = None
     judgement: str | None = None
     counted: Mapping[tuple[str, date], int] = NOTHING
     spent: Mapping[tuple[str, date], int] = NOTHING
+    pledged: Pledged | None = None
+    keeps: UUID | None = None
     voucher: VoucherState | None = None
     pack: int | None = None
 

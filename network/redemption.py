@@ -1,5 +1,7 @@
 """Points pay for a sale, or go to a cause (pure)."""
 
+from datetime import datetime
+
 from network.accrual import add_up
 from network.draft import activity, draft, draft_at_till, drawn
 from network.draw import Draw, draw_lots, live
@@ -89,17 +91,27 @@ def draw_own(folded: Folded, member_id: int, points: int, minted: Minted) -> tup
     return draw_lots(purses, points, on=folded.today, entry_id=minted.entry_id)
 
 
+def terms_of_cause(cause_id: int, occurred_at: datetime, rules: Rules) -> Terms | Rejected:
+    """The terms at which a cause takes donations on the day of an instant, or why it takes none."""
+    terms = rules.contract(cause_id, occurred_at)
+    if terms is None or not terms.accepts_donations:
+        return Rejected("cause_unknown")
+    if rules.inactive(cause_id) is not None or rules.accepts_no_more(cause_id, occurred_at):
+        return Rejected("cause_not_active")
+    return terms
+
+
 def donate(folded: Folded, command: Donate, minted: Minted, rules: Rules) -> Decision | Rejected:
     """Judge a donation: a redemption whose acceptor is the cause."""
     refused = rules.refusal(command.partner_id, command.occurred_at, folded.moment.now)
     if refused is not None:
         return refused
     cause_id = rules.directory.by_code.get(command.cause)
-    terms = None if cause_id is None else rules.contract(cause_id, command.occurred_at)
-    if cause_id is None or terms is None or not terms.accepts_donations:
+    if cause_id is None:
         return Rejected("cause_unknown")
-    if rules.inactive(cause_id) is not None or rules.accepts_no_more(cause_id, command.occurred_at):
-        return Rejected("cause_not_active")
+    terms = terms_of_cause(cause_id, command.occurred_at, rules)
+    if isinstance(terms, Rejected):
+        return terms
     member_id = folded.member_of_card(command.card_number, spending=True)
     if isinstance(member_id, Rejected):
         return member_id

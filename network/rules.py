@@ -63,7 +63,8 @@ def is_timely(occurred_at: datetime, now: datetime, oldest: timedelta = OLDEST) 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """The live rules of the network, one immutable snapshot per batch.
 
-    `versions`: the first day of each version of the programme, in order, where there are several.
+    `versions`: the first day of each version of the programme, in order, where there are several. `at_cap`:
+    partners for whose points no room is left, while one command is judged again (network.exposure.Guard).
     """
 
     directory: Directory
@@ -72,6 +73,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     time_zone: ZoneInfo
     versions: tuple[tuple[date, int], ...] = ()
     caps: Caps = msgspec.field(default_factory=Caps)
+    at_cap: frozenset[int] = frozenset()
 
     def on(self, moment: Moment) -> "Rules":
         """The rules of the day a batch happens on; the same where only one version was ever applied."""

@@ -16,13 +16,16 @@ from network.model import (
     Hold,
     Invite,
     Join,
+    KeepPledge,
     LapseVoucher,
     Merge,
     Redeem,
+    Refer,
     Release,
     ReturnVoucher,
     Reverse,
     ReviewTier,
+    Treat,
     Unmerge,
     UseVoucher,
     Void,
@@ -31,14 +34,17 @@ from network.rules import Folded
 
 SPENDING = (Redeem, Hold)
 """Commands that draw from a whole pool."""
-OF_MEMBERS = (ReviewTier, Convert)
-"""Commands of the night that name a member by its number."""
 
-
-_WITHOUT_CARD = frozenset(
-    {Enrol, Reverse, Capture, Void, Release, Unmerge, UseVoucher, ReturnVoucher, LapseVoucher, *OF_MEMBERS}
-)
-_WITH_TWO_CARDS = {Gift: "to_card_number", Invite: "to_card_number", Merge: "merged_card_number"}
+OF_MEMBER = (ReviewTier, Treat, KeepPledge, Convert)
+"""Commands that name their member by its number: the night's."""
+_OF_PAPER = (UseVoucher, ReturnVoucher, LapseVoucher)
+_WITHOUT_CARD = frozenset({Enrol, Reverse, Capture, Void, Release, Unmerge, *OF_MEMBER, *_OF_PAPER})
+_WITH_TWO_CARDS = {
+    Gift: "to_card_number",
+    Invite: "to_card_number",
+    Merge: "merged_card_number",
+    Refer: "referrer_card_number",
+}
 _NAMES_AN_ENTRY = {
     Reverse: "entry_id",
     Release: "entry_id",
@@ -46,7 +52,7 @@ _NAMES_AN_ENTRY = {
     Capture: "hold_id",
     Void: "hold_id",
     Join: "invitation_id",
-    **dict.fromkeys((UseVoucher, ReturnVoucher, LapseVoucher), "voucher_id"),
+    **dict.fromkeys(_OF_PAPER, "voucher_id"),
 }
 
 
@@ -71,7 +77,7 @@ def named_members(folded: Folded, command: Command) -> set[int]:
     entry_id = named_by(command)
     if entry_id is not None:
         named.add(member_of(entry_id))
-    if isinstance(command, OF_MEMBERS):
+    if isinstance(command, OF_MEMBER):
         named.add(command.member_id)
     return {member_id for member_id in named if member_id}
 

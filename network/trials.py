@@ -121,6 +121,7 @@ class _Side:
             segments=details.facts.segments,
             counters=named,
             budgets=budgets,
+            unfunded=details.facts.unfunded,
             metres=metres_of(sale.details),
             coupons=details.facts.coupons,
         )

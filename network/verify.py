@@ -6,13 +6,15 @@ read), so that tills may go on meanwhile.
 
 from network.check import Check, Problem, faults
 from network.verify_accounts import ACCOUNTS
+from network.verify_awards import AWARDS
 from network.verify_codes import CODES
 from network.verify_hooks import HOOKS
 from network.verify_ledger import LEDGER
 from network.verify_links import LINKS
 from network.verify_origins import ORIGINS
+from network.verify_pledges import PLEDGES
 from network.verify_transfers import TRANSFERS
 
 __all__ = ["CHECKS", "Check", "Problem", "faults"]
 
-CHECKS = (*LEDGER, *LINKS, *ORIGINS, *TRANSFERS, *ACCOUNTS, *HOOKS, *CODES)
+CHECKS = (*LEDGER, *LINKS, *ORIGINS, *TRANSFERS, *ACCOUNTS, *AWARDS, *HOOKS, *PLEDGES, *CODES)

@@ -11,7 +11,8 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import Connection, Engine
 
 from network.conversion import convert_due, lapse_vouchers
-from network.reviews import review_tiers
+from network.morning import begin_day
+from network.pledges import keep_pledges
 from network.service import (
     close_window,
     closes_at,
@@ -133,7 +134,8 @@ def price_step(
         following = business_date + timedelta(days=1)
         lapse_vouchers(database, following)
         lapse_expired(database, following, version)
-        review_tiers(database, following)
+        begin_day(database, following)
+        keep_pledges(database, window_id)
         convert_due(database, following)
         currency = read_network(connection).currency
         summed = store.load_outputs(connection, [window_id])[window_id] if run.revision > 1 else None

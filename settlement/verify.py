@@ -18,6 +18,7 @@ from settlement.verify_disputes import DISPUTE_CHECKS
 from settlement.verify_money import MONEY_CHECKS
 from settlement.verify_nights import recomputed
 from settlement.verify_seals import seal_problems
+from settlement.verify_values import VALUE_CHECKS
 
 _OUT = ", ".join(str(int(kind)) for kind in OUTSTANDING)
 _ELSEWHERE = ", ".join(str(int(kind)) for kind in OUTSTANDING if kind is not AccountKind.MEMBER)
@@ -285,7 +286,7 @@ _POOL = Check(
 
 CHECKS = (
     *(*_RUNS, *_LAPSES, *_TOTALS, *_POSITIONS, *_MONTH_TO_DATE, _POOL),
-    *(*MONEY_CHECKS, *DISPUTE_CHECKS, *DEFAULT_CHECKS, *BANK_CHECKS),
+    *(*MONEY_CHECKS, *DISPUTE_CHECKS, *DEFAULT_CHECKS, *BANK_CHECKS, *VALUE_CHECKS),
 )
 """What the database answers by itself."""
 

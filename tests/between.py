@@ -12,6 +12,7 @@ from network.model import (
     Join,
     Leave,
     Merge,
+    Pledge,
     Release,
     ReturnVoucher,
     SetTier,
@@ -66,6 +67,21 @@ def donate(
         card_number=card_number,
         cause=cause,
         points=points,
+    )
+
+
+def pledge(
+    card_number: int, reference: str, *, per_cent: int = 10, cause: str = "bank", at: datetime = START
+) -> Pledge:
+    """A pledge of the kind that the test programmes offer, by the grocer."""
+    return Pledge(
+        partner_id=GROCER,
+        reference=reference,
+        occurred_at=at,
+        card_number=card_number,
+        pledge="good",
+        cause=cause,
+        per_cent=per_cent,
     )
 
 

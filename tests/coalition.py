@@ -91,6 +91,11 @@ rule = "never"
 clawback = "deficit"
 [adjustments]
 four_eyes_above = 100
+[[pledge]]
+id = "good"
+says = "Part of what you earn goes to the bank"
+causes = ["bank"]
+per_cents = [10]
 [[voucher]]
 id = "paper"
 says = "1.00 for 10 points"

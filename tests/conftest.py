@@ -1,6 +1,6 @@
 """Fixtures: one PostgreSQL per run, and for each test a database of its own, copied from a migrated one.
 
-The embedded server of a run lies in a folder of its own, so that runs side by side do not meet, and ends with
+The embedded server of a run lies in a folder of its own, in memory where there is plenty, and ends with
 the run. With TESSERA_DATABASE_URL the databases are made on that server instead, by a role that may do so.
 Under pytest-xdist the controller owns server and template, and tells its workers where they are.
 """
@@ -19,11 +19,11 @@ import pytest
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
-from config.cluster import postgres_home
 from config.database import ensure_schema, make_engine, migrate, normalise_url
 from config.postgres import embedded_server, sweep
 from config.roles import application_role
 from config.settings import PROJECT
+from config.throwaway import throwaway_home
 from network.service import ensure_partitions
 
 SCHEMA = "tessera"
@@ -86,7 +86,7 @@ def started_run() -> Iterator[Run]:
         if given:
             url = normalise_url(given).render_as_string(hide_password=False)
         else:
-            home = postgres_home(PROJECT, given_home())
+            home = throwaway_home(PROJECT, given_home())
             sweep(home, "tests-*")
             name = f"tests-{os.getpid()}-{secrets.token_hex(3)}"
             url = stack.enter_context(embedded_server(home, name=name, throwaway=True)).url("postgres")

@@ -21,6 +21,7 @@ from tests.between import (
     leave,
     merge,
     off_paper,
+    pledge,
     set_tier,
     turn,
     unmerge,
@@ -145,6 +146,8 @@ def _second_day(database: Engine, story: Story, at: datetime) -> None:
 def _third_day(database: Engine, story: Story, at: datetime) -> None:
     """In a window that stays open: a pool that is left, a hold given up, a merged member's sale returned."""
     live, done, cards = story.live, story.entries, story.cards
+    for again in ("pledged", "pledged again"):
+        run(database, live, pledge(cards[6], again, at=at))
     done["left"] = run(database, live, leave(cards[2], "left", at=at))
     done["brief"] = run(database, live, reserve(cards[2], 5, "brief", at=at))
     done["voided"] = run(database, live, release(done["brief"], "voided", at=at))

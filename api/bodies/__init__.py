@@ -3,6 +3,7 @@
 import msgspec
 
 from api.bodies.answers import EntryBody, show_entry, show_reply
+from api.bodies.awards import AwardBody, ReferralBody
 from api.bodies.between import (
     DonationBody,
     GiftBody,
@@ -14,6 +15,7 @@ from api.bodies.between import (
 )
 from api.bodies.codes import SerialCodeBody, VoucherBody, VoucherReturnBody, VoucherUseBody
 from api.bodies.fields import read_body
+from api.bodies.pledges import PledgeBody
 from api.bodies.tills import (
     AccrualBody,
     CaptureBody,
@@ -30,6 +32,7 @@ __all__ = [
     "COMMANDS",
     "LINE",
     "AccrualBody",
+    "AwardBody",
     "Body",
     "CaptureBody",
     "DonationBody",
@@ -39,10 +42,12 @@ __all__ = [
     "HoldBody",
     "MemberEventBody",
     "MergeBody",
+    "PledgeBody",
     "PoolInvitationBody",
     "PoolJoinBody",
     "PoolLeaveBody",
     "RedemptionBody",
+    "ReferralBody",
     "ReleaseBody",
     "ReversalBody",
     "SerialCodeBody",
@@ -68,11 +73,14 @@ Body = (
     | ReleaseBody
     | GiftBody
     | DonationBody
+    | PledgeBody
     | PoolInvitationBody
     | PoolJoinBody
     | PoolLeaveBody
     | MergeBody
     | UnmergeBody
+    | AwardBody
+    | ReferralBody
     | VoucherBody
     | VoucherUseBody
     | VoucherReturnBody

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from api.garbage import collect_rarely
 from api.lanes.hiring import serve_on
 from api.lanes.process import Setup
 from api.lanes.standing import standing
@@ -44,6 +45,7 @@ def main() -> None:
     with tracing_of(setup.traces, f"lane-{setup.name}") as tracing:
         if tracing is not None:
             pipeline.observe_with(tracing.statements)
+        collect_rarely()
         serve_on(database, setup.name, channel, around, None if tracing is None else tracing.batch)
     database.dispose()
 

@@ -11,9 +11,12 @@ from network.expiry import month_end_after
 from network.model import NEVER, WITH_ACTIVITY
 from network.programme.codes import Conversion, Packs, VoucherKind, packs_of, vouchers_of
 from network.programme.ladder import Ladder
+from network.programme.members import Segment, Surprise, Trigger, segments_of, surprises_of, triggers_of
+from network.programme.offers import PledgeOffer, pledges_of
 from network.programme.plans import ladder_of, plans_of, unknown_partners
 from network.programme.rule import Plan
 from network.programme.spec import EarnRuleSpec, ExpiryRuleSpec, ProgrammeSpec
+from network.programme.spec_members import Leap
 
 Clawback = Literal["refuse", "within_balance", "deficit"]
 
@@ -77,6 +80,11 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     ladder: Ladder = NO_LADDER
     claim_days: int = 0
     code_above: int | None = None
+    segments: tuple[Segment, ...] = ()
+    triggers: Mapping[str, Trigger] = {}
+    surprises: Mapping[str, Surprise] = {}
+    leap: Leap = "28-february"
+    pledges: Mapping[str, PledgeOffer] = {}
     vouchers: Mapping[str, VoucherKind] = {}
     conversion: Conversion | None = None
     packs: Mapping[int, Packs] = {}
@@ -139,6 +147,11 @@ def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[st
         ladder=ladder_of(spec),
         claim_days=0 if spec.retro_claim is None else spec.retro_claim.days,
         code_above=spec.redeem.code_above,
+        segments=segments_of(spec.segment, partner_ids),
+        triggers=triggers_of(spec.trigger, partner_ids),
+        surprises=surprises_of(spec.surprise, partner_ids),
+        leap=spec.birthdays.leap,
+        pledges=pledges_of(spec.pledge, partner_ids),
         vouchers=vouchers,
         conversion=None
         if conversion is None

@@ -14,6 +14,8 @@ from pydantic_core import ErrorDetails
 from network.errors import ProgrammeInvalid
 from network.programme.reading import Path, line_of, lines_of
 from network.programme.spec_codes import ConversionSpec, CouponSpec, PacksSpec, VoucherSpec
+from network.programme.spec_members import BirthdaysSpec, SegmentSpec, SurpriseSpec, TriggerSpec
+from network.programme.spec_pledges import PledgeSpec
 from network.programme.spec_rules import Code, Count, CounterSpec, FundSpec, Name, RuleSpec, Strict, WhenSpec
 from network.programme.spec_tiers import TierSpec
 
@@ -121,6 +123,11 @@ class ProgrammeSpec(Strict):
     counter: list[CounterSpec] = Field(default=[])
     rule: list[RuleSpec] = Field(default=[])
     tier: list[TierSpec] = Field(default=[])
+    segment: list[SegmentSpec] = Field(default=[])
+    trigger: list[TriggerSpec] = Field(default=[])
+    surprise: list[SurpriseSpec] = Field(default=[])
+    birthdays: BirthdaysSpec = BirthdaysSpec()
+    pledge: list[PledgeSpec] = Field(default=[])
     voucher: list[VoucherSpec] = Field(default=[])
     conversion: ConversionSpec | None = None
     coupon: list[CouponSpec] = Field(default=[])
@@ -168,6 +175,7 @@ def _together(spec: ProgrammeSpec) -> list[_Fault]:
     faults = _twice("rule", [one.id for one in spec.rule])
     faults += _twice("counter", [one.id for one in spec.counter])
     faults += _twice("tier", [one.name for one in spec.tier])
+    faults += _twice("pledge", [one.id for one in spec.pledge])
     faults += _code_faults(spec)
     for name in spec.expiry.tier:
         faults += [(("expiry", "tier", name), m) for _, m in _unknown((), "tiers", [name], tiers)]
@@ -183,6 +191,7 @@ def _together(spec: ProgrammeSpec) -> list[_Fault]:
         if when.counter is not None:
             faults += _unknown((*path, "counter"), "counters", [when.counter.id], counters)
     faults += _tier_faults(spec)
+    faults += _member_faults(spec, conditions)
     if spec.earn is None and not any(one.kind == "base" for one in spec.rule):
         faults.append((("earn",), "is missing: a programme has [earn.default], or a [[rule]] of kind base"))
     return faults
@@ -217,6 +226,33 @@ def _tier_faults(spec: ProgrammeSpec) -> list[_Fault]:
                 faults += [(path, m) for _, m in _unknown((), "measures", [way.measure], known)]
                 if periods.get(way.measure, "month") != "month":
                     faults.append((path, f'counter {way.measure!r} needs period = "month" to make a tier'))
+    return faults
+
+
+def _member_faults(spec: ProgrammeSpec, conditions: list[tuple[Path, WhenSpec]]) -> list[_Fault]:
+    """Segments and tiers that are asked for and are not there; two awards of one name.
+
+    A file without segments of its own may ask for any: then others put members into them.
+    """
+    tiers, segments = spec.tier_names, [one.id for one in spec.segment]
+    faults = _twice("segment", segments)
+    faults += _twice("trigger", [one.id for one in spec.trigger])
+    faults += _twice("surprise", [one.id for one in spec.surprise])
+    triggers = {one.id for one in spec.trigger}
+    faults += [
+        (("surprise", place, "id"), f"the name {one.id!r} is a trigger's: each award has its own")
+        for place, one in enumerate(spec.surprise)
+        if one.id in triggers
+    ]
+    for place, segment in enumerate(spec.segment):
+        faults += _unknown(("segment", place, "when", "tiers"), "tiers", segment.when.tiers, tiers)
+    for place, trigger in enumerate(spec.trigger):
+        faults += _unknown(("trigger", place, "tiers"), "tiers", trigger.tiers, tiers)
+        if segments:
+            faults += _unknown(("trigger", place, "segments"), "segments", trigger.segments, segments)
+    if segments:
+        for path, when in conditions:
+            faults += _unknown((*path, "segments"), "segments", when.segments, segments)
     return faults
 
 

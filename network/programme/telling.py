@@ -5,14 +5,9 @@ from typing import Any
 
 from network.programme.spec import ProgrammeSpec
 
-_NAMED = {
-    "rule": "id",
-    "counter": "id",
-    "tier": "name",
-    "voucher": "id",
-    "coupon": "id",
-    "packs": "id",
-}
+_NAMED = {"tier": "name"} | dict.fromkeys(
+    ("rule", "counter", "segment", "trigger", "surprise", "pledge", "voucher", "coupon", "packs"), "id"
+)
 
 
 def differences(before: ProgrammeSpec, after: ProgrammeSpec) -> list[str]:

@@ -79,6 +79,9 @@ EVENTS = {
     EntryKind.UNMERGE: "merges undone",
     EntryKind.ADJUSTMENT: "adjustments",
     EntryKind.TIER: "tiers set",
+    EntryKind.AWARD: "awards",
+    EntryKind.REFERRAL: "referrals",
+    EntryKind.PLEDGE: "pledges made or ended",
     EntryKind.VOUCHER: "vouchers made",
     EntryKind.VOUCHER_END: "vouchers ended unused",
 }

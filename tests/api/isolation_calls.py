@@ -215,6 +215,9 @@ CALLS: Mapping[tuple[str, str], Calls] = {
     ("POST", "/v1/donations"): _command(
         "/v1/donations", card=lambda m, _: m.card, cause=lambda *_: "grocer", points=lambda *_: 1
     ),
+    ("POST", "/v1/pledges"): _command(
+        "/v1/pledges", card=lambda m, _: m.card, pledge=lambda *_: "any", per_cent=lambda *_: 0
+    ),
     ("POST", "/v1/pool-invitations"): _command(
         "/v1/pool-invitations", card=lambda m, _: m.card, to_card=lambda m, _: m.other_card
     ),
@@ -224,6 +227,15 @@ CALLS: Mapping[tuple[str, str], Calls] = {
     ("POST", "/v1/pool-leaves"): _command("/v1/pool-leaves", card=lambda m, _: m.other_card),
     ("POST", "/v1/merges"): _command("/v1/merges", card=lambda m, _: m.card, merged_card=lambda m, _: m.card),
     ("POST", "/v1/unmerges"): _command("/v1/unmerges", merge=lambda _, o: o.merge),
+    ("POST", "/v1/awards"): _command(
+        "/v1/awards", card=lambda m, _: m.card, award=lambda *_: "surprise", case=lambda *_: "1"
+    ),
+    ("POST", "/v1/referrals"): _command(
+        "/v1/referrals", card=lambda m, _: m.other_card, referrer_card=lambda m, _: m.card
+    ),
+    ("POST", "/v1/member-facts"): lambda m, o, r: iter(
+        [_json("/v1/member-facts", card=m.card, facts={"household": "family"}, consent="terms 1")]
+    ),
     ("POST", "/v1/batches"): _file,
     ("GET", "/v1/cards/{number}"): _at(lambda m, _: f"/v1/cards/{m.card}"),
     ("GET", "/v1/entries"): _entries,

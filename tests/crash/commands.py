@@ -138,6 +138,12 @@ def _donation(world: World, random: Random) -> dict[str, Any]:
     return {"card": random.choice(world.cards), "cause": cause, "points": random.randint(1, 40)}
 
 
+def _pledge(world: World, random: Random) -> dict[str, Any]:
+    """Of a programme that offers none: refused, and so it stays; or an end, which is always taken."""
+    fields = {"card": random.choice(world.cards), "pledge": "for-a-cause", "per_cent": random.choice((0, 10))}
+    return {**fields, "cause": CODES[BANK]} if fields["per_cent"] else fields
+
+
 def _pair(world: World, random: Random) -> dict[str, Any]:
     """Two cards, now and then of one member."""
     return {"card": random.choice(world.cards), "to_card": random.choice(world.cards)}
@@ -160,6 +166,15 @@ def _merge(world: World, random: Random) -> dict[str, Any]:
 def _unmerge(world: World, random: Random) -> dict[str, Any] | None:
     known = world.any_of(random, "merge")
     return None if known is None else {"merge": known["id"]}
+
+
+def _award(world: World, random: Random) -> dict[str, Any]:
+    """No programme of a crash run has awards: it is refused, and stays so."""
+    return {"card": random.choice(world.cards), "award": "surprise", "case": str(random.randint(1, 99))}
+
+
+def _referral(world: World, random: Random) -> dict[str, Any]:
+    return {"card": random.choice(world.cards), "referrer_card": random.choice(world.cards)}
 
 
 def _voucher(world: World, random: Random) -> dict[str, Any]:
@@ -200,11 +215,14 @@ KINDS = (
     Kind("release", "/v1/releases", 4, _release),
     Kind("gift", "/v1/gifts", 5, _gift),
     Kind("donation", "/v1/donations", 3, _donation),
+    Kind("pledge", "/v1/pledges", 2, _pledge),
     Kind("pool_invitation", "/v1/pool-invitations", 3, _pair),
     Kind("pool_join", "/v1/pool-joins", 4, _join),
     Kind("pool_leave", "/v1/pool-leaves", 1, _leave),
     Kind("merge", "/v1/merges", 2, _merge),
     Kind("unmerge", "/v1/unmerges", 1, _unmerge),
+    Kind("award", "/v1/awards", 2, _award),
+    Kind("referral", "/v1/referrals", 1, _referral),
     Kind("voucher", "/v1/vouchers", 4, _voucher),
     Kind("voucher_use", "/v1/voucher-uses", 4, _voucher_use),
     Kind("voucher_return", "/v1/voucher-returns", 1, _voucher_return),

@@ -7,18 +7,11 @@ N MEMBER buys AMOUNT at PARTNER [WORD=VALUE ...] [lines CATEGORY*QUANTITY=AMOUNT
   words: tender, channel, offer, evidence, alliance_tier; at=DATE (reported late); flight=PEK-SHA/business/CA;
   nights=3 or any other unit
 N MEMBER does EVENT at PARTNER | redeems POINTS at PARTNER
-N MEMBER turns POINTS into VOUCHER at PARTNER
-N MEMBER vouches BASKET at PARTNER            with the newest voucher made of MEMBER's points
-N MEMBER hands-back voucher at PARTNER        the same
-N MEMBER registers NUMBER/CAMPAIGN at PARTNER [channel=…]    the code on that pack; NUMBER? a mistyped one
-segment NAME of MEMBER …        who is in it
-coupon NAME for SEGMENT until DATE      given to everybody in it
-MEMBER keeps points             when a quarter ends
-vouchers over                   the night's end of those whose last day is over
 N returns LINE [AMOUNT | lines NUMBER ...] | event LINE
 reviews                         the night's review of tiers whose time is over
 night                           the business date is closed and cleared; every law is checked
 MEMBER has                      what it can spend, its status points and its tier
+More lines: tests/golden/giving.py, tests/golden/joining.py, tests/golden/on_paper.py.
 What comes of a line stands behind `=>`: points by issuer, `waiting` for an event, status points, a new tier;
 or a refusal; or who is paid (+) and who pays (-) at night.
 """
@@ -36,13 +29,10 @@ from sqlalchemy import Engine, text
 from starlette.testclient import TestClient
 
 from api.app import create_app
-from api.lanes.coding import code_key
 from api.verification import verify_ledger
 from config.settings import PROJECT
 from network import ids
-from network.codes import Pack, pack_code, voucher_code
-from network.conversion import lapse_vouchers
-from network.paper import give_coupons, keep_points
+from network.programme.spec import read_programme
 from network.reviews import review_tiers
 from network.service import (
     Network,
@@ -59,6 +49,7 @@ from partners.store import add_key, add_outlets, add_participants, add_terms
 from settlement.service import clear
 from tests.api.conftest import AUTHORITY, LONG_AGO, Till, real_now
 from tests.coalition import terms
+from tests.golden import giving, joining, on_paper
 from tests.people import CARD_KEY
 
 SCENARIOS = sorted((Path(__file__).parent / "programmes").glob("*.ledger"))
@@ -76,6 +67,9 @@ _HAS = text(
     "SELECT a.balance, a.tier, coalesce(s.balance, 0) AS status FROM account a LEFT JOIN account s"
     " ON s.member_id = a.member_id AND s.unit = 2 WHERE a.member_id = :member AND a.unit = 1"
 )
+_MEMBER, _ISSUED, _ACCEPTED, _PENDING = 1, 2, 3, 6
+
+
 _MOVES = {
     (2, 1): ("+", ""),
     (2, 6): ("+", "waiting"),
@@ -88,9 +82,7 @@ _MOVES = {
     (9, 1): ("+", "off paper"),
     (3, 1): ("+", "given back"),
 }
-_OF_PAPER = {"segment", "coupon", "over", "keeps", "turns", "vouches", "hands-back"}
-_IN_SEGMENT = text("INSERT INTO member_segment (member_id, segment) VALUES (:member, :segment)")
-_VOUCHER = text("SELECT entry_id FROM voucher WHERE member_id = :member")
+_BY_LOTS = ("/v1/redemptions", "/v1/vouchers", "/v1/voucher-uses")
 
 
 def noon(day: date) -> datetime:
@@ -106,17 +98,20 @@ class Stage:
         self.members: dict[str, tuple[int, str]] = {}
         self.entries: dict[str, dict[str, Any]] = {}
         self.sellers: dict[str, str] = {}
+        self.told: set[Any] = set()
         self.codes: dict[str, str] = {}
 
     def line(self, words: list[str]) -> str | None:
         """Carry a line out; what came of it, or None where nothing is to be said."""
-        if not _OF_PAPER.isdisjoint(words[:3]):
-            return self._of_paper(words)
+        for known in (giving.line, joining.line, on_paper.line):
+            if (said := known(self, words)) is not None:
+                return said
         match words:
             case ["on", day]:
                 self.day = date.fromisoformat(day)
                 with self.database.begin() as connection:
                     set_clock(connection, noon(self.day))
+                make_partitions_ahead(self.database)
             case ["reviews"]:
                 with self.database.connect() as connection:
                     rules = load_rules(connection)
@@ -125,59 +120,30 @@ class Stage:
                 return self._night()
             case [member, "has"]:
                 with self.database.connect() as connection:
-                    has = connection.execute(_HAS, {"member": self._member(member)[0]}).one()
+                    has = connection.execute(_HAS, {"member": self.member(member)[0]}).one()
                 return f"{has.balance} points, {has.status} status, {has.tier or 'no tier'}"
             case [number, "returns" | "event" as verb, line, *rest]:
                 return self._about(number, verb, line, rest)
             case [number, member, verb, what, "at", partner, *rest]:
-                return self._at_till(number, self._member(member)[1], verb, what, partner, rest)
+                return self._at_till(number, self.member(member)[1], verb, what, partner, rest)
             case _:
                 raise AssertionError(words)
         return None
 
-    def _of_paper(self, words: list[str]) -> str | None:
-        """Carry out a line about coupons, vouchers or segments."""
-        match words:
-            case ["segment", name, "of", *members]:
-                with self.database.begin() as connection:
-                    for member in members:
-                        wanted = {"member": self._member(member)[0], "segment": name}
-                        connection.execute(_IN_SEGMENT, wanted)
-            case ["coupon", name, "for", segment, "until", last]:
-                with self.database.begin() as connection:
-                    days = {"first_on": self.day, "last_on": date.fromisoformat(last)}
-                    given = give_coupons(connection, name, segment=segment, by="maker", **days)
-                return f"{given} given"
-            case ["vouchers", "over"]:
-                make_partitions_ahead(self.database)
-                return f"{lapse_vouchers(self.database, self.day)} over"
-            case [member, "keeps", "points"]:
-                with self.database.begin() as connection:
-                    keep_points(connection, int(self._member(member)[1]), keep=True, by="maker")
-            case [number, member, "turns", points, "into", voucher, "at", partner]:
-                card = self._member(member)[1]
-                fields = {"card": card, "voucher": voucher, "points": int(points)}
-                came = self._post(number, partner, "/v1/vouchers", occurred_at=self._at(), **fields)
-                self.codes[member] = self.entries.get(number, {}).get("code", "")
-                return came
-            case [number, member, "vouches" | "hands-back" as verb, what, "at", partner]:
-                return self._on_paper(number, member, verb, what, partner)
-            case _:
-                raise AssertionError(words)
-        return None
-
-    def _member(self, name: str) -> tuple[int, str]:
+    def member(self, name: str) -> tuple[int, str]:
+        """A member's number and card; who is new is enrolled."""
         if name not in self.members:
             till = next(iter(self.tills.values()))
             answer = till.post(
-                "/v1/members", reference=f"member {name}".replace(" ", "-"), occurred_at=self._at()
+                "/v1/members", reference=f"member {name}".replace(" ", "-"), occurred_at=self.at()
             )
             entry_id = ids.read("ent", answer.json()["id"])
             assert entry_id is not None
             self.members[name] = (ids.member_of(entry_id), answer.json()["card"])
         return self.members[name]
 
-    def _at(self, day: date | None = None) -> str:
+    def at(self, day: date | None = None) -> str:
+        """When a line of a day happens."""
         return noon(day or self.day).isoformat()
 
     def _at_till(self, number: str, card: str, verb: str, what: str, partner: str, rest: list[str]) -> str:
@@ -188,33 +154,14 @@ class Stage:
             fields |= {"points": int(what), "amount_minor": int(what)}
         elif verb == "does":
             fields |= {"event": what}
-        elif verb == "registers":
-            fields |= {"code": _on_pack(what), **_details(words)}
         else:
             fields |= {"amount_minor": int(what.replace(".", "")), **_details(words)}
             lines = [word for word in rest if "*" in word]
             if lines:
                 fields["lines"] = [_line(word) for word in lines]
-        path = {
-            "redeems": "/v1/redemptions",
-            "does": "/v1/member-events",
-            "registers": "/v1/serial-codes",
-            "buys": "/v1/accruals",
-        }[verb]
+        path = {"redeems": "/v1/redemptions", "does": "/v1/member-events", "buys": "/v1/accruals"}[verb]
         self.sellers[number] = partner
-        return self._post(number, partner, path, occurred_at=self._at(day), **fields)
-
-    def _on_paper(self, number: str, member: str, verb: str, what: str, partner: str) -> str:
-        if not self.codes.get(member):  # it came by post
-            with self.database.connect() as connection:
-                made = connection.execute(_VOUCHER, {"member": self._member(member)[0]}).scalar_one()
-            self.codes[member] = voucher_code(code_key(CARD_KEY), made)
-        fields: dict[str, Any] = {"code": self.codes[member]}
-        self.sellers[number] = partner
-        if verb == "hands-back":
-            return self._post(number, partner, "/v1/voucher-returns", occurred_at=self._at(), **fields)
-        fields |= {"outlet": "main", "currency": "USD", "amount_minor": int(what.replace(".", ""))}
-        return self._post(number, partner, "/v1/voucher-uses", occurred_at=self._at(), **fields)
+        return self.post(number, partner, path, occurred_at=self.at(day), **fields)
 
     def _about(self, number: str, verb: str, line: str, rest: list[str]) -> str:
         fields: dict[str, Any] = {}
@@ -226,11 +173,12 @@ class Stage:
         path = "/v1/reversals" if verb == "returns" else "/v1/releases"
         seller = self.sellers[line]
         self.sellers[number] = seller
-        return self._post(
-            number, seller, path, occurred_at=self._at(), **{named: self.entries[line]["id"]}, **fields
+        return self.post(
+            number, seller, path, occurred_at=self.at(), **{named: self.entries[line]["id"]}, **fields
         )
 
-    def _post(self, number: str, partner: str, path: str, **fields: Any) -> str:
+    def post(self, number: str, partner: str, path: str, **fields: Any) -> str:
+        """Send a line's command; what came of it."""
         answer = self.tills[partner].post(path, reference=f"line-{number}", **fields)
         said: dict[str, Any] = answer.json()
         if answer.status_code != 201:
@@ -241,8 +189,7 @@ class Stage:
             moved = [_moved(row) for row in connection.execute(_POSTINGS, wanted)]
             tier = connection.execute(_TIER, wanted).scalar()
         # Of lots that end on one day the entry's id says which is drawn first.
-        by_lots = path in ("/v1/redemptions", "/v1/vouchers", "/v1/voucher-uses")
-        came = sorted(moved) if by_lots or any("given back" in one for one in moved) else moved
+        came = sorted(moved) if path in _BY_LOTS or any("given back" in one for one in moved) else moved
         if tier is not None:
             came.append(f"now {tier}")
         return ", ".join(came) or "nothing"
@@ -266,15 +213,8 @@ class Stage:
 def _moved(row: Any) -> str:
     """A posting as a line says it."""
     unit = "status" if row.unit == 2 else row.code
-    sign, what = _MOVES.get((row.debit, row.credit), ("", f"from {row.debit} to {row.credit}"))
+    sign, what = _MOVES.get((row.debit, row.credit), ("", f"{row.debit} -> {row.credit}"))
     return " ".join(f"{sign}{row.points} {what} {unit}".split())
-
-
-def _on_pack(what: str) -> str:
-    """The code on a pack, NUMBER/CAMPAIGN; after NUMBER? with its last two symbols swapped."""
-    number, campaign = what.split("/")
-    code = pack_code(code_key(CARD_KEY), Pack(int(campaign), int(number.rstrip("?"))))
-    return code[:-2] + code[-1] + code[-2] if number.endswith("?") else code
 
 
 def _line(word: str) -> dict[str, Any]:
@@ -292,8 +232,6 @@ def _details(words: dict[str, str]) -> dict[str, Any]:
             details["flight"] = {"origin": origin, "destination": destination, "cabin": cabin}
             if carrier:
                 details["flight"]["carrier"] = carrier[0]
-        elif name == "coupon":
-            details["coupons"] = value.split(",")
         elif value.isdigit() and name != "evidence":
             details.setdefault("units", {})[name] = int(value)
         else:
@@ -320,7 +258,11 @@ def on_stage(database: Engine, programme: str, codes: list[str], day: date) -> I
             ],
         )
         add_outlets(connection, [(number, "main", "Main") for number in numbers.values()])
-        contracts = [terms(number, funding_share="0") for number in numbers.values()]
+        causes = {code for one in read_programme(source).pledge for code in one.causes}
+        contracts = [
+            terms(number, funding_share="0", accepts_donations=code in causes)
+            for code, number in numbers.items()
+        ]
         add_terms(connection, contracts, prepared_by="maker", activated_by="checker")
         apply_programme(connection, source, at=noon(day), applied_by="checker")
         open_first_window(connection, day, noon(day))

@@ -18,10 +18,12 @@ from network import adjustments
 from network.batch import Known, _runs, _transact, execute
 from network.caps import Exposure, Level
 from network.errors import RulesStale
+from network.explaining import explain
 from network.exposure_store import Move, read_exposures, read_moves, watch
 from network.model import Accrue, Command, Rejected, Reply
 from network.rules import Rules
 from network.service import lapse_expired, load_rules, set_clock
+from network.store import load_entries
 from partners.model import Terms
 from partners.store import add_terms
 from settlement import exposure_rows, runs
@@ -107,9 +109,7 @@ def test_the_last_point_fits_and_one_more_does_not(database: Engine) -> None:
     assert moves(database) == [(PETROL, 0, 2, "commit")]
 
 
-def test_a_sponsor_is_not_taken_over_by_others_sales(database: Engine) -> None:
-    """What petrol pays at the grocer's tills counts for petrol's cap: in batches of one, and of all."""
-    sponsored = """
+SPONSORED = """
 [[rule]]
 id = "fuel"
 says = "Petrol doubles the grocer's points"
@@ -117,14 +117,59 @@ when = { partners = ["grocer"] }
 award = { points = 1, per = 100 }
 fund = { who = "petrol" }
 """
-    live = with_caps(database, source=PROGRAMME + sponsored)
+
+
+def test_a_sponsor_at_its_cap_gives_nothing_and_the_sale_goes_through(database: Engine) -> None:
+    """What petrol pays at the grocer's tills counts for petrol's cap: what does not fit, its rule leaves out.
+
+    In batches of one, and of all; the grocer's own points are given in any case, a return takes back what was
+    given, and the record says why there was no more.
+    """
+    live = with_caps(database, source=PROGRAMME + SPONSORED)
     card = new_card(database, live)
-    wanted = ["accepted", "cap_reached", "accepted", "cap_reached"]
-    first = [sale(card, amount, f"s{amount}") for amount in (90_00, 11_00)]
-    assert [said(execute(database, [one], live)) for one in first] == [["accepted"], ["cap_reached"]]
-    rest = [sale(card, amount, f"s{amount}") for amount in (8_00, 3_00, 2_00, 1_00)]
-    assert said(execute(database, rest, live)) == wanted
+    first = [
+        entry_of(execute(database, [sale(card, amount, f"s{amount}")], live)[0]) for amount in (9000, 1100)
+    ]
+    assert [one.points for one in first] == [180, 11]
+    rest = [sale(card, amount, f"s{amount}") for amount in (800, 300, 200, 100)]
+    assert [entry_of(one).points for one in execute(database, rest, live)] == [16, 3, 4, 1]
+    found = exposure(database, live)
+    assert (found.amount, found.level) == (CAP, Level.ALARM)
+    with database.connect() as connection:
+        recorded = load_entries(connection, [first[1].entry_id])[first[1].entry_id]
+    told = explain(recorded, live)
+    assert [(one.rule, one.points, one.reason) for one in told.steps] == [
+        ("fuel", 0, "funder_cannot_pay"),
+        ("earn.default", 11, ""),
+    ]
+    assert told.payers == {"grocer": 11}
+    assert run(database, live, undo(first[1], "r")).points == -11
     assert exposure(database, live).amount == CAP
+
+
+def test_a_till_at_its_cap_is_refused_whoever_sponsors_it(database: Engine) -> None:
+    """Petrol doubles the hotel's points, and the hotel is at its cap: its sale is refused."""
+    hotel = msgspec.structs.replace(terms(HOTEL), net_debit_cap=CAP)
+    live = with_caps(database, hotel, source=PROGRAMME + SPONSORED.replace("grocer", "hotel"))
+    card = new_card(database, live)
+    asked = [sale(card, amount, f"s{amount}", partner_id=HOTEL) for amount in (3300, 100)]
+    assert said(execute(database, asked, live)) == ["accepted", "cap_reached"]
+    assert [exposure(database, live, one).points for one in (PETROL, HOTEL)] == [33, 99]
+
+
+def test_two_sponsors_of_which_one_is_at_its_cap(database: Engine) -> None:
+    """An exclusive rule of petrol's stands before the hotel's: where petrol has no room the hotel's counts.
+
+    The hotel is met only when the batch is judged under locks, and has a cap of its own.
+    """
+    two = SPONSORED.replace("[[rule]]", "[[rule]]\nexclusive = true", 1).replace("points = 1,", "points = 2,")
+    other = SPONSORED.replace('id = "fuel"', 'id = "room"\nexclusive = true').replace('"petrol"', '"hotel"')
+    hotel = msgspec.structs.replace(terms(HOTEL), net_debit_cap=CAP)
+    live = with_caps(database, hotel, source=PROGRAMME + two + other)
+    card = new_card(database, live)
+    asked = [sale(card, amount, f"s{amount}") for amount in (5000, 6000, 4100, 4000)]
+    assert [entry_of(one).points for one in execute(database, asked, live)] == [150, 120, 41, 80]
+    assert [exposure(database, live, one).points for one in (PETROL, HOTEL)] == [100, 100]
 
 
 def test_a_refusal_is_remembered_and_a_new_reference_is_judged_anew(database: Engine) -> None:

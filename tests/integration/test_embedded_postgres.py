@@ -18,11 +18,13 @@ import psycopg
 import pytest
 from sqlalchemy import NullPool, create_engine, text
 
+from config import throwaway
 from config.cluster import claim, postgres_home, prepare, run
 from config.database import create_database
 from config.errors import PostgresError
 from config.postgres import Server, embedded_server, remove, sweep
 from config.settings import PROJECT
+from config.throwaway import memory_home, throwaway_home
 
 IS_ROOT = os.geteuid() == 0
 STARTER = """
@@ -420,3 +422,27 @@ def test_remove_refuses_while_a_server_runs_and_then_removes_all(home: Path) -> 
         assert ask(server, "SELECT 1") == 1
     remove(own)
     assert not own.exists()
+
+
+def test_clusters_of_tests_lie_in_memory_where_there_is_plenty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a folder of ours, which `remove` takes away; not where memory is short or it is another's."""
+    monkeypatch.setattr(throwaway, "_IN_MEMORY", tmp_path)
+    monkeypatch.setattr(throwaway, "_LEAST_BYTES", 0)
+    project = tmp_path / "project"
+    assert throwaway_home(project, tmp_path / "given") == tmp_path / "given"
+    home = throwaway_home(project, None)
+    assert home == throwaway_home(project, None) == memory_home(project)
+    assert home.parent == tmp_path
+    (home / "another's").touch()
+    remove(home)
+    assert home.is_dir()
+    (home / "another's").unlink()
+    remove(home)
+    assert not home.exists()
+    home.mkdir()  # without our mark
+    assert throwaway_home(project, None) == postgres_home(project, None)
+    home.rmdir()
+    monkeypatch.setattr(throwaway, "_LEAST_BYTES", 1 << 60)
+    assert throwaway_home(project, None) == postgres_home(project, None)

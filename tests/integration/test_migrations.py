@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from config.database import ensure_schema, make_engine, migrate
 from config.settings import PROJECT
-from network import member_tables
+from network import award_tables, member_tables
 from network.ids import mint
 from network.tables import entry, posting
 from network.tables import metadata as network_metadata
@@ -29,6 +29,8 @@ from settlement.tables import metadata as settlement_metadata
 METADATAS = [people_metadata, partners_metadata, network_metadata, settlement_metadata]
 MEMBERS = member_tables.member_login
 """Its module adds the tables of members who sign in."""
+AWARDS = award_tables.award
+"""Its module adds those of awards."""
 MONEY = money_tables.money_entry
 """Its module puts the tables of money into the settlement room's metadata."""
 BANK = bank_tables.bank_account

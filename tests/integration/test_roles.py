@@ -212,6 +212,13 @@ def test_only_named_columns_change_in_the_other_tables(database: Engine) -> None
         "invitation": ["UPDATE invitation SET joined_by"],
         "lot": ["UPDATE lot SET remaining"],
         "member": ["UPDATE member SET status"],
+        "pledge": [
+            "UPDATE pledge SET ended_by",
+            "UPDATE pledge SET ended_window",
+            "UPDATE pledge SET through",
+            "UPDATE pledge SET earned",
+            "UPDATE pledge SET given",
+        ],
         "member_counter": ["UPDATE member_counter SET value"],
         "member_code": [
             "UPDATE member_code SET code_hash",

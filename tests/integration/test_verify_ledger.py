@@ -38,7 +38,7 @@ def test_a_ledger_in_which_everything_happened_is_whole(owner: Engine) -> None:
         assert problems(connection) == []
         kinds = connection.scalars(text("SELECT DISTINCT kind FROM entry ORDER BY 1")).all()
         accounts = text("SELECT debit FROM posting UNION SELECT credit FROM posting ORDER BY 1")
-        assert kinds == [kind for kind in range(1, 23) if kind not in (5, 9)]
+        assert kinds == [*(kind for kind in range(1, 23) if kind not in (5, 9)), 41]
         assert connection.scalars(accounts).all() == [1, 2, 3, 5, 6, 7, 8, 9]
     reader.dispose()
 
@@ -55,6 +55,28 @@ def transfer(reference: str) -> str:
 
 LOT = ("lots_equal_replay", "balance_equals_lots", "points_accounted_for")
 SQL: dict[str, tuple[str, tuple[str, ...]]] = {
+    "an award for nothing": (
+        f"INSERT INTO award VALUES (2, {entry('fuel')}, 'treat', '2017', '', '', '')",
+        ("awards_recorded",),
+    ),
+    "a referral out of order": (
+        """
+            ALTER TABLE referral DROP CONSTRAINT referral_in_order;
+            INSERT INTO referral VALUES (2, gen_random_uuid(), 3)
+        """,
+        ("referrals_recorded",),
+    ),
+    "a segment without consent": (
+        """
+            INSERT INTO segment_state VALUES ('young', '2017-05-01', 1, ARRAY['birthday']);
+            INSERT INTO member_segment VALUES (2, 'young')
+        """,
+        ("segments_consented",),
+    ),
+    "a surprise that no award says": (
+        "INSERT INTO rule_budget VALUES ('surprise treat 11 anna', '2017-05-01', 50)",
+        ("surprises_budgeted",),
+    ),
     "a lot that grew": (
         "UPDATE lot SET remaining = remaining + 1 WHERE member_id = 2 AND issuer_id = 14",
         LOT,
@@ -389,6 +411,35 @@ SQL: dict[str, tuple[str, tuple[str, ...]]] = {
         ("pools_agreed", "requests_answered"),
     ),
     "a tier by nobody": ("UPDATE account SET tier = 'gold' WHERE member_id = 2", ("tiers_set",)),
+    "accepted in its place, and not there": (
+        """
+            INSERT INTO idempotency SELECT entry_id, entry_id, entry_id, '2017-05-01', 'partner_suspended',
+                '00000000-0000-7000-8000-000000000001' FROM entry WHERE reference = 'fuel'
+        """,
+        ("retried_once",),
+    ),
+    "accepted in the place of two": (
+        f"""
+            INSERT INTO idempotency SELECT entry_id, entry_id, entry_id, '2017-05-01', 'partner_suspended',
+                (SELECT request_key FROM idempotency WHERE entry_id = {entry("fuel")})
+            FROM entry WHERE reference IN ('basket', 'saved')
+        """,
+        ("retried_once",),
+    ),
+    "more than was asked for offline": (
+        f"""
+            INSERT INTO offline_redemption SELECT member_id, entry_id, 99
+            FROM entry WHERE entry_id = {entry("spent")}
+        """,
+        ("offline_within",),
+    ),
+    "a sale asked for points offline": (
+        f"""
+            INSERT INTO offline_redemption SELECT member_id, entry_id, 99
+            FROM entry WHERE entry_id = {entry("fuel")}
+        """,
+        ("offline_within",),
+    ),
     "told to another": (
         f"""
             INSERT INTO webhook_event SELECT member_id, entry_id, partner_id + 1, 'entry.accrual'
@@ -402,6 +453,26 @@ SQL: dict[str, tuple[str, tuple[str, ...]]] = {
             FROM entry WHERE entry_id = {entry("fuel")}
         """,
         ("events_are_their_partners",),
+    ),
+    "a pledge that nobody made": (
+        f"UPDATE pledge SET entry_id = {entry('left')} WHERE entry_id = {entry('pledged')}",
+        ("pledges_made",),
+    ),
+    "a pledge that nobody ended": (
+        f"UPDATE pledge SET ended_by = {entry('left')} WHERE entry_id = {entry('pledged')}",
+        ("pledges_made",),
+    ),
+    "two pledges in force": (
+        "UPDATE pledge SET ended_by = NULL, ended_window = NULL",
+        ("pledges_made",),
+    ),
+    "a pledge that is said to have given": (
+        f"UPDATE pledge SET given = 5 WHERE entry_id = {entry('pledged again')}",
+        ("pledges_kept",),
+    ),
+    "a pledge under which more was earned": (
+        f"UPDATE pledge SET earned = 5 WHERE entry_id = {entry('pledged again')}",
+        ("pledges_kept",),
     ),
     "sent to nobody": (
         f"INSERT INTO webhook_delivery SELECT 2, {entry('fuel')}, {entry('fuel')}",

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from network.model import Command, Entry, Posting, Rejected, Reply, ReviewTier
+from network.model import Award, Command, Entry, Posting, Refer, Rejected, Reply, ReviewTier, Treat
 from network.programme.compiled import Programme, compile_programme
 from network.programme.spec import read_programme
 from network.rules import Rules
@@ -14,12 +14,14 @@ from partners.model import OPERATOR_ID, POOL_ID, Directory, Participant, Terms
 from tests.laws.book import Answer, Ask
 from tests.laws.world import CATEGORIES, CURRENCY, OUTLET, Expiry, Partner, Scheme, World
 
-OF_THE_NIGHT = (ReviewTier,)
-"""Nobody asks for them: the night does, of tiers that end, and the model's world has none."""
+OF_THE_NIGHT = (ReviewTier, Treat)
+"""Nobody asks for them: the night does, for tiers that end and for occasions; the model's world has none."""
+OF_PROGRAMMES = (Award, Refer)
+"""They do what a programme's own tables say, of which the model's world has none."""
 COMMANDS = {
     str(command.__struct_config__.tag): command
     for command in get_args(Command)
-    if command not in OF_THE_NIGHT
+    if command not in (*OF_THE_NIGHT, *OF_PROGRAMMES)
 }
 """Every kind of command that somebody asks for, by its name."""
 

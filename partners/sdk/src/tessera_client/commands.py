@@ -171,6 +171,20 @@ class Donation(Command, frozen=True, tag="donation"):
     points: int
 
 
+class Pledge(Command, frozen=True, tag="pledge"):
+    """A member pledges `per_cent` of what it will earn to a cause, by its code; 0 without a cause ends it.
+
+    `pledge`: which of those that the programme offers.
+    """
+
+    path = "/v1/pledges"
+
+    card: str
+    pledge: str
+    per_cent: int
+    cause: str | None = None
+
+
 class PoolInvitation(Command, frozen=True, tag="pool_invitation"):
     """A member asks another into its pool."""
 
@@ -212,6 +226,28 @@ class Unmerge(Command, frozen=True, tag="unmerge"):
     path = "/v1/unmerges"
 
     merge: str
+
+
+class Award(Command, frozen=True, tag="award"):
+    """Points that are no sale's: to make good, by `case`; or a surprise: `points`, `staff` and `reason`."""
+
+    path = "/v1/awards"
+
+    card: str
+    award: str
+    case: str | None = None
+    points: int | None = None
+    staff: str | None = None
+    reason: str | None = None
+
+
+class Referral(Command, frozen=True, tag="referral"):
+    """A new member names who referred it: `referrer_card` was a member before."""
+
+    path = "/v1/referrals"
+
+    card: str
+    referrer_card: str
 
 
 class Voucher(Command, frozen=True, tag="voucher"):
@@ -271,11 +307,14 @@ COMMANDS: tuple[type[Command], ...] = (
     Release,
     Gift,
     Donation,
+    Pledge,
     PoolInvitation,
     PoolJoin,
     PoolLeave,
     Merge,
     Unmerge,
+    Award,
+    Referral,
     Voucher,
     VoucherUse,
     VoucherReturn,

@@ -1,0 +1,61 @@
+"""Requests for points outside of a sale: to make good, as a surprise; and who referred a member."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from api.bodies.fields import CardNumber, Offer, Points, Request, card_of, utc
+from network.model import Award, Command, Refer
+
+Case = Annotated[
+    str,
+    Meta(pattern="^[!-~]{1,64}(?!\\n)$", description="Your number of what went wrong; it is made good once."),
+]
+Staff = Annotated[
+    str, Meta(pattern="^[!-~]{1,64}(?!\\n)$", description="Who gives it, by your number of the person.")
+]
+Reason = Annotated[
+    str, Meta(pattern="^[!-~]( ?[!-~]){0,199}(?!\\n)$", description="Why; it stays on record.")
+]
+
+
+class AwardBody(Request, frozen=True, tag_field="type", tag="award"):
+    """Points that are no sale's: to make good, by its `case`; or a surprise of `points` by `staff`."""
+
+    card: CardNumber
+    award: Offer
+    case: Case | None = None
+    points: Points | None = None
+    staff: Staff | None = None
+    reason: Reason | None = None
+
+    def command(self, partner_id: int) -> Command:
+        """The command it asks for."""
+        return Award(
+            partner_id=partner_id,
+            reference=self.reference,
+            occurred_at=utc(self.occurred_at),
+            card_number=card_of(self.card),
+            award=self.award,
+            case=self.case or "",
+            points=self.points or 0,
+            staff=self.staff or "",
+            reason=self.reason or "",
+        )
+
+
+class ReferralBody(Request, frozen=True, tag_field="type", tag="referral"):
+    """A new member names who referred it: another, who was a member before."""
+
+    card: CardNumber
+    referrer_card: CardNumber
+
+    def command(self, partner_id: int) -> Command:
+        """The command it asks for."""
+        return Refer(
+            partner_id=partner_id,
+            reference=self.reference,
+            occurred_at=utc(self.occurred_at),
+            card_number=card_of(self.card),
+            referrer_card_number=card_of(self.referrer_card, "/referrer_card"),
+        )

@@ -1,0 +1,25 @@
+"""What the night does for members before the day begins: tiers, segments, and what is due for occasions."""
+
+from datetime import date
+
+from sqlalchemy import Engine
+
+from network.reviews import review_tiers
+from network.segments import find_segments
+from network.service import load_rules
+from network.triggers import give_due
+
+
+def begin_day(database: Engine, on: date) -> None:
+    """Review tiers that are over, find segments anew, and give what is due; again, nothing is done twice.
+
+    Args:
+        database: Where the ledger is.
+        on: The day that begins. The programme that is live by the network's clock says what is done.
+    """
+    review_tiers(database, on)
+    with database.connect() as connection:
+        rules = load_rules(connection)
+    programme = rules.programme
+    find_segments(database, programme.segments, on, programme.leap)
+    give_due(database, rules, on)
