@@ -4,8 +4,8 @@ programme airline               the file of config/programmes that is live
 partners air star hotel         who takes part, in this order; all are paid 0.0080 and bill 0.0100 a point
 on 2017-05-02                   the network's clock goes to noon of a day
 N MEMBER buys AMOUNT at PARTNER [WORD=VALUE ...] [lines CATEGORY*QUANTITY=AMOUNT ...]
-  words: tender, channel, offer, coupon, evidence, alliance_tier; at=DATE (reported late); flight=PEK-SHA/business/CA;
-  nights=3 or any other unit
+  words: tender, channel, offer, coupon, evidence, alliance_tier; at=DATE (reported late);
+  flight=PEK-SHA/business/CA; nights=3 or any other unit
 N MEMBER does EVENT at PARTNER | redeems POINTS at PARTNER
 N returns LINE [AMOUNT | lines NUMBER ...] | event LINE
 reviews                         the night's review of tiers whose time is over
