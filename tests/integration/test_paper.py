@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import URL, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from config.database import make_engine
@@ -87,7 +87,7 @@ def registration(card: int, number: int, reference: str, *, partner_id: int = GR
     )
 
 
-def outcomes(url: str, commands: list[Command]) -> list[str]:
+def outcomes(url: URL, commands: list[Command]) -> list[str]:
     """In a process of its own: what each command comes to, one transaction each."""
     engine = make_engine(url, schema=SCHEMA)
     try:
