@@ -368,6 +368,33 @@ ADVICE: Mapping[str, Advice] = {
         "The member may choose from the shares that the programme names.",
         "Offer the member those.",
     ),
+    "stored_value_not_offered": ("The programme of today has none, or another currency.", _ASK_OPERATOR),
+    "stored_value_not_here": (
+        "The programme names who takes money and who honours value.",
+        "Send the member to a partner that does.",
+    ),
+    "load_out_of_range": ("The programme names the least and the most.", "Load an amount between them."),
+    "stored_value_full": (
+        "What the member has, this load, and what is on top of it are more than the programme allows.",
+        "Load less.",
+    ),
+    "insufficient_value": (
+        "Less is there than is to be spent.",
+        "Look at `stored_value` of the balance; let it pay for a part of the sale.",
+    ),
+    "not_refundable": (
+        "The programme says what is paid back, and until when.",
+        "Look at `refundable_minor` of the balance.",
+    ),
+    "loads_are_reversed_whole": ("A part was asked for.", "Leave the amount out, or refund a part."),
+    "value_already_spent": (
+        "A load that was a mistake can be undone only while nothing of it is spent.",
+        "Refund what is left.",
+    ),
+    "account_has_value": (
+        "Money does not move between accounts.",
+        "Let the member spend it, or pay it back; then merge.",
+    ),
     "cause_not_active": ("The cause is suspended, or has left.", "Name another cause."),
     "already_in_pool": ("A member is in one pool at a time.", "Let the member leave the other pool first."),
     "invitation_unknown": (

@@ -83,6 +83,25 @@ ROUTES: Mapping[str, CommandRoute] = {
             "Each night what its share comes to is given as a donation.",
         ),
         _route(
+            "/v1/loads",
+            bodies.LoadBody,
+            "Load stored value that a member has paid you for; the programme may give something on top.\n\n"
+            "The night takes the money from you to the safeguarding account. A load made by mistake is"
+            " reversed, whole, while all of it is there.",
+        ),
+        _route(
+            "/v1/spends",
+            bodies.SpendBody,
+            "Let stored value pay for a sale; the night pays you the whole amount.\n\n"
+            "What the member returns comes back by a reversal.",
+        ),
+        _route(
+            "/v1/refunds",
+            bodies.RefundBody,
+            "Pay stored value back to its member in money; the night pays it to you.\n\n"
+            "What was given on top of a load that is paid back ends with it.",
+        ),
+        _route(
             "/v1/pool-invitations",
             bodies.PoolInvitationBody,
             "Ask a member into another's pool. Nothing is shared before the invited one has joined.",

@@ -228,6 +228,9 @@ EXAMPLES: Mapping[str, Any] = {
         "cause": "animals",
         "per_cent": 10,
     },
+    "LoadBody": {**_SALE, "reference": "till-7/2017-05-01/000130", "amount_minor": 5_000},
+    "SpendBody": {**_SALE, "reference": "till-7/2017-05-01/000131", "amount_minor": 780},
+    "RefundBody": {**_SALE, "reference": "till-7/2017-05-01/000132", "amount_minor": 1_220},
     "CauseBody": {
         "cause": "animals",
         "name": "The animals' home",
@@ -342,6 +345,9 @@ EXAMPLES: Mapping[str, Any] = {
         "deficits": [{"entry": _ENTRY_ID, "issuer": "petrol", "points": 12}],
         "pool": {"members": 3, "points": 1_210},
         "tier": "gold",
+        "stored_value": [
+            {"currency": "USD", "paid_minor": 4_220, "bonus_minor": 500, "refundable_minor": 4_220}
+        ],
         "merged_into": None,
     },
 }

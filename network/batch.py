@@ -54,6 +54,7 @@ from network.model import (
 from network.programme_store import NOTHING_ASKED, Asked, lock_budgets
 from network.rules import RETRYING, Folded, Rules
 from network.save import save
+from network.stored_value import VALUED
 from network.touch import OF_MEMBER, SPENDING, cards_of, closed, named_by, touched
 
 Done = TypeVar("Done")
@@ -441,6 +442,7 @@ def _locked(
         today,
         merging=any(isinstance(c, Merge) for c in commands),
         holding=any(isinstance(c, Hold) for c in commands),
+        valued=any(isinstance(c, VALUED) for c in commands),
         rules_ask=judging or NOTHING_ASKED,
     )
     entries = store.load_entries(connection, named.union(*due.values()))

@@ -32,17 +32,20 @@ from network.model import (
     KeepPledge,
     LapseVoucher,
     Leave,
+    LoadValue,
     Merge,
     Minted,
     Pledge,
     Redeem,
     Refer,
+    RefundValue,
     Rejected,
     Release,
     ReturnVoucher,
     Reverse,
     ReviewTier,
     SetTier,
+    SpendValue,
     Treat,
     Unmerge,
     UseVoucher,
@@ -53,6 +56,7 @@ from network.pool import invite, join, leave
 from network.redemption import donate, redeem
 from network.reversal import reverse
 from network.rules import Folded, Rules
+from network.stored_value import load_value, refund_value, spend_value
 from network.touch import touched
 from network.transfer import gift, merge, unmerge
 from network.voucher import convert, issue_voucher, lapse_voucher, return_voucher, use_voucher
@@ -83,6 +87,9 @@ RULES: dict[type[Command], Rule] = {
     Refer: refer,
     Pledge: pledge,
     KeepPledge: keep_pledge,
+    LoadValue: load_value,
+    SpendValue: spend_value,
+    RefundValue: refund_value,
     IssueVoucher: issue_voucher,
     Convert: convert,
     UseVoucher: use_voucher,

@@ -24,9 +24,12 @@ from network.model import (
     Entry,
     EntryKind,
     Hold,
+    LoadValue,
     Minted,
     Posting,
     Redeem,
+    RefundValue,
+    SpendValue,
     Unit,
 )
 from network.rules import Folded, Rules, lot_change, open_deficits
@@ -68,7 +71,7 @@ def draft(
 
 def draft_at_till(
     folded: Folded,
-    command: Accrue | Redeem | Hold,
+    command: Accrue | Redeem | Hold | LoadValue | SpendValue | RefundValue,
     minted: Minted,
     rules: Rules,
     kind: EntryKind,

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from network.judging import judgement_of, sold_as
-from network.model import AccountKind, Entry, EntryKind, Posting, RecordedEntry, Unit
+from network.model import MONEY, AccountKind, Entry, EntryKind, Posting, RecordedEntry, Unit
 from network.programme.judge import judge
 from network.programme.rule import Plan, Step
 from network.programme.sale import Facts
@@ -63,6 +63,15 @@ _MOVES: Mapping[tuple[AccountKind, AccountKind], str] = {
     (AccountKind.ACCEPTED, AccountKind.MEMBER): "given back from a reward",
     (AccountKind.DEFICIT, AccountKind.ISSUED): "owed",
     (AccountKind.ISSUED, AccountKind.DEFICIT): "debt paid",
+}
+
+_MONEY_MOVES: Mapping[tuple[AccountKind, AccountKind], str] = {
+    (AccountKind.ISSUED, AccountKind.MEMBER): "loaded",
+    (AccountKind.MEMBER, AccountKind.ISSUED): "ended with its load",
+    (AccountKind.MEMBER, AccountKind.ACCEPTED): "spent, or paid back",
+    (AccountKind.ACCEPTED, AccountKind.MEMBER): "given back",
+    (AccountKind.ISSUED, AccountKind.ACCEPTED): "paid for a plan",
+    (AccountKind.ACCEPTED, AccountKind.ISSUED): "paid back for a plan",
 }
 
 
@@ -144,7 +153,8 @@ def explain(recorded: RecordedEntry, rules: Rules) -> Explanation:
 
 
 def _movement(posting: Posting, names: Mapping[int, str]) -> Movement:
-    what = _MOVES.get((posting.debit, posting.credit), "moved between members")
+    moves = _MONEY_MOVES if posting.unit in MONEY else _MOVES
+    what = moves.get((posting.debit, posting.credit), "moved between members")
     acceptor = "" if posting.acceptor_id is None else names.get(posting.acceptor_id, "")
     return Movement(
         line=posting.line,

@@ -51,7 +51,7 @@ _CHART = {
     AccountKind.TRANSIT: Place("Liabilities", "Transit", Owner.NOBODY),
 }
 """Two members' entries are the two sides of TRANSIT: it is at zero for both together, so it is nobody's."""
-_COMMODITIES = {Unit.POINTS: "PTS"}
+_COMMODITIES = {Unit.POINTS: "PTS", Unit.BONUS: "VALUE-BONUS", Unit.FEE: "PLAN-FEE"}
 
 
 def place(kind: AccountKind) -> Place:

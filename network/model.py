@@ -29,6 +29,17 @@ class Unit(IntEnum):
     POINTS = 1
     STATUS = 2
     """Make tiers; nobody can spend them, and they cost nobody anything."""
+    VALUE = 3
+    """Stored value: money that a member has loaded, in minor units; each day's load is a lot."""
+    BONUS = 4
+    """Value that was given on top of a load, in minor units: it is spent like that, and never paid out."""
+    FEE = 5
+    """Money for a paid plan, in minor units; no member holds it."""
+
+
+MONEY = (Unit.VALUE, Unit.BONUS, Unit.FEE)
+"""Units that count money: the night takes each as it is, and prices points alone."""
+STORED = (Unit.VALUE, Unit.BONUS)
 
 
 class AccountKind(IntEnum):
@@ -79,10 +90,18 @@ class EntryKind(IntEnum):
     AWARD = 31
     REFERRAL = 32
     PLEDGE = 41
+    LOAD = 42
+    SPEND = 43
+    REFUND = 44
+    PLAN = 45
+    PLAN_END = 46
 
 
 UNASKED = frozenset({EntryKind.EXPIRY, EntryKind.HOLD_LAPSE, EntryKind.TRANSFER})
 """Kinds that no request names: time made them, or another member's entry did (its `parent_id`)."""
+
+
+PLAN_KINDS = (EntryKind.PLAN, EntryKind.PLAN_END)
 
 
 class Lot(msgspec.Struct, frozen=True):
@@ -97,6 +116,19 @@ class Lot(msgspec.Struct, frozen=True):
     expires_on: date
     remaining: int
     lives_until: date
+
+
+class ValueLot(msgspec.Struct, frozen=True, kw_only=True):
+    """What is left of a day's loads of one kind: paid (VALUE) or given on top (BONUS), in minor units.
+
+    `issuer_id` took the money, or gave it.
+    """
+
+    unit: Unit
+    issuer_id: int
+    terms_version: int
+    loaded_on: date
+    remaining: int
 
 
 class Posting(msgspec.Struct, frozen=True, kw_only=True):
@@ -403,6 +435,42 @@ class ReviewTier(msgspec.Struct, frozen=True, kw_only=True, tag="review_tier"):
     member_id: int
 
 
+class LoadValue(msgspec.Struct, frozen=True, kw_only=True, tag="load"):
+    """A member pays a till money, to be spent later: stored value."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    outlet_code: str
+    card_number: int
+    amount_minor: int
+    currency: str
+
+
+class SpendValue(msgspec.Struct, frozen=True, kw_only=True, tag="spend"):
+    """Stored value pays for a sale, or for part of it."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    outlet_code: str
+    card_number: int
+    amount_minor: int
+    currency: str
+
+
+class RefundValue(msgspec.Struct, frozen=True, kw_only=True, tag="refund"):
+    """A till pays stored value back to its member in money."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    outlet_code: str
+    card_number: int
+    amount_minor: int
+    currency: str
+
+
 class Pledge(msgspec.Struct, frozen=True, kw_only=True, tag="pledge"):
     """A member pledges a share of what it will earn to a cause, by its code; 0 per cent ends the pledge.
 
@@ -507,6 +575,9 @@ Command = (
     | ReviewTier
     | Pledge
     | KeepPledge
+    | LoadValue
+    | SpendValue
+    | RefundValue
     | IssueVoucher
     | Convert
     | UseVoucher
@@ -732,7 +803,8 @@ class MemberState(msgspec.Struct, frozen=True, kw_only=True):
 
     `pool_id` names the pool it is in. `merged_into` is the member to whom its points went by the entry
     `merge_id`, `has_merged` says that others went into it (known where a command asks). `open_holds` counts
-    those that still hold points (likewise). `deficits` are the open ones, oldest first.
+    those that still hold points (likewise). `deficits` are the open ones, oldest first. `value` is its stored
+    value, known where a command asks.
     """
 
     member_id: int
@@ -748,6 +820,7 @@ class MemberState(msgspec.Struct, frozen=True, kw_only=True):
     deficits: Sequence[Deficit] = ()
     tier_until: date = NEVER
     segments: frozenset[str] = frozenset()
+    value: Sequence[ValueLot] = ()
     coupons: Mapping[str, tuple[date, date]] = {}
     """Coupons it was ever given, each with its first and last day; a counter says which it has used."""
 

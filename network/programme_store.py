@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 from network import award_store
 from network import programme_tables as tables
 from network.bulk import Insert, dates, equal_length, insert_from_arrays, integers, texts
-from network.model import NEVER, Decision, Unit
+from network.model import NEVER, AccountKind, Decision, Unit
 from network.pipeline import Answer, Pipeline
 from network.programme.counters import EVER
 from network.rules import in_lot
@@ -57,11 +57,12 @@ _INSERT_JUDGEMENTS = insert_from_arrays(tables.judgement, ("member_id", "entry_i
 _INSERT_TIERS = insert_from_arrays(tables.tier_change, ("member_id", "entry_id", "tier", "tier_until"))
 
 
-_MAKE_STATUS = insert_from_arrays(account, ("member_id", "unit", "balance"), "ON CONFLICT DO NOTHING")
-_CHANGE_STATUS = text(
+_MAKE_BESIDE = insert_from_arrays(account, ("member_id", "unit", "balance"), "ON CONFLICT DO NOTHING")
+_CHANGE_BESIDE = text(
     "UPDATE account a SET balance = a.balance + u.change"
-    " FROM unnest(CAST(:members AS bigint[]), CAST(:changes AS bigint[])) AS u (member_id, change)"
-    " WHERE a.member_id = ANY(CAST(:members AS bigint[])) AND a.member_id = u.member_id AND a.unit = :unit"
+    " FROM unnest(CAST(:members AS bigint[]), CAST(:units AS smallint[]), CAST(:changes AS bigint[]))"
+    " AS u (member_id, unit, change)"
+    " WHERE a.member_id = ANY(CAST(:members AS bigint[])) AND a.member_id = u.member_id AND a.unit = u.unit"
 )
 
 
@@ -138,28 +139,32 @@ def save(pipeline: Pipeline, decisions: Sequence[Decision]) -> None:
                 "judgement": [d.judgement for d in judged],
             },
         )
-    _save_status(pipeline, decisions)
+    _save_beside(pipeline, decisions)
     _save_counters(pipeline, decisions)
     _save_tiers(pipeline, decisions)
     _save_budgets(pipeline, decisions)
     award_store.save(pipeline, decisions)
 
 
-def _save_status(pipeline: Pipeline, decisions: Sequence[Decision]) -> None:
-    """Balances of status points; an account of them begins with the first."""
-    sums: dict[int, int] = {}
+def _save_beside(pipeline: Pipeline, decisions: Sequence[Decision]) -> None:
+    """Balances of all that is no points: an account of a unit begins with the first."""
+    sums: dict[tuple[int, Unit], int] = {}
     for decision in decisions:
         for posting in decision.postings:
-            if posting.unit is Unit.STATUS:
-                member_id = decision.entry.member_id
-                sums[member_id] = sums.get(member_id, 0) + in_lot(posting)
+            if posting.unit is not Unit.POINTS and AccountKind.MEMBER in (posting.debit, posting.credit):
+                key = (decision.entry.member_id, posting.unit)
+                sums[key] = sums.get(key, 0) + in_lot(posting)
     if not sums:
         return
-    members, unit = list(sums), int(Unit.STATUS)
-    accounts = {"member_id": members, "unit": [unit] * len(sums), "balance": [0] * len(sums)}
-    pipeline.ask(_MAKE_STATUS.statement, _MAKE_STATUS.bound(accounts))
-    changes = {"members": integers(members), "changes": integers(sums.values()), "unit": unit}
-    pipeline.change(_CHANGE_STATUS, changes, len(sums), "balances of status points changed")
+    members, units = [member for member, _ in sums], [int(unit) for _, unit in sums]
+    accounts = {"member_id": members, "unit": units, "balance": [0] * len(sums)}
+    pipeline.ask(_MAKE_BESIDE.statement, _MAKE_BESIDE.bound(accounts))
+    changes = {
+        "members": integers(members),
+        "changes": integers(sums.values()),
+        "units": integers(units),
+    }
+    pipeline.change(_CHANGE_BESIDE, changes, len(sums), "balances beside points changed")
 
 
 def _save_counters(pipeline: Pipeline, decisions: Sequence[Decision]) -> None:

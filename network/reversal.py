@@ -22,6 +22,7 @@ from network.model import (
     Unit,
 )
 from network.rules import Folded, Rules, is_timely
+from network.stored_value import VALUE_KINDS, undo_value
 
 _SPENDING = frozenset({EntryKind.REDEMPTION, EntryKind.CAPTURE, EntryKind.DONATION})
 
@@ -44,6 +45,8 @@ def reverse(folded: Folded, command: Reverse, minted: Minted, rules: Rules) -> D
     recorded = _reversible(folded, command, rules)
     if isinstance(recorded, Rejected):
         return recorded
+    if recorded.entry.kind in VALUE_KINDS:
+        return undo_value(folded, command, recorded, minted, rules)
     undo = _returned_sale if recorded.entry.kind is EntryKind.ACCRUAL else _returned_reward
     return undo(folded, command, recorded, minted, rules)
 
@@ -67,7 +70,7 @@ def _reversible(folded: Folded, command: Reverse, rules: Rules) -> RecordedEntry
         inactive = rules.inactive(command.partner_id)
         if inactive is not None:
             return inactive
-    if recorded.entry.kind is not EntryKind.ACCRUAL and recorded.entry.kind not in _SPENDING:
+    if recorded.entry.kind not in (EntryKind.ACCRUAL, *_SPENDING, *VALUE_KINDS):
         return Rejected("entry_not_reversible")
     return recorded
 

@@ -11,6 +11,7 @@ from msgspec import UnsetType
 from network.caps import Caps
 from network.draw import lot_key
 from network.model import (
+    STORED,
     UNCHANGED,
     WITH_ACTIVITY,
     AccountChange,
@@ -36,6 +37,7 @@ from network.model import (
     Retried,
     Reversed,
     Unit,
+    ValueLot,
 )
 from network.programme.compiled import Programme
 from partners.model import Directory, Terms
@@ -77,9 +79,12 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
     def on(self, moment: Moment) -> "Rules":
         """The rules of the day a batch happens on; the same where only one version was ever applied."""
+        return self.on_day(self.local_date(moment.now))
+
+    def on_day(self, today: date) -> "Rules":
+        """The rules of a local day."""
         if not self.versions:
             return self
-        today = self.local_date(moment.now)
         live = [version for effective_on, version in self.versions if effective_on <= today]
         if not live or live[-1] == self.programme.version:
             return self
@@ -170,6 +175,11 @@ class Folded:
             for member_id, member in loaded.members.items()
             if member.lots is not None
         }
+        self._value = {
+            member_id: {value_key(lot): lot.remaining for lot in member.value}
+            for member_id, member in loaded.members.items()
+            if member.value
+        }
         self._recorded = dict(loaded.recorded)
         self._pools: dict[UUID, set[int]] = {}
         for member in loaded.members.values():
@@ -252,6 +262,20 @@ class Folded:
         return [
             Lot(*key, remaining, active_until if key[3] == WITH_ACTIVITY else key[3])
             for key, remaining in self._lots[member_id].items()
+        ]
+
+    def value(self, member_id: int) -> list[ValueLot]:
+        """A member's stored value, lot by lot; loaded where a command may ask for it."""
+        return [
+            ValueLot(
+                unit=unit,
+                issuer_id=issuer_id,
+                terms_version=version,
+                loaded_on=loaded_on,
+                remaining=remaining,
+            )
+            for (unit, issuer_id, version, loaded_on), remaining in self._value.get(member_id, {}).items()
+            if remaining
         ]
 
     def until(self, posting: Posting, member_id: int, decision: Decision) -> date:
@@ -397,6 +421,10 @@ class Folded:
             change = lot_change(posting)
             if change and posting.spendable_on <= self.today:
                 self._balances[member_id] += change
+            if posting.unit in STORED and in_lot(posting):
+                stored = self._value.setdefault(member_id, {})
+                place = (posting.unit, posting.issuer_id, posting.issuer_terms, posting.spendable_on)
+                stored[place] = stored.get(place, 0) + in_lot(posting)
             if change and lots is not None:
                 key = (posting.issuer_id, posting.issuer_terms, posting.spendable_on, posting.expires_on)
                 lots[key] = lots.get(key, 0) + change
@@ -438,6 +466,11 @@ def open_deficits(deficits: Iterable[Deficit], cured: Iterable[Deficit]) -> tupl
         left[key] = msgspec.structs.replace(left[key], points=left[key].points - part.points)
     oldest = sorted(left.values(), key=lambda one: (one.entry_id.bytes, one.issuer_id, one.terms_version))
     return tuple(one for one in oldest if one.points)
+
+
+def value_key(lot: ValueLot) -> tuple[Unit, int, int, date]:
+    """What makes stored value one lot of a member's."""
+    return (lot.unit, lot.issuer_id, lot.terms_version, lot.loaded_on)
 
 
 def lot_change(posting: Posting) -> int:

@@ -18,10 +18,13 @@ from network.programme.compiled import Programme, compile_programme
 from network.programme.spec import read_programme
 from network.rules import Rules
 from partners.hooks.outbox import load_subscriptions
-from partners.model import OPERATOR_ID
-from partners.store import load_directory
+from partners.model import OPERATOR_ID, SAFEGUARD_ID, Participant
+from partners.store import add_participants, load_directory
 
 PARTITIONS_AHEAD = timedelta(days=62)
+_SAFEGUARD = Participant(
+    partner_id=SAFEGUARD_ID, code="hub-safeguard", name="Safeguarding account of the hub", kind="safeguard"
+)
 PARTITIONED = ("entry", "posting")
 """Tables with a partition a month."""
 SWEEP_ACCOUNTS = 500
@@ -145,6 +148,8 @@ def apply_programme(
         text("SELECT coalesce(max(programme_version), 0) + 1 FROM programme_version")
     ).scalar_one()
     compile_programme(spec, version, {p.code: p.partner_id for p in directory.participants.values()})
+    if spec.stored_value is not None and SAFEGUARD_ID not in directory.participants:
+        add_participants(connection, [_SAFEGUARD])
     if effective_on is None:
         effective_on = at.astimezone(ZoneInfo(read_network(connection).time_zone)).date()
     connection.execute(

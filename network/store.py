@@ -19,6 +19,7 @@ from network.errors import NotReady
 from network.ids import member_of
 from network.model import (
     NOT_REVERSED,
+    STORED,
     WITH_ACTIVITY,
     AccountKind,
     CardState,
@@ -37,6 +38,7 @@ from network.model import (
     Retried,
     Reversed,
     Unit,
+    ValueLot,
     VoucherState,
 )
 from network.pipeline import Pipeline
@@ -119,6 +121,11 @@ _DEFICITS = text(
 _LOTS = text(
     "SELECT member_id, issuer_id, terms_version, spendable_on, expires_on, remaining FROM lot"
     " WHERE member_id = ANY(CAST(:members AS bigint[])) AND unit = :unit AND remaining > 0"
+)
+_VALUE = text(
+    "SELECT member_id, unit, issuer_id, terms_version, spendable_on, remaining FROM lot"
+    " WHERE member_id = ANY(CAST(:members AS bigint[])) AND unit = ANY(CAST(:units AS smallint[]))"
+    " AND remaining > 0"
 )
 _ENTRIES = text(
     f"SELECT {', '.join(f'e.{name}' for name in ENTRY_FIELDS)}"
@@ -264,6 +271,7 @@ def load_members(
     *,
     merging: bool = False,
     holding: bool = False,
+    valued: bool = False,
     rules_ask: Asked = NOTHING_ASKED,
 ) -> tuple[dict[int, MemberState], dict[int, list[UUID]], Counters]:
     """Lock accounts in order, then read them, and the lots of those whose points may be taken or pend.
@@ -272,6 +280,7 @@ def load_members(
         cards: Cards that commands name with the members they opened before the locks.
         merging: Whether it matters who has others merged into it.
         holding: Whether it matters how many holds are open.
+        valued: Whether it matters what stored value they have.
         rules_ask: What the rules of the programme ask for.
     Returns:
         The members by number, those of their holds that are over and still hold points, and counters.
@@ -301,6 +310,9 @@ def load_members(
     deficits: dict[int, list[Deficit]] = {row.member_id: [] for row in balances if row.deficit}
     with Pipeline(connection) as pipeline:
         in_lots = pipeline.ask(_LOTS, {**wanted, "members": integers(lots)}) if lots else ()
+        in_value = (
+            pipeline.ask(_VALUE, {"members": wanted["members"], "units": integers(STORED)}) if valued else ()
+        )
         in_deficits = pipeline.ask(_DEFICITS, {"members": integers(deficits)}) if deficits else ()
         for member_id, issuer_id, version, spendable_on, expires_on, remaining in in_lots:
             until = active[member_id] if expires_on == WITH_ACTIVITY else expires_on
@@ -308,6 +320,16 @@ def load_members(
         for member_id, entry_id, issuer_id, version, points in in_deficits:
             owed = Deficit(entry_id=entry_id, issuer_id=issuer_id, terms_version=version, points=points)
             deficits[member_id].append(owed)
+        value: dict[int, list[ValueLot]] = {}
+        for member_id, unit, issuer_id, version, loaded_on, remaining in in_value:
+            stored = ValueLot(
+                unit=Unit(unit),
+                issuer_id=issuer_id,
+                terms_version=version,
+                loaded_on=loaded_on,
+                remaining=remaining,
+            )
+            value.setdefault(member_id, []).append(stored)
     states = {
         row.member_id: MemberState(
             member_id=row.member_id,
@@ -323,6 +345,7 @@ def load_members(
             deficits=deficits.get(row.member_id, ()),
             tier_until=row.tier_until,
             segments=segments.get(row.member_id, frozenset()),
+            value=value.get(row.member_id, ()),
             coupons=coupons.get(row.member_id, {}),
         )
         for row in balances

@@ -109,6 +109,8 @@ def merge(folded: Folded, command: Merge, minted: Minted, rules: Rules) -> Decis
         return Rejected("account_in_pool")
     if folded.member(merged).has_merged:
         return Rejected("account_has_merged")
+    if folded.value(merged):
+        return Rejected("account_has_value")
     # ---- valid from here ----
     entry = draft(folded, command, minted, rules, EntryKind.MERGE, staying)
     entry = msgspec.structs.replace(entry, counterpart_id=merged)

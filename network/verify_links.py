@@ -12,6 +12,9 @@ _PENDING, _DEFICIT = int(AccountKind.PENDING), int(AccountKind.DEFICIT)
 _ACCRUAL, _REDEMPTION = int(EntryKind.ACCRUAL), int(EntryKind.REDEMPTION)
 _REVERSAL, _RELEASE = int(EntryKind.REVERSAL), int(EntryKind.RELEASE)
 
+_GIVING = f"{_ACCRUAL}, {int(EntryKind.LOAD)}"
+"""Kinds that give points, a load those on top of it."""
+
 
 def _sum(condition: str) -> str:
     """The points of those postings p for which a condition holds, as SQL."""
@@ -38,7 +41,7 @@ _REVERSED = Check(
         SELECT format('entry %s of member %s', entry_id, member_id),
             format('noted as reversed: %s points of %s; reversals: %s points of %s; the entry: %s of %s',
                 r.points, r.amount_minor, e.points, e.amount_minor,
-                CASE o.kind WHEN {_ACCRUAL} THEN w.issued ELSE w.accepted END, o.amount_minor)
+                CASE WHEN o.kind IN ({_GIVING}) THEN w.issued ELSE w.accepted END, o.amount_minor)
         FROM reversed_points r FULL JOIN (
             SELECT member_id, reverses AS entry_id, coalesce(sum(p.points), 0)::bigint AS points,
                 sum(amount_minor)::bigint AS amount_minor
@@ -53,7 +56,7 @@ _REVERSED = Check(
         ) w USING (member_id, entry_id)
         WHERE (r.points, r.amount_minor) IS DISTINCT FROM (e.points, e.amount_minor)
             OR o.entry_id IS NULL OR r.amount_minor > o.amount_minor
-            OR r.points > coalesce(CASE o.kind WHEN {_ACCRUAL} THEN w.issued ELSE w.accepted END, 0)
+            OR r.points > coalesce(CASE WHEN o.kind IN ({_GIVING}) THEN w.issued ELSE w.accepted END, 0)
     """,
 )
 """What a sale has cured or a reversal has made of a deficit is not counted: only its own points."""

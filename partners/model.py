@@ -16,9 +16,11 @@ HUB_ID = 0
 """The hub itself, in the money ledger only: whose settlement account all payments pass through."""
 FX_ID = 3
 """Participant id of the hub's FX account, which stands between currencies."""
+SAFEGUARD_ID = 4
+"""Participant id of the safeguarding account: it holds what members have loaded and not spent yet."""
 FIRST_PARTNER_ID = 11
 
-ParticipantKind = Literal["partner", "operator", "pool", "fx"]
+ParticipantKind = Literal["partner", "operator", "pool", "fx", "safeguard"]
 BreakageRecipient = Literal["operator", "issuer", "acceptors"]
 VatFlow = Literal["fee", "issue", "redemption", "margin", "lapse"]
 """What a contract may name a VAT code for."""

@@ -37,7 +37,7 @@ partner = Table(
     Column("name", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("status", Text, nullable=False, server_default="active"),
-    CheckConstraint("kind IN ('partner', 'operator', 'pool', 'fx')", name="partner_kind_known"),
+    CheckConstraint("kind IN ('partner', 'operator', 'pool', 'fx', 'safeguard')", name="partner_kind_known"),
     CheckConstraint("status IN ('active', 'suspended', 'left')", name="partner_status_known"),
 )
 """Every participant of clearing; the operator (1) and the pool (2) are participants like any partner."""

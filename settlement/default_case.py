@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from partners.model import FX_ID, HUB_ID, OPERATOR_ID, POOL_ID
+from partners.model import FX_ID, HUB_ID, OPERATOR_ID, POOL_ID, SAFEGUARD_ID
 from settlement.default import CLAIMS, FEES, Claim, Cover, Ladder, climb
 from settlement.errors import CannotUnwind, NothingMissing
 from settlement.model import Obligation, Position
@@ -22,6 +22,10 @@ from settlement.set_off import directed
 
 Way = Literal["ladder", "unwind"]
 WAYS: tuple[Way, ...] = ("ladder", "unwind")
+
+
+_KEPT = (HUB_ID, FX_ID, POOL_ID, SAFEGUARD_ID)
+"""Who is kept whole, whatever a debtor does: the hub and its accounts for others."""
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -203,11 +207,10 @@ def _unwound(
             f"participant {facts.debtor_id} has paid a part, or another case of the run was decided: "
             "go up the ladder"
         )
-    kept = (HUB_ID, FX_ID, POOL_ID)
     touched = sorted(
         (debtor, creditor, amount)
         for debtor, creditor, amount, rank in facts.debts
-        if rank == CLAIMS and facts.debtor_id in (debtor, creditor) and not {debtor, creditor} & set(kept)
+        if rank == CLAIMS and facts.debtor_id in (debtor, creditor) and not {debtor, creditor} & set(_KEPT)
     )
     positions = multilateral_positions(touched)
     rounded = round_positions(positions, facts.digits)
@@ -225,7 +228,7 @@ def _cover_rest(facts: Facts, left: dict[int, int]) -> Ladder[int]:
     debts = [
         (debtor, creditor, amount, rank)
         for debtor, creditor, amount, rank in facts.debts
-        if debtor == facts.debtor_id and (rank == FEES or creditor in (HUB_ID, FX_ID, POOL_ID))
+        if debtor == facts.debtor_id and (rank == FEES or creditor in _KEPT)
     ]
     rest = -left[facts.debtor_id]
     if rest <= 0:  # by a cent of rounding, or because others owe it more: the operator's
@@ -255,7 +258,7 @@ def _bearers(losses: Mapping[int, int], facts: Facts) -> dict[int, int]:
     """
     found: dict[int, int] = {}
     for party, amount in losses.items():
-        ours = facts.to_operator or party in (HUB_ID, POOL_ID, FX_ID) or party not in facts.payments
+        ours = facts.to_operator or party in _KEPT or party not in facts.payments
         bearer = OPERATOR_ID if ours else party
         found[bearer] = found.get(bearer, 0) + amount
     return found

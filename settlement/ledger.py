@@ -1,21 +1,21 @@
 """What each event of a run writes into the money ledger (pure).
 
-Amounts are exact major units; a debit is above zero. docs/night.md has the same as a table. Operator, pool
-and FX account are participants like any, paid through the hub; what they are owed is their `claim`, which
-stands against what the scheme owes for it (points, charges, VAT) until the hub has paid.
+Amounts are exact major units; a debit is above zero. docs/night.md has the same as a table. Operator, pool,
+FX and safeguarding account are participants like any, paid through the hub; what they are owed is their
+`claim`, which stands against what the scheme owes for it (points, charges, VAT) until the hub has paid.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 
-from partners.model import FX_ID, HUB_ID, OPERATOR_ID, POOL_ID
+from partners.model import FX_ID, HUB_ID, OPERATOR_ID, POOL_ID, SAFEGUARD_ID
 from settlement.errors import LedgerUnbalanced
 from settlement.model import Flow, Obligation, Position
 from settlement.money import ZERO, exactly, from_minor, minor_digits
 from settlement.money_model import Account, Direction, EntryKind, MoneyEntry, MoneyLine
 
-OURS = (OPERATOR_ID, POOL_ID, FX_ID)
+OURS = (OPERATOR_ID, POOL_ID, FX_ID, SAFEGUARD_ID)
 """Participants whose money is on this ledger from both sides."""
 
 _Key = tuple[Account, int, str]
@@ -44,6 +44,8 @@ def netted(
             _add(sums, "claim", one.participant_id, one.currency, tonight)
         if one.participant_id == POOL_ID:
             _add(sums, "pool", POOL_ID, one.currency, -tonight)
+        elif one.participant_id == SAFEGUARD_ID:
+            _add(sums, "safeguarded", SAFEGUARD_ID, one.currency, -tonight)
         elif one.participant_id == FX_ID:
             _add(sums, "fx", FX_ID, one.currency, -tonight)
         elif one.participant_id == OPERATOR_ID:

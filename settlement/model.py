@@ -30,10 +30,11 @@ OUTSTANDING = (
 )
 """Accounts whose points are out: issued, neither redeemed nor lapsed. For these the pool holds its share."""
 
-Flow = Literal["issue", "redemption", "margin", "lapse", "vat", "adjustment"]
+Flow = Literal["issue", "redemption", "margin", "lapse", "vat", "adjustment", "load", "value", "plan"]
 """Why money moves: points issued into the pool, points accepted (owed by the issuer, the pool, or both), the
 pool's margin between issue price and reimbursement rate, points that lapsed, VAT on one of these where a
-contract names a code, debts that no posting makes."""
+contract names a code, debts that no posting makes; stored value loaded, and spent or refunded, by way of the
+safeguarding account; the fee of a paid plan (settlement.values)."""
 
 Step = Literal["closed", "priced", "netted", "approved", "instructed", "funded", "paid", "settled"]
 STEPS: tuple[Step, ...] = (
@@ -62,6 +63,22 @@ class WindowTotal(msgspec.Struct, frozen=True, kw_only=True):
     category: int
     reversed_window_id: int | None
     points: int
+    postings: int
+
+
+class ValueTotal(msgspec.Struct, frozen=True, kw_only=True):
+    """Postings of one window that count money, not points, and are alike, summed; see settlement.values.
+
+    `unit`, `debit` and `credit` are network.model's. `minor`: in minor units of the issuer terms' currency.
+    """
+
+    unit: int
+    debit: int
+    credit: int
+    issuer_id: int
+    issuer_terms: int
+    acceptor_id: int | None
+    minor: int
     postings: int
 
 
@@ -215,6 +232,7 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
     positions: Sequence[Position] = ()
     adjustments: Sequence[Adjustment] = ()
     conversions: Sequence[FxConversion] = ()
+    values: Sequence[ValueTotal] = ()
     approvals: Sequence[Approved] = ()
     instructions: Sequence[Instruction] = ()
     booked: Sequence[Booked] = ()
@@ -230,8 +248,10 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
                 msgspec.structs.replace(debt, currency="") if debt.currency == self.currency else debt
                 for debt in self.obligations
             ]
-            tables = {"totals": self.totals, "activity": self.activity, "obligations": foreign}
-            return {**tables, "adjustments": self.adjustments} if self.adjustments else tables
+            tables: dict[str, Sequence[msgspec.Struct]] = {}
+            tables |= {"totals": self.totals, "activity": self.activity, "obligations": foreign}
+            tables |= {"adjustments": self.adjustments} if self.adjustments else {}
+            return tables | ({"values": self.values} if self.values else {})
         if step == "netted":
             positions = {"positions": self.positions}
             return {**positions, "conversions": self.conversions} if self.conversions else positions

@@ -20,6 +20,7 @@ Account = Literal[
     "margin",
     "breakage",
     "fx",
+    "safeguarded",
     "deposit",
     "guarantee",
     "suspense",

@@ -125,7 +125,7 @@ money_posting = Table(
     PrimaryKeyConstraint("entry_no", "line"),
     CheckConstraint(
         "account IN ('cash', 'receivable', 'payable', 'carried', 'rounding', 'claim', 'pool', 'fees', 'vat',"
-        " 'margin', 'breakage', 'fx', 'deposit', 'guarantee', 'suspense', 'loss')",
+        " 'margin', 'breakage', 'fx', 'safeguarded', 'deposit', 'guarantee', 'suspense', 'loss')",
         name="money_posting_account_known",
     ),
     CheckConstraint("amount <> 0", name="money_posting_moves"),

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import msgspec
 
-from partners.model import FX_ID, OPERATOR_ID, POOL_ID, Terms
+from partners.model import FX_ID, OPERATOR_ID, POOL_ID, SAFEGUARD_ID, Terms
 from partners.rates import Fixing, VatRates
 from settlement.clearing import TermsByVersion, fee_vat_bps, version_on, versions_by_partner
 from settlement.errors import PositionsNotZero, RateMissing, TermsMissing
@@ -24,7 +24,7 @@ CONVERTED_DECIMALS = 12
 """Of a converted amount, in major units."""
 
 _NOTHING = Charge()
-_EVERY_CURRENCY = (POOL_ID, FX_ID)
+_EVERY_CURRENCY = (POOL_ID, FX_ID, SAFEGUARD_ID)
 """Who settles in each currency that it has something in."""
 
 
@@ -139,7 +139,7 @@ def net_positions(
     """Every participant's positions, sorted; also of those who had nothing that night.
 
     What is not in the currency that a participant settles in is converted, with its fees and what it carried;
-    the FX account takes the other side. Pool and FX account settle in every currency.
+    the FX account takes the other side. Pool, FX and safeguarding account settle in every currency.
 
     Args:
         currency: The network's; whoever is not in `settles` settles in it.

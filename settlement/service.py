@@ -39,6 +39,7 @@ from settlement.model import (
 )
 from settlement.positions import charges, net_positions, require_balance, settling, terms_in_force
 from settlement.telling import tell_statements
+from settlement.values import value_flows
 
 WORKER = "worker"
 """Who does what nobody is asked for."""
@@ -138,26 +139,36 @@ def price_step(
         keep_pledges(database, window_id)
         convert_due(database, following)
         currency = read_network(connection).currency
-        summed = store.load_outputs(connection, [window_id])[window_id] if run.revision > 1 else None
+        known = store.load_outputs(connection, [window_id])[window_id] if run.revision > 1 else None
         # The window is closed, so the other connection sees the same; postings are priced meanwhile.
         with ThreadPoolExecutor(1) as beside:
             counting = beside.submit(_count_entries, database, window_id)
-            totals = window_store.sum_postings(connection, window_id) if summed is None else summed.totals
+            totals = window_store.sum_postings(connection, window_id) if known is None else known.totals
             terms = store.load_terms(connection)
             adjustments = load_adjustments(connection, [window_id])[window_id]
             night = store.load_night(connection, business_date)
             stand_ins = standing.load_stand_ins(connection)
             priced_by = standing.in_window(terms, window_id, stand_ins)
-            flows = standing.stood_in(price(totals, priced_by, night), window_id, stand_ins)
+            activity, transactions = counting.result()
+            values = (
+                window_store.sum_values(connection, window_id, activity) if known is None else known.values
+            )
+            priced = [*price(totals, priced_by, night), *value_flows(values, terms)]
+            flows = standing.stood_in(priced, window_id, stand_ins)
             before = store.load_vat_before(connection, business_date)
             debts = vat_rounded(obligations([*flows, *adjusted(adjustments, terms, night)]), before)
             store.save_obligations(connection, run, debts)
-            activity, transactions = counting.result()
-        if summed is None:
+        if known is None:
             store.save_totals(connection, window_id, totals)
+            store.save_values(connection, window_id, values)
             store.save_activity(connection, window_id, activity)
         output = Output(
-            currency=currency, totals=totals, activity=activity, obligations=debts, adjustments=adjustments
+            currency=currency,
+            totals=totals,
+            activity=activity,
+            obligations=debts,
+            adjustments=adjustments,
+            values=values,
         )
         store.finish_step(connection, run, "priced", output, at)
     return transactions

@@ -32,6 +32,7 @@ from settlement.model import (
     Output,
     Position,
     Step,
+    ValueTotal,
     WindowActivity,
     WindowTotal,
 )
@@ -269,6 +270,7 @@ def load_outputs(connection: Connection, window_ids: Sequence[int]) -> dict[int,
     obligations = _load(connection, tables.obligation, Obligation, window_ids)
     positions = _load(connection, tables.net_position, Position, window_ids)
     conversions = _load(connection, tables.fx_conversion, FxConversion, window_ids)
+    values = _load(connection, tables.value_total, ValueTotal, window_ids)
     adjustments = load_adjustments(connection, window_ids)
     return {
         window_id: Output(
@@ -282,6 +284,7 @@ def load_outputs(connection: Connection, window_ids: Sequence[int]) -> dict[int,
             ),
             positions=sorted(positions[window_id], key=lambda one: (one.participant_id, one.currency)),
             adjustments=adjustments[window_id],
+            values=values[window_id],
             conversions=sorted(
                 conversions[window_id], key=lambda one: (one.participant_id, one.from_currency)
             ),
@@ -367,6 +370,11 @@ def _month_before(business_date: date) -> dict[str, int]:
 def save_totals(connection: Connection, window_id: int, totals: Sequence[WindowTotal]) -> None:
     """Keep the sums of a window's postings."""
     _save(connection, tables.window_total, totals, window_id=window_id)
+
+
+def save_values(connection: Connection, window_id: int, values: Sequence[ValueTotal]) -> None:
+    """Keep the sums of a window's postings that count money."""
+    _save(connection, tables.value_total, values, window_id=window_id)
 
 
 def save_activity(connection: Connection, window_id: int, activity: Sequence[WindowActivity]) -> None:

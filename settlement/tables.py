@@ -82,6 +82,26 @@ window_total = Table(
 )
 """Postings of a closed window summed by what prices them, so that nothing rescans history."""
 
+value_total = Table(
+    "value_total",
+    metadata,
+    Column("window_id", Integer, nullable=False),
+    Column("unit", SmallInteger, nullable=False),
+    Column("debit", SmallInteger, nullable=False),
+    Column("credit", SmallInteger, nullable=False),
+    Column("issuer_id", Integer, nullable=False),
+    Column("issuer_terms", Integer, nullable=False),
+    Column("acceptor_id", Integer),
+    Column("minor", BigInteger, nullable=False),
+    Column("postings", BigInteger, nullable=False),
+    UniqueConstraint(
+        *("window_id", "unit", "debit", "credit", "issuer_id", "issuer_terms", "acceptor_id"),
+        name="value_total_key",
+        postgresql_nulls_not_distinct=True,
+    ),
+)
+"""Postings of a closed window that count money, summed: stored value, and fees of paid plans."""
+
 window_activity = Table(
     "window_activity",
     metadata,

@@ -1,7 +1,7 @@
 """Checks of the money ledger: it balances, holds every night once, and agrees with what was instructed."""
 
 from network.verify import Check
-from partners.model import HUB_ID, OPERATOR_ID, POOL_ID
+from partners.model import HUB_ID, OPERATOR_ID, POOL_ID, SAFEGUARD_ID
 from settlement.money import minor_unit_sql
 
 _UNIT = minor_unit_sql("currency")
@@ -94,7 +94,7 @@ MONEY_CHECKS = (
     ),
     Check(
         name="positions_equal_ledger",
-        says="charges, what the pool owes for points, and what is carried are in the ledger as netted",
+        says="charges, what is owed for points and value, and what is carried are in the ledger as netted",
         faults=f"""
             SELECT format('window %s, participant %s', window_id, participant_id),
                 format('%s %s more in %s than in its position', -sum(amount), currency, account)
@@ -103,7 +103,7 @@ MONEY_CHECKS = (
                 FROM settlement_run JOIN money_entry USING (window_id, revision)
                 JOIN money_posting USING (entry_no)
                 WHERE {_NETTED} AND kind = 'netted'
-                    AND account IN ('fees', 'vat', 'pool', 'rounding', 'carried')
+                    AND account IN ('fees', 'vat', 'pool', 'safeguarded', 'rounding', 'carried')
                 UNION ALL
                 SELECT window_id, participant_id, currency, c.account, c.amount
                 FROM net_position JOIN settlement_run USING (window_id, revision), LATERAL (
@@ -111,6 +111,8 @@ MONEY_CHECKS = (
                         ('fees', CASE participant_id WHEN {OPERATOR_ID} THEN 0 ELSE fee_minor END * {_UNIT}),
                         ('vat', CASE participant_id WHEN {OPERATOR_ID} THEN 0 ELSE vat_minor END * {_UNIT}),
                         ('pool', CASE participant_id WHEN {POOL_ID} THEN exact - carried_in ELSE 0 END),
+                        ('safeguarded',
+                            CASE participant_id WHEN {SAFEGUARD_ID} THEN exact - carried_in ELSE 0 END),
                         ('rounding', carried_out - carried_in),
                         ('carried', (deferred_out_minor - deferred_in_minor) * {_UNIT})
                 ) c (account, amount)

@@ -19,6 +19,7 @@ from settlement.fees import VatPair, VatToDate, vat_rounded
 from settlement.model import Before, Charge, Output, Position, Step, Transactions
 from settlement.money import ZERO, exactly
 from settlement.positions import Holder, charges, net_positions, settling, terms_in_force
+from settlement.values import value_flows
 
 HASHES_HOLD = "hashes_hold"
 OBLIGATIONS_FOLLOW_TERMS = "obligations_follow_terms"
@@ -166,7 +167,8 @@ def _price_faults(
 ) -> Iterator[Problem]:
     try:
         terms = standing.in_window(ground.terms, window_id, ground.stand_ins)
-        flows = standing.stood_in(price(output.totals, terms, night), window_id, ground.stand_ins)
+        priced = [*price(output.totals, terms, night), *value_flows(output.values, ground.terms)]
+        flows = standing.stood_in(priced, window_id, ground.stand_ins)
         debts = obligations([*flows, *adjusted(output.adjustments, ground.terms, night)])
         expected = list(vat_rounded(debts, vat_before))
     except SettlementError as error:

@@ -8,9 +8,10 @@ from datetime import date
 
 from sqlalchemy import Connection, text
 
-from network.model import EntryKind
+from network.model import MONEY, PLAN_KINDS, EntryKind
 from network.service import date_of_window
-from settlement.model import Transactions, WindowActivity, WindowTotal
+from partners.model import SAFEGUARD_ID
+from settlement.model import Transactions, ValueTotal, WindowActivity, WindowTotal
 
 # No bound on entry_id, though partitions go by it: ids carry the database's clock, opened_at and closed_at
 # come from whoever closed, and a clock that was set back must not cost a posting. The index on window_id
@@ -20,6 +21,15 @@ _SUM_POSTINGS = text(
     SELECT debit, credit, issuer_id, issuer_terms, acceptor_id, acceptor_terms, category,
         reversed_window_id, sum(points)::bigint AS points, count(*) AS postings
     FROM posting WHERE window_id = :window_id AND unit = 1 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+    """
+)
+_SAFEGUARDS = text("SELECT EXISTS (SELECT FROM partner WHERE partner_id = :safeguard)")
+_SUM_VALUES = text(
+    f"""
+    SELECT unit, debit, credit, issuer_id, issuer_terms, acceptor_id, sum(points)::bigint AS minor,
+        count(*) AS postings
+    FROM posting WHERE window_id = :window_id AND unit IN ({", ".join(str(int(one)) for one in MONEY)})
+    GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6
     """
 )
 # Between these instants it is the window's date whatever clocks do at midnight.
@@ -82,6 +92,21 @@ def sum_postings(connection: Connection, window_id: int) -> list[WindowTotal]:
     """A closed window's postings, summed by what prices them; in no order."""
     rows = connection.execute(_SUM_POSTINGS, {"window_id": window_id})
     return [WindowTotal(**row._asdict()) for row in rows]
+
+
+def sum_values(
+    connection: Connection, window_id: int, activity: Sequence[WindowActivity]
+) -> list[ValueTotal]:
+    """A closed window's postings that count money, summed; in order.
+
+    Not looked for where there can be none: no network without a safeguarding account has stored value, and
+    without an entry of one there is no paid plan. So a night of points alone takes no time for it.
+    """
+    if not any(one.kind in PLAN_KINDS for one in activity):
+        known = connection.execute(_SAFEGUARDS, {"safeguard": SAFEGUARD_ID}).scalar_one()
+        if not known:
+            return []
+    return [ValueTotal(**row._asdict()) for row in connection.execute(_SUM_VALUES, {"window_id": window_id})]
 
 
 def count_entries(connection: Connection, window_id: int) -> tuple[list[WindowActivity], list[Transactions]]:

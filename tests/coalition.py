@@ -107,6 +107,23 @@ valid_months = 1
 """A programme that uses everything: pending by date and by event, tiers, deficits, four eyes, vouchers."""
 
 
+VALUE = """
+[stored_value]
+currency = "USD"
+says = "x"
+most_minor = 5000
+most_balance_minor = 100000
+[stored_value.refund]
+rule = "within_days"
+days = 1
+[[stored_value.bonus]]
+from_minor = 2000
+value_minor = 100
+who = "bank"
+"""
+"""Stored value, for a programme that has none."""
+
+
 def participants() -> list[Participant]:
     """The operator, the pool, and four partners."""
     return [

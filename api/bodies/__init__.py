@@ -27,6 +27,7 @@ from api.bodies.tills import (
     ReversalBody,
     VoidBody,
 )
+from api.bodies.value import LoadBody, RefundBody, SpendBody
 
 __all__ = [
     "COMMANDS",
@@ -40,6 +41,7 @@ __all__ = [
     "EntryBody",
     "GiftBody",
     "HoldBody",
+    "LoadBody",
     "MemberEventBody",
     "MergeBody",
     "PledgeBody",
@@ -48,9 +50,11 @@ __all__ = [
     "PoolLeaveBody",
     "RedemptionBody",
     "ReferralBody",
+    "RefundBody",
     "ReleaseBody",
     "ReversalBody",
     "SerialCodeBody",
+    "SpendBody",
     "UnmergeBody",
     "VoidBody",
     "VoucherBody",
@@ -74,6 +78,9 @@ Body = (
     | GiftBody
     | DonationBody
     | PledgeBody
+    | LoadBody
+    | SpendBody
+    | RefundBody
     | PoolInvitationBody
     | PoolJoinBody
     | PoolLeaveBody

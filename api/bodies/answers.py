@@ -6,7 +6,17 @@ from datetime import UTC, datetime
 import msgspec
 
 from network import ids
-from network.model import AccountKind, Entry, EntryKind, Minted, Posting, Reply, Unit, VoucherState
+from network.model import (
+    MONEY,
+    AccountKind,
+    Entry,
+    EntryKind,
+    Minted,
+    Posting,
+    Reply,
+    Unit,
+    VoucherState,
+)
 from network.service import date_of_window
 
 _OF_HOLDS = frozenset({EntryKind.CAPTURE, EntryKind.VOID, EntryKind.HOLD_LAPSE})
@@ -24,6 +34,8 @@ class EntryBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `owed`: points that it could not take back, or took over, and that the member owes after it.
     `offline`: a till had accepted it without a line; `shortfall`: points that were not there, which you bear.
     `status_points`: those that it gave or (-) took back; they make tiers and cannot be spent.
+    `value_minor`: stored value that it loaded, gave back, or (-) spent or paid back, in minor units of
+    `currency`; `bonus_minor`: the same of what was given on top of loads.
     `parent`: the entry of another member that a transfer belongs to. `invitation`: what a member joined by.
     `accrual`: whose pending points a release let go.
     `voucher`: which one it made, with its `code`, worth `amount_minor` from `valid_from` to `valid_until`.
@@ -52,6 +64,8 @@ class EntryBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     offline: bool = False
     shortfall: int = 0
     status_points: int = 0
+    value_minor: int = 0
+    bonus_minor: int = 0
     member: str | None = None
     card: str | None = None
     voucher: str | None = None
@@ -99,6 +113,8 @@ def show_entry(
         offline=asked is not None,
         shortfall=0 if asked is None else asked - sum(p.points for p in postings),
         status_points=moved.status,
+        value_minor=moved.value,
+        bonus_minor=moved.bonus,
         member=ids.show("mbr", enrolled.public_id) if enrolled and enrolled.public_id else None,
         card=str(enrolled.card_number) if enrolled else None,
         **({} if voucher is None or not code else _paper(voucher, code)),
@@ -136,6 +152,8 @@ class _Moved(msgspec.Struct):
     cured: int = 0
     owed: int = 0
     status: int = 0
+    value: int = 0
+    bonus: int = 0
 
     @classmethod
     def of(cls, postings: Sequence[Posting]) -> "_Moved":
@@ -144,6 +162,11 @@ class _Moved(msgspec.Struct):
         for one in postings:
             if one.unit is Unit.STATUS:
                 moved.status += _signed(one, AccountKind.MEMBER)
+                continue
+            if one.unit in MONEY:
+                change = _signed(one, AccountKind.MEMBER) + _signed(one, AccountKind.TRANSIT)
+                moved.value += change if one.unit is Unit.VALUE else 0
+                moved.bonus += change if one.unit is Unit.BONUS else 0
                 continue
             if one.contributor_id is not None:
                 moved.pooled += _signed(one, AccountKind.TRANSIT)

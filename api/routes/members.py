@@ -15,9 +15,10 @@ from api.routes.reads import json_response
 from api.service import partner_of, service_of
 from network import ids
 from network.batch import end_over_holds
-from network.model import NEVER, WITH_ACTIVITY
+from network.model import NEVER, STORED, WITH_ACTIVITY, Unit, ValueLot
 from network.rules import Rules
 from network.service import network_now
+from network.stored_value import refundable
 
 router = APIRouter(prefix="/v1", tags=["Look up"])
 
@@ -65,6 +66,13 @@ _DEFICITS = text(
 )
 
 
+_VALUE = text(
+    "SELECT l.unit, l.issuer_id, l.terms_version, l.spendable_on, l.remaining, t.currency"
+    " FROM lot l JOIN contract_terms t ON t.partner_id = l.issuer_id AND t.terms_version = l.terms_version"
+    " WHERE l.member_id = :member AND l.unit = ANY(:units) AND l.remaining > 0"
+)
+
+
 class ExpiringBody(msgspec.Struct, frozen=True, kw_only=True):
     """Points that lapse after a day, as things stand: what lives with activity lives on with the next."""
 
@@ -108,6 +116,19 @@ class PoolBody(msgspec.Struct, frozen=True, kw_only=True):
     points: int
 
 
+class StoredValueBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Money that the member has loaded and not spent, apart from its points, in minor units.
+
+    `bonus_minor`: given on top of loads; it is spent like that, and not paid out. `refundable_minor`: how
+    much would be paid back in money today.
+    """
+
+    currency: str
+    paid_minor: int
+    bonus_minor: int
+    refundable_minor: int
+
+
 class BalanceBody(msgspec.Struct, frozen=True, kw_only=True):
     """What a member can spend of its own, when which part of it lapses, and what is still to come.
 
@@ -125,6 +146,7 @@ class BalanceBody(msgspec.Struct, frozen=True, kw_only=True):
     deficits: Sequence[DeficitBody] = ()
     pool: PoolBody | None = None
     tier: str | None = None
+    stored_value: Sequence[StoredValueBody] = ()
     merged_into: str | None = None
 
 
@@ -165,7 +187,9 @@ def _look(database: Engine, public_id: UUID, rules: Rules, asker: int) -> tuple[
             return [], BalanceBody(member=shown, points=0, as_of=now, merged_into=stays)
         wanted = {"member": member_id, "pool": account.pool_id, "now": now}
         over = list(connection.execute(_OVER, wanted).scalars())
-        return over, _read(connection, public_id, account, now, rules.local_date(now), asker)
+        found = _read(connection, public_id, account, now, rules.local_date(now), asker)
+        stored = _stored(connection, member_id, rules.on_day(rules.local_date(now)), rules.local_date(now))
+        return over, msgspec.structs.replace(found, stored_value=stored)
 
 
 def _read(
@@ -209,6 +233,33 @@ def _read(
         pool=None if account.pool_id is None else _pool(connection, account.pool_id, today),
         tier=account.tier or None,
     )
+
+
+def _stored(connection: Connection, member_id: int, rules: Rules, today: date) -> Sequence[StoredValueBody]:
+    """A member's stored value by currency."""
+    lots: dict[str, list[ValueLot]] = {}
+    for row in connection.execute(_VALUE, {"member": member_id, "units": list(map(int, STORED))}):
+        *values, currency = row
+        unit, issuer_id, version, loaded_on, remaining = values
+        lot = ValueLot(
+            unit=Unit(unit),
+            issuer_id=issuer_id,
+            terms_version=version,
+            loaded_on=loaded_on,
+            remaining=remaining,
+        )
+        lots.setdefault(currency, []).append(lot)
+    return [
+        StoredValueBody(
+            currency=currency,
+            paid_minor=sum(lot.remaining for lot in mine if lot.unit is Unit.VALUE),
+            bonus_minor=sum(lot.remaining for lot in mine if lot.unit is Unit.BONUS),
+            refundable_minor=sum(
+                lot.remaining for lot in refundable(mine, rules.programme.stored_value, today)
+            ),
+        )
+        for currency, mine in sorted(lots.items())
+    ]
 
 
 def _own(entry_id: UUID | None) -> str | None:

@@ -12,7 +12,7 @@ from network.model import NEVER, WITH_ACTIVITY
 from network.programme.codes import Conversion, Packs, VoucherKind, packs_of, vouchers_of
 from network.programme.ladder import Ladder
 from network.programme.members import Segment, Surprise, Trigger, segments_of, surprises_of, triggers_of
-from network.programme.offers import PledgeOffer, pledges_of
+from network.programme.offers import PledgeOffer, StoredValue, pledges_of, stored_value_of
 from network.programme.plans import ladder_of, plans_of, unknown_partners
 from network.programme.rule import Plan
 from network.programme.spec import EarnRuleSpec, ExpiryRuleSpec, ProgrammeSpec
@@ -85,6 +85,7 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     surprises: Mapping[str, Surprise] = {}
     leap: Leap = "28-february"
     pledges: Mapping[str, PledgeOffer] = {}
+    stored_value: StoredValue | None = None
     vouchers: Mapping[str, VoucherKind] = {}
     conversion: Conversion | None = None
     packs: Mapping[int, Packs] = {}
@@ -152,6 +153,7 @@ def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[st
         surprises=surprises_of(spec.surprise, partner_ids),
         leap=spec.birthdays.leap,
         pledges=pledges_of(spec.pledge, partner_ids),
+        stored_value=stored_value_of(spec.stored_value, partner_ids),
         vouchers=vouchers,
         conversion=None
         if conversion is None

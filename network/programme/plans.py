@@ -21,7 +21,7 @@ from network.programme.counters import (
 )
 from network.programme.ladder import Ladder, Tier, Way
 from network.programme.measure import ROUNDINGS, basis_of, units
-from network.programme.offers import partners_of
+from network.programme.offers import partners_of, partners_of_value
 from network.programme.rule import Counter, Plan, Rule
 from network.programme.sale import Facts, Sale
 from network.programme.spec import EarnRuleSpec, ProgrammeSpec, funders_of
@@ -57,13 +57,13 @@ def unknown_partners(spec: ProgrammeSpec, partner_ids: Mapping[str, int]) -> lis
     named += [(f"voucher {one.id} partners", code) for one in spec.voucher for code in one.partners or ()]
     if spec.retro_claim is not None:
         named += [("retro_claim", code) for code in spec.retro_claim.partners]
+    named += partners_of(spec.pledge) + partners_of_value(spec.stored_value)
     for segment in spec.segment:
         named += [(f"segment {segment.id} when", code) for code in segment.when.partners or ()]
     named += [(f"trigger {one.id} fund", one.fund) for one in spec.trigger if one.fund != ISSUER]
     for surprise in spec.surprise:
         paying = [surprise.fund] if surprise.fund != ISSUER else []
         named += [(f"surprise {surprise.id}", code) for code in (*surprise.partners, *paying)]
-    named += partners_of(spec.pledge)
     named += [(f"tier {one.name} bonus_at", code) for one in spec.tier for code in one.bonus_at or ()]
     return sorted({(field, code) for field, code in named if code not in partner_ids})
 

@@ -18,6 +18,7 @@ from network.programme.spec_members import BirthdaysSpec, SegmentSpec, SurpriseS
 from network.programme.spec_pledges import PledgeSpec
 from network.programme.spec_rules import Code, Count, CounterSpec, FundSpec, Name, RuleSpec, Strict, WhenSpec
 from network.programme.spec_tiers import TierSpec
+from network.programme.spec_value import StoredValueSpec
 
 
 class EarnRuleSpec(Strict):
@@ -128,6 +129,7 @@ class ProgrammeSpec(Strict):
     surprise: list[SurpriseSpec] = Field(default=[])
     birthdays: BirthdaysSpec = BirthdaysSpec()
     pledge: list[PledgeSpec] = Field(default=[])
+    stored_value: StoredValueSpec | None = None
     voucher: list[VoucherSpec] = Field(default=[])
     conversion: ConversionSpec | None = None
     coupon: list[CouponSpec] = Field(default=[])

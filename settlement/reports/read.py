@@ -82,6 +82,11 @@ EVENTS = {
     EntryKind.AWARD: "awards",
     EntryKind.REFERRAL: "referrals",
     EntryKind.PLEDGE: "pledges made or ended",
+    EntryKind.LOAD: "stored value loaded",
+    EntryKind.SPEND: "stored value spent",
+    EntryKind.REFUND: "stored value paid back",
+    EntryKind.PLAN: "paid plans bought",
+    EntryKind.PLAN_END: "paid plans ended",
     EntryKind.VOUCHER: "vouchers made",
     EntryKind.VOUCHER_END: "vouchers ended unused",
 }

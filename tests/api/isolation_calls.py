@@ -218,6 +218,9 @@ CALLS: Mapping[tuple[str, str], Calls] = {
     ("POST", "/v1/pledges"): _command(
         "/v1/pledges", card=lambda m, _: m.card, pledge=lambda *_: "any", per_cent=lambda *_: 0
     ),
+    ("POST", "/v1/loads"): _sale_like("/v1/loads"),
+    ("POST", "/v1/spends"): _sale_like("/v1/spends"),
+    ("POST", "/v1/refunds"): _sale_like("/v1/refunds"),
     ("POST", "/v1/pool-invitations"): _command(
         "/v1/pool-invitations", card=lambda m, _: m.card, to_card=lambda m, _: m.other_card
     ),

@@ -9,7 +9,7 @@ from typing import Any
 from tests.coalition import BANK, CODES, OUTLET, PETROL
 
 CURRENCY = "USD"
-RETURNABLE = ("accrual", "redemption", "capture", "donation")
+RETURNABLE = ("accrual", "redemption", "capture", "donation", "load", "spend")
 _REMEMBERED = 200
 """Answers of each kind that a client can refer to later (an entry to reverse, a hold to capture)."""
 
@@ -100,7 +100,7 @@ def _return(world: World, random: Random) -> dict[str, Any] | None:
     if "lines" in known and random.random() < 0.8:
         fields["lines"] = random.sample(range(1, len(known["lines"]) + 1), random.randint(1, 2))
     elif random.random() < 0.5:
-        part = "amount_minor" if known["kind"] == "accrual" else "points"
+        part = "amount_minor" if known["kind"] in ("accrual", "load", "spend") else "points"
         fields[part] = random.randint(1, 60)
     return fields
 
@@ -142,6 +142,11 @@ def _pledge(world: World, random: Random) -> dict[str, Any]:
     """Of a programme that offers none: refused, and so it stays; or an end, which is always taken."""
     fields = {"card": random.choice(world.cards), "pledge": "for-a-cause", "per_cent": random.choice((0, 10))}
     return {**fields, "cause": CODES[BANK]} if fields["per_cent"] else fields
+
+
+def _money(world: World, random: Random) -> dict[str, Any]:
+    """Stored value to load, spend or pay back; refused where there is none, or not so much."""
+    return _at_till(world, random, random.randint(1, 3_000))
 
 
 def _pair(world: World, random: Random) -> dict[str, Any]:
@@ -216,6 +221,9 @@ KINDS = (
     Kind("gift", "/v1/gifts", 5, _gift),
     Kind("donation", "/v1/donations", 3, _donation),
     Kind("pledge", "/v1/pledges", 2, _pledge),
+    Kind("load", "/v1/loads", 4, _money),
+    Kind("spend", "/v1/spends", 4, _money),
+    Kind("refund", "/v1/refunds", 2, _money),
     Kind("pool_invitation", "/v1/pool-invitations", 3, _pair),
     Kind("pool_join", "/v1/pool-joins", 4, _join),
     Kind("pool_leave", "/v1/pool-leaves", 1, _leave),

@@ -28,7 +28,7 @@ from network.verify import CHECKS, faults
 from partners.model import PartnerKey
 from partners.store import add_key
 from settlement.verify import problems as problems_of_nights
-from tests.coalition import CODES, WHOLE, new_card, open_terms, set_up
+from tests.coalition import CODES, VALUE, WHOLE, new_card, open_terms, set_up
 from tests.crash.client import final_of
 from tests.crash.commands import BY_NAME, Command
 from tests.crash.compare import ACCEPTED, Told, compare, compare_transfers, same
@@ -39,7 +39,7 @@ from tests.crash.site import DATABASE, Apis, Night, Postgres, await_true, start_
 SCHEMA = "tessera"
 FIRST = date(2017, 5, 29)
 """Three nights before a month's end, so that a night with a sweep of dead lots is among the first."""
-SHORT_LIVED = WHOLE.replace("months = 3", "months = 0")
+SHORT_LIVED = WHOLE.replace("months = 3", "months = 0") + VALUE
 CARDS = 24
 VICTIMS = (
     "api",

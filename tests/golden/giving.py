@@ -1,6 +1,8 @@
 """Lines of schemes' scenarios about causes, stored value and paid plans; see tests.golden.test_programmes.
 
 N MEMBER pledges PER_CENT to CAUSE as PLEDGE at PARTNER | N MEMBER ends PLEDGE at PARTNER
+N MEMBER loads|spends AMOUNT at PARTNER | N MEMBER refunded AMOUNT at PARTNER
+MEMBER value                    its stored value: paid, on top, and what would be paid back
 CAUSE raised                    what everybody can see of a cause
 """
 
@@ -8,11 +10,17 @@ from typing import Any, Protocol
 
 from starlette.testclient import TestClient
 
+from tests.api.conftest import Till
+
+_PATHS = {"loads": "/v1/loads", "spends": "/v1/spends", "refunded": "/v1/refunds"}
+
 
 class Stage(Protocol):
     """What these lines need of the stage."""
 
     client: TestClient
+    tills: dict[str, Till]
+    sellers: dict[str, str]
 
     def post(self, number: str, partner: str, path: str, **fields: Any) -> str:
         """Send a command; what came of it."""
@@ -31,6 +39,16 @@ def line(stage: Stage, words: list[str]) -> str | None:
             fields: dict[str, Any] = {"pledge": pledge, "cause": cause, "per_cent": int(share)}
         case [number, member, "ends", pledge, "at", partner]:
             fields = {"pledge": pledge, "per_cent": 0}
+        case [number, member, "loads" | "spends" | "refunded" as verb, amount, "at", partner]:
+            stage.sellers[number] = partner
+            sale = {"outlet": "main", "currency": "USD", "amount_minor": int(amount.replace(".", ""))}
+            card = stage.member(member)[1]
+            return stage.post(number, partner, _PATHS[verb], occurred_at=stage.at(), card=card, **sale)
+        case [member, "value"]:
+            till = next(iter(stage.tills.values()))
+            found = till.get(f"/v1/cards/{stage.member(member)[1]}").json()["member"]
+            has = till.get(f"/v1/members/{found}/balance").json()["stored_value"]
+            return ", ".join(map(_stored, has)) or "nothing"
         case [cause, "raised"]:
             answer = stage.client.get(f"/causes/{cause}").json()
             amounts = [f"{amount} {currency}" for currency, amount in answer["amounts"].items()]
@@ -39,3 +57,22 @@ def line(stage: Stage, words: list[str]) -> str | None:
             return None
     card = stage.member(member)[1]
     return stage.post(number, partner, "/v1/pledges", occurred_at=stage.at(), card=card, **fields)
+
+
+def _stored(has: dict[str, Any]) -> str:
+    paid, bonus, back = (has[name] / 100 for name in ("paid_minor", "bonus_minor", "refundable_minor"))
+    return f"{paid:.2f} paid, {bonus:.2f} on top, {back:.2f} refundable {has['currency']}"
+
+
+def moved(row: Any) -> str:
+    """A posting of money as a line says it."""
+    what = {3: "value", 4: "on top", 5: "fee"}[row.unit]
+    verb = {
+        (2, 1): "+{} {} {}",
+        (1, 2): "-{} {} {}",
+        (1, 3): "-{} {} {}",
+        (3, 1): "+{} {} {}",
+        (2, 3): "+{} {} {}",
+        (3, 2): "-{} {} {}",
+    }[row.debit, row.credit]
+    return verb.format(f"{row.points / 100:.2f}", what, row.code)

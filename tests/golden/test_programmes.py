@@ -212,6 +212,8 @@ class Stage:
 
 def _moved(row: Any) -> str:
     """A posting as a line says it."""
+    if row.unit > 2:
+        return giving.moved(row)
     unit = "status" if row.unit == 2 else row.code
     sign, what = _MOVES.get((row.debit, row.credit), ("", f"{row.debit} -> {row.credit}"))
     return " ".join(f"{sign}{row.points} {what} {unit}".split())

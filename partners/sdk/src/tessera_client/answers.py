@@ -38,6 +38,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     offline: bool = False
     shortfall: int = 0
     status_points: int = 0
+    value_minor: int = 0
+    bonus_minor: int = 0
     member: str | None = None
     card: str | None = None
     voucher: str | None = None
@@ -100,6 +102,19 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
     points: int
 
 
+class StoredValue(msgspec.Struct, frozen=True, kw_only=True):
+    """Money that the member has loaded and not spent, apart from its points, in minor units.
+
+    `bonus_minor`: given on top of loads; it is spent like that, and not paid out. `refundable_minor`: how
+    much would be paid back in money today.
+    """
+
+    currency: str
+    paid_minor: int
+    bonus_minor: int
+    refundable_minor: int
+
+
 class Balance(msgspec.Struct, frozen=True, kw_only=True):
     """What a member can spend, what of it lapses when, and what is still to come."""
 
@@ -113,6 +128,7 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
     deficits: Sequence[Deficit] = ()
     pool: Pool | None = None
     tier: str | None = None
+    stored_value: Sequence[StoredValue] = ()
     merged_into: str | None = None
 
 

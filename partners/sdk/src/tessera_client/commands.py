@@ -185,6 +185,39 @@ class Pledge(Command, frozen=True, tag="pledge"):
     cause: str | None = None
 
 
+class Load(Command, frozen=True, tag="load"):
+    """A member has paid your till money that it will spend later: stored value."""
+
+    path = "/v1/loads"
+
+    outlet: str
+    card: str
+    amount_minor: int
+    currency: str
+
+
+class Spend(Command, frozen=True, tag="spend"):
+    """Stored value pays for a sale, or for part of it."""
+
+    path = "/v1/spends"
+
+    outlet: str
+    card: str
+    amount_minor: int
+    currency: str
+
+
+class Refund(Command, frozen=True, tag="refund"):
+    """Your till pays stored value back to its member in money."""
+
+    path = "/v1/refunds"
+
+    outlet: str
+    card: str
+    amount_minor: int
+    currency: str
+
+
 class PoolInvitation(Command, frozen=True, tag="pool_invitation"):
     """A member asks another into its pool."""
 
@@ -308,6 +341,9 @@ COMMANDS: tuple[type[Command], ...] = (
     Gift,
     Donation,
     Pledge,
+    Load,
+    Spend,
+    Refund,
     PoolInvitation,
     PoolJoin,
     PoolLeave,
