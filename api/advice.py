@@ -246,7 +246,7 @@ ADVICE: Mapping[str, Advice] = {
     "card_blocked": ("The card was lost, replaced or blocked.", "Take another card of the member."),
     "code_needed": (
         "The printed number was sent alone, and the programme asks for more above a number of points.",
-        "Have the QR on the member's phone read, and send its six digits as code, under a new reference.",
+        "Send a code, a pin or an approval with it, under a new reference.",
     ),
     "code_stale": (
         "The QR was read from an old picture, or the phone's clock is off.",
@@ -255,6 +255,39 @@ ADVICE: Mapping[str, Advice] = {
     "code_used": (
         "The same code came with another request; each is good for one.",
         "Wait until the QR changes, and read it again. A request that was lost may come again as it was.",
+    ),
+    "pin_refused": (
+        "The PIN was mistyped, or the member has set none.",
+        "Let the member type it again under the same reference, or have the QR on its phone read.",
+    ),
+    "proof_locked": (
+        "Somebody sent wrong codes or PINs for this member, five in a row; the pause begins at a minute.",
+        "Ask the member on its phone (POST /v1/approvals); or wait. A new PIN ends the pause.",
+    ),
+    "approval_needed": (
+        "The programme lets so many points go only where the member agrees on its phone.",
+        "POST /v1/approvals, and send the sale under a new reference with approval.",
+    ),
+    "approval_unknown": (
+        "The id is misspelled, or another partner's.",
+        "Send the id that POST /v1/approvals answered.",
+    ),
+    "approval_not_given": (
+        "The member has not answered, refused, or was asked for another card or points; or time is over.",
+        "GET /v1/approvals/{id} tells how it stands; ask anew where it is over.",
+    ),
+    "approval_used": (
+        "It came with another request; each is good for one.",
+        "Ask anew. A request that was lost may come again as it was.",
+    ),
+    "approval_over": ("The answer came twice, or after five minutes.", "Let the till ask again."),
+    "approval_unavailable": (
+        "The member never gave an address to sign in by.",
+        "Take fewer points; or name its address (POST /v1/member-logins) if you enrolled it.",
+    ),
+    "too_many_approvals": (
+        "Three questions of yours are open on the member's phone.",
+        "Wait until they are answered, or five minutes.",
     ),
     "spending_locked": (
         "The member locked its cards: they earn, and pay for nothing.",
@@ -415,6 +448,53 @@ ADVICE: Mapping[str, Advice] = {
     "flight_already_credited": (
         "The sector of that day was reported, or claimed, before.",
         "Look at the member's entries of that day.",
+    ),
+    "birth_date_needed": (
+        "The programme has a minimum age.",
+        "Send born_on. Only the day from which a child acts for itself is kept.",
+    ),
+    "too_young": (
+        "The child is younger than the programme lets children be members, with a guardian or without.",
+        "Enrol it when it is old enough.",
+    ),
+    "guardian_needed": (
+        "A child is to be enrolled, or its points are to be spent, given away or put into a pool.",
+        "Have the guardian show its own card, and send that as guardian, under a new reference.",
+    ),
+    "guardian_unfit": (
+        "The card that was shown is not that of the child's guardian, or cannot be used.",
+        "Have the guardian's own card shown.",
+    ),
+    "account_of_child": (
+        "One of the two cards is a child's.",
+        "Wait until it acts for itself.",
+    ),
+    "reward_unknown": (
+        "The reward's id is misspelled, or a newer programme dropped it.",
+        "Ask for a quote: it lists the rewards that are to be had.",
+    ),
+    "reward_not_here": (
+        "Another partner honours the reward.",
+        "Send the member there, or offer one of your own: a quote lists them.",
+    ),
+    "reward_not_now": (
+        "Its first day has not come, or its last has passed.",
+        "Ask for a quote: it lists what is to be had now.",
+    ),
+    "reward_of_other_tier": (
+        "The programme keeps it for some tiers, and the member is in none of them.",
+        "Offer another: a quote lists what this member can have.",
+    ),
+    "reward_price_differs": (
+        (
+            "An old price, points that are no whole steps, an amount that is not what they take off, or a"
+            " flight of another distance or cabin."
+        ),
+        "Ask for a quote, and send one of the prices that it says.",
+    ),
+    "reward_sold_out": (
+        "Others were faster.",
+        "Offer another. What is returned in full is there again.",
     ),
     "award_unknown": (
         "Its name is misspelled, the programme has changed, or only other partners may give it.",

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api import explaining, operator
 from api.auth import KeyRing, SignatureAuth, hosts_of
 from api.bodies import COMMANDS, EntryBody
+from api.bodies.approvals import MEMBER_BODIES, PARTNER_BODIES
 from api.bodies.disputes import DISPUTE_BODIES
 from api.bodies.keys import KEY_BODIES
 from api.bodies.webhooks import HOOK_BODIES
@@ -40,6 +41,7 @@ from api.middleware import RequestId
 from api.openapi import explanation_docs
 from api.problems import FieldError, ProblemError, answer_failure, problem_response
 from api.routes import (
+    approvals,
     batches,
     causes,
     clock,
@@ -49,6 +51,7 @@ from api.routes import (
     member_app,
     member_facts,
     member_logins,
+    member_presence,
     members,
     reads,
     reasons,
@@ -77,6 +80,7 @@ _TYPES = (
     reads.EntryPage,
     reads.CardBody,
     members.BalanceBody,
+    *PARTNER_BODIES,
     *DISPUTE_BODIES,
     *HOOK_BODIES,
     *KEY_BODIES,
@@ -150,7 +154,7 @@ def create_app(
     limits = Limits(rates or Rates(), time.monotonic)
     service = Service(
         database,
-        _hired(database, card_key, now, test_mode=test_mode) if hire is None else hire,
+        _hired(database, card_key, now, rates=rates, test_mode=test_mode) if hire is None else hire,
         metrics.batch,
         Path(tempfile.gettempdir()) if spool is None else spool,
         now=now,
@@ -176,6 +180,7 @@ def create_app(
     )
     app.state.service = service
     for router in (
+        approvals.router,
         batches.router,
         causes.router,
         clock.router,
@@ -203,6 +208,7 @@ def create_app(
             origins=frozenset({f"https://{authority}", f"http://{authority}"}),
         )
         app.include_router(member_app.router)
+        app.include_router(member_presence.router)
         app.include_router(member_logins.router)
         operator.mount(app, operator.Desk(database, operator_keys, now=now, rules=service.rules))
 
@@ -232,12 +238,19 @@ def create_app(
     return Application(ByHost(served, beside, hosts_of(beside.authority)), service, authority, app.openapi)
 
 
-def _hired(database: Engine, card_key: bytes, now: Callable[[], datetime], *, test_mode: bool) -> Hire:
+def _hired(
+    database: Engine,
+    card_key: bytes,
+    now: Callable[[], datetime],
+    *,
+    rates: Rates | None,
+    test_mode: bool,
+) -> Hire:
     """Lanes in threads of this process, with what stands before them."""
     if not test_mode:
-        return in_threads(database, standing(database, card_key, now))
+        return in_threads(database, standing(database, card_key, now), rates)
     codes = coding(code_key(card_key, test_mode=True) if card_key else b"")
-    return in_threads(database, lambda carry_out: refusing(provoked)(codes(carry_out)))
+    return in_threads(database, lambda carry_out: refusing(provoked)(codes(carry_out)), rates)
 
 
 def _add_operations(
@@ -331,6 +344,7 @@ def _complete_description(app: FastAPI, *, test_mode: bool) -> None:
         *operator.TYPES,
         *member_app.TYPES,
         *member_logins.TYPES,
+        *MEMBER_BODIES,
     )
     if test_mode:
         types = (*_TYPES, *reasons.TYPES, *member_facts.TYPES, *testing.TYPES, *explaining.TYPES)

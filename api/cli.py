@@ -27,7 +27,6 @@ from api.cli_dispute import dispute_app
 from api.cli_exposure import exposure_app
 from api.cli_money import calendar_app, correction_app
 from api.cli_night import night_app
-from api.cli_paper import add_paper
 from api.cli_people import add_people
 from api.cli_programme import add_programmes
 from api.cli_report import reconcile, report_app
@@ -73,7 +72,6 @@ add_people(app)
 add_desk(app)
 add_contracts(app)
 add_programmes(app)
-add_paper(app)
 app.add_typer(night_app, name="night")
 app.add_typer(report_app, name="report")
 app.command("reconcile")(reconcile)
@@ -157,6 +155,7 @@ def serve() -> None:
         make_partitions_ahead(database)
         authority = settings.authority or f"{settings.host}:{settings.port}"
         keys = OperatorKeys.of(load_or_make_operator_key(settings.operator_key_file))
+        hook_key = HookKey.of(load_or_make_webhook_key(settings.webhook_key_file))
         tracing = stack.enter_context(tracing_of(settings.traces, "door"))
         beside = None
         if settings.test_authority is not None:
@@ -165,6 +164,8 @@ def serve() -> None:
                 apart,
                 authority=settings.test_authority,
                 now=now,
+                hook_key=hook_key,
+                hook_loopback=settings.webhook_loopback,
                 test_mode=True,
                 card_key=members_keys(keys).secrets,
             )
@@ -174,7 +175,7 @@ def serve() -> None:
             beside=beside,
             now=now,
             operator_keys=keys,
-            hook_key=HookKey.of(load_or_make_webhook_key(settings.webhook_key_file)),
+            hook_key=hook_key,
             hook_loopback=settings.webhook_loopback,
             hire=in_processes(
                 database,
@@ -251,21 +252,30 @@ def worker() -> None:
     from settlement.bank.resolving import objections
 
     metrics = WorkerMetrics()
-    with opened(migrated=True) as (settings, database), metrics.served(settings.worker_metrics_port):
+    with ExitStack() as stack:
+        settings, database = stack.enter_context(opened(migrated=True))
+        stack.enter_context(metrics.served(settings.worker_metrics_port))
         if settings.network_key is None:
             logging.getLogger(__name__).warning("TESSERA_NETWORK_KEY is not set: nights will not be sealed")
+        networks = [database]
+        if settings.test_authority is not None:
+            networks.append(stack.enter_context(sandbox(settings, database)))
+        hook_key = HookKey.of(load_or_make_webhook_key(settings.webhook_key_file))
         run_worker(
             database,
             folder_of(database, settings.statements_folder),
             find_signer=lambda: _signer_or_none(settings),
             objections=objections,
-            dispatcher=Dispatcher(
-                database,
-                HookKey.of(load_or_make_webhook_key(settings.webhook_key_file)),
-                now=now,
-                loopback=settings.webhook_loopback,
-                observe=metrics.attempted,
-            ),
+            dispatchers=[
+                Dispatcher(
+                    each,
+                    hook_key,
+                    now=now,
+                    loopback=settings.webhook_loopback,
+                    observe=metrics.attempted,
+                )
+                for each in networks
+            ],
             metrics=metrics,
         )
 

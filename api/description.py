@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from api.examples import example_of
+from api.openapi import EXAMPLES
 from api.problems import TABLES, Problem, problem
 from partners.signature_fields import MAX_COMPONENTS, MAX_HEADER_BYTES, TAG
 
@@ -150,10 +152,25 @@ def describe(openapi: dict[str, Any], types: Sequence[Any]) -> dict[str, Any]:
             operation["responses"] = responses = dict(sorted(responses.items()))
         for status, response in responses.items():
             _complete_response(status, response, replayable=operation.get("requestBody") is not None)
+        _give_examples(operation, components["schemas"])
     named = {code for _, operation in _operations(openapi) for code in _codes(operation)}
     components["examples"] = {code: _example(code) for code in sorted(named)}
     _drop_unused(openapi)
     return openapi
+
+
+def _give_examples(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """To each JSON body that has none; and those that were written as they are: the framework drops nulls."""
+    bodies = [operation.get("requestBody", {}), *operation["responses"].values()]
+    for body in bodies:
+        held = body.get("content", {}).get("application/json")
+        if held is None or not held.get("schema"):
+            continue
+        name = held["schema"].get("$ref", "").rpartition("/")[2]
+        if name in EXAMPLES:
+            held["example"] = EXAMPLES[name]
+        elif not held.keys() & {"example", "examples"}:
+            held["example"] = example_of(held["schema"], schemas)
 
 
 def _operations(openapi: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -8,12 +8,15 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from decimal import Decimal
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from network.exposure_store import read_exposures
+from network.service import load_rules, network_now
 from partners.hooks.history import Backlog, backlog
 
 _FRESH_SECONDS = 5.0
@@ -28,6 +31,7 @@ _NIGHTS = text(
     " AND lapses_at <= coalesce(n.clock, clock_timestamp())) AS holds_over"
     " FROM network n, clearing_window w WHERE w.closed_at IS NULL"
 )
+_CAPPED = text("SELECT EXISTS (SELECT FROM exposure)")
 
 
 class LedgerGauges(Collector):
@@ -61,11 +65,13 @@ class LedgerGauges(Collector):
             with self._database.connect() as connection:
                 waiting = backlog(connection, now)
                 nights = connection.execute(_NIGHTS).one_or_none()
+                exposed = [] if nights is None else _of_exposure(connection)
         except SQLAlchemyError:
             return [_gauge("tessera_database_up", "Whether the database answered the last question.", 0)]
         found = [
             _gauge("tessera_database_up", "Whether the database answered the last question.", 1),
             *_of_hooks(waiting, now),
+            *exposed,
         ]
         if nights is not None:
             found += [
@@ -80,6 +86,23 @@ class LedgerGauges(Collector):
                 ),
             ]
         return found
+
+
+def _of_exposure(connection: Connection) -> list[GaugeMetricFamily]:
+    """Of each partner with a cap, how much of its limit is used; where that is 0, whether it owes."""
+    if not connection.execute(_CAPPED).scalar_one():
+        return []
+    rules = load_rules(connection)
+    share = GaugeMetricFamily(
+        "tessera_exposure_share",
+        "What a partner may come to owe, as a share of its limit (cap and deposit).",
+        labels=("partner",),
+    )
+    for one in read_exposures(connection, rules, rules.local_date(network_now(connection))):
+        if one.limit is not None:
+            used = one.amount / one.limit if one.limit else Decimal(one.amount > 0)
+            share.add_metric((rules.directory.participants[one.partner_id].code,), float(used))
+    return [share]
 
 
 def _of_hooks(waiting: Backlog, now: datetime) -> list[GaugeMetricFamily]:

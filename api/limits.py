@@ -12,10 +12,8 @@ from ipaddress import IPv6Address
 import msgspec
 
 _MOST_HELD = 20_000
-_GUESSES = tuple(
-    b'"code":"%s"' % code
-    for code in (b"card_unknown", b"recipient_unknown", b"voucher_unknown", b"pack_unknown")
-)
+UNKNOWN_CARDS = frozenset({"card_unknown", "recipient_unknown", "voucher_unknown", "pack_unknown"})
+_GUESSES = tuple(f'"code":"{code}"'.encode() for code in sorted(UNKNOWN_CARDS))
 
 
 class Rate(msgspec.Struct, frozen=True):
@@ -30,7 +28,8 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True):
 
     `refused` is of requests that were refused at the door, by address: those that are in order are never
     counted, so that nobody behind the same proxy is kept out by a neighbour. `cards` is of cards that do not
-    exist, by partner. `members` is of requests to sign in, by address.
+    exist, by partner; lines of files have a count of their own. `members` is of requests to sign in, by
+    address.
     """
 
     keys: Rate = Rate(1_000, 2_000)
@@ -65,11 +64,11 @@ class Buckets:
         return 0.0 if full_at is None else max(0.0, full_at - now - self._room)
 
     def spend(self, key: Hashable, now: float, tokens: int = 1) -> None:
-        """Take tokens that are owed already, down to none."""
+        """Take tokens that are owed already, even a burst that is not there: what came at once is paid."""
         full_at = max(now, self._full_at.get(key, now)) + tokens * self._step
         if len(self._full_at) >= _MOST_HELD:
             self._forget(now)
-        self._full_at[key] = min(full_at, now + self._room + self._step)
+        self._full_at[key] = min(full_at, now + 2 * (self._room + self._step))
 
     def _forget(self, now: float) -> None:
         """Forget those that are full again; should all be in use, the oldest half."""
@@ -90,7 +89,7 @@ class Limits:
         self.now = monotonic
 
     def count_guesses(self, partner_id: int, answer: bytes) -> None:
-        """Count what a refused command, or a file, says of cards and codes that do not exist."""
+        """Count what a refused command says of cards that do not exist."""
         found = sum(answer.count(code) for code in _GUESSES)
         if found:
             self.cards.spend(partner_id, self.now(), found)

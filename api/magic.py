@@ -5,14 +5,16 @@ may be used again. Other cards of the test mode are enrolled as in the live netw
 """
 
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from typing import Any
 
+from api.problems import PROBLEMS
 from network.identity import card_number
 from network.model import Command
 
 _FIRST = 99_990_000_000
 
-# A number belongs to its code for good: add at the end, and leave a gap where a code goes.
+# A number belongs to its code for good: those of later codes come of their names.
 _CODES = (
     "card_unknown",
     "card_blocked",
@@ -46,7 +48,24 @@ _CODES = (
     "programme_not_read",
     "unavailable",
 )
-MAGIC_CARDS: Mapping[int, str] = {card_number(_FIRST + place): code for place, code in enumerate(_CODES)}
+_BEYOND, _ROOM = _FIRST + 1_000, 8_000_000
+
+
+def _later() -> list[str]:
+    """What the rules and what stands before them may refuse besides: a new refusal has its card by itself."""
+    of_rules = list(PROBLEMS)[list(PROBLEMS).index("reference_reused") :]
+    return [code for code in of_rules if PROBLEMS[code][0] in (409, 422) and code not in _CODES]
+
+
+def _number(code: str) -> int:
+    name = int.from_bytes(blake2b(code.encode(), digest_size=8).digest())
+    return card_number(_BEYOND + name % _ROOM)
+
+
+MAGIC_CARDS: Mapping[int, str] = {
+    **{card_number(_FIRST + place): code for place, code in enumerate(_CODES)},
+    **{_number(code): code for code in _later()},
+}
 """The code that each card provokes."""
 
 

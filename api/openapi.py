@@ -19,6 +19,7 @@ _SALE = {
     "amount_minor": 1250,
     "currency": "USD",
 }
+_REWARD = {"outlet": "330", "card": _CARD, "points": 200, "amount_minor": 200, "currency": "USD"}
 _MEMBERS = {"occurred_at": "2017-05-01T10:20:00Z"}
 _ENTRY = {
     "id": _ENTRY_ID,
@@ -173,6 +174,14 @@ EXAMPLES: Mapping[str, Any] = {
         "seen": 1_204,
     },
     "Proof": _PROOF,
+    "NewApprovalBody": {**_REWARD, "reference": "till-7/ask/000124"},
+    "AskedApprovalBody": {
+        "id": _ENTRY_ID.replace("ent_", "apv_"),
+        "reference": "till-7/ask/000124",
+        "state": "asked",
+        "points": 200,
+        "until": "2017-05-01T10:20:00Z",
+    },
     "DisputeBody": _DISPUTE,
     "DisputePage": {"data": [_DISPUTE], "has_more": False, "next_cursor": None},
     "OwnKeyBody": _KEY,

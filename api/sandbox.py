@@ -27,6 +27,7 @@ from network.service import (
 )
 from network.tables import programme_version
 from partners import tables
+from partners.hooks.history import prune
 from settlement.disputes import carry_on_due
 from settlement.service import clear_due
 
@@ -119,6 +120,7 @@ class TestClock:
             nights = clear_due(self._database, to)
             while carry_on_due(self._database):
                 pass
+            prune(self._database, to)
         return to, [night.business_date.isoformat() for night in nights]
 
     def _end_holds(self, now: datetime) -> None:

@@ -7,6 +7,7 @@ Spans carry names, sizes and ids of requests; no body, no address, no parameter 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Protocol
+from uuid import UUID
 
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -107,6 +108,14 @@ class Tracing:
             with self._tracer.start_as_current_span("batch", context=parent, links=links) as span:
                 span.set_attribute("tessera.batch_size", sum(ask.size for ask in asks))
                 yield
+
+    @contextmanager
+    def lines(self, files: Sequence[UUID], size: int) -> Iterator[None]:
+        """The span of lines of files that share a transaction; they come long after the files' requests."""
+        with self._tracer.start_as_current_span("lines of files", context=Context()) as span:
+            span.set_attribute("tessera.batch_size", size)
+            span.set_attribute("tessera.files", [f"bat_{each.hex}" for each in files])
+            yield
 
     def _lane(self, stack: ExitStack, ask: Asked) -> Span:
         context = _PROPAGATOR.extract({"traceparent": ask.trace})

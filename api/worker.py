@@ -39,7 +39,7 @@ from settlement.errors import NotFinal, SettlementError
 from settlement.runs import Objections, advance_due
 from settlement.seal import Signer
 from settlement.sealing import seal_due
-from settlement.service import book_netted_nights, clear_due
+from settlement.service import Timed, book_netted_nights, clear_due
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ def run_worker(
     stop: Stop | None = None,
     find_signer: FindSigner = no_signer,
     objections: Objections = bank_objections,
-    dispatcher: Dispatcher | None = None,
+    dispatchers: Sequence[Dispatcher] = (),
     metrics: WorkerMetrics | None = None,
 ) -> None:
     """Work until SIGTERM or SIGINT, or until something is put on `stop`; the night under way is finished.
@@ -79,7 +79,7 @@ def run_worker(
         stop: Ends the work, for tests.
         find_signer: Gives the network's key.
         objections: What else speaks against finalising a run.
-        dispatcher: Delivers webhooks meanwhile; None: nobody does here.
+        dispatchers: Deliver webhooks meanwhile, each those of a database; none: nobody does here.
         metrics: What is counted.
 
     Raises:
@@ -110,16 +110,16 @@ def run_worker(
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
     with _signals(stop):
         scheduler.start()
-        hooks = None if dispatcher is None else DispatcherThread(dispatcher)
-        if hooks is not None:
-            hooks.start()
+        hooks = [DispatcherThread(dispatcher) for dispatcher in dispatchers]
+        for each in hooks:
+            each.start()
         log.info("settling nights of %s at %s %s", network.name, network.cut_off, network.time_zone)
         try:
             stop.get()
         finally:
             ending.set()
-            if hooks is not None:
-                hooks.stop()
+            for each in hooks:
+                each.stop()
             scheduler.shutdown(wait=True)
     log.info("the worker has ended")
 
@@ -145,7 +145,7 @@ def nudge(
     with counted.step("expired files"):
         _expire_files(database, stop)
     with counted.step("settle"):
-        _settle(database, stop)
+        _settle(database, stop, counted.night_step)
     with counted.step("advance"):
         _advance(database, objections)
     with counted.step("seal"):
@@ -272,11 +272,11 @@ def _expire_files(database: Engine, stop: Callable[[], bool]) -> None:
         log.exception("files were not removed; the next try is in %s seconds", NUDGE_SECONDS)
 
 
-def _settle(database: Engine, stop: Callable[[], bool]) -> None:
+def _settle(database: Engine, stop: Callable[[], bool], timed: Timed) -> None:
     try:
         with database.connect() as connection:
             now = network_now(connection)
-        nights = clear_due(database, now, stop=stop)
+        nights = clear_due(database, now, stop=stop, timed=timed)
         book_netted_nights(database, at=now)
     except (NetworkError, SettlementError, SQLAlchemyError):
         log.exception("a night was not settled; the next try is in %s seconds", NUDGE_SECONDS)

@@ -6,9 +6,21 @@ from uuid import UUID
 
 from network.awarding import occasions_of, staff_budgets
 from network.judging import claimed, judgement_of, sale_at_till
-from network.model import Accrue, Award, CardState, Command, RecordedEntry, Refer, Reverse, ReviewTier, Treat
-from network.programme.counters import months_back, period_of
+from network.model import (
+    Accrue,
+    Award,
+    CardState,
+    Command,
+    RecordedEntry,
+    Redeem,
+    Refer,
+    Reverse,
+    ReviewTier,
+    Treat,
+)
+from network.programme.counters import EVER, months_back, period_of
 from network.programme.rule import Plan
+from network.rewards import shelf_of, stocked
 from network.rules import Rules
 
 OLDEST_MONTHS = 13
@@ -77,6 +89,9 @@ def budgets_asked(
                 for rule in plan.on(sale.day)[1]:
                     if rule.budget is not None and rule.may_apply(sale):
                         keys.add((rule.id, period_of(rule.budget[1], sale.day)))
+        elif isinstance(command, Redeem):
+            reward = stocked(command, rules)
+            keys |= set() if reward is None else {(reward.shelf, EVER)}
         elif isinstance(command, Award):
             keys |= staff_budgets(command, rules).keys()
         elif isinstance(command, Reverse):
@@ -88,6 +103,9 @@ def _given(recorded: RecordedEntry | None, rules: Rules) -> set[tuple[str, date]
     """Budgets that a recorded sale took from."""
     if recorded is None or recorded.judgement is None:
         return set()
+    shelf = shelf_of(recorded)
+    if shelf is not None:
+        return {(shelf, EVER)}
     programme = rules.programmes.get(recorded.entry.programme_version)
     plan = None if programme is None else programme.plans.get(recorded.entry.partner_id)
     if plan is None or not plan.budgets:

@@ -26,6 +26,7 @@ class Details(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `items` are its lines, as many as its amounts; `units` count things by name ("nights", "millilitres").
     `alliance_tier`: the tier that another member of an alliance vouches for. `offer`: a personal offer that
     was shown. `event`: no sale, but something a member did. `evidence`: of a claim after the time for sales.
+    `choice`: what the member chose at the counter, where the programme lets it (points, a discount, both).
     `coupons`: those that were shown. `pack`: whose code a member registers (network.codes.Pack.key).
     """
 
@@ -38,8 +39,17 @@ class Details(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     offer: str = ""
     event: str = ""
     evidence: str = ""
+    choice: str = ""
     coupons: tuple[str, ...] = ()
     pack: int | None = None
 
 
 NO_DETAILS = Details()
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The reward of the programme that points are for, what is paid in cash, and of a ticket its flight."""
+
+    id: str
+    cash_minor: int = 0
+    flight: Flight | None = None

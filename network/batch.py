@@ -28,6 +28,7 @@ from network.decide import STRUCTURAL, decide, decide_batch, end_due
 from network.errors import Busy, RulesStale, Unavailable
 from network.identity import card_number
 from network.ids import member_of
+from network.judging import judgement_of
 from network.model import (
     NOT_REMEMBERED,
     Adjust,
@@ -49,6 +50,7 @@ from network.model import (
     Rejected,
     Reply,
     Reverse,
+    Showing,
     Unmerge,
 )
 from network.programme_store import NOTHING_ASKED, Asked, lock_budgets
@@ -77,9 +79,12 @@ def request_key(partner_id: int, reference: str) -> UUID:
 def content_hash(command: Command) -> UUID:
     """What the request said: the same reference with other content is an error.
 
-    Of a request that could be made before a field was, the bytes are what they were then.
+    Of a request that could be made before a field was, the bytes are what they were then. A PIN is in no
+    hash: all there are would be tried in a moment.
     """
     said: Any = command
+    if isinstance(command, Showing) and command.pin:
+        said = msgspec.structs.replace(command, pin="given")
     if isinstance(command, Reverse) and not command.lines:
         fields = {name: value for name, value in msgspec.structs.asdict(command).items() if name != "lines"}
         said = {"type": "reverse", **fields}
@@ -282,6 +287,7 @@ def _decided(outcome: Decision | Rejected) -> Reply:
             enrolled=outcome.enrolled,
             postings=outcome.postings,
             asked=outcome.asked,
+            discount_minor=outcome.discount_minor,
             voucher=outcome.voucher,
         )
     return Reply(outcome=outcome)
@@ -505,6 +511,7 @@ def _recall(connection: Connection, keys: Sequence[UUID]) -> dict[UUID, tuple[UU
                 enrolled=enrolled.get(recorded.entry.entry_id),
                 postings=recorded.postings,
                 asked=recorded.asked,
+                discount_minor=judgement_of(recorded).discount_minor,
                 voucher=recorded.voucher,
             )
         known[key] = (stored.content_hash, reply)

@@ -12,6 +12,7 @@ from network.awarding import award, refer, treat
 from network.draft import completed
 from network.errors import InvariantBroken
 from network.exposure import Guard
+from network.guardian import refused_to_child
 from network.hold import capture, hold, lapse_hold, void
 from network.identity import enrol
 from network.model import (
@@ -103,8 +104,13 @@ STRUCTURAL = (Invite, Join, Leave, Merge, Unmerge)
 
 def decide(folded: Folded, command: Command, minted: Minted, rules: Rules) -> Decision | Rejected:
     """Judge one command on the state folded so far; mutates nothing."""
-    outcome = folded.retry_refused(command) or RULES[type(command)](folded, command, minted, rules)
+    outcome = _refused(folded, command) or RULES[type(command)](folded, command, minted, rules)
     return outcome if isinstance(outcome, Rejected) else completed(folded, outcome, rules)
+
+
+def _refused(folded: Folded, command: Command) -> Rejected | None:
+    """Why a command is not judged at all: another stands in its place, or a child cannot do this."""
+    return folded.retry_refused(command) or refused_to_child(folded, command)
 
 
 def _again(

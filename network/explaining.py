@@ -13,6 +13,7 @@ from network.model import MONEY, AccountKind, Entry, EntryKind, Posting, Recorde
 from network.programme.judge import judge
 from network.programme.rule import Plan, Step
 from network.programme.sale import Facts
+from network.rewards import taken_by
 from network.rules import Rules
 
 REASONS: Mapping[str, str] = {
@@ -37,6 +38,7 @@ REASONS: Mapping[str, str] = {
     "not_a_guest": "it is for guests",
     "a_guest": "it is not for guests",
     "offer_not_shown": "its offer was not shown",
+    "other_choice": "the member chose otherwise at the counter",
     "coupon_not_shown": "its coupon was not shown",
     "coupon_not_there": "the member has no such coupon, or has used it",
     "other_event": "it is for another event",
@@ -73,6 +75,9 @@ _MONEY_MOVES: Mapping[tuple[AccountKind, AccountKind], str] = {
     (AccountKind.ISSUED, AccountKind.ACCEPTED): "paid for a plan",
     (AccountKind.ACCEPTED, AccountKind.ISSUED): "paid back for a plan",
 }
+
+
+_UNITS = {"points": "points", "status": "status points", "discount": "minor units off"}
 
 
 class Movement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -140,6 +145,8 @@ def explain(recorded: RecordedEntry, rules: Rules) -> Explanation:
             payer = names.get(posting.issuer_id, str(posting.issuer_id))
             payers[payer] = payers.get(payer, 0) + posting.points
     movements = [_movement(posting, names) for posting in recorded.postings]
+    taken = taken_by(recorded) if entry.kind is EntryKind.REDEMPTION else None
+    says = [] if taken is None else [f"It was for the reward {taken.reward}: {taken.says}."]
     return Explanation(
         kind=entry.kind.name.lower(),
         programme_version=entry.programme_version,
@@ -148,7 +155,7 @@ def explain(recorded: RecordedEntry, rules: Rules) -> Explanation:
         facts=facts,
         payers=payers,
         movements=movements,
-        says=_sentences(entry, steps, payers, movements),
+        says=[*says, *_sentences(entry, steps, payers, movements)],
     )
 
 
@@ -179,7 +186,7 @@ def _sentences(
             said.append(f"{step.says}: nothing, because {REASONS.get(step.reason, step.reason)}.")
             continue
         cut = f", cut from {step.before_caps} by its cap or budget" if step.before_caps else ""
-        unit = "status points" if step.unit == "status" else "points"
+        unit = _UNITS[step.unit]
         said.append(f"{step.says}: {step.points} {unit} on {step.basis}{cut}.")
     said += [f"{who} pays for {points} points." for who, points in payers.items()]
     if not steps:

@@ -1,5 +1,6 @@
 """Who a member is: card numbers and enrolment (pure)."""
 
+from network.guardian import enrolled_as
 from network.model import Decision, Enrol, Entry, EntryKind, Minted, Rejected
 from network.rules import Folded, Rules, is_timely
 
@@ -38,6 +39,9 @@ def enrol(folded: Folded, command: Enrol, minted: Minted, rules: Rules) -> Decis
     refused = rules.inactive(command.partner_id) or is_timely(command.occurred_at, moment.now)
     if refused is not None:
         return refused
+    account = enrolled_as(folded, command, rules)
+    if isinstance(account, Rejected):
+        return account
     return Decision(
         entry=Entry(
             entry_id=minted.entry_id,
@@ -56,4 +60,5 @@ def enrol(folded: Folded, command: Enrol, minted: Minted, rules: Rules) -> Decis
             recorded_at=moment.now,
         ),
         enrolled=minted,
+        account=account,
     )

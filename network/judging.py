@@ -29,17 +29,23 @@ from network.programme.compiled import Programme
 from network.programme.counters import EVER, coupon_name, flown_name, period_of
 from network.programme.counting import budgets_of, counts_of, less, split
 from network.programme.judge import again, judge
+from network.programme.rewards import Taken
 from network.programme.rule import Outcome, Plan
 from network.programme.sale import NO_FACTS, Facts, Sale, metres_of, rest_of, sale_of
 from network.rules import MOST_POINTS, OLDEST, Folded, Rules
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What rules saw of a sale, and what it came to: the record by which it can be judged again."""
+    """What rules saw of a sale, and what it came to: the record by which it can be judged again.
+
+    `discount_minor`: what its till was told to take off. `taken`: of a redemption, the reward it was for.
+    """
 
     details: Details = NO_DETAILS
     facts: Facts = NO_FACTS
     outcome: Outcome = Outcome()
+    discount_minor: int = 0
+    taken: Taken | None = None
 
 
 NO_JUDGEMENT = Judgement()
@@ -111,6 +117,8 @@ def parts_of(plan: Plan, outcome: Outcome, issuer_id: int) -> dict[Part, int]:
     parts: dict[Part, int] = {}
     for award in outcome.awards:
         rule = plan.rule(award.rule)
+        if rule.unit == "discount":
+            continue
         unit = Unit.STATUS if rule.status else Unit.POINTS
         for funder_id, points in split(award.points, rule.funders, issuer_id).items():
             if points:
@@ -157,13 +165,15 @@ def judged(
     if sum(parts.values()) > MOST_POINTS:
         return Rejected("too_many_points")
     counted = counts_of(plan, sale, facts, outcome)
-    judgement = Judgement(details=sale.details, facts=facts, outcome=outcome)
+    discount = sum(one.points for one in outcome.awards if plan.rule(one.rule).unit == "discount")
+    judgement = Judgement(details=sale.details, facts=facts, outcome=outcome, discount_minor=discount)
     return Decision(
         entry=entry,
         postings=_postings(folded, parts, command, rules, member_id, terms_version),
         account=_raised(folded, rules, member_id, counted),
         lines=command.lines,
         judgement=written(judgement),
+        discount_minor=discount,
         counted=counted,
         spent=budgets_of(plan, sale, outcome),
     )

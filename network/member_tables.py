@@ -6,6 +6,7 @@ the ledger points at them.
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -32,11 +33,40 @@ member_login = Table(
     Column("card_secret", LargeBinary, nullable=False),
     Column("card_step", BigInteger, nullable=False, server_default=text("0")),
     Column("card_used_for", LargeBinary),
+    Column("pin_hash", LargeBinary),
+    Column("proof_tries", Integer, nullable=False, server_default=text("0")),
+    Column("proof_tried_at", DateTime(timezone=True)),
     UniqueConstraint("email", name="member_login_email_once"),
     CheckConstraint("email = lower(email) AND length(email) <= 254", name="member_login_email_is_lower"),
 )
 """`card_secret`, encrypted, makes the rotating codes of its card; `card_step` is the last one used, and
-`card_used_for` the hash of the request that used it, which may come again."""
+`card_used_for` the key of the request that used it, which may come again. `proof_tries`: codes and PINs that
+were wrong, since one was right."""
+
+member_approval = Table(
+    "member_approval",
+    metadata,
+    Column("member_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("approval_id", Uuid, primary_key=True),
+    Column("partner_id", Integer, nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("card_number", BigInteger, nullable=False),
+    Column("outlet_code", Text, nullable=False),
+    Column("points", BigInteger, nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("asked_at", DateTime(timezone=True), nullable=False),
+    Column("ends_at", DateTime(timezone=True), nullable=False),
+    Column("answered_at", DateTime(timezone=True)),
+    Column("approved", Boolean),
+    Column("used_for", Uuid),
+    UniqueConstraint("member_id", "partner_id", "reference", name="member_approval_asked_once"),
+    CheckConstraint("points > 0", name="member_approval_points_positive"),
+    CheckConstraint("(answered_at IS NULL) = (approved IS NULL)", name="member_approval_answered_whole"),
+    CheckConstraint("used_for IS NULL OR approved IS TRUE", name="member_approval_used_if_given"),
+)
+"""What tills ask members to approve on their phones; `ends_at`: until when it may be answered, then used.
+`used_for` is the key of the request that it was given with."""
 
 member_code = Table(
     "member_code",

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from network.basket import Details
+from network.basket import Details, Wanted
 
 NEVER = date(9999, 12, 31)
 """Expiry of points that never lapse (a NULL in the lot's key would let duplicates in)."""
@@ -183,12 +183,17 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     counterpart_id: int | None = None
 
 
-class Enrol(msgspec.Struct, frozen=True, kw_only=True, tag="enrol"):
-    """Make a member with one card; the shell has minted `member_id`, `public_id` and `card_number`."""
+class Enrol(msgspec.Struct, frozen=True, kw_only=True, tag="enrol", omit_defaults=True):
+    """Make a member with one card; the shell has minted `member_id`, `public_id` and `card_number`.
+
+    `born_on` is asked for where the programme names ages; `guardian_card` is a card of a child's guardian.
+    """
 
     partner_id: int
     reference: str
     occurred_at: datetime
+    born_on: date | None = None
+    guardian_card: int = 0
 
 
 class Accrue(msgspec.Struct, frozen=True, kw_only=True, tag="accrue", omit_defaults=True):
@@ -231,7 +236,14 @@ class Redeem(msgspec.Struct, frozen=True, kw_only=True, tag="redeem", omit_defau
     offline: bool = False
     code: str = ""
     """The rotating code of the card, where the till read one; judged before the command comes here."""
+    pin: str = ""
+    """What the member typed at the till; judged before too, and no part of what the request said."""
+    approval: UUID | None = None
+    """What the member approved on its phone; judged before too."""
     retries: str = ""
+    reward: Wanted | None = None
+    """Which reward of the programme it is for; None where the till alone says what it is worth."""
+    guardian_card: int = 0
 
 
 class Reverse(msgspec.Struct, frozen=True, kw_only=True, tag="reverse"):
@@ -264,7 +276,10 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True, tag="hold", omit_defaults=
     minutes: int
     category: str = ""
     code: str = ""
+    pin: str = ""
+    approval: UUID | None = None
     retries: str = ""
+    guardian_card: int = 0
 
 
 class Capture(msgspec.Struct, frozen=True, kw_only=True, tag="capture"):
@@ -296,7 +311,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, tag="release"):
     entry_id: UUID
 
 
-class Gift(msgspec.Struct, frozen=True, kw_only=True, tag="gift"):
+class Gift(msgspec.Struct, frozen=True, kw_only=True, tag="gift", omit_defaults=True):
     """A member gives points to another."""
 
     partner_id: int
@@ -305,9 +320,10 @@ class Gift(msgspec.Struct, frozen=True, kw_only=True, tag="gift"):
     card_number: int
     to_card_number: int
     points: int
+    guardian_card: int = 0
 
 
-class Donate(msgspec.Struct, frozen=True, kw_only=True, tag="donate"):
+class Donate(msgspec.Struct, frozen=True, kw_only=True, tag="donate", omit_defaults=True):
     """A member gives points to a cause, by its code: a partner whose contract accepts donations."""
 
     partner_id: int
@@ -316,9 +332,10 @@ class Donate(msgspec.Struct, frozen=True, kw_only=True, tag="donate"):
     card_number: int
     cause: str
     points: int
+    guardian_card: int = 0
 
 
-class Invite(msgspec.Struct, frozen=True, kw_only=True, tag="invite"):
+class Invite(msgspec.Struct, frozen=True, kw_only=True, tag="invite", omit_defaults=True):
     """A member asks another into its pool; without one, it founds one."""
 
     partner_id: int
@@ -326,9 +343,10 @@ class Invite(msgspec.Struct, frozen=True, kw_only=True, tag="invite"):
     occurred_at: datetime
     card_number: int
     to_card_number: int
+    guardian_card: int = 0
 
 
-class Join(msgspec.Struct, frozen=True, kw_only=True, tag="join"):
+class Join(msgspec.Struct, frozen=True, kw_only=True, tag="join", omit_defaults=True):
     """Who was invited consents."""
 
     partner_id: int
@@ -336,15 +354,17 @@ class Join(msgspec.Struct, frozen=True, kw_only=True, tag="join"):
     occurred_at: datetime
     card_number: int
     invitation_id: UUID
+    guardian_card: int = 0
 
 
-class Leave(msgspec.Struct, frozen=True, kw_only=True, tag="leave"):
+class Leave(msgspec.Struct, frozen=True, kw_only=True, tag="leave", omit_defaults=True):
     """A member leaves its pool with what is left of its points."""
 
     partner_id: int
     reference: str
     occurred_at: datetime
     card_number: int
+    guardian_card: int = 0
 
 
 class Merge(msgspec.Struct, frozen=True, kw_only=True, tag="merge"):
@@ -471,7 +491,7 @@ class RefundValue(msgspec.Struct, frozen=True, kw_only=True, tag="refund"):
     currency: str
 
 
-class Pledge(msgspec.Struct, frozen=True, kw_only=True, tag="pledge"):
+class Pledge(msgspec.Struct, frozen=True, kw_only=True, tag="pledge", omit_defaults=True):
     """A member pledges a share of what it will earn to a cause, by its code; 0 per cent ends the pledge.
 
     `pledge`: which of those that the programme offers.
@@ -484,6 +504,7 @@ class Pledge(msgspec.Struct, frozen=True, kw_only=True, tag="pledge"):
     pledge: str
     cause: str
     per_cent: int
+    guardian_card: int = 0
 
 
 class KeepPledge(msgspec.Struct, frozen=True, kw_only=True, tag="keep_pledge"):
@@ -499,7 +520,7 @@ class KeepPledge(msgspec.Struct, frozen=True, kw_only=True, tag="keep_pledge"):
 
 
 class IssueVoucher(msgspec.Struct, frozen=True, kw_only=True, tag="issue_voucher"):
-    """A member turns points into a voucher of the programme. `code`: the rotating code of the card."""
+    """A member turns points into a voucher of the programme. What shows that it is there: as for Redeem."""
 
     partner_id: int
     reference: str
@@ -508,6 +529,9 @@ class IssueVoucher(msgspec.Struct, frozen=True, kw_only=True, tag="issue_voucher
     voucher: str
     points: int
     code: str = ""
+    pin: str = ""
+    approval: UUID | None = None
+    guardian_card: int = 0
 
 
 class Convert(msgspec.Struct, frozen=True, kw_only=True, tag="convert"):
@@ -551,6 +575,8 @@ class LapseVoucher(msgspec.Struct, frozen=True, kw_only=True, tag="lapse_voucher
     voucher_id: UUID
 
 
+Showing = Redeem | Hold | IssueVoucher
+"""Commands that may show that their member is there."""
 Command = (
     Enrol
     | Accrue
@@ -641,6 +667,8 @@ class AccountChange(msgspec.Struct, frozen=True, kw_only=True):
     tier: str | msgspec.UnsetType = msgspec.UNSET
     tier_until: date | msgspec.UnsetType = msgspec.UNSET
     active_until: date | msgspec.UnsetType = msgspec.UNSET
+    guardian_id: int | msgspec.UnsetType | None = msgspec.UNSET
+    child_until: date | msgspec.UnsetType = msgspec.UNSET
 
 
 UNCHANGED = AccountChange()
@@ -699,6 +727,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     a new entry's lines, `returned_lines` the numbers of those of the entry it reverses. `deficits` are new or
     more of open ones, `cured` are parts of open ones. `invites_to` is the pool of an invitation.
     `asked`: of a redemption that a till accepted offline, the points it was for.
+    `discount_minor` is money that rules take off a sale; its till gives it, the ledger does not.
     `occasion`: of an award, for what it was given.
     `judgement` is what rules saw of a sale and what it came to (network.judging); `counted` is what to add
     to its member's counters, by name and period, `spent` what to take from budgets, by rule and period.
@@ -722,6 +751,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     asked: int | None = None
     occasion: Occasion | None = None
     judgement: str | None = None
+    discount_minor: int = 0
     counted: Mapping[tuple[str, date], int] = NOTHING
     spent: Mapping[tuple[str, date], int] = NOTHING
     pledged: Pledged | None = None
@@ -733,7 +763,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """What a command is answered: an entry or a refusal, now or (`replayed`) as it was answered before.
 
-    `asked`: of a redemption that a till accepted offline, the points it was for.
+    `asked`: of a redemption that a till accepted offline, the points it was for. `discount_minor`: of a sale,
+    what the till is to take off its price.
     `voucher`: that it made, whose `code` the shell adds.
     """
 
@@ -742,6 +773,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     enrolled: Minted | None = None
     postings: Sequence[Posting] = ()
     asked: int | None = None
+    discount_minor: int = 0
     voucher: VoucherState | None = None
     code: str = ""
 
@@ -804,7 +836,7 @@ class MemberState(msgspec.Struct, frozen=True, kw_only=True):
     `pool_id` names the pool it is in. `merged_into` is the member to whom its points went by the entry
     `merge_id`, `has_merged` says that others went into it (known where a command asks). `open_holds` counts
     those that still hold points (likewise). `deficits` are the open ones, oldest first. `value` is its stored
-    value, known where a command asks.
+    value, known where a command asks. Before the day `child_until` it is under the guardian `guardian_id`.
     """
 
     member_id: int
@@ -821,6 +853,8 @@ class MemberState(msgspec.Struct, frozen=True, kw_only=True):
     tier_until: date = NEVER
     segments: frozenset[str] = frozenset()
     value: Sequence[ValueLot] = ()
+    guardian_id: int | None = None
+    child_until: date = IMMEDIATELY
     coupons: Mapping[str, tuple[date, date]] = {}
     """Coupons it was ever given, each with its first and last day; a counter says which it has used."""
 

@@ -5,7 +5,18 @@ from datetime import datetime
 from network.accrual import add_up
 from network.draft import activity, draft, draft_at_till, drawn
 from network.draw import Draw, draw_lots, live
-from network.model import AccountKind, Decision, Donate, EntryKind, Hold, Minted, Redeem, Rejected
+from network.model import (
+    AccountKind,
+    Decision,
+    Donate,
+    EntryKind,
+    Hold,
+    Minted,
+    Redeem,
+    Rejected,
+    Showing,
+)
+from network.rewards import claim
 from network.rules import Folded, Rules
 from partners.model import Terms
 
@@ -25,6 +36,9 @@ def redeem(folded: Folded, command: Redeem, minted: Minted, rules: Rules) -> Dec
         return Rejected("lines_do_not_add_up")
     if command.offline and command.points > terms.offline_floor_points:
         return Rejected("above_offline_floor")
+    claimed = claim(folded, command, member_id, rules)
+    if isinstance(claimed, Rejected):
+        return claimed
     points = command.points
     if command.offline:
         points = min(points, spendable_of_pool(folded, member_id))
@@ -45,6 +59,8 @@ def redeem(folded: Folded, command: Redeem, minted: Minted, rules: Rules) -> Dec
         account=activity(folded, rules, member_id),
         lines=command.lines,
         asked=command.points if command.offline else None,
+        judgement=claimed.judgement,
+        spent=claimed.spent,
     )
 
 
@@ -66,10 +82,22 @@ def spender_at_till(
     member_id = folded.member_of_card(command.card_number, spending=True)
     if isinstance(member_id, Rejected):
         return member_id
-    code_above = rules.programme.code_above
-    if code_above is not None and command.points > code_above and not command.code:
-        return Rejected("code_needed")
-    return terms, member_id, category
+    missing = unproven(command, rules)
+    return (terms, member_id, category) if missing is None else missing
+
+
+def unproven(command: Showing, rules: Rules) -> Rejected | None:
+    """Why so many points need more than the printed number, if they do and it did not come.
+
+    A till that had no line is asked for the same: or who has a picture of a card would say that it had none.
+    """
+    asked = rules.programme
+    if asked.approval_above is not None and command.points > asked.approval_above:
+        return None if command.approval is not None else Rejected("approval_needed")
+    if asked.code_above is not None and command.points > asked.code_above:
+        shown = command.code or command.pin or command.approval is not None
+        return None if shown else Rejected("code_needed")
+    return None
 
 
 def draw_of_pool(folded: Folded, member_id: int, points: int, minted: Minted) -> tuple[Draw, ...] | None:

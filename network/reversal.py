@@ -21,6 +21,7 @@ from network.model import (
     Reverse,
     Unit,
 )
+from network.rewards import put_back
 from network.rules import Folded, Rules, is_timely
 from network.stored_value import VALUE_KINDS, undo_value
 
@@ -291,6 +292,7 @@ def _returned_reward(
         entry=_entry(folded, command, minted, rules, reward, amount),
         postings=coming_back(folded, rules, reward.member_id, returned, AccountKind.ACCEPTED, reverses=True),
         returned_lines=part.lines,
+        spent=put_back(recorded, part.measure),
     )
 
 

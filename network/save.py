@@ -65,6 +65,10 @@ _BONDS = {
 _MERGE = text(
     "UPDATE account SET merged_into = :into, merge_id = :merge WHERE member_id = :member AND unit = :unit"
 )
+_WARD = text(
+    "UPDATE account SET guardian_id = :guardian, child_until = :until"
+    " WHERE member_id = :member AND unit = :unit"
+)
 _MOVE_CARDS = text("UPDATE card SET member_id = :after WHERE member_id = :before AND issued_to = :issued_to")
 _INSERT_ACCOUNTS = insert_from_arrays(tables.account, ("member_id", "unit", "balance"))
 _LOT_KEY = ("member_id", "unit", "issuer_id", "terms_version", "spendable_on", "expires_on")
@@ -206,6 +210,14 @@ def _save_bonds(pipeline: Pipeline, decisions: Sequence[Decision]) -> None:
             if not isinstance(value, UnsetType):
                 whose = {"member": decision.entry.member_id, "unit": int(Unit.POINTS), "value": value}
                 pipeline.change(statement, whose, 1, f"{name} changed")
+        if not isinstance(decision.account.guardian_id, UnsetType):
+            ward = {
+                "member": decision.entry.member_id,
+                "unit": int(Unit.POINTS),
+                "guardian": decision.account.guardian_id,
+                "until": decision.account.child_until,
+            }
+            pipeline.change(_WARD, ward, 1, "guardian set")
         if not isinstance(decision.account.merged_into, UnsetType):
             merge = {
                 "member": decision.entry.member_id,

@@ -90,7 +90,7 @@ _LOCK_ACCOUNTS = text(
 )
 _BALANCES = text(
     "SELECT a.member_id, a.balance, a.pending_until, a.active_until, a.deficit, a.pool_id, a.merged_into,"
-    " a.merge_id, a.tier, a.tier_until,"
+    " a.merge_id, a.tier, a.tier_until, a.child_until, a.guardian_id,"
     " ARRAY(SELECT h.entry_id FROM hold h WHERE h.member_id = a.member_id"
     " AND h.lapses_at <= :now AND h.captured + h.returned < h.points ORDER BY h.entry_id) AS due"
     " FROM account a WHERE a.member_id = ANY(CAST(:members AS bigint[])) AND a.unit = :unit"
@@ -177,6 +177,8 @@ class _Account(msgspec.Struct, frozen=True):
     merge_id: UUID | None
     tier: str
     tier_until: date
+    child_until: date
+    guardian_id: int | None
     due: list[UUID]
 
 
@@ -344,6 +346,8 @@ def load_members(
             active_until=row.active_until,
             deficits=deficits.get(row.member_id, ()),
             tier_until=row.tier_until,
+            child_until=row.child_until,
+            guardian_id=row.guardian_id,
             segments=segments.get(row.member_id, frozenset()),
             value=value.get(row.member_id, ()),
             coupons=coupons.get(row.member_id, {}),

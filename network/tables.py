@@ -104,7 +104,12 @@ account = Table(
     Column("merge_id", Uuid),
     Column("tier", Text, nullable=False, server_default=""),
     Column("tier_until", Date, nullable=False, server_default="9999-12-31"),
+    Column("child_until", Date, nullable=False, server_default="1970-01-01"),
+    Column("guardian_id", BigInteger),
     PrimaryKeyConstraint("member_id", "unit"),
+    CheckConstraint(
+        "(child_until = '1970-01-01') = (guardian_id IS NULL)", name="account_child_has_guardian"
+    ),
     CheckConstraint("balance >= 0", name="account_balance_not_negative"),
     CheckConstraint("deficit >= 0", name="account_deficit_not_negative"),
     CheckConstraint("merged_into IS NULL OR balance + deficit = 0", name="account_merged_is_empty"),
@@ -119,6 +124,7 @@ account = Table(
 
 `active_until`: how long lots live that expire with activity. `tier_until`: the last day in the tier.
 `deficit`: points owed, the open deficits' sum.
+`child_until`: the day from which a child, which is under the guardian `guardian_id`, acts for itself.
 `merged_into`: to whom points, cards and deficits of this member went, by the MERGE entry `merge_id`.
 """
 

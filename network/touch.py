@@ -59,10 +59,12 @@ _NAMES_AN_ENTRY = {
 def cards_of(command: Command) -> tuple[int, ...]:
     """The cards a command names; the first is its own member's."""
     kind = type(command)
+    guardian: int = getattr(command, "guardian_card", 0)
     if kind in _WITHOUT_CARD:
-        return ()
+        return (guardian,) if guardian else ()
     own: int = command.card_number  # type: ignore[union-attr]  # the others have one
-    return (own, getattr(command, _WITH_TWO_CARDS[kind])) if kind in _WITH_TWO_CARDS else (own,)
+    named = (own, getattr(command, _WITH_TWO_CARDS[kind])) if kind in _WITH_TWO_CARDS else (own,)
+    return (*named, guardian) if guardian else named
 
 
 def named_by(command: Command) -> UUID | None:
@@ -93,6 +95,9 @@ def touched(folded: Folded, commands: Iterable[Command]) -> set[int]:
 def _opened(folded: Folded, command: Command) -> set[int]:
     """Whose accounts one command opens by itself, before any hold is ended."""
     members = named_members(folded, command)
+    if getattr(command, "guardian_card", 0):
+        # Who has been merged since is asked for by whom the guardian's card opens now.
+        members |= {folded.member(one).guardian_id or 0 for one in members if folded.knows(one)} - {0}
     entry_id = named_by(command)
     if isinstance(command, SPENDING):
         members |= _pools(folded, members)

@@ -6,6 +6,7 @@ import msgspec
 
 from network.draft import draft, owed_posting, transfer
 from network.draw import Draw, lot_key
+from network.guardian import is_child
 from network.model import (
     WITH_ACTIVITY,
     AccountChange,
@@ -105,6 +106,8 @@ def merge(folded: Folded, command: Merge, minted: Minted, rules: Rules) -> Decis
     if isinstance(pair, Rejected):
         return pair
     staying, merged = pair
+    if is_child(folded, staying) or is_child(folded, merged):
+        return Rejected("account_of_child")
     if folded.member(merged).pool_id is not None:
         return Rejected("account_in_pool")
     if folded.member(merged).has_merged:

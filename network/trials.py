@@ -102,7 +102,7 @@ class _Side:
         for part, many in parts_of(plan, outcome, entry.partner_id).items():
             if part.unit is Unit.POINTS:
                 payers[part.funder_id] = payers.get(part.funder_id, 0) + many
-        by_rule = [(one.rule, one.points) for one in outcome.awards if not plan.rule(one.rule).status]
+        by_rule = [(one.rule, one.points) for one in outcome.awards if plan.rule(one.rule).unit == "points"]
         return payers, by_rule
 
     def _facts(self, programme: Programme, plan: Plan, sale: Sale, details: Judgement) -> Facts:

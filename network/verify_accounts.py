@@ -1,4 +1,4 @@
-"""Checks of who belongs to whom: merges, cards, pools, tiers (see network.verify)."""
+"""Checks of who belongs to whom: merges, cards, pools, tiers, children (see network.verify)."""
 
 from network.check import Check
 from network.model import EntryKind, Unit
@@ -107,4 +107,16 @@ _TIERS = Check(
     """,
 )
 
-ACCOUNTS = (_MERGED, _MERGES, _CARDS, _POOLS, _TIERS)
+_CHILDREN = Check(
+    name="children_have_guardians",
+    says="a child's guardian is another member, with an account",
+    faults=f"""
+        SELECT format('member %s', a.member_id), CASE
+            WHEN g.member_id IS NULL THEN format('its guardian, member %s, has no account', a.guardian_id)
+            ELSE 'is its own guardian' END
+        FROM account a LEFT JOIN account g ON g.member_id = a.guardian_id AND g.unit = {_POINTS}
+        WHERE a.guardian_id IS NOT NULL AND (g.member_id IS NULL OR g.member_id = a.member_id)
+    """,
+)
+
+ACCOUNTS = (_MERGED, _MERGES, _CARDS, _POOLS, _TIERS, _CHILDREN)

@@ -27,7 +27,7 @@ from network.model import (
     VoucherState,
 )
 from network.programme.codes import VoucherKind
-from network.redemption import draw_own
+from network.redemption import draw_own, unproven
 from network.rules import Folded, Rules
 
 _ENDED = {
@@ -48,9 +48,9 @@ def issue_voucher(folded: Folded, command: IssueVoucher, minted: Minted, rules: 
     member_id = folded.member_of_card(command.card_number, spending=True)
     if isinstance(member_id, Rejected):
         return member_id
-    code_above = rules.programme.code_above
-    if code_above is not None and command.points > code_above and not command.code:
-        return Rejected("code_needed")
+    missing = unproven(command, rules)
+    if missing is not None:
+        return missing
     if command.points % kind.points:
         return Rejected("not_in_whole_steps")
     return _made(folded, command, minted, rules, member_id, kind, command.points)

@@ -5,23 +5,19 @@ signature, and last the digest of the raw body. `verify_head` does all but the l
 makes us read a body; `verify_body` does the last.
 """
 
-from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from partners.keys import TEST_PREFIX, is_signed, problem_at, public_key
 from partners.model import PartnerKey
 from partners.signature_fields import (
     MAX_HEADER_BYTES,
-    TAG,
     SignatureFields,
     SignatureRefused,
     check_digest,
     check_digests,
-    content_digest,
     malformed,
     parse_signature,
     read_fields,
@@ -164,75 +160,6 @@ def base_of(head: RequestHead) -> bytes | SignatureRefused:
             "signature_coverage", f"the signature covers {_listed(absent)}, which the request does not have"
         )
     return _base_of(head, signed, fields)
-
-
-def sign_request(
-    private_key: Ed25519PrivateKey,
-    key_id: str,
-    *,
-    method: str,
-    authority: str,
-    path: str,
-    query: str = "",
-    body: bytes = b"",
-    content_type: str = "application/json",
-    idempotency_key: str | None = None,
-    content_encoding: str | None = None,
-    created: int,
-    expires: int | None = None,
-    nonce: str | None = None,
-    with_alg: bool = False,
-) -> dict[str, str]:
-    """The header fields to send with a request so that it is signed in our profile.
-
-    Args:
-        private_key: The partner's own.
-        key_id: Under which its public half is registered.
-        method: In upper case.
-        authority: Host in lower case, and the port unless it is the scheme's own.
-        path: As it will be sent, percent-encoded.
-        query: As it will be sent, without the question mark.
-        body: The raw bytes; empty for none, and then no field about it is made.
-        content_type: Of the body.
-        idempotency_key: Value of that header, when it is sent.
-        content_encoding: Value of that header, when it is sent: "gzip", with a body that is packed already.
-        created: Unix seconds.
-        expires: Unix seconds, at most 300 after `created`.
-        nonce: Any text without quote and backslash.
-        with_alg: Whether to name the algorithm (the key fixes it anyway).
-    """
-    fields: dict[str, str] = {}
-    covered = [
-        (b"@method", method.encode()),
-        (b"@authority", authority.encode()),
-        (b"@path", path.encode()),
-        (b"@query", b"?" + query.encode()),
-    ]
-    if body:
-        digest = content_digest(body)
-        fields["Content-Type"] = content_type
-        fields["Content-Digest"] = digest.decode()
-        covered += [(b"content-type", content_type.encode()), (b"content-digest", digest)]
-    if content_encoding is not None:
-        fields["Content-Encoding"] = content_encoding
-        covered.append((b"content-encoding", content_encoding.encode()))
-    if idempotency_key is not None:
-        fields["Idempotency-Key"] = idempotency_key
-        covered.append((b"idempotency-key", idempotency_key.encode()))
-    names = b" ".join([b'"%b"' % name for name, _ in covered])
-    parameters = b"(%b);created=%d" % (names, created)
-    if expires is not None:
-        parameters += b";expires=%d" % expires
-    parameters += b';keyid="%b"' % key_id.encode()
-    if with_alg:
-        parameters += b';alg="ed25519"'
-    if nonce is not None:
-        parameters += b';nonce="%b"' % nonce.encode()
-    parameters += b';tag="%b"' % TAG.encode()
-    signature = b64encode(private_key.sign(signature_base(covered, parameters)))
-    fields["Signature-Input"] = f"sig1={parameters.decode()}"
-    fields["Signature"] = f"sig1=:{signature.decode()}:"
-    return fields
 
 
 def _read_signature(

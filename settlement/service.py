@@ -6,6 +6,7 @@ run is resumed at the first step not done, two workers make one result, doing it
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection, Engine
@@ -45,8 +46,23 @@ WORKER = "worker"
 """Who does what nobody is asked for."""
 
 
+Timed = Callable[[str], AbstractContextManager[None]]
+"""Stands around each step of a night: close, price, net; for who measures them."""
+
+
+def untimed(step: str) -> AbstractContextManager[None]:
+    """Nobody measures."""
+    del step
+    return nullcontext()
+
+
 def clear(
-    database: Engine, business_date: date, *, at: datetime, programme_version: int | None = None
+    database: Engine,
+    business_date: date,
+    *,
+    at: datetime,
+    programme_version: int | None = None,
+    timed: Timed = untimed,
 ) -> NightResult:
     """Settle a business date: close its window, price it, net it. Safe to do again, anywhere, any time.
 
@@ -55,6 +71,7 @@ def clear(
         business_date: The open date, once it is over; or one that is closed already.
         at: The network's time (network.service.network_now).
         programme_version: The programme under which expired points lapse; by default the live one.
+        timed: Stands around each step.
     Returns:
         The night as it stands in the database: the same value every time.
     Raises:
@@ -71,9 +88,12 @@ def clear(
         raise NightOutOfOrder(
             f"{unsettled.business_date} is closed and not settled: clear it before {business_date}"
         )
-    close_step(database, business_date, at=at)
-    transactions = price_step(database, business_date, at=at, programme_version=programme_version)
-    net_step(database, business_date, at=at, transactions=transactions)
+    with timed("close"):
+        close_step(database, business_date, at=at)
+    with timed("price"):
+        transactions = price_step(database, business_date, at=at, programme_version=programme_version)
+    with timed("net"):
+        net_step(database, business_date, at=at, transactions=transactions)
     with database.connect() as connection:
         return store.read_night(connection, window_id)
 
@@ -84,6 +104,7 @@ def clear_due(
     *,
     programme_version: int | None = None,
     stop: Callable[[], bool] = lambda: False,
+    timed: Timed = untimed,
 ) -> list[NightResult]:
     """Settle every business date that is over, in order; finish what was begun first.
 
@@ -92,6 +113,7 @@ def clear_due(
     Args:
         now: The network's time.
         stop: Asked between nights; true ends the work early, and the next call goes on from there.
+        timed: Stands around each step of each night.
     """
     nights: list[NightResult] = []
     while not stop():
@@ -101,7 +123,8 @@ def clear_due(
                 break
             if closes_at(read_network(connection), unsettled.business_date) > now:
                 break
-        nights.append(clear(database, unsettled.business_date, at=now, programme_version=programme_version))
+        on = unsettled.business_date
+        nights.append(clear(database, on, at=now, programme_version=programme_version, timed=timed))
     return nights
 
 

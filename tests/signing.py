@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from partners.model import PartnerKey
 from partners.signature import RequestHead, verify_request
-from partners.signature_fields import SignatureRefused, signature_base
+from partners.signature_fields import TAG, SignatureRefused, content_digest, signature_base
 
 # test-key-ed25519 of RFC 9421, B.1.4: published there, both halves.
 RFC_KEY = Ed25519PrivateKey.from_private_bytes(
@@ -80,3 +80,74 @@ def signed_fields(digest: str, *, covered: str = COVERED, parameters: str = PARA
 
 INPUT = FIELDS["signature-input"]
 SIGNATURE = FIELDS["signature"]
+
+
+def sign_request(
+    private_key: Ed25519PrivateKey,
+    key_id: str,
+    *,
+    method: str,
+    authority: str,
+    path: str,
+    query: str = "",
+    body: bytes = b"",
+    content_type: str = "application/json",
+    idempotency_key: str | None = None,
+    content_encoding: str | None = None,
+    created: int,
+    expires: int | None = None,
+    nonce: str | None = None,
+    with_alg: bool = False,
+) -> dict[str, str]:
+    """The header fields of a request that is signed in our profile, with whatever the profile lets be.
+
+    Partners sign with `tessera_client.Signer`; it makes the same fields (tests.unit.test_sdk_exchange).
+
+    Args:
+        private_key: The partner's own.
+        key_id: Under which its public half is registered.
+        method: In upper case.
+        authority: Host in lower case, and the port unless it is the scheme's own.
+        path: As it will be sent, percent-encoded.
+        query: As it will be sent, without the question mark.
+        body: The raw bytes; empty for none, and then no field about it is made.
+        content_type: Of the body.
+        idempotency_key: Value of that header, when it is sent.
+        content_encoding: Value of that header, when it is sent: "gzip", with a body that is packed already.
+        created: Unix seconds.
+        expires: Unix seconds, at most 300 after `created`.
+        nonce: Any text without quote and backslash.
+        with_alg: Whether to name the algorithm (the key fixes it anyway).
+    """
+    fields: dict[str, str] = {}
+    covered = [
+        (b"@method", method.encode()),
+        (b"@authority", authority.encode()),
+        (b"@path", path.encode()),
+        (b"@query", b"?" + query.encode()),
+    ]
+    if body:
+        digest = content_digest(body)
+        fields["Content-Type"] = content_type
+        fields["Content-Digest"] = digest.decode()
+        covered += [(b"content-type", content_type.encode()), (b"content-digest", digest)]
+    if content_encoding is not None:
+        fields["Content-Encoding"] = content_encoding
+        covered.append((b"content-encoding", content_encoding.encode()))
+    if idempotency_key is not None:
+        fields["Idempotency-Key"] = idempotency_key
+        covered.append((b"idempotency-key", idempotency_key.encode()))
+    names = b" ".join([b'"%b"' % name for name, _ in covered])
+    parameters = b"(%b);created=%d" % (names, created)
+    if expires is not None:
+        parameters += b";expires=%d" % expires
+    parameters += b';keyid="%b"' % key_id.encode()
+    if with_alg:
+        parameters += b';alg="ed25519"'
+    if nonce is not None:
+        parameters += b';nonce="%b"' % nonce.encode()
+    parameters += b';tag="%b"' % TAG.encode()
+    signature = b64encode(private_key.sign(signature_base(covered, parameters)))
+    fields["Signature-Input"] = f"sig1={parameters.decode()}"
+    fields["Signature"] = f"sig1=:{signature.decode()}:"
+    return fields

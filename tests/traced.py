@@ -6,6 +6,7 @@ from threading import Thread
 
 from sqlalchemy import Engine
 
+from api.lanes.filing import WatchLines
 from api.lanes.serving import Watch
 
 
@@ -13,9 +14,15 @@ class InWatchedThread:
     """Serves a lane in a thread, each batch watched."""
 
     def __init__(
-        self, database: Engine, name: str, channel: socket.socket, watch: Watch, serve_on: Callable[..., None]
+        self,
+        database: Engine,
+        name: str,
+        channel: socket.socket,
+        watch: Watch,
+        watch_lines: WatchLines,
+        serve_on: Callable[..., None],
     ) -> None:
-        arguments = (database, name, channel.dup(), None, watch)
+        arguments = (database, name, channel.dup(), None, watch, None, watch_lines)
         self._thread = Thread(target=serve_on, args=arguments, name=name, daemon=True)
         self._thread.start()
 

@@ -33,6 +33,7 @@ class EntryBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `cured`: points that the member owed before it: what it credited has paid them, or a merge took them over.
     `owed`: points that it could not take back, or took over, and that the member owes after it.
     `offline`: a till had accepted it without a line; `shortfall`: points that were not there, which you bear.
+    `discount_minor`: what the sale's till takes off; in the answer to the sale only.
     `status_points`: those that it gave or (-) took back; they make tiers and cannot be spent.
     `value_minor`: stored value that it loaded, gave back, or (-) spent or paid back, in minor units of
     `currency`; `bonus_minor`: the same of what was given on top of loads.
@@ -66,6 +67,7 @@ class EntryBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status_points: int = 0
     value_minor: int = 0
     bonus_minor: int = 0
+    discount_minor: int = 0
     member: str | None = None
     card: str | None = None
     voucher: str | None = None
@@ -79,12 +81,13 @@ def show_entry(
     postings: Sequence[Posting] = (),
     enrolled: Minted | None = None,
     asked: int | None = None,
+    discount_minor: int = 0,
     voucher: VoucherState | None = None,
     code: str = "",
 ) -> EntryBody:
     """An entry's public form; an enrolment shows the member and the card it made, a voucher its `code`.
 
-    `asked`: the points that an offline redemption was for.
+    `asked`: the points that an offline redemption was for. `discount_minor`: what a sale's till takes off.
     """
     moved = _Moved.of(postings)
     aside = None if entry.hold_id is None else ids.show("ent", entry.hold_id)
@@ -115,6 +118,7 @@ def show_entry(
         status_points=moved.status,
         value_minor=moved.value,
         bonus_minor=moved.bonus,
+        discount_minor=discount_minor,
         member=ids.show("mbr", enrolled.public_id) if enrolled and enrolled.public_id else None,
         card=str(enrolled.card_number) if enrolled else None,
         **({} if voucher is None or not code else _paper(voucher, code)),
@@ -139,7 +143,13 @@ def show_reply(reply: Reply) -> EntryBody | str:
     """The entry's public form, or the code of the refusal."""
     if isinstance(reply.outcome, Entry):
         return show_entry(
-            reply.outcome, reply.postings, reply.enrolled, reply.asked, reply.voucher, reply.code
+            reply.outcome,
+            reply.postings,
+            reply.enrolled,
+            reply.asked,
+            reply.discount_minor,
+            reply.voucher,
+            reply.code,
         )
     return reply.outcome.reason
 

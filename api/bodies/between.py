@@ -1,6 +1,17 @@
 """Requests between members: gifts, donations, pools, and accounts that are one person's."""
 
-from api.bodies.fields import CardNumber, Cause, EntryId, Points, Request, card_of, entry_id_of, utc
+from api.bodies.fields import (
+    CardNumber,
+    Cause,
+    EntryId,
+    Guardian,
+    Points,
+    Request,
+    card_of,
+    entry_id_of,
+    guardian_of,
+    utc,
+)
 from network.model import Command, Donate, Gift, Invite, Join, Leave, Merge, Unmerge
 
 
@@ -10,6 +21,7 @@ class GiftBody(Request, frozen=True, tag_field="type", tag="gift"):
     card: CardNumber
     to_card: CardNumber
     points: Points
+    guardian: Guardian | None = None
 
     def command(self, partner_id: int) -> Command:
         """The command it asks for."""
@@ -20,6 +32,7 @@ class GiftBody(Request, frozen=True, tag_field="type", tag="gift"):
             card_number=card_of(self.card),
             to_card_number=card_of(self.to_card, "/to_card"),
             points=self.points,
+            guardian_card=guardian_of(self.guardian),
         )
 
 
@@ -29,6 +42,7 @@ class DonationBody(Request, frozen=True, tag_field="type", tag="donation"):
     card: CardNumber
     cause: Cause
     points: Points
+    guardian: Guardian | None = None
 
     def command(self, partner_id: int) -> Command:
         """The command it asks for."""
@@ -39,6 +53,7 @@ class DonationBody(Request, frozen=True, tag_field="type", tag="donation"):
             card_number=card_of(self.card),
             cause=self.cause,
             points=self.points,
+            guardian_card=guardian_of(self.guardian),
         )
 
 
@@ -47,6 +62,7 @@ class PoolInvitationBody(Request, frozen=True, tag_field="type", tag="pool_invit
 
     card: CardNumber
     to_card: CardNumber
+    guardian: Guardian | None = None
 
     def command(self, partner_id: int) -> Command:
         """The command it asks for."""
@@ -56,6 +72,7 @@ class PoolInvitationBody(Request, frozen=True, tag_field="type", tag="pool_invit
             occurred_at=utc(self.occurred_at),
             card_number=card_of(self.card),
             to_card_number=card_of(self.to_card, "/to_card"),
+            guardian_card=guardian_of(self.guardian),
         )
 
 
@@ -64,6 +81,7 @@ class PoolJoinBody(Request, frozen=True, tag_field="type", tag="pool_join"):
 
     card: CardNumber
     invitation: EntryId
+    guardian: Guardian | None = None
 
     def command(self, partner_id: int) -> Command:
         """The command it asks for."""
@@ -73,6 +91,7 @@ class PoolJoinBody(Request, frozen=True, tag_field="type", tag="pool_join"):
             occurred_at=utc(self.occurred_at),
             card_number=card_of(self.card),
             invitation_id=entry_id_of(self.invitation, "/invitation"),
+            guardian_card=guardian_of(self.guardian),
         )
 
 
@@ -80,6 +99,7 @@ class PoolLeaveBody(Request, frozen=True, tag_field="type", tag="pool_leave"):
     """A member leaves its pool with what is left of its own points."""
 
     card: CardNumber
+    guardian: Guardian | None = None
 
     def command(self, partner_id: int) -> Command:
         """The command it asks for."""
@@ -88,6 +108,7 @@ class PoolLeaveBody(Request, frozen=True, tag_field="type", tag="pool_leave"):
             reference=self.reference,
             occurred_at=utc(self.occurred_at),
             card_number=card_of(self.card),
+            guardian_card=guardian_of(self.guardian),
         )
 
 

@@ -6,14 +6,19 @@ from msgspec import Meta
 
 from api.bodies.fields import (
     Amount,
+    ApprovalId,
     CardNumber,
     Currency,
+    Guardian,
     Outlet,
+    Pin,
     Points,
     Request,
     RotatingCode,
     Word,
+    approval_of,
     card_of,
+    guardian_of,
     utc,
 )
 from api.problems import FieldError, ProblemError
@@ -50,6 +55,9 @@ class VoucherBody(Request, frozen=True, tag_field="type", tag="voucher"):
     voucher: Annotated[Word, Meta(description="Which voucher of the programme.")]
     points: Points
     code: RotatingCode | None = None
+    pin: Pin | None = None
+    approval: ApprovalId | None = None
+    guardian: Guardian | None = None
 
     def command(self, partner_id: int) -> Command:
         """The command it asks for."""
@@ -61,6 +69,9 @@ class VoucherBody(Request, frozen=True, tag_field="type", tag="voucher"):
             voucher=self.voucher,
             points=self.points,
             code=self.code or "",
+            pin=self.pin or "",
+            approval=approval_of(self.approval),
+            guardian_card=guardian_of(self.guardian),
         )
 
 

@@ -6,7 +6,7 @@ zone, text is printable ASCII. Duplicate keys are refused too: two readers could
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from types import UnionType
 from typing import Annotated, Any, TypeVar
@@ -61,6 +61,20 @@ RotatingCode = Annotated[
     Meta(
         pattern="^[0-9]{6}(?!\\n)$",
         description="The six digits after the card's number in the member's QR: good for a minute, once.",
+    ),
+]
+Pin = Annotated[
+    str,
+    Meta(
+        pattern="^[0-9]{4,8}(?!\\n)$",
+        description="What the member typed at the till, sent at once and kept nowhere; files take none.",
+    ),
+]
+ApprovalId = Annotated[
+    str,
+    Meta(
+        pattern="^apv_[0-9a-f]{32}(?!\\n)$",
+        description="What the member approved on its phone, for this card and as many points.",
     ),
 ]
 # `(?!\n)$`: a bare `$` would let a line feed pass at the end.
@@ -128,6 +142,34 @@ Evidence = Annotated[
     Meta(
         pattern="^[!-~]( ?[!-~]){0,199}(?!\\n)$",
         description="For a claim after the time for sales: the number of the ticket, or another proof.",
+    ),
+]
+Choice = Annotated[
+    str,
+    Meta(
+        pattern="^[a-z][a-z0-9_-]{0,31}(?!\\n)$",
+        description="What the member chose at the counter: points, a discount, both.",
+    ),
+]
+RewardId = Annotated[
+    str,
+    Meta(
+        pattern="^[a-z][a-z0-9_-]{0,47}(?!\\n)$",
+        description="The reward of the programme that the points are for; its price is checked.",
+    ),
+]
+Cash = Annotated[
+    int, Meta(ge=1, le=MOST, description="What is paid in cash beside the points, in minor units.")
+]
+BornOn = Annotated[
+    date,
+    Meta(description="Asked for where the programme has a minimum age; it is not kept."),
+]
+Guardian = Annotated[
+    str,
+    Meta(
+        pattern="^[0-9]{16}(?!\\n)$",
+        description="A card of the guardian, where the member is a child: the guardian does this for it.",
     ),
 ]
 LineNumbers = Annotated[
@@ -226,6 +268,18 @@ def entry_id_of(shown: str, pointer: str) -> UUID:
     return entry_id
 
 
+def approval_of(shown: str | None) -> UUID | None:
+    """The id behind `apv_…`, where there is one."""
+    if shown is None:
+        return None
+    approval_id = ids.read("apv", shown)
+    if approval_id is None:
+        raise ProblemError(
+            "validation_failed", "not an approval's id", [FieldError("/approval", "approval_id")]
+        )
+    return approval_id
+
+
 def card_of(digits: str, pointer: str = "/card") -> int:
     """The number of a card, as the field at `pointer` gives it.
 
@@ -236,6 +290,11 @@ def card_of(digits: str, pointer: str = "/card") -> int:
     if not is_card_number(number):
         raise ProblemError("card_number_invalid", errors=[FieldError(pointer, "luhn")])
     return number
+
+
+def guardian_of(digits: str | None) -> int:
+    """The number of a guardian's card; 0 where none was shown."""
+    return 0 if digits is None else card_of(digits, "/guardian")
 
 
 def amounts_of(lines: Sequence[int | LineBody] | None) -> tuple[int, ...]:

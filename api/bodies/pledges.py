@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from api.bodies.fields import CardNumber, Cause, Request, card_of, utc
+from api.bodies.fields import CardNumber, Cause, Guardian, Request, card_of, guardian_of, utc
 from api.problems import FieldError, ProblemError
 from network.model import Command, Pledge
 
@@ -28,6 +28,7 @@ class PledgeBody(Request, frozen=True, tag_field="type", tag="pledge"):
     pledge: PledgeName
     per_cent: Share
     cause: Cause | None = None
+    guardian: Guardian | None = None
 
     def command(self, partner_id: int) -> Command:
         """The command it asks for."""
@@ -45,4 +46,5 @@ class PledgeBody(Request, frozen=True, tag_field="type", tag="pledge"):
             pledge=self.pledge,
             cause=self.cause or "",
             per_cent=self.per_cent,
+            guardian_card=guardian_of(self.guardian),
         )

@@ -8,43 +8,61 @@ from msgspec import Meta
 from api.bodies.fields import (
     Amount,
     Amounts,
+    ApprovalId,
+    BornOn,
     CardNumber,
+    Cash,
     Category,
+    Choice,
     Coupons,
     Currency,
     EntryId,
     Evidence,
     FlightBody,
+    Guardian,
     LineNumbers,
     Offer,
     Outlet,
+    Pin,
     Points,
     PointsOfLines,
     Request,
     Retries,
+    RewardId,
     RotatingCode,
     Units,
     Word,
     amounts_of,
+    approval_of,
     card_of,
     entry_id_of,
+    guardian_of,
     items_of,
     unique_lines,
     utc,
 )
 from api.problems import FieldError, ProblemError
-from network.basket import Details, Flight
+from network.basket import Details, Flight, Wanted
 from network.model import Accrue, Capture, Command, Enrol, Hold, Redeem, Release, Reverse, Void
 
 MOST_MINUTES = 7 * 24 * 60
 
 
 class EnrolmentBody(Request, frozen=True, tag_field="type", tag="enrolment"):
-    """Enrol a member with a new card."""
+    """Enrol a member with a new card; a child under its guardian, where the programme lets children in."""
+
+    born_on: BornOn | None = None
+    guardian: Guardian | None = None
 
     def command(self, partner_id: int) -> Command:
         """The command it asks for."""
-        return Enrol(partner_id=partner_id, reference=self.reference, occurred_at=utc(self.occurred_at))
+        return Enrol(
+            partner_id=partner_id,
+            reference=self.reference,
+            occurred_at=utc(self.occurred_at),
+            born_on=self.born_on,
+            guardian_card=guardian_of(self.guardian),
+        )
 
 
 class AccrualBody(Request, frozen=True, tag_field="type", tag="accrual"):
@@ -62,6 +80,7 @@ class AccrualBody(Request, frozen=True, tag_field="type", tag="accrual"):
     alliance_tier: Word | None = None
     offer: Offer | None = None
     evidence: Evidence | None = None
+    choice: Choice | None = None
     coupons: Coupons | None = None
     retries: Retries | None = None
 
@@ -84,7 +103,7 @@ class AccrualBody(Request, frozen=True, tag_field="type", tag="accrual"):
         """What the till says of the sale beside its amount; None where it says nothing, as most do."""
         itemised = self.lines is not None and not isinstance(self.lines[0], int)
         told = (self.tender, self.channel, self.units, self.flight, self.alliance_tier, self.offer)
-        if not itemised and not any((*told, self.evidence, self.coupons)):
+        if not itemised and not any((*told, self.evidence, self.choice, self.coupons)):
             return None
         flight = self.flight
         return Details(
@@ -96,6 +115,7 @@ class AccrualBody(Request, frozen=True, tag_field="type", tag="accrual"):
             alliance_tier=self.alliance_tier or "",
             offer=self.offer or "",
             evidence=self.evidence or "",
+            choice=self.choice or "",
             coupons=tuple(dict.fromkeys(self.coupons or ())),
         )
 
@@ -140,15 +160,21 @@ class RedemptionBody(Request, frozen=True, tag_field="type", tag="redemption"):
         ),
     ] = False
     code: RotatingCode | None = None
+    pin: Pin | None = None
+    approval: ApprovalId | None = None
+    reward: RewardId | None = None
+    cash_minor: Cash | None = None
+    flight: FlightBody | None = None
+    guardian: Guardian | None = None
     retries: Retries | None = None
 
     def command(self, partner_id: int) -> Command:
         """The command it asks for."""
-        if self.offline and self.lines:
+        if self.offline and (self.lines or self.reward):
             raise ProblemError(
                 "validation_failed",
-                "what was accepted offline has no lines",
-                [FieldError("/lines", "offline")],
+                "what was accepted offline has no lines, and is for no reward of the programme",
+                [FieldError("/lines" if self.lines else "/reward", "offline")],
             )
         return Redeem(
             partner_id=partner_id,
@@ -163,7 +189,27 @@ class RedemptionBody(Request, frozen=True, tag_field="type", tag="redemption"):
             category=self.category or "",
             offline=self.offline,
             code=self.code or "",
+            pin=self.pin or "",
+            approval=approval_of(self.approval),
             retries=self.retries or "",
+            guardian_card=guardian_of(self.guardian),
+            reward=self._wanted(),
+        )
+
+    def _wanted(self) -> Wanted | None:
+        """The reward that it is for, with what only rewards have."""
+        if self.reward is None:
+            for name in ("cash_minor", "flight"):
+                if getattr(self, name) is not None:
+                    raise ProblemError(
+                        "validation_failed", f"{name} is of a reward", [FieldError(f"/{name}", "reward")]
+                    )
+            return None
+        flight = self.flight
+        return Wanted(
+            id=self.reward,
+            cash_minor=self.cash_minor or 0,
+            flight=None if flight is None else Flight(**msgspec.structs.asdict(flight)),
         )
 
 
@@ -178,6 +224,9 @@ class HoldBody(Request, frozen=True, tag_field="type", tag="hold"):
     minutes: Annotated[int, Meta(ge=1, le=MOST_MINUTES, description="How long the points are held.")] = 30
     category: Category | None = None
     code: RotatingCode | None = None
+    pin: Pin | None = None
+    approval: ApprovalId | None = None
+    guardian: Guardian | None = None
     retries: Retries | None = None
 
     def command(self, partner_id: int) -> Command:
@@ -194,7 +243,10 @@ class HoldBody(Request, frozen=True, tag_field="type", tag="hold"):
             minutes=self.minutes,
             category=self.category or "",
             code=self.code or "",
+            pin=self.pin or "",
+            approval=approval_of(self.approval),
             retries=self.retries or "",
+            guardian_card=guardian_of(self.guardian),
         )
 
 

@@ -9,7 +9,7 @@ from api.bodies import LINE, EntryBody, read_body, show_reply
 from api.files.columns import read_row
 from api.files.reading import LONGEST_LINE
 from api.problems import FieldError, ProblemError, failure, problem
-from network.model import Command, Reply
+from network.model import Command, Hold, Redeem, Reply
 from partners.files import FileBatch
 
 DONE = 201
@@ -50,7 +50,7 @@ def read_lines(batch: FileBatch, raw: Sequence[bytes], first: int) -> list[Line]
 
 def _read(batch: FileBatch, raw: bytes, number: int) -> Line:
     try:
-        return _command(batch, raw)
+        return _without_pin(_command(batch, raw))
     except ProblemError as error:
         return LineAnswer(
             line=number,
@@ -68,6 +68,26 @@ def _command(batch: FileBatch, raw: bytes) -> Command:
         return read_row(raw, batch.columns, batch.partner_id)
     command: Command = read_body(raw, LINE).command(batch.partner_id)
     return command
+
+
+def _without_pin(command: Command) -> Command:
+    """A PIN is typed and sent at once: none is kept, and a file is, until it is carried out."""
+    if isinstance(command, Redeem | Hold) and command.pin:
+        raise ProblemError("validation_failed", "files take no PIN", [FieldError("/pin", "in_file")])
+    return command
+
+
+def limited(lines: Sequence[Line], first: int) -> list[Line]:
+    """Lines of a partner whose files have named many cards that do not exist: what names a card waits.
+
+    It is not carried out, whether its card exists or not, and may be sent again.
+    """
+    return [
+        LineAnswer(line=number, status=problem("cards_limited").status, code="cards_limited")
+        if not isinstance(line, LineAnswer) and hasattr(line, "card_number")
+        else line
+        for number, line in enumerate(lines, start=first)
+    ]
 
 
 def answer(outcome: Reply | Exception, number: int, request: str) -> LineAnswer:

@@ -46,7 +46,10 @@ def main() -> None:
         if tracing is not None:
             pipeline.observe_with(tracing.statements)
         collect_rarely()
-        serve_on(database, setup.name, channel, around, None if tracing is None else tracing.batch)
+        if tracing is None:
+            serve_on(database, setup.name, channel, around)
+        else:
+            serve_on(database, setup.name, channel, around, tracing.batch, watch_lines=tracing.lines)
     database.dispose()
 
 

@@ -8,8 +8,8 @@ import logging
 import select
 import socket
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime
 from uuid import UUID
 
@@ -17,10 +17,11 @@ import msgspec
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.files.lines import DONE, Line, LineAnswer, answer, bytes_of, read_lines
+from api.files.lines import DONE, Line, LineAnswer, answer, bytes_of, limited, read_lines
 from api.files.reading import split
 from api.lanes.wire import PING, Answer, Answered, Ask, Frames, framed
 from api.lanes.work import CarryOut
+from api.limits import UNKNOWN_CARDS, Buckets, Rates
 from network.engine import Outcome
 from network.errors import Busy, NetworkError, NotReady, Unavailable
 from network.model import Command, Reply
@@ -40,6 +41,8 @@ _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 5.0
 _MOST_TRIES = 8
 """Of a line whose rows stay locked by somebody else; then it is told so, and the file goes on."""
 _MOST_BYTES = 1 << 20
+WatchLines = Callable[[Sequence[UUID], int], AbstractContextManager[None]]
+"""Stands around lines of files that are carried out together: for traces."""
 _NOT_NOW = (FileMovedOn, NetworkError, SQLAlchemyError)
 _ASKS = msgspec.msgpack.Decoder(list[Ask])
 
@@ -104,12 +107,24 @@ class Filing:
         database: Where the files are, and the ledger.
         carry_out: Carries out commands.
         max_batch: Most lines of one transaction.
+        rates: How many cards that do not exist a partner's files may name.
+        watch: Stands around what carries out lines of files together.
     """
 
-    def __init__(self, database: Engine, carry_out: CarryOut, *, max_batch: int) -> None:
+    def __init__(
+        self,
+        database: Engine,
+        carry_out: CarryOut,
+        *,
+        max_batch: int,
+        rates: Rates | None = None,
+        watch: WatchLines | None = None,
+    ) -> None:
         self._database = database
         self._carry_out = carry_out
         self._max_batch = max_batch
+        self._watch = watch
+        self._cards = Buckets((rates or Rates()).cards)
         self._claims: Connection | None = None
         self._open: list[_Open] = []
         self._noted_at = self._looked_at = float("-inf")
@@ -201,12 +216,18 @@ class Filing:
         with connection.begin():
             for place, one in enumerate(waiting):
                 raw = one.take(connection, max(1, room // (len(waiting) - place)))
-                taken.append((one, read_lines(one.batch, raw, one.next_line)))
+                lines = read_lines(one.batch, raw, one.next_line)
+                if self._cards.wait(one.batch.partner_id, time.monotonic()):
+                    lines = limited(lines, one.next_line)
+                taken.append((one, lines))
                 room -= len(raw)
                 if room <= 0:
                     break
         callers = [_commands(lines) for _, lines in taken]
-        outcomes = iter(self._carry_out([commands for commands in callers if commands]))
+        asked = [commands for commands in callers if commands]
+        named = [one.batch.batch_id for one, _ in taken]
+        with nullcontext() if self._watch is None else self._watch(named, sum(map(len, asked))):
+            outcomes = iter(self._carry_out(asked))
         size = 0
         waits = False
         for (one, lines), commands in zip(taken, callers, strict=True):
@@ -214,7 +235,11 @@ class Filing:
             if replies is None:
                 waits = True
             else:
-                one.answered(_answers(one, lines, replies))
+                answers = _answers(one, lines, replies)
+                one.answered(answers)
+                unknown = sum(each.code in UNKNOWN_CARDS and not each.replayed for each in answers)
+                if unknown:
+                    self._cards.spend(one.batch.partner_id, time.monotonic(), unknown)
                 size += len(lines)
         if waits:
             self._wait_longer()
@@ -339,13 +364,21 @@ class _Door:
             self._channel.sendall(framed(Answered(answers, size, seconds)))
 
 
-def serve_files(channel: socket.socket, database: Engine, carry_out: CarryOut, *, max_batch: int) -> None:
+def serve_files(
+    channel: socket.socket,
+    database: Engine,
+    carry_out: CarryOut,
+    *,
+    max_batch: int,
+    rates: Rates | None = None,
+    watch: WatchLines | None = None,
+) -> None:
     """Carry files out until the door closes the socket.
 
     Each ask names a file whose end its caller waits for; it is answered when the file is finished, whoever
     did that, and reminds us to look for it.
     """
-    filing = Filing(database, carry_out, max_batch=max_batch)
+    filing = Filing(database, carry_out, max_batch=max_batch, rates=rates, watch=watch)
     door = _Door(channel)
     with channel, suppress(ConnectionError):
         while (asked := door.heard(filing.pause)) is not None:

@@ -6,10 +6,11 @@ from threading import Thread
 
 from sqlalchemy import Engine
 
-from api.lanes.filing import serve_files
+from api.lanes.filing import WatchLines, serve_files
 from api.lanes.lane import Hire
 from api.lanes.serving import Watch, serve
 from api.lanes.work import CarryOut
+from api.limits import Rates
 from api.rules_cache import RulesCache
 from network.engine import Outcome, carry_out
 from network.errors import NetworkError, RulesStale
@@ -26,6 +27,8 @@ def serve_on(
     channel: socket.socket,
     around: Callable[[CarryOut], CarryOut] | None = None,
     watch: Watch | None = None,
+    rates: Rates | None = None,
+    watch_lines: WatchLines | None = None,
 ) -> None:
     """Serve a lane on a database, under its live rules, until the door closes the socket.
 
@@ -45,7 +48,7 @@ def serve_on(
 
     carry = carry_out_live if around is None else around(carry_out_live)
     if name == FILES:
-        serve_files(channel, database, carry, max_batch=MAX_BATCH[name])
+        serve_files(channel, database, carry, max_batch=MAX_BATCH[name], rates=rates, watch=watch_lines)
     else:
         serve(channel, carry, max_batch=MAX_BATCH[name], watch=watch)
 
@@ -59,9 +62,10 @@ class InThread:
         name: str,
         channel: socket.socket,
         around: Callable[[CarryOut], CarryOut] | None = None,
+        rates: Rates | None = None,
     ) -> None:
         # a socket of its own: the door closes the one it handed over
-        arguments = (database, name, channel.dup(), around)
+        arguments = (database, name, channel.dup(), around, None, rates)
         self._thread = Thread(target=serve_on, args=arguments, name=name, daemon=True)
         self._thread.start()
 
@@ -70,6 +74,10 @@ class InThread:
         self._thread.join()
 
 
-def in_threads(database: Engine, around: Callable[[CarryOut], CarryOut] | None = None) -> Hire:
+def in_threads(
+    database: Engine,
+    around: Callable[[CarryOut], CarryOut] | None = None,
+    rates: Rates | None = None,
+) -> Hire:
     """Lanes in threads: for tests, for the test mode, and for who embeds the application."""
-    return lambda name, channel: InThread(database, name, channel, around)
+    return lambda name, channel: InThread(database, name, channel, around, rates)

@@ -1,4 +1,4 @@
-"""What is refused before the ledger sees it: by cards of the test mode, by rotating codes."""
+"""What is refused before the ledger sees it: cards of the test mode, and members who are not there."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -6,9 +6,9 @@ from datetime import datetime
 from sqlalchemy import Engine
 
 from api.lanes.work import CarryOut
+from network import presence
 from network.engine import Outcome
-from network.member_cards import use_codes
-from network.model import Command, Hold, IssueVoucher, Redeem, Rejected, Reply
+from network.model import Command, Rejected, Reply, Showing
 
 Judge = Callable[[Sequence[Command]], Mapping[int, str]]
 """What commands are refused for, by their place; most batches have none."""
@@ -53,18 +53,18 @@ def _merged(codes: Sequence[str | None], outcome: Outcome) -> Outcome:
     return [next(replies) if code is None else Reply(outcome=Rejected(code)) for code in codes]
 
 
-def by_codes(database: Engine, card_key: bytes, now: Callable[[], datetime]) -> Judge:
-    """Uses the rotating codes that commands carry; `card_key` opens the secrets of cards."""
+def by_presence(database: Engine, card_key: bytes, now: Callable[[], datetime]) -> Judge:
+    """Uses what commands show of their member: code, PIN, approval; `card_key` opens the secrets of cards."""
 
     def judge(commands: Sequence[Command]) -> Mapping[int, str]:
-        coded = [
+        showing = [
             (place, command)
             for place, command in enumerate(commands)
-            if isinstance(command, Redeem | Hold | IssueVoucher) and command.code
+            if isinstance(command, Showing) and (command.code or command.pin or command.approval is not None)
         ]
-        if not coded:
+        if not showing:
             return {}
-        found = use_codes(database, card_key, [command for _, command in coded], now())
-        return {coded[number][0]: code for number, code in found.items()}
+        found = presence.judge(database, card_key, [command for _, command in showing], now())
+        return {showing[number][0]: code for number, code in found.items()}
 
     return judge

@@ -31,6 +31,7 @@ log = logging.getLogger("tessera.api")
 COOKIE = "__Host-tessera"
 _LONGEST_HEADER = 4_096
 _NO_STORE = {"cache-control": "no-store"}
+CODE_MAIL = "{code}\n\nIt is good for ten minutes, once. Tell it to nobody.\n"
 
 Email = Annotated[
     str,
@@ -138,7 +139,7 @@ def desk_of(request: Request) -> MemberDesk:
     return desk
 
 
-async def _keep_out(request: Request) -> None:
+async def keep_out(request: Request) -> None:
     """Refuse pages of other sites whatever changes something, and signatures of partners everything."""
     if "signature" in request.headers or "signature-input" in request.headers:
         raise ProblemError("operators_only", "partners sign for /v1, and members do not sign")
@@ -172,10 +173,12 @@ def _member(request: Request) -> MemberSignedIn:
 
 
 Who = Annotated[MemberSignedIn, Depends(_member)]
-router = APIRouter(prefix="/m", tags=["Members"], dependencies=[Depends(_keep_out)])
+router = APIRouter(prefix="/m", tags=["Members"], dependencies=[Depends(keep_out)])
 
 
-def _docs(answer: str | None = None, body: str | None = None, *, open_to_all: bool = False) -> dict[str, Any]:
+def member_docs(
+    answer: str | None = None, body: str | None = None, *, open_to_all: bool = False
+) -> dict[str, Any]:
     """Keyword arguments of a route: what it answers and takes, and whether a token is needed."""
     extra: dict[str, Any] = {"security": [] if open_to_all else [{"memberSession": []}]}
     if body is not None:
@@ -188,31 +191,37 @@ def _docs(answer: str | None = None, body: str | None = None, *, open_to_all: bo
     return {"openapi_extra": extra, "status_code": status, "responses": {status: found, "default": problem}}
 
 
-def _answered(body: msgspec.Struct) -> Response:
+def private(body: msgspec.Struct) -> Response:
+    """An answer that nobody on the way keeps."""
     return Response(msgspec.json.encode(body), media_type="application/json", headers=_NO_STORE)
 
 
-@router.post("/codes", dependencies=[Depends(_limited)], **_docs(body="CodeWishBody", open_to_all=True))
+@router.post("/codes", dependencies=[Depends(_limited)], **member_docs(body="CodeWishBody", open_to_all=True))
 def send_code(request: Request, raw: Raw) -> Response:
     """Have a code mailed. The answer is the same whether somebody signs in by that address or nobody does."""
     desk, said = desk_of(request), read_body(raw, _WISH)
     code = member_sessions.send_code(desk.database, desk.keys, said.email, desk.now())
     # after the answer, whose time so tells nothing
-    mailing = None if code is None else BackgroundTask(_mail, desk.send, said.email, code)
+    mailing = (
+        None
+        if code is None
+        else BackgroundTask(mail, desk.send, said.email, "Your code", CODE_MAIL.format(code=code))
+    )
     return Response(status_code=202, headers=_NO_STORE, background=mailing)
 
 
-def _mail(send: SendMail, to: str, code: str) -> None:
+def mail(send: SendMail, to: str, subject: str, said: str) -> None:
+    """Mail something; that it did not leave is in the log."""
     try:
-        send(to, "Your code", f"{code}\n\nIt is good for ten minutes, once. Tell it to nobody.\n")
+        send(to, subject, said)
     except OSError:  # SMTP's errors are such
-        log.exception("a code could not be mailed")
+        log.exception("a mail did not leave")
 
 
 @router.post(
     "/sessions",
     dependencies=[Depends(_limited)],
-    **_docs("MemberTokensBody", "MemberSignInBody", open_to_all=True),
+    **member_docs("MemberTokensBody", "MemberSignInBody", open_to_all=True),
 )
 def sign_in(request: Request, raw: Raw) -> Response:
     """Begin a session with the code that was mailed."""
@@ -227,7 +236,7 @@ def sign_in(request: Request, raw: Raw) -> Response:
 @router.post(
     "/sessions/refresh",
     dependencies=[Depends(_limited)],
-    **_docs("MemberTokensBody", "MemberRefreshBody", open_to_all=True),
+    **member_docs("MemberTokensBody", "MemberRefreshBody", open_to_all=True),
 )
 def refresh(request: Request, raw: Raw) -> Response:
     """Carry the session on. A refresh token that comes a second time ends it: one of the two is a thief."""
@@ -241,7 +250,7 @@ def refresh(request: Request, raw: Raw) -> Response:
 
 
 def _with_tokens(given: MemberTokens, *, cookie: bool) -> Response:
-    answer = _answered(
+    answer = private(
         MemberTokensBody(
             access=given.access, refresh=None if cookie else given.refresh, expires_in=given.expires_in
         )
@@ -259,7 +268,7 @@ def _with_tokens(given: MemberTokens, *, cookie: bool) -> Response:
     return answer
 
 
-@router.post("/sign-out", **_docs())
+@router.post("/sign-out", **member_docs())
 async def sign_out(request: Request, who: Who) -> Response:
     """End the session; its tokens are of no more use."""
     desk = desk_of(request)
@@ -274,23 +283,23 @@ async def sign_out(request: Request, who: Who) -> Response:
     return answer
 
 
-@router.get("/me", **_docs("MemberBody"))
+@router.get("/me", **member_docs("MemberBody"))
 def me(request: Request, who: Who) -> Response:
     """Who is signed in, and the cards."""
     with desk_of(request).database.connect() as connection:
-        return _answered(_shown(who, member_cards.cards_of(connection, who.member_id)))
+        return private(_shown(who, member_cards.cards_of(connection, who.member_id)))
 
 
-@router.post("/lock", **_docs("MemberBody", "LockBody"))
+@router.post("/lock", **member_docs("MemberBody", "LockBody"))
 def lock(request: Request, raw: Raw, who: Who) -> Response:
     """Lock all cards, at once: they earn, and pay for nothing; or unlock them."""
     said = read_body(raw, _LOCK)
     with desk_of(request).database.begin() as connection:
         member_cards.lock_cards(connection, who.member_id, locked=said.locked)
-        return _answered(_shown(who, member_cards.cards_of(connection, who.member_id)))
+        return private(_shown(who, member_cards.cards_of(connection, who.member_id)))
 
 
-@router.get("/card", **_docs("CardCodeBody"))
+@router.get("/card", **member_docs("CardCodeBody"))
 def card(request: Request, who: Who) -> Response:
     """A card as the phone shows it to a till; its code changes every thirty seconds, and is good once."""
     desk = desk_of(request)
@@ -299,7 +308,7 @@ def card(request: Request, who: Who) -> Response:
         if not usable:
             raise ProblemError("card_blocked")
         shown = member_cards.show_code(connection, desk.keys, who.member_id, usable[-1], desk.now())
-    return _answered(
+    return private(
         CardCodeBody(
             card=str(shown.card_number),
             code=shown.code,

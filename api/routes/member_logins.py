@@ -1,7 +1,5 @@
 """By which address a member signs in: said by the partner that enrolled it, at whose desk it stands."""
 
-import logging
-
 import msgspec
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import text
@@ -11,11 +9,10 @@ from api.bodies import read_body
 from api.openapi import post_docs
 from api.problems import ProblemError
 from api.routes.disputes import Raw
-from api.routes.member_app import Email, desk_of
+from api.routes.member_app import Email, desk_of, mail
 from api.service import partner_of, service_of
 from network import ids, member_sessions
 
-log = logging.getLogger("tessera.api")
 router = APIRouter(prefix="/v1", tags=["Members"])
 
 _ENROLLED = text("SELECT public_id FROM member WHERE member_id = :member AND enrolled_by = :partner")
@@ -35,6 +32,7 @@ class MemberLoginDoneBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 TYPES = (MemberLoginBody, MemberLoginDoneBody)
+_WARNING = "Somebody named your address for another member's card. Nothing was changed.\n"
 _SAID = msgspec.json.Decoder(MemberLoginBody)
 
 
@@ -61,16 +59,5 @@ def add_login(request: Request, raw: Raw) -> Response:
             connection, desk.keys, member_id=member_id, email=said.email, by=partner_id, now=desk.now()
         )
     answer = msgspec.json.encode(MemberLoginDoneBody(member=said.member))
-    warning = None if added else BackgroundTask(_warn, desk.send, said.email)
+    warning = None if added else BackgroundTask(mail, desk.send, said.email, "Your address", _WARNING)
     return Response(answer, media_type="application/json", background=warning)
-
-
-def _warn(send: member_sessions.Send, to: str) -> None:
-    try:
-        send(
-            to,
-            "Your address",
-            "Somebody named your address for another member's card. Nothing was changed.\n",
-        )
-    except OSError:  # SMTP's errors are such
-        log.exception("a mail did not leave")

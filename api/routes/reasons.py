@@ -11,6 +11,7 @@ from api.bodies.fields import (
     Amount,
     Amounts,
     CardNumber,
+    Choice,
     Coupons,
     Currency,
     Evidence,
@@ -27,10 +28,13 @@ from api.problems import ProblemError
 from api.routes.reads import json_response
 from api.service import partner_of, service_of
 from network import ids
+from network.basket import Flight
 from network.batch import preview
 from network.explaining import Explanation, explain
 from network.model import Accrue, Decision, Posting, RecordedEntry, Redeem, Rejected, Unit
+from network.programme.rewards import RewardOffer
 from network.programme.rule import Step
+from network.rewards import offers
 from network.rules import Folded, Rules, set_aside
 from network.store import load_entries
 
@@ -53,6 +57,7 @@ class QuoteRequestBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     alliance_tier: Word | None = None
     offer: Offer | None = None
     evidence: Evidence | None = None
+    choice: Choice | None = None
     coupons: Coupons | None = None
 
 
@@ -61,6 +66,9 @@ class QuoteBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `refused`: why it would earn nothing at all; `spending_refused`: why no points would be taken here.
     `waiting`: points that would wait for an event or a day. `tier`: the tier that the sale would reach.
+    `discount_minor`: what the till would take off. `member_tier`, and what an alliance knows it as: what the
+    member is entitled to at the counter. `rewards`: those of the programme that are to be had here, at each
+    of their prices, whether the points suffice or not; tickets of the flight that was asked for.
     """
 
     points: int
@@ -68,7 +76,12 @@ class QuoteBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: int = 0
     tier: str = ""
     refused: str = ""
+    discount_minor: int = 0
     steps: Sequence[Step] = ()
+    member_tier: str = ""
+    alliance_tier: str = ""
+    benefits: Sequence[str] = ()
+    rewards: Sequence[RewardOffer] = ()
     spendable: int = 0
     spending_refused: str = ""
 
@@ -122,36 +135,49 @@ def quote(request: Request, raw: Annotated[bytes, Depends(_json)]) -> Response:
         currency=card.currency,
     )
     spent, folded = preview(service.database, reward, rules)
-    return json_response(_quoted(earned, spent, folded, reward, rules))
+    found = _quoted(earned, rules)
+    refused = spent.reason if isinstance(spent, Rejected) else ""
+    if refused and refused != "insufficient_points":
+        return json_response(msgspec.structs.replace(found, spending_refused=refused))
+    flight = None if card.details is None else card.details.flight
+    return json_response(_at_counter(found, folded, reward, flight, rules))
 
 
-def _quoted(
-    earned: Decision | Rejected | None,
-    spent: Decision | Rejected,
-    folded: Folded,
-    reward: Redeem,
-    rules: Rules,
-) -> QuoteBody:
-    found = QuoteBody(points=0)
+def _quoted(earned: Decision | Rejected | None, rules: Rules) -> QuoteBody:
+    """What a basket would earn."""
+    if earned is None:
+        return QuoteBody(points=0)
     if isinstance(earned, Rejected):
-        found = QuoteBody(points=0, refused=earned.reason)
-    elif earned is not None:
-        recorded = RecordedEntry(entry=earned.entry, postings=earned.postings, judgement=earned.judgement)
-        tier = earned.account.tier
-        status = _sum(earned.postings, Unit.STATUS)
-        found = QuoteBody(
-            points=earned.entry.points,
-            waiting=set_aside(earned),
-            status=status,
-            tier="" if isinstance(tier, msgspec.UnsetType) else tier,
-            steps=explain(recorded, rules).steps,
-        )
-    if isinstance(spent, Rejected):
-        refused = "" if spent.reason == "insufficient_points" else spent.reason
-        return msgspec.structs.replace(found, spending_refused=refused)
+        return QuoteBody(points=0, refused=earned.reason)
+    recorded = RecordedEntry(entry=earned.entry, postings=earned.postings, judgement=earned.judgement)
+    tier = earned.account.tier
+    return QuoteBody(
+        points=earned.entry.points,
+        waiting=set_aside(earned),
+        status=_sum(earned.postings, Unit.STATUS),
+        tier="" if isinstance(tier, msgspec.UnsetType) else tier,
+        discount_minor=earned.discount_minor,
+        steps=explain(recorded, rules).steps,
+    )
+
+
+def _at_counter(
+    found: QuoteBody, folded: Folded, reward: Redeem, flight: Flight | None, rules: Rules
+) -> QuoteBody:
+    """The same, with what the member is entitled to here and can spend."""
     member_id = folded.member_behind(reward.card_number)
-    pool = [] if member_id is None else folded.pool(member_id)
-    return msgspec.structs.replace(found, spendable=sum(folded.balance(one) for one in pool))
+    if member_id is None:
+        return found
+    tier, ladder = folded.member(member_id).tier, rules.programme.ladder
+    today = rules.local_date(reward.occurred_at)
+    return msgspec.structs.replace(
+        found,
+        member_tier=tier,
+        alliance_tier=ladder.alliance(tier),
+        benefits=ladder.benefits(tier),
+        rewards=tuple(offers(rules, reward.partner_id, tier, today, flight)),
+        spendable=sum(folded.balance(one) for one in folded.pool(member_id)),
+    )
 
 
 def _sum(postings: Sequence[Posting], unit: Unit) -> int:

@@ -14,6 +14,7 @@ from network.programme.ladder import Ladder
 from network.programme.members import Segment, Surprise, Trigger, segments_of, surprises_of, triggers_of
 from network.programme.offers import PledgeOffer, StoredValue, pledges_of, stored_value_of
 from network.programme.plans import ladder_of, plans_of, unknown_partners
+from network.programme.rewards import Reward, rewards_of
 from network.programme.rule import Plan
 from network.programme.spec import EarnRuleSpec, ExpiryRuleSpec, ProgrammeSpec
 from network.programme.spec_members import Leap
@@ -62,6 +63,13 @@ NO_LADDER = Ladder()
 NOTHING = EarnRule(step_minor=1, points_per_step=0, weekend_multiplier=1)
 
 
+class Ages(msgspec.Struct, frozen=True):
+    """From which age one is a member alone, and under a guardian; see AgesSpec."""
+
+    minimum: int
+    with_guardian_from: int | None
+
+
 class Programme(msgspec.Struct, frozen=True, kw_only=True):
     """The live rules. `earn` holds the partners with a rule of their own, by partner id."""
 
@@ -79,7 +87,10 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     """Of partners whose sales need more than one plain rule."""
     ladder: Ladder = NO_LADDER
     claim_days: int = 0
+    ages: Ages | None = None
     code_above: int | None = None
+    approval_above: int | None = None
+    rewards: Mapping[str, Reward] = {}
     segments: tuple[Segment, ...] = ()
     triggers: Mapping[str, Trigger] = {}
     surprises: Mapping[str, Surprise] = {}
@@ -148,6 +159,9 @@ def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[st
         ladder=ladder_of(spec),
         claim_days=0 if spec.retro_claim is None else spec.retro_claim.days,
         code_above=spec.redeem.code_above,
+        approval_above=spec.redeem.approval_above,
+        ages=None if spec.ages is None else Ages(spec.ages.minimum, spec.ages.with_guardian_from),
+        rewards=rewards_of(spec.reward, partner_ids),
         segments=segments_of(spec.segment, partner_ids),
         triggers=triggers_of(spec.trigger, partner_ids),
         surprises=surprises_of(spec.surprise, partner_ids),

@@ -62,6 +62,9 @@ def _of_sale(when: WhenSpec, outlets: frozenset[tuple[int, str]] | None) -> Iter
     if when.offers is not None:
         offers = frozenset(when.offers)
         yield Test("offer_not_shown", lambda sale, _: sale.details.offer in offers, keyed=True)
+    if when.choices is not None:
+        choices = frozenset(when.choices)
+        yield Test("other_choice", lambda sale, _: sale.details.choice in choices, keyed=True)
     if when.coupons is not None:
         coupons = frozenset(when.coupons)
         yield Test("coupon_not_shown", lambda sale, _: not coupons.isdisjoint(sale.details.coupons))

@@ -10,11 +10,11 @@ from collections.abc import Iterable
 import msgspec
 
 from network.programme.counters import cap_name, given_name, nth_name
-from network.programme.rule import Award, Outcome, Plan, Rule, Step
+from network.programme.rule import UNITS, Award, Outcome, Plan, Rule, Step
 from network.programme.sale import Facts, Sale, amount_in, lines_in, without
 
-_Bases = dict[bool, tuple[Rule, Award]]
-"""The base rule that counts, for points (False) and for status points (True)."""
+_Bases = dict[str, tuple[Rule, Award]]
+"""The base rule that counts, by what it gives: points, status points, or a discount."""
 _Given = tuple[Rule, Award, int, int]
 """A promotion, what it gives, what it would without caps, and the base's points that it multiplies."""
 
@@ -73,7 +73,7 @@ def _applies(rule: Rule, sale: Sale, facts: Facts, met: list[str]) -> tuple[str 
 def _given(promotions: Iterable[tuple[Rule, int]], bases: _Bases, sale: Sale, facts: Facts) -> list[_Given]:
     given = []
     for rule, hits in promotions:
-        base = _base(rule, bases.get(rule.status), sale, facts)
+        base = _base(rule, bases.get(rule.unit), sale, facts)
         raw = rule.raw(sale, facts, base) * hits
         given.append((rule, Award(rule.id, held(rule, raw, facts), hits), raw, base))
     return given
@@ -82,20 +82,20 @@ def _given(promotions: Iterable[tuple[Rule, int]], bases: _Bases, sale: Sale, fa
 def _contend(bases: _Bases, rule: Rule, sale: Sale, facts: Facts, steps: list[Step] | None) -> None:
     """The best base rule stays: that which gives most, the first of equals."""
     award = Award(rule.id, held(rule, rule.raw(sale, facts, 0), facts))
-    best = bases.get(rule.status)
+    best = bases.get(rule.unit)
     if best is not None and best[1].points >= award.points:
         _note(steps, rule, "another_base_gives_no_less")
         return
     if best is not None:
         _note(steps, best[0], "another_base_gives_more")
-    bases[rule.status] = (rule, award)
+    bases[rule.unit] = (rule, award)
 
 
 def _stacked(given: list[_Given], steps: list[Step] | None) -> list[_Given]:
     """Promotions that count together: where exclusive ones apply, the best of them alone, for each unit."""
     kept: list[_Given] = []
-    for status in (False, True):
-        mine = [one for one in given if one[0].status is status]
+    for unit in UNITS:
+        mine = [one for one in given if one[0].unit == unit]
         alone = [one for one in mine if one[0].exclusive]
         if alone:
             best = max(alone, key=lambda one: one[1].points)
@@ -157,11 +157,11 @@ def again(plan: Plan, sale: Sale, facts: Facts, outcome: Outcome) -> Outcome:
         rule = plan.rule(award.rule)
         points = 0
         if sale.amount_minor > 0 and rule.failing(sale, facts) is None:
-            base = _base(rule, bases.get(rule.status), sale, facts)
+            base = _base(rule, bases.get(rule.unit), sale, facts)
             points = min(award.points, rule.raw(sale, facts, base) * award.hits)
         kept = Award(award.rule, points, award.hits if points else 0)
         if rule.kind == "base":
-            bases[rule.status] = (rule, kept)
+            bases[rule.unit] = (rule, kept)
         left.append(kept)
     return Outcome(tuple(left), outcome.met if sale.amount_minor > 0 else ())
 
@@ -175,7 +175,7 @@ def _note(
                 rule=rule.id,
                 says=rule.says,
                 kind=rule.kind,
-                unit="status" if rule.status else "points",
+                unit=rule.unit,
                 points=points,
                 basis=basis,
                 before_caps=raw if raw != points else 0,

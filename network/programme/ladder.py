@@ -41,6 +41,7 @@ class Tier(msgspec.Struct, frozen=True, kw_only=True):
     lasts_months: int
     soft_landing: bool
     alliance: str
+    benefits: tuple[str, ...] = ()
 
 
 class Ladder(msgspec.Struct, frozen=True):
@@ -61,6 +62,11 @@ class Ladder(msgspec.Struct, frozen=True):
         """What the alliance calls a tier; "" where it knows none."""
         place = self.place(name)
         return "" if place < 0 else self.tiers[place].alliance
+
+    def benefits(self, name: str) -> tuple[str, ...]:
+        """What a tier brings beside points."""
+        place = self.place(name)
+        return () if place < 0 else self.tiers[place].benefits
 
     def until(self, name: str, today: date, amount: Amount | None = None) -> date:
         """How long a tier lasts that begins, or is kept, on a day. What a lifetime earned has no end."""

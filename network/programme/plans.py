@@ -54,6 +54,7 @@ def unknown_partners(spec: ProgrammeSpec, partner_ids: Mapping[str, int]) -> lis
     for where, when in conditions:
         named += [(where, code) for code in when.partners or ()]
         named += [(where, outlet.partition("/")[0]) for outlet in when.outlets or ()]
+    named += [(f"reward {one.id} at", code) for one in spec.reward for code in one.at or ()]
     named += [(f"voucher {one.id} partners", code) for one in spec.voucher for code in one.partners or ()]
     if spec.retro_claim is not None:
         named += [("retro_claim", code) for code in spec.retro_claim.partners]
@@ -82,6 +83,7 @@ def _tier(spec: TierSpec) -> Tier:
         lasts_months=spec.lasts_months,
         soft_landing=spec.soft_landing,
         alliance=spec.alliance or "",
+        benefits=tuple(spec.benefits),
     )
 
 
@@ -185,7 +187,7 @@ def _rule(spec: RuleSpec, counters: Mapping[str, CounterSpec], partner_ids: Mapp
         id=spec.id,
         says=spec.says,
         kind=spec.kind,
-        status=spec.earns == "status",
+        unit=spec.earns,
         exclusive=spec.exclusive,
         first_on=when.first_on or date.min,
         last_on=when.last_on or date.max,

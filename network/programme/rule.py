@@ -10,6 +10,9 @@ from network.programme.counters import period_of
 from network.programme.measure import Basis, Rounding
 from network.programme.sale import NO_FACTS, Facts, Sale
 
+UNITS = ("points", "status", "discount")
+"""What rules give. A discount is minor units that the till takes off; it is no posting."""
+
 
 class Counter(msgspec.Struct, frozen=True, kw_only=True):
     """Something that is counted for a member, compiled."""
@@ -38,13 +41,14 @@ class Counter(msgspec.Struct, frozen=True, kw_only=True):
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """A rule, compiled. `times` is a factor as a fraction; `funders` (0: the till's partner) with per cents.
 
+    `unit`: what it gives: "points", "status" points, or a "discount" in minor units.
     The last funder pays what the others do not. `target`: what its counter must reach, once or `every` time.
     """
 
     id: str
     says: str
     kind: str
-    status: bool
+    unit: str
     exclusive: bool
     first_on: date
     last_on: date
@@ -67,6 +71,11 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     pending_days: int
     pending_until_event: bool
     coupons: frozenset[str] = frozenset()
+
+    @property
+    def status(self) -> bool:
+        """Whether it gives status points."""
+        return self.unit == "status"
 
     def may_apply(self, sale: Sale) -> bool:
         """Whether the rule could apply to a sale, whoever's it is: for what has to be locked before."""
@@ -157,7 +166,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     def for_sale(self, sale: Sale) -> tuple[Rule, ...]:
         """Rules that can apply to a sale: found once for all sales of a day that say the same words."""
         said = sale.details
-        key = (sale.day, said.tender, said.channel, said.offer, said.event, not said.items, not said.flight)
+        key = (
+            sale.day,
+            said.tender,
+            said.channel,
+            said.offer,
+            said.event,
+            said.choice,
+            not said.items,
+            not said.flight,
+        )
         found = self.alike.get(key)
         if found is None:
             if len(self.alike) > 512:

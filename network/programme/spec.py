@@ -16,6 +16,7 @@ from network.programme.reading import Path, line_of, lines_of
 from network.programme.spec_codes import ConversionSpec, CouponSpec, PacksSpec, VoucherSpec
 from network.programme.spec_members import BirthdaysSpec, SegmentSpec, SurpriseSpec, TriggerSpec
 from network.programme.spec_pledges import PledgeSpec
+from network.programme.spec_rewards import RewardSpec
 from network.programme.spec_rules import Code, Count, CounterSpec, FundSpec, Name, RuleSpec, Strict, WhenSpec
 from network.programme.spec_tiers import TierSpec
 from network.programme.spec_value import StoredValueSpec
@@ -97,10 +98,39 @@ class RetroClaimSpec(Strict):
     partners: list[Code] = Field(min_length=1)
 
 
+class AgesSpec(Strict):
+    """Members are `minimum` years old at least; younger ones, `with_guardian_from` on, have a guardian.
+
+    The guardian, a member, acts for the child with a card of its own: redeems, gives, joins a pool. The age
+    is that of the day of enrolment; a child acts for itself from the birthday that the file said then.
+    """
+
+    minimum: Annotated[int, Field(ge=1, le=120)]
+    with_guardian_from: Annotated[int, Field(ge=0, le=120)] | None = None
+
+    @model_validator(mode="after")
+    def _younger(self) -> Self:
+        if self.with_guardian_from is not None and self.with_guardian_from >= self.minimum:
+            raise ValueError("with_guardian_from is an age below minimum")
+        return self
+
+
 class RedeemSpec(Strict):
-    """Rewards and holds of more than `code_above` points need the rotating code of the member's card."""
+    """What rewards and holds ask for beside the printed number of a card.
+
+    More than `code_above` points: the rotating code, the PIN or the member's approval on the phone. More than
+    `approval_above`: the approval.
+    """
 
     code_above: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = None
+    approval_above: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = None
+
+    @model_validator(mode="after")
+    def _approval_is_the_higher(self) -> Self:
+        above, code_above = self.approval_above, self.code_above
+        if above is not None and code_above is not None and above <= code_above:
+            raise ValueError("approval_above must be more than code_above, which would else ask for nothing")
+        return self
 
 
 class EarnSpec(Strict):
@@ -124,6 +154,7 @@ class ProgrammeSpec(Strict):
     counter: list[CounterSpec] = Field(default=[])
     rule: list[RuleSpec] = Field(default=[])
     tier: list[TierSpec] = Field(default=[])
+    reward: list[RewardSpec] = Field(default=[])
     segment: list[SegmentSpec] = Field(default=[])
     trigger: list[TriggerSpec] = Field(default=[])
     surprise: list[SurpriseSpec] = Field(default=[])
@@ -135,6 +166,7 @@ class ProgrammeSpec(Strict):
     coupon: list[CouponSpec] = Field(default=[])
     packs: list[PacksSpec] = Field(default=[])
     retro_claim: RetroClaimSpec | None = None
+    ages: AgesSpec | None = None
     expiry: ExpirySpec
     returns: ReturnsSpec = ReturnsSpec()
     redeem: RedeemSpec = RedeemSpec()
@@ -177,6 +209,9 @@ def _together(spec: ProgrammeSpec) -> list[_Fault]:
     faults = _twice("rule", [one.id for one in spec.rule])
     faults += _twice("counter", [one.id for one in spec.counter])
     faults += _twice("tier", [one.name for one in spec.tier])
+    faults += _twice("reward", [one.id for one in spec.reward])
+    for place, one in enumerate(spec.reward):
+        faults += _unknown(("reward", place, "tiers"), "tiers", one.tiers, tiers)
     faults += _twice("pledge", [one.id for one in spec.pledge])
     faults += _code_faults(spec)
     for name in spec.expiry.tier:

@@ -69,7 +69,8 @@ class WhenSpec(Strict):
 
     `categories` also says what of the sale counts: the lines of these categories. `events`: no sale, but
     something that a member did; a rule without them never applies to an event. `guests`: whether another
-    airline vouches for the tier. `nth`: only the member's n-th sale that meets the rule's other conditions.
+    airline vouches for the tier. `choices`: what the member chose at the counter.
+    `nth`: only the member's n-th sale that meets the rule's other conditions.
     `coupons`: one of these is shown, and the member has not used it; the rule uses it up. `packs`: the member
     registers the code on a pack of one of these.
     """
@@ -80,6 +81,7 @@ class WhenSpec(Strict):
     tenders: list[Name] | None = None
     channels: list[Name] | None = None
     offers: list[Id] | None = None
+    choices: list[Name] | None = None
     events: list[Id] | None = None
     coupons: list[Id] | None = None
     packs: list[Id] | None = None
@@ -215,13 +217,14 @@ class RuleSpec(Strict):
 
     An `exclusive` promotion that applies stands in the place of all other promotions (the best of several).
     An `exclusion` earns nothing: the lines of its categories, or the sale, count for no other rule.
-    `earns`: points, or status points, which make tiers and cannot be spent.
+    `earns`: points; status points, which make tiers and cannot be spent; or a discount, whose `points` are
+    minor units that the till takes off, at its own partner's expense.
     """
 
     id: Id
     says: Annotated[str, Field(min_length=1, max_length=300)]
     kind: Literal["base", "promotion", "exclusion"] = "promotion"
-    earns: Literal["points", "status"] = "points"
+    earns: Literal["points", "status", "discount"] = "points"
     exclusive: bool = False
     when: WhenSpec = WhenSpec()
     basis: BasisSpec = BasisSpec()
@@ -244,8 +247,10 @@ class RuleSpec(Strict):
             raise ValueError("counter, nth and coupons are for promotions")
         if self.pending_days and self.pending_until_event:
             raise ValueError("pending_days and pending_until_event exclude each other: give one of them")
-        if self.earns == "status" and (self.pending_days or self.pending_until_event):
-            raise ValueError("status points are never pending")
+        if self.earns != "points" and (self.pending_days or self.pending_until_event):
+            raise ValueError("only points can be pending")
+        if self.earns == "discount" and self.fund != BY_ISSUER:
+            raise ValueError("a discount is given by the till's own partner: leave fund out")
         if len({one.period for one in self.cap}) != len(self.cap):
             raise ValueError("two caps have the same period")
         return self

@@ -19,12 +19,12 @@ from api.app import create_app
 from api.files.spool import Spool, Spooled
 from network.rules import Rules
 from partners.model import PartnerKey
-from partners.signature import sign_request
 from partners.store import add_key
 from tests.api.office import Clock, Office
 from tests.coalition import CODES, START, set_up
 from tests.hooks import HOOK_KEY
 from tests.people import CARD_KEY, KEYS, NOW
+from tests.signing import sign_request
 
 AUTHORITY = "api.example.com"
 NDJSON = "application/x-ndjson"

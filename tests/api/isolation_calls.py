@@ -37,6 +37,7 @@ class Own:
     key_id: str = ""
     batch: str = ""
     endpoint: str = ""
+    approval: str = ""
     event: str = ""
     secrets: set[str] = field(default_factory=set)
 
@@ -56,6 +57,7 @@ NOBODYS = Own(
     key_id="nobodys",
     batch="bat_" + "0" * 32,
     endpoint="whe_" + "0" * 32,
+    approval="apv_" + "0" * 32,
     event="evt_" + "0" * 32,
 )
 """Ids of the right form that nobody has."""
@@ -261,6 +263,15 @@ CALLS: Mapping[tuple[str, str], Calls] = {
     ("GET", "/v1/disputes/{dispute}/evidence/{sha256}"): _at(
         lambda _, o: f"/v1/disputes/{o.dispute}/evidence/{o.evidence}"
     ),
+    ("POST", "/v1/approvals"): lambda m, o, r: iter(
+        [
+            _json(
+                "/v1/approvals",
+                **{k: v for k, v in a_sale(m.card, 5, r, points=5).items() if k != "occurred_at"},
+            )
+        ]
+    ),
+    ("GET", "/v1/approvals/{approval}"): _bare(lambda o: f"/v1/approvals/{o.approval}"),
     ("POST", "/v1/member-logins"): lambda m, o, r: iter(
         [_json("/v1/member-logins", member=o.member, email=f"{r}@example.com")]
     ),

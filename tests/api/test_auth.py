@@ -11,9 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.auth import KeyRing, SignatureAuth
 from partners.model import PartnerKey
-from partners.signature import sign_request
 from tests.api.conftest import SPOOL, body_of
-from tests.signing import BODY, CREATED, KEY, KEY_ID, NOW, RFC_KEY
+from tests.signing import BODY, CREATED, KEY, KEY_ID, NOW, RFC_KEY, sign_request
 
 ORIGIN = "https://api.example.com"
 KEYS = {KEY_ID: KEY}

@@ -22,12 +22,12 @@ from api.app import create_app
 from api.limits import Rate, Rates
 from network.rules import Rules
 from partners.model import PartnerKey
-from partners.signature import sign_request
 from partners.signature_fields import signature_base
 from partners.store import add_key
 from tests.api.conftest import AUTHORITY, LONG_AGO, Till, a_sale, real_now
 from tests.coalition import GROCER, HOTEL, PETROL, START, new_card, run, sale
 from tests.people import KEYS, join, session
+from tests.signing import sign_request
 
 Tills = Callable[[int], Till]
 PRIVATE = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -369,6 +369,35 @@ def test_commands_that_name_unknown_cards_count_as_guesses(
     for number, unknown in enumerate(("6330001234567895", "6330001234567903", "6330001234567911")):
         require_problem(grocer.post(PATH, **a_sale(unknown, 500, f"s{number}")), 422, "card_unknown")
     require_problem(grocer.get(f"/v1/cards/{card}"), 429, "cards_limited")
+
+
+def test_files_are_no_way_to_guess(narrow: TestClient, database: Engine, live: Rules) -> None:
+    """After a file that named unknown cards the lines of the next are answered alike, whether a card exists
+    or not; what names none is carried out, and nothing is remembered of what was not."""
+    card = str(new_card(database, live))
+    add(database, "k")
+    grocer = Till(narrow, "k", PRIVATE)
+    unknown = ("6330001234567895", "6330001234567903", "6330001234567911", "6330001234567929")
+
+    def sale_of(number: str, reference: str) -> dict[str, Any]:
+        return {"type": "accrual", **a_sale(number, 500, reference)}
+
+    told = grocer.file([sale_of(number, f"u{place}") for place, number in enumerate(unknown)])
+    assert [line["code"] for line in told] == ["card_unknown"] * 4
+    enrolment = {"type": "enrolment", "reference": "m", "occurred_at": START.isoformat()}
+    before = counted(database, "file_batch", "file_answer", "file_part")
+    told = grocer.file(
+        [sale_of(card, "s1"), sale_of("6330001234567937", "s2"), {**enrolment, "reference": ""}]
+    )
+    assert [(line["status"], line["code"]) for line in told] == [
+        (429, "cards_limited"),
+        (429, "cards_limited"),
+        (422, "validation_failed"),
+    ]
+    assert counted(database, "file_batch", "file_answer", "file_part") == before
+    assert [line["status"] for line in grocer.file([sale_of(card, "s1"), enrolment])] == [429, 201]
+    add(database, "p", partner_id=PETROL)
+    assert [line["status"] for line in Till(narrow, "p", PRIVATE).file([sale_of(card, "s1")])] == [201]
 
 
 def test_requests_have_limits(narrow: TestClient, database: Engine) -> None:

@@ -21,7 +21,6 @@ from network.exposure_store import read_exposures, read_moves
 from network.service import Network, apply_programme, create_network, load_rules, open_first_window
 from network.verify import CHECKS, faults
 from partners.model import OPERATOR_ID, POOL_ID, Participant, PartnerKey
-from partners.signature import sign_request
 from partners.store import add_key, add_outlets, add_participants, add_terms
 from settlement import exposure_rows
 from settlement.verify import problems
@@ -29,6 +28,7 @@ from tests.api.conftest import LONG_AGO, a_sale, real_now
 from tests.coalition import OUTLET, START, new_card, terms
 from tests.conftest import SCHEMA
 from tests.crash.site import children_of
+from tests.signing import sign_request
 
 PARTNERS = range(11, 21)
 OTHER = 21

@@ -196,7 +196,8 @@ def test_csv_has_all_kinds_of_lines(till: Tills) -> None:
     assert told[0] == (
         "line,status,code,detail,errors,replayed,id,kind,reference,points,balance,occurred_at,recorded_at,"
         "business_date,outlet,amount_minor,currency,reverses,hold,accrual,parent,invitation,pooled,pending,"
-        "cured,owed,offline,shortfall,status_points,member,card"
+        "cured,owed,offline,shortfall,status_points,value_minor,bonus_minor,"
+        "discount_minor,member,card"
     )
     cells = [dict(zip(told[0].split(","), one.split(","), strict=True)) for one in told[1:]]
     kinds = [(one["status"], one["kind"], one["points"]) for one in cells[:3]]
@@ -265,7 +266,7 @@ def test_what_is_no_file_is_told_so_and_leaves_nothing(till: Tills, database: En
 
 def signed_file(till: Till, raw: bytes, authority: str = "api.example.com") -> dict[str, str]:
     """The fields of a signed file."""
-    from partners.signature import sign_request  # noqa: PLC0415 - beside its only use
+    from tests.signing import sign_request  # noqa: PLC0415 - beside its only use
 
     return sign_request(
         till.private_key,

@@ -24,6 +24,7 @@ from settlement.service import clear_due
 from tests.api.conftest import AUTHORITY, Till, a_sale, real_now
 from tests.api.isolation_calls import AT, CALLS, NOBODYS, Call, Own
 from tests.coalition import CODES, GROCER, HOTEL, PETROL, START
+from tests.hooks import HOOK_KEY
 from tests.people import KEYS
 
 Tills = Callable[[int], Till]
@@ -82,10 +83,14 @@ def build(till: Till, petrol: Till, code: str) -> Own:
         own.secrets.add(own.batch)
     url = f"https://hooks.example.com/{code}-secret"
     made = till.post("/v1/webhook-endpoints", reference=ref("hook"), url=url, events=["*"])
-    if made.status_code == 201:
-        own.endpoint = made.json()["id"]
-        own.event = till.post(f"/v1/webhook-endpoints/{own.endpoint}/tests").json().get("event", "")
-        own.secrets |= {own.endpoint, url, ref("hook")} | ({own.event} - {""})
+    assert made.status_code == 201, made.text
+    own.endpoint = made.json()["id"]
+    own.event = till.send("POST", f"/v1/webhook-endpoints/{own.endpoint}/tests").json()["event"]
+    own.secrets |= {own.endpoint, url, ref("hook"), own.event, made.json()["secret"]}
+    login = {"member": own.member, "email": f"{code}@example.com"}
+    assert till.post("/v1/member-logins", **login).status_code == 200
+    wish = {"outlet": "main", "card": own.card, "points": 5, "amount_minor": 5, "currency": "USD"}
+    own.approval = done("/v1/approvals", reference=ref("approval"), **wish)["id"]
     own.key_id = till.key_id
     own.cursor = till.get("/v1/entries?limit=2").json()["next_cursor"]
     own.secrets |= {own.key_id, own.cursor, own.reward}
@@ -109,7 +114,7 @@ def complain(till: Till, own: Own) -> None:
 @pytest.fixture
 def client(database: Engine, live: Rules) -> Iterator[TestClient]:
     """The application with all that it can serve."""
-    app = create_app(database, authority=AUTHORITY, now=real_now, operator_keys=KEYS)
+    app = create_app(database, authority=AUTHORITY, now=real_now, operator_keys=KEYS, hook_key=HOOK_KEY)
     with TestClient(app, base_url=f"http://{AUTHORITY}", raise_server_exceptions=False) as running:
         yield running
 

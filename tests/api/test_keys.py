@@ -19,11 +19,11 @@ from network.rules import Rules
 from partners.keys import LOW_ORDER_KEYS, possession_statement
 from partners.model import PartnerKey
 from partners.own_keys import MOST_ACTIVE
-from partners.signature import sign_request
 from partners.store import add_key
 from tests.api.conftest import LONG_AGO, Till, real_now
 from tests.coalition import GROCER, HOTEL, START
 from tests.people import faults_of
+from tests.signing import sign_request
 
 Tills = Callable[[int], Till]
 PRIVATE = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))

@@ -236,7 +236,7 @@ def _runs(pid: int) -> bool:
 
 
 def _sell(authority: str, grocer: Till, card: str) -> int:
-    from partners.signature import sign_request  # noqa: PLC0415 - beside its only use
+    from tests.signing import sign_request  # noqa: PLC0415 - beside its only use
 
     body = body_of(card, "killed")
     headers = sign_request(

@@ -16,10 +16,10 @@ from network.batch import execute
 from network.model import Command, Entry, Reply
 from network.service import set_clock
 from network.verify import CHECKS, faults
-from partners.signature import sign_request
 from settlement.service import clear
 from tests.api.conftest import AUTHORITY, Till, a_sale, real_now, till_of
 from tests.coalition import GROCER, HOTEL, PETROL, START, burn, new_card, rules, sale, set_up, terms
+from tests.signing import sign_request
 
 Tills = Callable[[int], Till]
 OFFLINE = [msgspec.structs.replace(terms(HOTEL), offline_floor_points=60), terms(GROCER), terms(PETROL)]

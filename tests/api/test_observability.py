@@ -6,7 +6,8 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,13 @@ from api.child import Server, running_server
 from api.gauges import LedgerGauges
 from api.worker_metrics import WorkerMetrics
 from network.rules import Rules
+from network.service import set_clock
 from partners.hooks.history import send_test
-from partners.signature import sign_request
+from settlement.service import clear, clear_due
 from tests.api.conftest import Till, a_sale, real_now
 from tests.coalition import GROCER, START, set_up
 from tests.hooks import endpoint
+from tests.signing import sign_request
 
 Tills = Callable[[int], Till]
 _PATIENCE_SECONDS = 60.0
@@ -245,16 +248,37 @@ def test_a_workers_metrics_are_served_where_it_is_said() -> None:
     metrics = WorkerMetrics()
     with metrics.step("settle"):
         pass
+    with metrics.night_step("price"):
+        pass
     metrics.attempted("delivered", 0.2)
     port = _free_port()
     with metrics.served(port):
         page = httpx.get(f"http://127.0.0.1:{port}/metrics").text
     assert 'tessera_worker_step_seconds_count{step="settle"} 1.0' in page
+    assert 'tessera_night_step_seconds_count{step="price"} 1.0' in page
     assert 'tessera_webhook_attempts_total{outcome="delivered"} 1.0' in page
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://127.0.0.1:{port}/metrics")
     with metrics.served(None):
         pass
+
+
+def test_each_step_of_a_night_is_timed(database: Engine) -> None:
+    """Close, price and net of each night, in order; a night that was settled before has none."""
+    set_up(database)
+    steps: list[str] = []
+
+    def timed(step: str) -> AbstractContextManager[None]:
+        steps.append(step)
+        return nullcontext()
+
+    over = START.replace(hour=0) + timedelta(days=2)
+    with database.begin() as connection:
+        set_clock(connection, over)
+    clear_due(database, over, timed=timed)
+    assert steps == ["close", "price", "net"] * 2
+    clear(database, START.date(), at=over, timed=timed)
+    assert len(steps) == 6
 
 
 def _free_port() -> int:

@@ -16,6 +16,7 @@ import schemathesis
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # has no types
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import not_a_server_error
@@ -227,6 +228,24 @@ def test_every_route_and_status_is_described(client: TestClient) -> None:
     assert len(signed) > 25
     scheme = described["components"]["securitySchemes"]["httpSignature"]
     assert scheme["x-http-message-signature"]["tag"] == "loyalty-v1"
+
+
+def test_every_body_has_an_example_that_it_allows(client: TestClient, office: Office) -> None:
+    """Partners', members' and operators': of each JSON body one, and its schema takes it."""
+    checked = 0
+    for described in (_described(client), _described(office.client)):
+        schemas = {"components": described["components"]}
+        for path, methods in described["paths"].items():
+            for method, operation in methods.items():
+                held = [operation.get("requestBody", {}), *operation["responses"].values()]
+                for content in [each.get("content", {}).get("application/json") for each in held]:
+                    if content is None or not content.get("schema"):
+                        continue
+                    checked += 1
+                    validator = Draft202012Validator({**content["schema"], **schemas})
+                    faults = [fault.message for fault in validator.iter_errors(content["example"])]
+                    assert faults == [], (method, path, content["example"])
+    assert checked > 180
 
 
 def test_examples_of_problems_are_problems(client: TestClient) -> None:

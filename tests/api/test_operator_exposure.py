@@ -35,7 +35,10 @@ def live(database: Engine) -> Rules:
 
 
 def test_figures_and_warnings(office: Office) -> None:
-    """Whoever has a session sees who is how near its cap, and when it passed which threshold."""
+    """Whoever has a session sees how near its cap who is, and when it passed what, as metrics do."""
+    page = office.client.get("/metrics").text
+    assert f'tessera_exposure_share{{partner="{CODES[PETROL]}"}} 0.85\n' in page
+    assert page.count("tessera_exposure_share{") == 1
     viewer = office.person("vera", "viewer")
     [one] = viewer.get("/exposure")["data"]
     figures = {name: Decimal(one[name]) for name in ("exposure", "owed", "held", "points", "limit")}

@@ -15,11 +15,11 @@ from starlette.testclient import TestClient
 from api.app import create_app
 from partners.people import tokens
 from partners.people.operators import add_from_host
-from partners.signature import sign_request
 from tests.api.conftest import AUTHORITY, Till, real_now
 from tests.api.office import Desk, Office
 from tests.coalition import GROCER
 from tests.people import KEYS, NOW, PASSWORD, Person, join
+from tests.signing import sign_request
 
 
 def post(office: Office, path: str, **fields: Any) -> Any:

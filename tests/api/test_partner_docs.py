@@ -70,12 +70,12 @@ def _shell(script: str, folder: Path, environment: Mapping[str, str], *, seconds
     return printed
 
 
-def test_the_first_signed_earn_as_it_is_written(tmp_path: Path, empty_database: URL) -> None:
-    """Every command of docs/partners/first-earn.md, in a fresh folder and a fresh database, in order."""
+def test_the_pages_to_type_as_they_are_written(tmp_path: Path, empty_database: URL) -> None:
+    """Every command of first-earn.md and then of test-mode.md, in a fresh folder and a fresh database."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
-    page = (PAGES / "first-earn.md").read_text(encoding="utf-8")
-    script = "\n".join(re.findall(r"```sh\n(.*?)```", page, flags=re.DOTALL)).replace("8080", port)
+    pages = "".join((PAGES / name).read_text(encoding="utf-8") for name in ("first-earn.md", "test-mode.md"))
+    script = "\n".join(re.findall(r"```sh\n(.*?)```", pages, flags=re.DOTALL)).replace("8080", port)
     environment = {
         "TESSERA_DATABASE_URL": empty_database.render_as_string(hide_password=False),
         "TESSERA_HOME": str(tmp_path / "home"),
@@ -86,6 +86,9 @@ def test_the_first_signed_earn_as_it_is_written(tmp_path: Path, empty_database: 
     assert '"points": 12,' in printed
     assert '"balance": 12,' in printed
     assert '"@path": /v1/entries\n"@query": ?limit=5\n' in printed
+    assert "insufficient_points" in printed
+    assert "refused, as it should be" in printed
+    assert re.search(r"^20\d\d-.* (29|30|31) nights are settled$", printed, flags=re.MULTILINE), printed
     assert (tmp_path / "partner" / "grocer-1.pem").stat().st_mode & 0o777 == 0o600
 
 

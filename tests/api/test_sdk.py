@@ -25,6 +25,7 @@ from tessera_client import (
     operations,
 )
 from tessera_client.answers import (
+    Approval,
     Balance,
     Card,
     Deficit,
@@ -120,6 +121,12 @@ def test_a_partners_day(grocer: Client) -> None:
         grocer.proof(first.id)
 
 
+def asked_of(card: str) -> dict[str, Any]:
+    """What a member is asked to approve."""
+    wish = {"outlet": "main", "points": 5, "amount_minor": 5, "currency": "USD"}
+    return {"reference": "ask-1", "card": card, **wish}
+
+
 def test_the_same_with_asyncio(database: Engine, address: str) -> None:
     """Sixty sales at once, replays among them; then the list; the async client does what the other does."""
     key = new_key()
@@ -137,6 +144,8 @@ def test_the_same_with_asyncio(database: Engine, address: str) -> None:
             assert [one async for one in client.disputes()] == []
             with pytest.raises(Conflict):
                 await client.proof(done[0].id)
+            with pytest.raises(Refused, match="approval_unavailable"):
+                await client.ask_approval(**asked_of(card_of(enrolled)))
             with pytest.raises(NotFound):
                 await client.dispute("dsp_0")
             listed = [entry async for entry in client.entries(page_size=7)]
@@ -209,6 +218,7 @@ def test_commands_and_answers_are_the_descriptions(address: str, grocer: Client)
     read: dict[str, Any] = {
         "EntryBody": Entry,
         "CardBody": Card,
+        "AskedApprovalBody": Approval,
         "BalanceBody": Balance,
         "DisputeBody": Dispute,
         "ExpiringBody": Expiring,

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 from starlette.testclient import TestClient
+from tessera_client import verify_webhook
 from typer.testing import CliRunner
 
 from api.app import create_app
@@ -26,13 +27,14 @@ from config.settings import Settings
 from network.rules import Rules
 from network.service import apply_programme
 from partners.model import PartnerKey
-from partners.signature import sign_request
 from partners.signature_fields import signature_base
 from partners.store import add_key
 from tests.api.conftest import AUTHORITY, LONG_AGO, a_sale, real_now
 from tests.api.test_isolation import described
 from tests.coalition import GROCER, PROGRAMME, START
 from tests.conftest import as_owner
+from tests.hooks import HOOK_KEY, deliver, receiving
+from tests.signing import sign_request
 
 TEST_AUTHORITY = "test.example.com"
 PRIVATE = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -110,8 +112,15 @@ def both(database: Engine, live: Rules, tmp_path: Path) -> Iterator[Both]:
         for engine, key_id in ((database, "grocer"), (test, "test_grocer")):
             with engine.begin() as connection:
                 add_key(connection, key(key_id))
-        beside = create_app(test, authority=TEST_AUTHORITY, now=real_now, test_mode=True)
-        app = create_app(database, authority=AUTHORITY, now=real_now, beside=beside)
+        beside = create_app(
+            test,
+            authority=TEST_AUTHORITY,
+            now=real_now,
+            hook_key=HOOK_KEY,
+            hook_loopback=True,
+            test_mode=True,
+        )
+        app = create_app(database, authority=AUTHORITY, now=real_now, hook_key=HOOK_KEY, beside=beside)
         with TestClient(app, base_url=f"http://{AUTHORITY}", raise_server_exceptions=False) as running:
             yield Both(running, database, test)
 
@@ -231,6 +240,33 @@ def test_cards_provoke_each_refusal(both: Both) -> None:
         AUTHORITY,
     )
     assert live.json()["code"] == "card_unknown"
+
+
+def test_webhooks_come_in_the_test_mode_too(both: Both) -> None:
+    """An endpoint of its own: entries, and after two days of the clock the nights' statements; the live
+    network knows nothing of it. Codes and PINs are right there, and approvals given at once."""
+    with receiving() as receiver:
+        made = both.post("/v1/webhook-endpoints", reference="h", url=receiver.url, events=["*"])
+        assert made.status_code == 201, made.text
+        # the lane reads who listens with its first command, and then every few seconds
+        card = both.post("/v1/members", reference="m", occurred_at=START.isoformat()).json()["card"]
+        both.post("/v1/accruals", **a_sale(card, 500, "s"))
+        both.advance(days=2)
+        deliver(both.test)
+        types = []
+        for one in receiver.got:
+            event = verify_webhook(one.body, one.headers, made.json()["secret"])
+            types.append(event.json()["type"])
+    assert types.count("entry.accrual") == 1
+    assert types.count("statement.ready") == 2
+    assert count(both.live, "webhook_endpoint") == count(both.live, "webhook_event") == 0
+    wish = {"outlet": "main", "points": 3, "amount_minor": 3, "currency": "USD"}
+    given = both.post("/v1/approvals", reference="a", card=card, **wish).json()
+    assert given["state"] == "approved"
+    reward = a_sale(card, 3, "r", points=3, approval=given["id"], pin="4711", code="123456")
+    assert both.post("/v1/redemptions", **reward).status_code == 201
+    locked = next(str(number) for number, code in MAGIC_CARDS.items() if code == "spending_locked")
+    assert both.post("/v1/approvals", reference="b", card=locked, **wish).json()["code"] == "spending_locked"
 
 
 def test_a_signature_is_explained(both: Both) -> None:

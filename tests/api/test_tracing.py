@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -44,13 +45,16 @@ def spans() -> Iterator[tuple[Tracing, InMemorySpanExporter]]:
 
 def lanes(database: Engine, tracing: Tracing) -> Hire:
     """Lanes in threads whose batches are traced."""
-    return lambda name, channel: InWatchedThread(database, name, channel, tracing.batch, serve_on)
+    return lambda name, channel: InWatchedThread(
+        database, name, channel, tracing.batch, tracing.lines, serve_on
+    )
 
 
 def test_a_request_is_traced_from_the_door_to_its_statements(
     database: Engine, live: Rules, spans: tuple[Tracing, InMemorySpanExporter]
 ) -> None:
-    """door → lane → batch → statements, in the caller's trace; no value of the request is in any of them."""
+    """door → lane → batch → statements, in the caller's trace, and lines of files in one of their own; no
+    value of a request is in any of them."""
     tracing, kept = spans
     app = create_app(
         database, authority=AUTHORITY, now=real_now, hire=lanes(database, tracing), around=tracing.door
@@ -66,6 +70,12 @@ def test_a_request_is_traced_from_the_door_to_its_statements(
         client.headers["traceparent"] = CALLER
         answer = grocer.post("/v1/accruals", **a_sale(card, 500, "s1"))
         assert answer.status_code == 201
+        del client.headers["traceparent"]
+        sent = grocer.batch(msgspec.json.encode({"type": "accrual", **a_sale(card, 500, "f1")}))
+        grocer.answers(sent)
+    [lines] = [span for span in kept.get_finished_spans() if span.name == "lines of files"]
+    assert dict(lines.attributes or {}) == {"tessera.batch_size": 1, "tessera.files": (sent["id"],)}
+    assert _id_of(lines) in {_parent_of(span) for span in kept.get_finished_spans()}
     made = {span.name: span for span in kept.get_finished_spans() if _trace_of(span) == CALLER[3:35]}
     door, lane, batch = made["POST /v1/accruals"], made["lane /v1/accruals"], made["batch"]
     assert [_parent_of(one) for one in (door, lane, batch)] == [CALLER[36:52], _id_of(door), _id_of(lane)]
@@ -76,7 +86,7 @@ def test_a_request_is_traced_from_the_door_to_its_statements(
     assert (batch.attributes or {})["tessera.batch_size"] == 1
     everything = " ".join(span.to_json() for span in kept.get_finished_spans())
     assert "INSERT INTO entry" in everything
-    for hidden in (card, "s1", "signature"):
+    for hidden in (card, "s1", "f1", "signature"):
         assert f'"{hidden}"' not in everything
     del live
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from partners.signature import sign_request
 from tests.benchmarks.load import Ask, Load, request_bytes, run_load
 from tests.benchmarks.site import Site, now
 from tests.coalition import OUTLET
+from tests.signing import sign_request
 
 LARGEST_FILE = 20_000
 BESIDE = 4

@@ -4,14 +4,16 @@ programme airline               the file of config/programmes that is live
 partners air star hotel         who takes part, in this order; all are paid 0.0080 and bill 0.0100 a point
 on 2017-05-02                   the network's clock goes to noon of a day
 N MEMBER buys AMOUNT at PARTNER [WORD=VALUE ...] [lines CATEGORY*QUANTITY=AMOUNT ...]
-  words: tender, channel, offer, coupon, evidence, alliance_tier; at=DATE (reported late);
+  of any line: guardian=MEMBER, whose card is shown too; of a sale: times=N, of which the last is told
+  words: tender, channel, offer, coupon, evidence, alliance_tier, choice; at=DATE (reported late);
   flight=PEK-SHA/business/CA; nights=3 or any other unit
-N MEMBER does EVENT at PARTNER | redeems POINTS at PARTNER
+N MEMBER does EVENT at PARTNER
+N MEMBER redeems POINTS at PARTNER [amount=MONEY] [reward=ID] [cash=MONEY] [flight=PEK-SHA/business]
 N returns LINE [AMOUNT | lines NUMBER ...] | event LINE
 reviews                         the night's review of tiers whose time is over
 night                           the business date is closed and cleared; every law is checked
 MEMBER has                      what it can spend, its status points and its tier
-More lines: tests/golden/giving.py, tests/golden/joining.py, tests/golden/on_paper.py.
+More lines: tests/golden/flying.py, giving.py, joining.py, on_paper.py.
 What comes of a line stands behind `=>`: points by issuer, `waiting` for an event, status points, a new tier;
 or a refusal; or who is paid (+) and who pays (-) at night.
 """
@@ -49,7 +51,7 @@ from partners.store import add_key, add_outlets, add_participants, add_terms
 from settlement.service import clear
 from tests.api.conftest import AUTHORITY, LONG_AGO, Till, real_now
 from tests.coalition import terms
-from tests.golden import giving, joining, on_paper
+from tests.golden import flying, giving, joining, on_paper
 from tests.people import CARD_KEY
 
 SCENARIOS = sorted((Path(__file__).parent / "programmes").glob("*.ledger"))
@@ -77,10 +79,10 @@ _MOVES = {
     (6, 2): ("-", "waiting"),
     (6, 1): ("+", "released"),
     (1, 3): ("-", "spent"),
+    (3, 1): ("+", "back"),
     (1, 9): ("-", "on paper"),
     (9, 3): ("", "spent by voucher"),
     (9, 1): ("+", "off paper"),
-    (3, 1): ("+", "given back"),
 }
 _BY_LOTS = ("/v1/redemptions", "/v1/vouchers", "/v1/voucher-uses")
 
@@ -103,7 +105,7 @@ class Stage:
 
     def line(self, words: list[str]) -> str | None:
         """Carry a line out; what came of it, or None where nothing is to be said."""
-        for known in (giving.line, joining.line, on_paper.line):
+        for known in (giving.line, joining.line, flying.line, on_paper.line):
             if (said := known(self, words)) is not None:
                 return said
         match words:
@@ -133,13 +135,7 @@ class Stage:
     def member(self, name: str) -> tuple[int, str]:
         """A member's number and card; who is new is enrolled."""
         if name not in self.members:
-            till = next(iter(self.tills.values()))
-            answer = till.post(
-                "/v1/members", reference=f"member {name}".replace(" ", "-"), occurred_at=self.at()
-            )
-            entry_id = ids.read("ent", answer.json()["id"])
-            assert entry_id is not None
-            self.members[name] = (ids.member_of(entry_id), answer.json()["card"])
+            assert flying.enrol(self, f"member-{name}", name, {"born": "1980-05-01"}) == "enrolled"
         return self.members[name]
 
     def at(self, day: date | None = None) -> str:
@@ -150,17 +146,24 @@ class Stage:
         fields: dict[str, Any] = {"outlet": "main", "card": card, "currency": "USD"}
         words = dict(word.split("=", 1) for word in rest if "*" not in word and "=" in word)
         day = date.fromisoformat(words.pop("at")) if "at" in words else None
+        times = int(words.pop("times", "1"))
+        if "guardian" in words:
+            fields["guardian"] = self.member(words.pop("guardian"))[1]
         if verb == "redeems":
-            fields |= {"points": int(what), "amount_minor": int(what)}
+            fields |= {"points": int(what), "amount_minor": _minor(words.pop("amount", what))}
+            fields |= {"cash_minor": _minor(words.pop("cash"))} if "cash" in words else {}
+            fields |= _details(words)
         elif verb == "does":
             fields |= {"event": what}
         else:
-            fields |= {"amount_minor": int(what.replace(".", "")), **_details(words)}
+            fields |= {"amount_minor": _minor(what), **_details(words)}
             lines = [word for word in rest if "*" in word]
             if lines:
                 fields["lines"] = [_line(word) for word in lines]
         path = {"redeems": "/v1/redemptions", "does": "/v1/member-events", "buys": "/v1/accruals"}[verb]
         self.sellers[number] = partner
+        for one in range(1, times):
+            self.post(f"{number}.{one}", partner, path, occurred_at=self.at(day), **fields)
         return self.post(number, partner, path, occurred_at=self.at(day), **fields)
 
     def _about(self, number: str, verb: str, line: str, rest: list[str]) -> str:
@@ -168,7 +171,7 @@ class Stage:
         if rest[:1] == ["lines"]:
             fields["lines"] = [int(one) for one in rest[1:]]
         elif rest:
-            fields["amount_minor"] = int(rest[0].replace(".", ""))
+            fields["amount_minor"] = _minor(rest[0])
         named = "entry" if verb == "returns" else "accrual"
         path = "/v1/reversals" if verb == "returns" else "/v1/releases"
         seller = self.sellers[line]
@@ -189,7 +192,9 @@ class Stage:
             moved = [_moved(row) for row in connection.execute(_POSTINGS, wanted)]
             tier = connection.execute(_TIER, wanted).scalar()
         # Of lots that end on one day the entry's id says which is drawn first.
-        came = sorted(moved) if path in _BY_LOTS or any("given back" in one for one in moved) else moved
+        came = sorted(moved) if path in _BY_LOTS or any(" back " in one for one in moved) else moved
+        if "discount_minor" in said:
+            came.append(f"{said['discount_minor'] / 100:.2f} off")
         if tier is not None:
             came.append(f"now {tier}")
         return ", ".join(came) or "nothing"
@@ -222,7 +227,11 @@ def _moved(row: Any) -> str:
 def _line(word: str) -> dict[str, Any]:
     kind, _, amount = word.partition("=")
     category, _, quantity = kind.partition("*")
-    return {"category": category, "quantity": int(quantity), "amount_minor": int(amount.replace(".", ""))}
+    return {"category": category, "quantity": int(quantity), "amount_minor": _minor(amount)}
+
+
+def _minor(shown: str) -> int:
+    return int(shown.replace(".", ""))
 
 
 def _details(words: dict[str, str]) -> dict[str, Any]:

@@ -220,6 +220,12 @@ def test_only_named_columns_change_in_the_other_tables(database: Engine) -> None
             "UPDATE pledge SET given",
         ],
         "member_counter": ["UPDATE member_counter SET value"],
+        "member_approval": [
+            "UPDATE member_approval SET ends_at",
+            "UPDATE member_approval SET answered_at",
+            "UPDATE member_approval SET approved",
+            "UPDATE member_approval SET used_for",
+        ],
         "member_code": [
             "UPDATE member_code SET code_hash",
             "UPDATE member_code SET sent_at",
@@ -231,6 +237,9 @@ def test_only_named_columns_change_in_the_other_tables(database: Engine) -> None
             "UPDATE member_login SET email",
             "UPDATE member_login SET card_step",
             "UPDATE member_login SET card_used_for",
+            "UPDATE member_login SET pin_hash",
+            "UPDATE member_login SET proof_tries",
+            "UPDATE member_login SET proof_tried_at",
             "DELETE FROM member_login",
         ],
         "member_refresh": ["UPDATE member_refresh SET used_at"],

@@ -410,6 +410,10 @@ SQL: dict[str, tuple[str, tuple[str, ...]]] = {
         """,
         ("pools_agreed", "requests_answered"),
     ),
+    "a child of nobody": (
+        "UPDATE account SET child_until = '2030-01-01', guardian_id = 99 WHERE member_id = 2",
+        ("children_have_guardians",),
+    ),
     "a tier by nobody": ("UPDATE account SET tier = 'gold' WHERE member_id = 2", ("tiers_set",)),
     "accepted in its place, and not there": (
         """

@@ -11,8 +11,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from partners.model import PartnerKey
-from partners.signature import RequestHead, Verified, sign_request, verify_request
+from partners.signature import RequestHead, Verified, verify_request
 from partners.signature_fields import SignatureRefused, check_digest
+from tests.signing import sign_request
 
 CREATED = 1618884473
 NOW = datetime(2021, 4, 20, 2, 7, 53, tzinfo=UTC)

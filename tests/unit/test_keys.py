@@ -16,9 +16,9 @@ from partners.keys import (
     public_key,
 )
 from partners.model import PartnerKey
-from partners.signature import Verified, sign_request, verify_request
+from partners.signature import Verified, verify_request
 from partners.signature_fields import SignatureRefused
-from tests.signing import BODY, CREATED, FIELDS, KEY, KEY_ID, NOW, RFC_KEY, head_of, judged
+from tests.signing import BODY, CREATED, FIELDS, KEY, KEY_ID, NOW, RFC_KEY, head_of, judged, sign_request
 
 
 def test_the_keys_state_is_named() -> None:

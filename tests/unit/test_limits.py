@@ -21,15 +21,18 @@ def test_in_the_long_run_no_more_pass_than_the_rate_says() -> None:
     assert sum(buckets.take("a", number / 1000) == 0 for number in range(60_000)) == 604
 
 
-def test_looking_takes_nothing_and_spending_owes_no_more_than_the_burst() -> None:
-    """`wait` may be asked for ever; a file with a thousand guesses empties the bucket and no more."""
+def test_looking_takes_nothing_and_spending_owes_up_to_a_burst() -> None:
+    """`wait` may be asked for ever; what was let in at once and counted later is paid for, up to a burst."""
     buckets = Buckets(Rate(1, 3))
     assert [buckets.wait("a", 0.0) for _ in range(9)] == [0.0] * 9
     buckets.spend("a", 0.0, 2)
     assert buckets.wait("a", 0.0) == 0.0
     buckets.spend("a", 0.0, 1_000)
-    assert buckets.wait("a", 0.0) == 1.0
-    assert buckets.wait("a", 1.0) == 0.0
+    assert buckets.wait("a", 0.0) == 4.0
+    assert buckets.wait("a", 4.0) == 0.0
+    assert [buckets.take("b", 0.0) for _ in range(3)] == [0.0] * 3
+    buckets.spend("b", 0.0, 2)
+    assert buckets.wait("b", 0.0) == 3.0
 
 
 def test_buckets_are_forgotten_and_never_grow_without_end() -> None:
@@ -47,7 +50,7 @@ def test_guesses_are_counted_in_answers() -> None:
     limits.count_guesses(11, b'{"code":"card_unknown"}')
     assert limits.cards.wait(11, 0.0) == 0.0
     limits.count_guesses(11, b'{"code":"recipient_unknown"}\n{"code":"card_unknown"}')
-    assert (limits.cards.wait(11, 0.0), limits.cards.wait(12, 0.0)) == (1.0, 0.0)
+    assert (limits.cards.wait(11, 0.0), limits.cards.wait(12, 0.0)) == (2.0, 0.0)
 
 
 def test_what_a_429_says() -> None:

@@ -28,9 +28,9 @@ from tessera_client.exchange import Pause, Send, Session, accepted
 from tessera_client.messages import Lost, Request, Response, path_of, query_of
 
 from api.problems import problem
-from partners.signature import Verified, sign_request, verify_request
+from partners.signature import Verified, verify_request
 from partners.signature_fields import SignatureRefused
-from tests.signing import BODY, CREATED, KEY, KEY_ID, NOW, RFC_KEY, head_of
+from tests.signing import BODY, CREATED, KEY, KEY_ID, NOW, RFC_KEY, head_of, sign_request
 
 SIGNER = Signer(KEY_ID, RFC_KEY)
 READ = Request(method="GET", path="/v1/entries")

@@ -1,8 +1,10 @@
 """What the SDK checks and keeps by itself: webhooks, proofs, key files, addresses."""
 
+import hmac
 import os
 import stat
 import subprocess
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,6 +101,38 @@ def test_other_webhooks_are_refused(changed: dict[str, Any]) -> None:
     """Another byte, id or time, another version, no signature, too old, from the future."""
     with pytest.raises(WebhookInvalid):
         verified(**changed)
+
+
+def test_ed25519_webhooks() -> None:
+    """`v1a` verifies under the endpoint's public key alone: not under another, not for another body, id or
+    time, not as a `v1`, and no `v1` under a public key, which is no secret."""
+    private, other = (Ed25519PrivateKey.from_private_bytes(bytes([n] * 32)) for n in (1, 2))
+    signed = b64encode(private.sign(b"%b.%d.%b" % (ID.encode(), AT, PAYLOAD))).decode()
+    public, another = (
+        f"whpk_{b64encode(one.public_key().public_bytes_raw()).decode()}" for one in (private, other)
+    )
+    asymmetric = f"v1a,{signed}"
+    assert verified([public], webhook_signature=asymmetric).id == ID
+    assert verified([another, public, SECRET], webhook_signature=f"v1,AAAA {asymmetric}").id == ID
+    raw = private.public_key().public_bytes_raw()
+    as_secret = b64encode(hmac.digest(raw, b"%b.%d.%b" % (ID.encode(), AT, PAYLOAD), "sha256")).decode()
+    for keys, changed in (
+        ([another], {"webhook_signature": asymmetric}),
+        ([SECRET], {"webhook_signature": asymmetric}),
+        ([public], {"webhook_signature": asymmetric, "payload": PAYLOAD + b" "}),
+        ([public], {"webhook_signature": asymmetric, "webhook_id": "msg_other"}),
+        ([public], {"webhook_signature": asymmetric, "webhook_timestamp": str(AT + 1)}),
+        ([public], {"webhook_signature": f"v1,{signed}"}),
+        ([public], {"webhook_signature": f"v1,{as_secret}"}),
+        ([public], {"webhook_signature": f"v1a,{as_secret}"}),
+        ([public], {"webhook_signature": "v1a,"}),
+        ([public], {"webhook_signature": "v1a,***"}),
+    ):
+        with pytest.raises(WebhookInvalid):
+            verified(keys, **changed)
+    for bad in ("whpk_", "whpk_***", "whpk_AAAA"):
+        with pytest.raises(Unusable):
+            verified([bad], webhook_signature=asymmetric)
 
 
 @pytest.mark.parametrize("secret", ["whsec_", "", "whsec_***"])

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from partners.keys import is_signed, public_key
 from partners.model import PartnerKey
-from partners.signature import RequestHead, Verified, sign_request, verify_body, verify_head, verify_request
+from partners.signature import RequestHead, Verified, verify_body, verify_head, verify_request
 from partners.signature_fields import SignatureRefused, check_digest, content_digest, signature_base
 from tests.signing import (
     BODY,
@@ -26,6 +26,7 @@ from tests.signing import (
     RFC_KEY,
     head_of,
     judged,
+    sign_request,
     signed_fields,
 )
 

@@ -2,7 +2,7 @@
 
 from tessera_client import operations
 from tessera_client.aio import AsyncClient
-from tessera_client.answers import Balance, Card, Dispute, Entry, Page
+from tessera_client.answers import Approval, Balance, Card, Dispute, Entry, Page
 from tessera_client.client import Client
 from tessera_client.commands import (
     Accrual,
@@ -53,6 +53,7 @@ from tessera_client.webhooks import Event, sign_webhook, verify_webhook
 __all__ = [
     "Accrual",
     "ApiError",
+    "Approval",
     "AsyncClient",
     "Balance",
     "Capture",

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tessera_client import operations
 from tessera_client.address import read_address
-from tessera_client.answers import Balance, Batch, Card, Dispute, Entry, LineAnswer, PartnerEvent
+from tessera_client.answers import Approval, Balance, Batch, Card, Dispute, Entry, LineAnswer, PartnerEvent
 from tessera_client.client import LIMITS, TIMEOUT, lost, make_session, response_of
 from tessera_client.commands import Command
 from tessera_client.exchange import Pause, Policy, accepted
@@ -86,6 +86,25 @@ class AsyncClient:
     async def card(self, number: str) -> Card:
         """A card and its member."""
         return await self.do(operations.card(number))
+
+    async def ask_approval(
+        self, *, reference: str, outlet: str, card: str, points: int, amount_minor: int, currency: str
+    ) -> Approval:
+        """Ask a card's member to approve on its phone what a redemption or hold will take."""
+        return await self.do(
+            operations.ask_approval(
+                reference=reference,
+                outlet=outlet,
+                card=card,
+                points=points,
+                amount_minor=amount_minor,
+                currency=currency,
+            )
+        )
+
+    async def approval(self, approval_id: str) -> Approval:
+        """How it stands; once a second is often enough."""
+        return await self.do(operations.approval(approval_id))
 
     async def balance(self, member: str) -> Balance:
         """What a member has."""

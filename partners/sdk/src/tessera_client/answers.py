@@ -40,6 +40,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     status_points: int = 0
     value_minor: int = 0
     bonus_minor: int = 0
+    discount_minor: int = 0
     member: str | None = None
     card: str | None = None
     voucher: str | None = None
@@ -63,6 +64,16 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     card: str
     status: str
     member: str
+
+
+class Approval(msgspec.Struct, frozen=True, kw_only=True):
+    """What you asked a member to approve: `state` is asked, approved, refused, lapsed or used."""
+
+    id: str
+    reference: str
+    state: str
+    points: int
+    until: datetime
 
 
 class Expiring(msgspec.Struct, frozen=True, kw_only=True):

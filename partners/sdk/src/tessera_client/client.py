@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tessera_client import operations
 from tessera_client.address import read_address
-from tessera_client.answers import Balance, Batch, Card, Dispute, Entry, LineAnswer, PartnerEvent
+from tessera_client.answers import Approval, Balance, Batch, Card, Dispute, Entry, LineAnswer, PartnerEvent
 from tessera_client.commands import Command
 from tessera_client.exchange import Pause, Policy, Session, accepted
 from tessera_client.messages import NDJSON, Lost, Request, Response
@@ -110,6 +110,25 @@ class Client:
     def card(self, number: str) -> Card:
         """A card and its member."""
         return self.do(operations.card(number))
+
+    def ask_approval(
+        self, *, reference: str, outlet: str, card: str, points: int, amount_minor: int, currency: str
+    ) -> Approval:
+        """Ask a card's member to approve on its phone what a redemption or hold will take."""
+        return self.do(
+            operations.ask_approval(
+                reference=reference,
+                outlet=outlet,
+                card=card,
+                points=points,
+                amount_minor=amount_minor,
+                currency=currency,
+            )
+        )
+
+    def approval(self, approval_id: str) -> Approval:
+        """How it stands; once a second is often enough."""
+        return self.do(operations.approval(approval_id))
 
     def balance(self, member: str) -> Balance:
         """What a member has."""

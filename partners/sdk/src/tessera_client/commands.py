@@ -6,7 +6,7 @@ till, and keep both until there is an answer.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import ClassVar
 
 import msgspec
@@ -39,6 +39,9 @@ class Enrolment(Command, frozen=True, tag="enrolment"):
 
     path = "/v1/members"
 
+    born_on: date | None = None
+    guardian: str | None = None
+
 
 class Accrual(Command, frozen=True, tag="accrual"):
     """A sale that earns points. Amounts are in minor units: 1250 is 12.50. `lines` add up to the amount.
@@ -62,6 +65,7 @@ class Accrual(Command, frozen=True, tag="accrual"):
     alliance_tier: str | None = None
     offer: str | None = None
     evidence: str | None = None
+    choice: str | None = None
     coupons: Sequence[str] | None = None
     retries: str | None = None
 
@@ -80,8 +84,10 @@ class MemberEvent(Command, frozen=True, tag="event"):
 class Redemption(Command, frozen=True, tag="redemption"):
     """Points that pay for part of a sale: `points` of the card's member are worth `amount_minor` to you.
 
-    `code`: the six digits behind the card's number in the member's QR, where the programme asks for them.
+    What the programme asks for beside the card, by its thresholds: `code`, the six digits behind the card's
+    number in the member's QR; `pin`, typed by the member; `approval`, the id of what it approved.
     `offline`: your till has accepted it without a line; what the member does not have you bear.
+    `reward`: of the programme, which they are for; with what is paid in cash, or the ticket's flight.
     """
 
     path = "/v1/redemptions"
@@ -94,7 +100,13 @@ class Redemption(Command, frozen=True, tag="redemption"):
     lines: Sequence[int] | None = None
     category: str | None = None
     code: str | None = None
+    pin: str | None = None
+    approval: str | None = None
+    reward: str | None = None
+    cash_minor: int | None = None
+    flight: Mapping[str, str] | None = None
     offline: bool = False
+    guardian: str | None = None
     retries: str | None = None
 
 
@@ -111,6 +123,9 @@ class Hold(Command, frozen=True, tag="hold"):
     minutes: int = 30
     category: str | None = None
     code: str | None = None
+    pin: str | None = None
+    approval: str | None = None
+    guardian: str | None = None
     retries: str | None = None
 
 
@@ -159,6 +174,7 @@ class Gift(Command, frozen=True, tag="gift"):
     card: str
     to_card: str
     points: int
+    guardian: str | None = None
 
 
 class Donation(Command, frozen=True, tag="donation"):
@@ -169,6 +185,7 @@ class Donation(Command, frozen=True, tag="donation"):
     card: str
     cause: str
     points: int
+    guardian: str | None = None
 
 
 class Pledge(Command, frozen=True, tag="pledge"):
@@ -183,6 +200,7 @@ class Pledge(Command, frozen=True, tag="pledge"):
     pledge: str
     per_cent: int
     cause: str | None = None
+    guardian: str | None = None
 
 
 class Load(Command, frozen=True, tag="load"):
@@ -225,6 +243,7 @@ class PoolInvitation(Command, frozen=True, tag="pool_invitation"):
 
     card: str
     to_card: str
+    guardian: str | None = None
 
 
 class PoolJoin(Command, frozen=True, tag="pool_join"):
@@ -234,6 +253,7 @@ class PoolJoin(Command, frozen=True, tag="pool_join"):
 
     card: str
     invitation: str
+    guardian: str | None = None
 
 
 class PoolLeave(Command, frozen=True, tag="pool_leave"):
@@ -242,6 +262,7 @@ class PoolLeave(Command, frozen=True, tag="pool_leave"):
     path = "/v1/pool-leaves"
 
     card: str
+    guardian: str | None = None
 
 
 class Merge(Command, frozen=True, tag="merge"):
@@ -286,7 +307,7 @@ class Referral(Command, frozen=True, tag="referral"):
 class Voucher(Command, frozen=True, tag="voucher"):
     """Turn points of a member into a voucher of the programme; the answer holds its `code`.
 
-    `code`: the six digits behind the card's number in the member's QR, where the programme asks for them.
+    What shows that the member is there, where the programme asks for it: as for a redemption.
     """
 
     path = "/v1/vouchers"
@@ -295,6 +316,9 @@ class Voucher(Command, frozen=True, tag="voucher"):
     voucher: str
     points: int
     code: str | None = None
+    pin: str | None = None
+    approval: str | None = None
+    guardian: str | None = None
 
 
 class VoucherUse(Command, frozen=True, tag="voucher_use"):

@@ -11,6 +11,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tessera_client.answers import (
+    Approval,
     Balance,
     Batch,
     Card,
@@ -59,6 +60,7 @@ def _reader(kind: Any) -> Callable[[Response], Any]:
 
 _ENTRY, _CARD, _BALANCE, _DISPUTE = (_reader(kind) for kind in (Entry, Card, Balance, Dispute))
 _KEY, _KEYS, _QUEUED, _BATCH = (_reader(kind) for kind in (Key, Keys, Queued, Batch))
+_APPROVAL = _reader(Approval)
 _LINE = msgspec.json.Decoder(LineAnswer)
 _ENTRIES, _DISPUTES, _EVENTS = (_reader(Page[kind]) for kind in (Entry, Dispute, PartnerEvent))  # type: ignore[valid-type]  # at run time
 
@@ -92,6 +94,27 @@ def proof(entry_id: str) -> Operation[bytes]:
 def card(number: str) -> Operation[Card]:
     """A card and its member."""
     return _get(_CARD, "cards", number)
+
+
+def ask_approval(
+    *, reference: str, outlet: str, card: str, points: int, amount_minor: int, currency: str
+) -> Operation[Approval]:
+    """Ask a card's member to approve on its phone what a redemption or hold will take."""
+    said = {
+        "reference": reference,
+        "outlet": outlet,
+        "card": card,
+        "points": points,
+        "amount_minor": amount_minor,
+        "currency": currency,
+    }
+    request = Request(method="POST", path=path_of("approvals"), body=_ENCODER.encode(said), content_type=JSON)
+    return Operation(request, _APPROVAL)
+
+
+def approval(approval_id: str) -> Operation[Approval]:
+    """How something stands that you asked to have approved."""
+    return _get(_APPROVAL, "approvals", approval_id)
 
 
 def balance(member: str) -> Operation[Balance]:

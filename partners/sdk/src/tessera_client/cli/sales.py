@@ -56,6 +56,8 @@ def add_to(
         formatter_class=_PLAIN,
     )
     redeem.add_argument("--points", required=True, type=int, help="how many are taken")
+    redeem.add_argument("--code", help="the six digits behind the card's number in the member's QR")
+    redeem.add_argument("--approval", help="the id of what the member approved on its phone")
     redeem.set_defaults(run=_redeem)
 
     balance = commands.add_parser("balance", parents=[shared], help="show what a member has")
@@ -85,7 +87,8 @@ def _accrue(given: argparse.Namespace, profile: Profile) -> None:
 
 
 def _redeem(given: argparse.Namespace, profile: Profile) -> None:
-    _send(profile, Redemption(**_common(given), **_sale(given), points=given.points))
+    shown = {"code": given.code, "approval": given.approval}
+    _send(profile, Redemption(**_common(given), **_sale(given), points=given.points, **shown))
 
 
 def _balance(given: argparse.Namespace, profile: Profile) -> None:
