@@ -27,6 +27,7 @@ from api.cli_dispute import dispute_app
 from api.cli_exposure import exposure_app
 from api.cli_money import calendar_app, correction_app
 from api.cli_night import night_app
+from api.cli_paper import add_paper
 from api.cli_people import add_people
 from api.cli_programme import add_programmes
 from api.cli_report import reconcile, report_app
@@ -72,6 +73,7 @@ add_people(app)
 add_desk(app)
 add_contracts(app)
 add_programmes(app)
+add_paper(app)
 app.add_typer(night_app, name="night")
 app.add_typer(report_app, name="report")
 app.command("reconcile")(reconcile)
