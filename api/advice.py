@@ -256,6 +256,11 @@ ADVICE: Mapping[str, Advice] = {
         "The same code came with another request; each is good for one.",
         "Wait until the QR changes, and read it again. A request that was lost may come again as it was.",
     ),
+    "passkey_refused": (
+        "It was removed, its user was not verified, or the challenge is used or older than five minutes.",
+        "Ask for a new challenge and try again; or sign in by a code.",
+    ),
+    "passkey_unknown": ("It was removed before, or never there.", "List the passkeys."),
     "pin_refused": (
         "The PIN was mistyped, or the member has set none.",
         "Let the member type it again under the same reference, or have the QR on its phone read.",

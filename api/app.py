@@ -51,6 +51,7 @@ from api.routes import (
     member_app,
     member_facts,
     member_logins,
+    member_passkeys,
     member_presence,
     members,
     reads,
@@ -63,6 +64,7 @@ from api.service import HookSetting, Service
 from network.errors import NetworkError
 from partners.errors import HookRefused
 from partners.hooks.signing import HookKey
+from partners.people.passkeys import RelyingParty
 from partners.people.tokens import OperatorKeys, members_keys
 from partners.store import load_keys
 from settlement.errors import DisputeRefused
@@ -205,10 +207,13 @@ def create_app(
             now=now,
             limits=limits,
             send=send_mail,
-            origins=frozenset({f"https://{authority}", f"http://{authority}"}),
+            party=RelyingParty(
+                authority.partition(":")[0], frozenset({f"https://{authority}", f"http://{authority}"})
+            ),
         )
         app.include_router(member_app.router)
         app.include_router(member_presence.router)
+        app.include_router(member_passkeys.router)
         app.include_router(member_logins.router)
         operator.mount(app, operator.Desk(database, operator_keys, now=now, rules=service.rules))
 
@@ -345,6 +350,7 @@ def _complete_description(app: FastAPI, *, test_mode: bool) -> None:
         *member_app.TYPES,
         *member_logins.TYPES,
         *MEMBER_BODIES,
+        *member_passkeys.TYPES,
     )
     if test_mode:
         types = (*_TYPES, *reasons.TYPES, *member_facts.TYPES, *testing.TYPES, *explaining.TYPES)

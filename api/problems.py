@@ -178,6 +178,8 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     "entry_moves_no_points": (422, "The entry moved no points, so there is nothing to prove"),
     "not_sealed_yet": (409, "The entry's window is not sealed yet"),
     "code_refused": (401, "Address or code is wrong"),
+    "passkey_refused": (401, "The passkey is not known, or has not signed what we asked it to"),
+    "passkey_unknown": (404, "No such passkey of this member"),
     "member_token_missing": (401, "The request carries no access token of a member"),
     "member_token_refused": (401, "The member's token is not ours, its time is over, or its session ended"),
     "member_unknown": (404, "No such member"),

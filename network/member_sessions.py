@@ -131,12 +131,15 @@ def sign_in(database: Engine, keys: OperatorKeys, email: str, code: str, now: da
     if right and known is not None:
         with database.begin() as connection:
             if connection.execute(_USED, {"guarded": guarded, "hash": given}).one_or_none() is not None:
-                ends = now + SESSION_LIVES
-                session: UUID = connection.execute(
-                    _OPEN, {"member": known, "now": now, "ends": ends}
-                ).scalar_one()
-                return _tokens(connection, keys, known, session, now)
+                return begin(connection, keys, known, now)
     raise SignInRefused("address or code is wrong")
+
+
+def begin(connection: Connection, keys: OperatorKeys, member_id: int, now: datetime) -> MemberTokens:
+    """Begin a session of a member who has shown who it is."""
+    wanted = {"member": member_id, "now": now, "ends": now + SESSION_LIVES}
+    session: UUID = connection.execute(_OPEN, wanted).scalar_one()
+    return _tokens(connection, keys, member_id, session, now)
 
 
 def refresh(database: Engine, keys: OperatorKeys, token: str, now: datetime) -> MemberTokens:

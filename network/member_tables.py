@@ -101,3 +101,25 @@ member_refresh = Table(
     Column("used_at", DateTime(timezone=True)),
 )
 """SHA-256 of every refresh token; one that comes a second time ends its session, which is its family."""
+
+member_passkey = Table(
+    "member_passkey",
+    metadata,
+    Column("member_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("credential_id", LargeBinary, primary_key=True),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("sign_count", BigInteger, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("added_at", DateTime(timezone=True), nullable=False),
+    Column("used_at", DateTime(timezone=True)),
+)
+
+member_challenge = Table(
+    "member_challenge",
+    metadata,
+    Column("challenge_hash", LargeBinary, primary_key=True),
+    Column("member_id", BigInteger),
+    Column("ends_at", DateTime(timezone=True), nullable=False),
+    Index("member_challenge_ends", "ends_at"),
+)
+"""Of challenges that nobody has answered: to register a passkey of a member, or to sign in with any."""

@@ -4,6 +4,7 @@ from datetime import date
 
 from sqlalchemy import Engine
 
+from network.errors import NotReady
 from network.reviews import review_tiers
 from network.segments import find_segments
 from network.service import load_rules
@@ -19,7 +20,10 @@ def begin_day(database: Engine, on: date) -> None:
     """
     review_tiers(database, on)
     with database.connect() as connection:
-        rules = load_rules(connection)
+        try:
+            rules = load_rules(connection)
+        except NotReady:
+            return  # without a programme there are no segments, and nothing is due
     programme = rules.programme
     find_segments(database, programme.segments, on, programme.leap)
     give_due(database, rules, on)

@@ -5,7 +5,7 @@ of them that were paid, cases decided before. Two parties never bear a loss. Wha
 operator bears, because the members' points stay good; and what falls on the hub's FX account, which is ours.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Literal
 
@@ -33,7 +33,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     `payments`: what each participant is to be paid (below zero: to pay) now, cases decided before included;
     of the debtor, what is missing. `debts`: the gross debts of the night, with ranks. `paid`: what the
-    debtor has paid. `before`: debtors of earlier cases of the run. `to_operator`: the contract says that the
+    debtor has paid. `before`: debtors of earlier cases of the run, who miss nothing more. `covered`: what
+    each of them paid, and what deposit, fund and hub paid for it. `to_operator`: the contract says that the
     operator bears what the debtor's points cost while it is suspended.
     """
 
@@ -45,6 +46,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     guarantee: Mapping[int, int]
     paid: int = 0
     before: Sequence[int] = ()
+    covered: Mapping[int, int] = {}
     to_operator: bool = False
 
 
@@ -149,7 +151,10 @@ def simulate(
     outside: tuple[tuple[int, int, str], ...] = ()
     if way == "ladder":
         ladder = _ladder(facts, payments, carry_minor)
-        shared: list[tuple[Rung, Mapping[int, int]]] = [("loss", _bearers(ladder.losses, facts))]
+        # What an earlier debtor loses is paid from its deposit, or passed on: it pays nothing in for it.
+        from_deposit = {party: ladder.deposits.get(party, 0) for party in facts.before}
+        losses = {party: amount - from_deposit.get(party, 0) for party, amount in ladder.losses.items()}
+        shared: list[tuple[Rung, Mapping[int, int]]] = [("loss", _bearers(losses, facts))]
     else:
         unwound, outside = _unwound(facts, payments)
         left = {**payments, facts.debtor_id: -(missing - sum(unwound.values()))}
@@ -193,7 +198,7 @@ def _ladder(facts: Facts, payments: Mapping[int, int], carry_minor: int) -> Ladd
         deposits=facts.deposits,
         guarantee=facts.guarantee,
         carry_minor=carry_minor,
-        paid={facts.debtor_id: facts.paid},
+        paid={**facts.covered, facts.debtor_id: facts.paid},
     )
     return climb(payments, facts.debts, {facts.debtor_id, *facts.before}, cover, facts.digits)
 
@@ -207,11 +212,7 @@ def _unwound(
             f"participant {facts.debtor_id} has paid a part, or another case of the run was decided: "
             "go up the ladder"
         )
-    touched = sorted(
-        (debtor, creditor, amount)
-        for debtor, creditor, amount, rank in facts.debts
-        if rank == CLAIMS and facts.debtor_id in (debtor, creditor) and not {debtor, creditor} & set(_KEPT)
-    )
+    touched = sorted(debt[:3] for debt in facts.debts if goes_back(debt, {facts.debtor_id}))
     positions = multilateral_positions(touched)
     rounded = round_positions(positions, facts.digits)
     borne = {
@@ -221,6 +222,13 @@ def _unwound(
     }
     outside = tuple((debtor, creditor, f"{amount:f}") for debtor, creditor, amount in touched)
     return borne, outside
+
+
+def goes_back(debt: Claim[int], unwound: Collection[int]) -> bool:
+    """Whether a debt is one that unwinding somebody gives back to its pair: no fee, nor with what is ours."""
+    debtor, creditor, _, rank = debt
+    kept = {debtor, creditor} & set(_KEPT)
+    return rank == CLAIMS and (debtor in unwound or creditor in unwound) and not kept
 
 
 def _cover_rest(facts: Facts, left: dict[int, int]) -> Ladder[int]:

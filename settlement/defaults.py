@@ -21,20 +21,16 @@ from partners.model import OPERATOR_ID
 from partners.people.audit import audited
 from partners.people.canonical import canonical
 from settlement import default_case, money_tables, overlay, payment_store, store
-from settlement.default_case import Facts, Simulation, Way, debts_of
+from settlement.default_case import Facts, Simulation, Way, debts_of, goes_back
 from settlement.errors import ApprovalStale, CaseUnknown, NothingMissing, RunNotReady
 from settlement.ledger_store import balances
 from settlement.money import minor_digits
-from settlement.money_model import DefaultCase, Instruction
+from settlement.money_model import Booked, DefaultCase, Instruction
 from settlement.positions import terms_in_force
 from settlement.store import LiveRun
 
 _NEW_ID = text("SELECT gen_random_uuid()")
 _STATUS = text("SELECT status FROM partner WHERE partner_id = :partner_id")
-_BEFORE = text(
-    "SELECT DISTINCT debtor_id FROM default_case WHERE window_id = :window_id AND revision = :revision"
-    " AND currency = :currency AND approved AND debtor_id <> :debtor_id ORDER BY 1"
-)
 _CASE_COLUMNS = ", ".join(f"c.{name}" for name in DefaultCase.__struct_fields__)
 _CASES = text(
     f"SELECT {_CASE_COLUMNS}, s.body, s.sha256 AS simulation_sha256 FROM default_case c"
@@ -236,30 +232,35 @@ def _facts(connection: Connection, run: LiveRun, business_date: date, debtor_id:
     digits = minor_digits(currency)
     of = [one for one in output.positions if one.currency == currency]
     relief = payment_store.load_relief(connection, run)
-    booked = [
-        one
-        for one in payment_store.load_booked(connection, run, output.positions)
-        if (one.participant_id, one.currency, one.direction) == (debtor_id, currency, "in")
-    ]
-    if not booked:
+    pay_ins: dict[int, list[Booked]] = {}
+    for one in payment_store.load_booked(connection, run, output.positions):
+        if (one.currency, one.direction) == (currency, "in"):
+            pay_ins.setdefault(one.participant_id, []).append(one)
+    if debtor_id not in pay_ins:
         raise NothingMissing(f"participant {debtor_id} has nothing to pay in {currency} for {business_date}")
     payments = {
         one.participant_id: one.payment_minor + relief.get((one.participant_id, currency), 0) for one in of
     }
-    paid = sum(one.booked_minor for one in booked)
-    payments[debtor_id] = paid - sum(one.due_minor for one in booked)
-    before = [
-        row.debtor_id
-        for row in connection.execute(
-            _BEFORE,
-            {
-                "window_id": run.window_id,
-                "revision": run.revision,
-                "currency": currency,
-                "debtor_id": debtor_id,
-            },
-        )
+    paid = {party: sum(one.booked_minor for one in booked) for party, booked in pay_ins.items()}
+    payments[debtor_id] = paid[debtor_id] - sum(one.due_minor for one in pay_ins[debtor_id])
+    earlier = [
+        kept
+        for kept in load_cases(connection, window_id=run.window_id)
+        if (kept.case.revision, kept.case.currency, kept.case.approved) == (run.revision, currency, True)
+        and kept.case.debtor_id != debtor_id
     ]
+    before = sorted(kept.case.debtor_id for kept in earlier)
+    unwound = {kept.case.debtor_id for kept in earlier if kept.simulation.way == "unwind"}
+    covered = {party: paid.get(party, 0) for party in before}
+    for kept in earlier:
+        party = kept.case.debtor_id
+        # What its own case did not cover it has paid; what was taken back since is not this case's.
+        payments[party] = max(0, payments.get(party, 0))
+        covered[party] += sum(
+            line.amount_minor
+            for line in kept.simulation.lines
+            if line.rung in ("deposit", "guarantee", "carry")
+        )
     cover = _cover(connection, currency, digits)
     terms = terms_in_force(store.load_terms(connection), business_date)
     status = connection.execute(_STATUS, {"partner_id": debtor_id}).scalar_one()
@@ -267,13 +268,18 @@ def _facts(connection: Connection, run: LiveRun, business_date: date, debtor_id:
         debtor_id=debtor_id,
         digits=digits,
         payments=payments,
-        debts=debts_of(currency, digits, of, output.obligations, output.conversions),
+        debts=[
+            debt
+            for debt in debts_of(currency, digits, of, output.obligations, output.conversions)
+            if not goes_back(debt, unwound)
+        ],
         deposits={
             party: amount for party, amount in cover["deposit"].items() if party in (debtor_id, *before)
         },
         guarantee=cover["guarantee"],
-        paid=paid,
+        paid=paid[debtor_id],
         before=before,
+        covered=covered,
         to_operator=status == "suspended"
         and debtor_id in terms
         and terms[debtor_id].suspended_cost_to == "operator",

@@ -25,6 +25,7 @@ from api.routes.disputes import Raw
 from network import ids, member_cards, member_sessions
 from network.member_sessions import MemberSignedIn, MemberTokens
 from partners.errors import SignInRefused, TokenRefused
+from partners.people.passkeys import RelyingParty
 from partners.people.tokens import OperatorKeys
 
 log = logging.getLogger("tessera.api")
@@ -50,14 +51,14 @@ class MemberDesk:
         now: Callable[[], datetime],
         limits: Limits,
         send: SendMail,
-        origins: frozenset[str],
+        party: RelyingParty,
     ) -> None:
         self.database = database
         self.keys = keys
         self.now = now
         self.limits = limits
         self.send = send
-        self.origins = origins
+        self.party = party
 
 
 class CodeWishBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -147,11 +148,12 @@ async def keep_out(request: Request) -> None:
         return
     origin = request.headers.get("origin")
     site = request.headers.get("sec-fetch-site", "none")
-    if site not in {"none", "same-origin"} or (origin is not None and origin not in desk_of(request).origins):
+    ours = desk_of(request).party.origins
+    if site not in {"none", "same-origin"} or (origin is not None and origin not in ours):
         raise ProblemError("cross_site")
 
 
-def _limited(request: Request) -> None:
+def limited(request: Request) -> None:
     """Count a try to sign in by its address."""
     limits = desk_of(request).limits
     wait = limits.members.take(address_of(request.scope.get("client")), limits.now())
@@ -196,7 +198,7 @@ def private(body: msgspec.Struct) -> Response:
     return Response(msgspec.json.encode(body), media_type="application/json", headers=_NO_STORE)
 
 
-@router.post("/codes", dependencies=[Depends(_limited)], **member_docs(body="CodeWishBody", open_to_all=True))
+@router.post("/codes", dependencies=[Depends(limited)], **member_docs(body="CodeWishBody", open_to_all=True))
 def send_code(request: Request, raw: Raw) -> Response:
     """Have a code mailed. The answer is the same whether somebody signs in by that address or nobody does."""
     desk, said = desk_of(request), read_body(raw, _WISH)
@@ -220,7 +222,7 @@ def mail(send: SendMail, to: str, subject: str, said: str) -> None:
 
 @router.post(
     "/sessions",
-    dependencies=[Depends(_limited)],
+    dependencies=[Depends(limited)],
     **member_docs("MemberTokensBody", "MemberSignInBody", open_to_all=True),
 )
 def sign_in(request: Request, raw: Raw) -> Response:
@@ -230,12 +232,12 @@ def sign_in(request: Request, raw: Raw) -> Response:
         given = member_sessions.sign_in(desk.database, desk.keys, said.email, said.code, desk.now())
     except SignInRefused as error:
         raise ProblemError("code_refused") from error
-    return _with_tokens(given, cookie=said.cookie)
+    return with_tokens(given, cookie=said.cookie)
 
 
 @router.post(
     "/sessions/refresh",
-    dependencies=[Depends(_limited)],
+    dependencies=[Depends(limited)],
     **member_docs("MemberTokensBody", "MemberRefreshBody", open_to_all=True),
 )
 def refresh(request: Request, raw: Raw) -> Response:
@@ -246,10 +248,11 @@ def refresh(request: Request, raw: Raw) -> Response:
         given = member_sessions.refresh(desk.database, desk.keys, token, desk.now())
     except TokenRefused as error:
         raise ProblemError("member_token_refused") from error
-    return _with_tokens(given, cookie=said.refresh is None)
+    return with_tokens(given, cookie=said.refresh is None)
 
 
-def _with_tokens(given: MemberTokens, *, cookie: bool) -> Response:
+def with_tokens(given: MemberTokens, *, cookie: bool) -> Response:
+    """The tokens of a session; the refresh token in a cookie where that is wished for."""
     answer = private(
         MemberTokensBody(
             access=given.access, refresh=None if cookie else given.refresh, expires_in=given.expires_in

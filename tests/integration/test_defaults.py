@@ -322,6 +322,72 @@ def test_two_debtors_one_after_the_other(database: Engine) -> None:
     sound(database)
 
 
+def pay_part(database: Engine, participant_id: int, minor: int) -> None:
+    """The bank books a part of what somebody is to pay in."""
+    with database.begin() as connection:
+        [one] = [
+            one
+            for one in due_of(connection, WINDOW)
+            if (one.participant_id, one.direction) == (participant_id, "in")
+        ]
+        record_payment(
+            connection,
+            end_to_end_id=one.end_to_end_id,
+            amount_minor=minor,
+            payment_reference=f"a part {one.end_to_end_id}",
+            booked_on=NEXT,
+            by="bank",
+            at=OVER,
+        )
+
+
+def settled_after(database: Engine, kept: KeptCase) -> None:
+    """A case is approved, all that is due then is paid, and the run is settled."""
+    approve(database, kept)
+    pay_all(database, "in")
+    assert runs.advance(database, FIRST, at=OVER) == "funded"
+    pay_all(database, "out")
+    assert runs.advance(database, FIRST, at=OVER) == "settled"
+    sound(database)
+
+
+def test_what_an_earlier_debtor_paid_is_not_missing_again(database: Engine) -> None:
+    """D paid 100.00 and defaulted with the rest; C's case is of what C misses, and D bears none of it."""
+    worked(database)
+    pay_part(database, D, 10000)
+    approve(database, propose(database))
+    kept = propose(database, C)
+    assert sum(minor for _, _, minor in lines(kept)) == kept.simulation.missing_minor
+    assert {party for _, party, _ in lines(kept)} <= {A, B, OPERATOR}
+    settled_after(database, kept)
+
+
+def test_what_is_left_of_an_earlier_debtors_deposit_bears_its_loss(database: Engine) -> None:
+    """D's deposit paid 557.09 and has 30.00 left: they bear what D loses when C, its debtor, misses, too."""
+    worked(database)
+    put_down(database, D, 28709)
+    approve(database, propose(database))
+    assert status(database, D) == "active"
+    kept = propose(database, C)
+    assert sum(minor for _, _, minor in lines(kept)) == kept.simulation.missing_minor == 6894
+    of_d = [(rung, minor) for rung, party, minor in lines(kept) if party == D]
+    assert [rung for rung, _ in of_d] == ["deposit"]
+    assert 0 < of_d[0][1] <= 3000
+    settled_after(database, kept)
+    assert status(database, D) == "active"
+
+
+def test_after_one_was_unwound_another_goes_up_the_ladder(database: Engine) -> None:
+    """D's debts and claims went back to their pairs: of what C misses D bears nothing, and gets nothing."""
+    worked(database)
+    approve(database, propose(database, way="unwind"))
+    kept = propose(database, C)
+    assert sum(minor for _, _, minor in lines(kept)) == kept.simulation.missing_minor > 0
+    assert {party for _, party, _ in lines(kept)} <= {A, B, OPERATOR}
+    assert D not in {one.creditor_id for one in kept.simulation.vector}
+    settled_after(database, kept)
+
+
 def test_the_pool_never_loses(database: Engine) -> None:
     """D funds at issue and does not pay the pool: the operator bears it, so that points stay good."""
     terms = [

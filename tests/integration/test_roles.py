@@ -56,6 +56,8 @@ HIDDEN = {
     "member_login",
     "member_code",
     "member_refresh",
+    "member_passkey",
+    "member_challenge",
     "webhook_secret",
 }
 """What the reader does not see: addresses of members, and secrets, if only their hashes."""
@@ -220,6 +222,12 @@ def test_only_named_columns_change_in_the_other_tables(database: Engine) -> None
             "UPDATE pledge SET given",
         ],
         "member_counter": ["UPDATE member_counter SET value"],
+        "member_challenge": ["DELETE FROM member_challenge"],
+        "member_passkey": [
+            "UPDATE member_passkey SET sign_count",
+            "UPDATE member_passkey SET used_at",
+            "DELETE FROM member_passkey",
+        ],
         "member_approval": [
             "UPDATE member_approval SET ends_at",
             "UPDATE member_approval SET answered_at",

@@ -193,6 +193,30 @@ def test_lines_come_to_what_is_missing(
     assert case(facts(payments, debts[::-1], deposits=deposits, guarantee=guarantee), way, carry_minor) == one
 
 
+@given(gross, minor, minor, st.integers(0, 20_000))
+def test_an_earlier_debtor_gives_what_is_left_of_its_deposit(
+    debts: list[Claim[int]], deposits: dict[int, int], guarantee: dict[int, int], carry_minor: int
+) -> None:
+    """C's case was decided: D's lines still come to what D misses, and C bears no more than its deposit."""
+    payments = dict.fromkeys((OPERATOR_ID, POOL_ID, FX_ID, A, B, C, D), 0)
+    for debtor, creditor, amount, _ in debts:
+        for party, sign in ((debtor, -1), (creditor, 1)):
+            if party in payments and debtor != creditor:
+                payments[party] += sign * int(amount * 100)
+    if payments[D] >= 0:
+        return
+    covered = {C: max(0, -payments[C])}
+    payments[C] = max(0, payments[C])
+    of_both = {party: amount for party, amount in deposits.items() if party in (C, D)}
+    given_ = {"deposits": of_both, "guarantee": guarantee, "before": (C,), "covered": covered}
+    one = case(facts(payments, debts, **given_), "ladder", carry_minor)
+    assert sum(line.amount_minor for line in one.lines) == one.missing_minor == -payments[D]
+    of_c = [line for line in one.lines if line.participant_id == C]
+    assert all(line.amount_minor <= deposits[C] for line in of_c if line.rung == "deposit")
+    assert sum(line.amount_minor for line in of_c if line.rung == "loss") <= payments[C]
+    assert not [line for line in of_c if line.rung == "carry"]
+
+
 def test_a_stand_in_has_the_leavers_place() -> None:
     """From its window on, on both sides, and nobody else's flows change."""
     flows = [
