@@ -334,7 +334,7 @@ ADVICE: Mapping[str, Advice] = {
         "Do not send it again; find its entry by the other reference.",
     ),
     "cap_reached": (
-        "The points would take you over what your contract lets you come to owe: cap and deposit.",
+        "Points, or money that you take, would bring you over what your contract lets you owe: cap, deposit.",
         "Sell without points, and try again later under a new reference; pay in, or ask for a higher cap.",
     ),
     "too_many_points": (

@@ -9,6 +9,7 @@ Priced here as the night prices it (settlement.clearing), but posting by posting
     lapse       the points are no longer outstanding; who gets the pool's money for them is known at night
     sale, reward, capture: the partner's fee for each, of its contract of the day it occurred
     VAT         on fees, and on the flows for which a contract names a code
+    money       stored value and paid plans: who took or gave it owes it, who honours it is owed it, as it is
 
 `settlement.exposure` counts the same from a window's totals, with the night's own rules; `verify` compares.
 """
@@ -22,6 +23,7 @@ import msgspec
 from network.caps import EXACT, NOTHING, ZERO, Exposure, Holding, Holdings, exposure_of, worth
 from network.errors import RulesStale
 from network.model import (
+    MONEY,
     AccountKind,
     Accrue,
     Command,
@@ -34,6 +36,7 @@ from network.model import (
     Unit,
 )
 from network.rules import Folded, Rules
+from partners.currencies import minor_digits
 from partners.model import Terms, VatFlow
 from partners.rates import vat_bps
 from partners.terms import terms_on
@@ -41,6 +44,8 @@ from partners.terms import terms_on
 _ISSUED, _ACCEPTED, _HELD = AccountKind.ISSUED, AccountKind.ACCEPTED, AccountKind.HELD
 _OUT = frozenset({AccountKind.MEMBER, AccountKind.PENDING, AccountKind.TRANSIT, AccountKind.VOUCHER})
 """Accounts of points that are outstanding and have no price of their own yet."""
+_RAISING = _OUT | {AccountKind.ACCEPTED}
+"""Where points and money come to that somebody is to pay: members, and who honours a paid plan."""
 _CHARGED = frozenset({EntryKind.ACCRUAL, EntryKind.REDEMPTION, EntryKind.CAPTURE})
 _ONE_BPS = Decimal("0.0001")
 
@@ -78,7 +83,7 @@ class Pricing:
         """What decisions that were applied add to the sums of capped partners; empty for most batches."""
         if not self._capped:
             return Change({}, {})
-        points: dict[_Key, int] = {}
+        points: dict[tuple[bool, _Key], int] = {}
         pieces: dict[tuple[int, date], int] = {}
         capped = self._capped
         for decision in decisions:
@@ -92,14 +97,14 @@ class Pricing:
                 pieces[day] = pieces.get(day, 0) + 1
             for one in (decision, *decision.linked):
                 for posting in one.postings:
-                    priced = posting.unit is Unit.POINTS
-                    if priced and (posting.issuer_id in capped or posting.acceptor_id in capped):
-                        key = _key(posting)
+                    known = posting.issuer_id in capped or posting.acceptor_id in capped
+                    if known and posting.unit is not Unit.STATUS:
+                        key = (posting.unit in MONEY, _key(posting))
                         points[key] = points.get(key, 0) + posting.points
         change = Change({}, {})
         with localcontext(EXACT):
-            for key, count in points.items():
-                self._price(change, key, count)
+            for (is_money, summed), count in points.items():
+                (self._money if is_money else self._price)(change, summed, count)
             for (partner_id, day_on), count in pieces.items():
                 version = self._on_day(partner_id, day_on)
                 self._fee(change, version, count * version.fee_per_transaction)
@@ -126,6 +131,17 @@ class Pricing:
         if _ACCEPTED in (debit, credit):
             signed = cost if credit is _ACCEPTED else -cost
             self._redemption(change, issuer, acceptor, signed, reversed_in)
+
+    def _money(self, change: Change, key: _Key, minor: int) -> None:
+        """Money in minor units of the issuer's currency, which no contract prices and no fee is on."""
+        debit, credit, issuer_id, issuer_terms, acceptor_id, *_ = key
+        currency = self._version(issuer_id, issuer_terms).currency
+        amount = Decimal(minor).scaleb(-minor_digits(currency))
+        taken = (debit is _ISSUED) - (credit is _ISSUED)
+        self._add(change, issuer_id, currency, Holding(owed=amount * taken))
+        if acceptor_id is not None:
+            honoured = (credit is _ACCEPTED) - (debit is _ACCEPTED)
+            self._add(change, acceptor_id, currency, Holding(owed=-amount * honoured))
 
     def _issue(self, change: Change, issuer: Terms, count: int, reversed_in: int | None) -> None:
         paid = count * issuer.issue_price * issuer.funding_share
@@ -208,7 +224,7 @@ class Guard:
             over = self._over(folded, command, outcome)
             if not over:
                 return outcome
-            sponsors = over - at_cap - {command.partner_id} if isinstance(command, Accrue) else set()
+            sponsors = over - at_cap - {command.partner_id}
             if not sponsors:
                 return Rejected("cap_reached")
             at_cap |= sponsors
@@ -246,9 +262,10 @@ class Guard:
 
 
 def issuers_of(command: Command, decision: Decision | Rejected) -> set[int]:
-    """Who issues points by a command, a rule's sponsors among them; of a return nobody: it is never refused.
+    """Who issues points or takes money by a command, sponsors among them.
 
-    The partner of a sale is among them also where it earns nothing: its fee raises what it owes.
+    Of a return nobody: it is never refused. The partner of a sale is among them also where it earns nothing:
+    its fee raises what it owes.
     """
     if isinstance(command, Reverse):
         return set()
@@ -258,7 +275,7 @@ def issuers_of(command: Command, decision: Decision | Rejected) -> set[int]:
             one.issuer_id
             for of in (decision, *decision.linked)
             for one in of.postings
-            if one.debit is _ISSUED and one.credit in _OUT and one.unit is Unit.POINTS
+            if one.debit is _ISSUED and one.credit in _RAISING and one.unit is not Unit.STATUS
         }
     return issuers
 

@@ -112,6 +112,7 @@ def _bonus(
     if (
         terms is None
         or terms.currency != command.currency
+        or bonus.funder_id in rules.at_cap
         or rules.inactive(bonus.funder_id) is not None
         or rules.issues_no_more(bonus.funder_id, command.occurred_at) is not None
     ):

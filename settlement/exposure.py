@@ -27,10 +27,11 @@ from settlement.clearing import (
     versions_by_partner,
 )
 from settlement.fees import unrounded_fee
-from settlement.model import OUTSTANDING, PricedLine, Transactions, WindowTotal
+from settlement.model import OUTSTANDING, PricedLine, Transactions, ValueTotal, WindowTotal
 from settlement.money import ONE_BPS, ZERO, exactly
 from settlement.money_model import Adjustment
 from settlement.positions import Holder
+from settlement.values import value_flows
 
 Sums = dict[Holder, Holding]
 """What partners owe, hold and have outstanding, by partner and currency."""
@@ -45,6 +46,7 @@ class Accruals(msgspec.Struct, frozen=True, kw_only=True):
     prices: TermsByVersion
     totals: Sequence[WindowTotal] = ()
     transactions: Sequence[Transactions] = ()
+    values: Sequence[ValueTotal] = ()
     adjustments: Sequence[Adjustment] = ()
 
 
@@ -73,7 +75,7 @@ def accrued(window: Accruals, ground: Ground) -> Sums:
             debtor_id=ground.place(line.debtor_id, window.window_id),
             creditor_id=ground.place(line.creditor_id, window.window_id),
         )
-        for line in price(totals, window.prices, night)
+        for line in [*price(totals, window.prices, night), *value_flows(window.values, ground.terms)]
     ]
     for line in [*flows, *adjusted(window.adjustments, ground.terms, night)]:
         _owes(owed, line)

@@ -17,7 +17,7 @@ from partners.rates_store import load_vat_rates
 from partners.store import load_terms
 from settlement.clearing import TermsByVersion
 from settlement.exposure import Accruals, Ground, accrued, turned
-from settlement.model import Transactions, WindowTotal
+from settlement.model import Transactions, ValueTotal, WindowTotal
 from settlement.money_model import Adjustment, MoneyLine
 from settlement.standing import in_window, load_stand_ins
 
@@ -57,6 +57,7 @@ def window_netted(
     totals: Sequence[WindowTotal],
     transactions: Sequence[Transactions],
     adjustments: Sequence[Adjustment],
+    values: Sequence[ValueTotal],
 ) -> None:
     """Take from rows what a window accrued: its positions are in the money ledger from now on."""
     connection.execute(SHARE)
@@ -69,6 +70,7 @@ def window_netted(
             totals=totals,
             transactions=transactions,
             adjustments=adjustments,
+            values=values,
         )
         exposure_store.add_all(connection, turned(accrued(window, ground)))
 

@@ -84,6 +84,7 @@ def load_accruals(connection: Connection, window_ids: Sequence[int]) -> list[Acc
             totals=outputs[window_id].totals or window_store.sum_postings(connection, window_id),
             transactions=transactions[window_id],
             adjustments=adjustments[window_id],
+            values=outputs[window_id].values or window_store.sum_values(connection, window_id),
         )
         for window_id in window_ids
     ]

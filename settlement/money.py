@@ -21,35 +21,24 @@ from decimal import (
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
+from partners import currencies
+
 EXACT = Context(prec=100, traps=[Inexact, InvalidOperation, Overflow, DivisionByZero, FloatOperation])
 """Arithmetic that raises where it would round; 100 digits hold any sum of points, prices and shares."""
 
 ZERO = Decimal(0)
 ONE_BPS = Decimal("0.0001")
+minor_digits = currencies.minor_digits
+"""Decimal digits of a currency's minor unit; rules of the network know them, too."""
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
-
-_WITHOUT_MINOR = (
-    *("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG"),
-    *("RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF"),
-)
-_MINOR_DIGITS = {
-    **dict.fromkeys(_WITHOUT_MINOR, 0),
-    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
-    **dict.fromkeys(("CLF", "UYW"), 4),
-}
-
-
-def minor_digits(currency: str) -> int:
-    """Decimal digits of a currency's minor unit: EUR 2, JPY 0, KWD 3. Source: ISO 4217."""
-    return _MINOR_DIGITS.get(currency, 2)
 
 
 def minor_unit_sql(column: str) -> str:
     """One minor unit in major ones as SQL, of the currency that a column holds."""
     cases = " ".join(
-        f"WHEN '{currency}' THEN 1e-{digits}" for currency, digits in sorted(_MINOR_DIGITS.items())
+        f"WHEN '{currency}' THEN 1e-{digits}" for currency, digits in sorted(currencies.MINOR_DIGITS.items())
     )
     return f"(CASE {column} {cases} ELSE 0.01 END)"
 
@@ -57,7 +46,7 @@ def minor_unit_sql(column: str) -> str:
 def minor_units_sql(column: str) -> str:
     """How many minor units one major one has as SQL, of the currency that a column holds."""
     cases = " ".join(
-        f"WHEN '{currency}' THEN {10**digits}" for currency, digits in sorted(_MINOR_DIGITS.items())
+        f"WHEN '{currency}' THEN {10**digits}" for currency, digits in sorted(currencies.MINOR_DIGITS.items())
     )
     return f"(CASE {column} {cases} ELSE 100 END)"
 

@@ -248,7 +248,7 @@ def net_step(
         tell_statements(connection, window_id, run.revision, positions, at=at)
         # Last, because tills of capped partners wait from here on: their rows move.
         _book_netted(connection, run, positions, priced.obligations, at)
-        window_netted(connection, window_id, priced.totals, transactions, priced.adjustments)
+        window_netted(connection, window_id, priced.totals, transactions, priced.adjustments, priced.values)
 
 
 def book_netted_nights(database: Engine, *, at: datetime) -> int:

@@ -95,14 +95,15 @@ def sum_postings(connection: Connection, window_id: int) -> list[WindowTotal]:
 
 
 def sum_values(
-    connection: Connection, window_id: int, activity: Sequence[WindowActivity]
+    connection: Connection, window_id: int, activity: Sequence[WindowActivity] | None = None
 ) -> list[ValueTotal]:
-    """A closed window's postings that count money, summed; in order.
+    """A window's postings that count money, summed; in order.
 
     Not looked for where there can be none: no network without a safeguarding account has stored value, and
-    without an entry of one there is no paid plan. So a night of points alone takes no time for it.
+    without an entry of one in `activity`, if it is known, there is no paid plan. So a night of points alone
+    takes no time for it.
     """
-    if not any(one.kind in PLAN_KINDS for one in activity):
+    if activity is not None and not any(one.kind in PLAN_KINDS for one in activity):
         known = connection.execute(_SAFEGUARDS, {"safeguard": SAFEGUARD_ID}).scalar_one()
         if not known:
             return []

@@ -20,7 +20,7 @@ from network.caps import Exposure, Level
 from network.errors import RulesStale
 from network.explaining import explain
 from network.exposure_store import Move, read_exposures, read_moves, watch
-from network.model import Accrue, Command, Rejected, Reply
+from network.model import Accrue, Command, LoadValue, Rejected, Reply, SpendValue
 from network.rules import Rules
 from network.service import lapse_expired, load_rules, set_clock
 from network.store import load_entries
@@ -34,9 +34,11 @@ from tests.coalition import (
     BANK,
     GROCER,
     HOTEL,
+    OUTLET,
     PETROL,
     PROGRAMME,
     START,
+    VALUE,
     burn,
     entry_of,
     new_card,
@@ -501,6 +503,46 @@ def test_moves_are_never_changed(database: Engine) -> None:
         connection.execute(text("DELETE FROM exposure_move"))
     with database.connect() as connection:
         assert isinstance(read_moves(connection)[0], Move)
+
+
+def money(kind: Any, card: int, amount: int, reference: str, partner_id: int = PETROL) -> Command:
+    """A load, spend or refund of stored value."""
+    command: Command = kind(
+        partner_id=partner_id,
+        reference=reference,
+        occurred_at=START,
+        outlet_code=OUTLET,
+        card_number=card,
+        amount_minor=amount,
+        currency="USD",
+    )
+    return command
+
+
+def test_money_that_was_loaded_is_owed_at_once(database: Engine) -> None:
+    """What petrol takes for stored value it owes, and it takes no more than it may come to owe.
+
+    Who honours it is owed it; a load is refused at the cap like a sale, what is spent or paid back never.
+    """
+    live = with_caps(database, source=PROGRAMME + VALUE, net_debit_cap=Decimal(30))
+    card = new_card(database, live)
+    assert said(execute(database, [money(LoadValue, card, 20_00, "a")], live)) == ["accepted"]
+    assert (exposure(database, live).amount, exposure(database, live).level) == (Decimal(20), Level.WITHIN)
+    batch = [money(LoadValue, card, 11_00, "b"), money(LoadValue, card, 10_00, "c"), fuel(card, 1, "d")]
+    assert said(execute(database, batch, live)) == ["cap_reached", "accepted", "cap_reached"]
+    assert exposure(database, live).level is Level.ALARM
+    run(database, live, money(SpendValue, card, 25_00, "e", PETROL))
+    assert exposure(database, live).amount == Decimal(5)
+    run(database, live, fuel(card, 100, "f"))
+    with database.begin() as connection:
+        set_clock(connection, START + DAY)
+    clear_due(database, START + DAY)
+    assert exposure(database, live).amount == Decimal("5.80")
+    runs.reopen(database, START.date(), reason="a mistake", by="max", at=START + DAY)
+    assert exposure(database, live).amount == Decimal("5.80")
+    clear_due(database, START + DAY)
+    with database.connect() as connection:
+        assert problems(connection) == []
 
 
 def test_partners_without_a_cap_have_no_row(database: Engine) -> None:

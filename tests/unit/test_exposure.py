@@ -9,7 +9,7 @@ import pytest
 
 from network.caps import Caps, Exposure, Holding, Level, exposure_of, worth
 from network.exposure import Pricing
-from network.model import AccountKind, Decision, Entry, EntryKind, LedgerState, Moment, Posting
+from network.model import AccountKind, Decision, Entry, EntryKind, LedgerState, Moment, Posting, Unit
 from network.rules import Folded, Rules
 from partners.model import FxRate, Terms, VatRate
 from tests.coalition import BANK, GROCER, HOTEL, PETROL, START, rules, terms
@@ -136,6 +136,33 @@ def test_what_a_posting_adds(decision: Decision, found: dict[int, tuple[str, str
         msgspec.structs.replace(terms(HOTEL), category_rates=((1, Decimal("0.0120")),)),
     )
     assert added(live, decision) == found
+
+
+@pytest.mark.parametrize(
+    ("debit", "credit", "acceptor", "unit", "found"),
+    [
+        (ISSUED, MEMBER, None, Unit.VALUE, {GROCER: ("25.05", "0", "0")}),
+        (MEMBER, ISSUED, None, Unit.BONUS, {GROCER: ("-25.05", "0", "0")}),
+        (MEMBER, ACCEPTED, HOTEL, Unit.VALUE, {HOTEL: ("-25.05", "0", "0")}),
+        (ACCEPTED, MEMBER, HOTEL, Unit.BONUS, {HOTEL: ("25.05", "0", "0")}),
+        (AccountKind.TRANSIT, MEMBER, None, Unit.VALUE, {}),
+        (ISSUED, ACCEPTED, HOTEL, Unit.FEE, {GROCER: ("25.05", "0", "0"), HOTEL: ("-25.05", "0", "0")}),
+        (ACCEPTED, ISSUED, GROCER, Unit.FEE, {GROCER: ("0", "0", "0")}),
+        (ISSUED, MEMBER, None, Unit.STATUS, {}),
+    ],
+)
+def test_money_is_owed_as_it_is(
+    debit: AccountKind,
+    credit: AccountKind,
+    acceptor: int | None,
+    unit: Unit,
+    found: dict[int, tuple[str, str, str]],
+) -> None:
+    """2,505 cents: stored value is owed by who took it, and to who honours it; a plan's fee between two."""
+    decision = moved(debit, credit, 2_505, acceptor=acceptor)
+    [posting] = decision.postings
+    money = msgspec.structs.replace(decision, postings=(msgspec.structs.replace(posting, unit=unit),))
+    assert added(capped(), money) == found
 
 
 def test_fees_and_vat_are_in_it() -> None:
