@@ -533,6 +533,22 @@ ADVICE: Mapping[str, Advice] = {
         "The cards were sent the wrong way round, or two members wanted to refer each other.",
         "`card` is the new member's, `referrer_card` that of who was there before.",
     ),
+    "match_unknown": (
+        "The id is wrong, or other partners play this game.",
+        "GET /v1/matches says on which matches members may stake at your tills.",
+    ),
+    "match_closed": (
+        "The time for stakes is over, or the match was decided or called off.",
+        "Nothing can be done: the network's clock closes a match, not yours.",
+    ),
+    "outcome_unknown": (
+        "The outcome is misspelled.",
+        "Send one of the match's `outcomes`, letter by letter.",
+    ),
+    "too_many_stakes": (
+        "The game says how many stakes a member may have on one match.",
+        "Stake less, or on another match.",
+    ),
     "fact_unfit": (
         "A birthday that is no day of the calendar, or not written as 2000-02-29.",
         "Correct the fact and send it again.",

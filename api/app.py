@@ -48,6 +48,7 @@ from api.routes import (
     commands,
     disputes,
     keys,
+    matches,
     member_app,
     member_facts,
     member_logins,
@@ -88,6 +89,9 @@ _TYPES = (
     *KEY_BODIES,
     Proof,
 )
+
+
+_LOOK_UPS = (*reasons.TYPES, *matches.TYPES, *member_facts.TYPES)
 
 
 class Application:
@@ -189,6 +193,7 @@ def create_app(
         reads.router,
         reasons.router,
         members.router,
+        matches.router,
         member_facts.router,
         disputes.router,
         keys.router,
@@ -344,8 +349,7 @@ def _complete_description(app: FastAPI, *, test_mode: bool) -> None:
     plain = app.openapi
     types: tuple[Any, ...] = (
         *_TYPES,
-        *reasons.TYPES,
-        *member_facts.TYPES,
+        *_LOOK_UPS,
         *operator.TYPES,
         *member_app.TYPES,
         *member_logins.TYPES,
@@ -353,7 +357,14 @@ def _complete_description(app: FastAPI, *, test_mode: bool) -> None:
         *member_passkeys.TYPES,
     )
     if test_mode:
-        types = (*_TYPES, *reasons.TYPES, *member_facts.TYPES, *testing.TYPES, *explaining.TYPES)
+        types = (
+            *_TYPES,
+            *reasons.TYPES,
+            *matches.TYPES,
+            *member_facts.TYPES,
+            *testing.TYPES,
+            *explaining.TYPES,
+        )
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:

@@ -132,6 +132,11 @@ ROUTES: Mapping[str, CommandRoute] = {
             "Give points that are no sale's: to make good, once a case, or as a surprise by your staff.",
         ),
         _route(
+            "/v1/stakes",
+            bodies.StakeBody,
+            "Stake points of a member on an outcome of a match. They wait for its end.",
+        ),
+        _route(
             "/v1/referrals",
             bodies.ReferralBody,
             "Say who referred a new member. Both get points after its first purchase, as the programme says.",

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 
-from network import adjustments, programmes
+from network import adjustments, matches, programmes
 from network.adjustments import Standing
 from network.rules import Rules
 from network.service import open_date
@@ -65,11 +65,16 @@ def _of_programmes(connection: Connection, proposal_id: UUID, decision: Decision
     return programmes.decide(connection, proposal_id, **decision), None
 
 
+def _of_matches(connection: Connection, proposal_id: UUID, decision: Decision, _: datetime) -> Outcome:
+    return matches.decide_end(connection, proposal_id, **decision), None
+
+
 DECIDED_BY: Mapping[str, tuple[Role, CarryOut]] = {
     **dict.fromkeys(operators.KINDS, ("admin", _of_operators)),
     **dict.fromkeys(partners.KINDS, ("checker", _of_partners)),
     **dict.fromkeys(contracts.KINDS, ("checker", _of_contracts)),
     **dict.fromkeys(programmes.KINDS, ("checker", _of_programmes)),
+    **dict.fromkeys(matches.KINDS, ("checker", _of_matches)),
     **dict.fromkeys(exits.KINDS, ("checker", _of_exits)),
     **dict.fromkeys(dispute_decisions.KINDS, ("checker", _of_disputes)),
     **dict.fromkeys(corrections.KINDS, ("checker", _of_corrections)),

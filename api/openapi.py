@@ -286,6 +286,29 @@ EXAMPLES: Mapping[str, Any] = {
         "staff": "desk-4",
         "reason": "Waited an hour for the room",
     },
+    "StakeBody": {
+        **_MEMBERS,
+        "reference": "app/5007",
+        "card": _CARD,
+        "match": "mat_01595c8e7c1e7a3f9c2b5d0000000000",
+        "outcome": "home",
+        "stakes": 2,
+    },
+    "MatchesBody": {
+        "data": [
+            {
+                "id": "mat_01595c8e7c1e7a3f9c2b5d0000000000",
+                "title": "Reds against Blues",
+                "outcomes": ["home", "draw", "away"],
+                "pays": "pool",
+                "stake": 50,
+                "most_stakes": 10,
+                "begins_at": "2017-05-06T18:00:00Z",
+                "closes_at": "2017-05-06T16:00:00Z",
+                "staked": {"home": 1_200, "away": 450},
+            }
+        ]
+    },
     "ReferralBody": {**_MEMBERS, "reference": "app/5006", "card": _OTHER_CARD, "referrer_card": _CARD},
     "MemberFactsBody": {
         "card": _CARD,

@@ -16,19 +16,26 @@ from network.model import (
     Refer,
     Reverse,
     ReviewTier,
+    Stake,
     Treat,
 )
 from network.programme.counters import EVER, months_back, period_of
 from network.programme.rule import Plan
 from network.rewards import shelf_of, stocked
 from network.rules import Rules
+from network.staking import stakes_name
 
 OLDEST_MONTHS = 13
 """Rolling years and the longest periods of caps, seen from a sale of last month."""
 
 
-ONCE_ONLY = (Treat, Award, Refer)
+ONCE_ONLY = (Treat, Award, Refer, Stake)
 """Commands that may be done once for an occasion: a counter says whether they were."""
+
+
+def _once(command: Treat | Award | Refer | Stake) -> tuple[str, ...]:
+    """The counters that say how often something was done for an occasion."""
+    return (stakes_name(command),) if isinstance(command, Stake) else occasions_of(command)
 
 
 def once_only(commands: Iterable[Command]) -> bool:
@@ -55,7 +62,7 @@ def members_asked(
             members |= {card.member_id} if card is not None else set()
         elif isinstance(command, ReviewTier | Treat):
             members.add(command.member_id)
-        elif isinstance(command, Award | Refer) and command.card_number in cards:
+        elif isinstance(command, Award | Refer | Stake) and command.card_number in cards:
             members.add(cards[command.card_number].member_id)
     return frozenset(members)
 
@@ -66,7 +73,7 @@ def names_asked(commands: Iterable[Command], plans: Sequence[Plan], rules: Rules
     if any(plan.makes_tiers for plan in plans) or any(isinstance(one, ReviewTier) for one in commands):
         names |= rules.programme.ladder.names
     names |= {flown for one in commands if isinstance(one, Accrue) and (flown := claimed(one, rules))}
-    names |= {name for one in commands if isinstance(one, ONCE_ONLY) for name in occasions_of(one)}
+    names |= {name for one in commands if isinstance(one, ONCE_ONLY) for name in _once(one)}
     return frozenset(names)
 
 

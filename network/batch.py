@@ -26,6 +26,7 @@ from network.capped import AtCap, save_exposed, within_caps
 from network.code_store import claim_packs, pack_named, release_packs
 from network.decide import STRUCTURAL, decide, decide_batch, end_due
 from network.errors import Busy, RulesStale, Unavailable
+from network.game_store import lock_matches
 from network.identity import card_number
 from network.ids import member_of
 from network.judging import judgement_of
@@ -51,6 +52,7 @@ from network.model import (
     Reply,
     Reverse,
     Showing,
+    Stake,
     Unmerge,
 )
 from network.programme_store import NOTHING_ASKED, Asked, lock_budgets
@@ -65,7 +67,10 @@ _RETRIES = 3
 _RETRIED = frozenset({"40001", "40P01", "23505", "26000", "0A000"})
 """Serialization, deadlock, a card number that was drawn twice (the next try draws another), and a prepared
 statement that the server does not know or that a migration made stale (the next try prepares it)."""
-_DRAWING = (*SPENDING, Reverse, Gift, Donate, Merge, Unmerge, Adjust, KeepPledge, IssueVoucher, Convert)
+_DRAWING = (
+    *(*SPENDING, Reverse, Gift, Donate, Merge, Unmerge, Adjust, Stake, KeepPledge),
+    *(IssueVoucher, Convert),
+)
 """Commands that take points out of lots, and so have to see them."""
 _LOCK_TIMEOUT = "55P03"
 _DISCONNECTED = frozenset({"57P01", "57P02", "57P03"})  # shutdown, crash, starting up
@@ -463,6 +468,7 @@ def _locked(
         recorded=entries,
         due=over,
         counters=counters,
+        matches=lock_matches(connection, {c.match_id for c in commands if isinstance(c, Stake)}),
         budgets=lock_budgets(connection, budgets_asked(commands, entries, rules)),
     )
     return Folded(state, today)

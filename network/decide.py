@@ -36,6 +36,7 @@ from network.model import (
     LoadValue,
     Merge,
     Minted,
+    PayOut,
     Pledge,
     Redeem,
     Refer,
@@ -47,6 +48,7 @@ from network.model import (
     ReviewTier,
     SetTier,
     SpendValue,
+    Stake,
     Treat,
     Unmerge,
     UseVoucher,
@@ -57,6 +59,7 @@ from network.pool import invite, join, leave
 from network.redemption import donate, redeem
 from network.reversal import reverse
 from network.rules import Folded, Rules
+from network.staking import pay_out, stake
 from network.stored_value import load_value, refund_value, spend_value
 from network.touch import touched
 from network.transfer import gift, merge, unmerge
@@ -86,6 +89,8 @@ RULES: dict[type[Command], Rule] = {
     Treat: treat,
     Award: award,
     Refer: refer,
+    Stake: stake,
+    PayOut: pay_out,
     Pledge: pledge,
     KeepPledge: keep_pledge,
     LoadValue: load_value,

@@ -30,6 +30,7 @@ from network.model import (
     Decision,
     EntryKind,
     Moment,
+    PayOut,
     Posting,
     Rejected,
     Reverse,
@@ -42,7 +43,15 @@ from partners.rates import vat_bps
 from partners.terms import terms_on
 
 _ISSUED, _ACCEPTED, _HELD = AccountKind.ISSUED, AccountKind.ACCEPTED, AccountKind.HELD
-_OUT = frozenset({AccountKind.MEMBER, AccountKind.PENDING, AccountKind.TRANSIT, AccountKind.VOUCHER})
+_OUT = frozenset(
+    {
+        AccountKind.MEMBER,
+        AccountKind.PENDING,
+        AccountKind.STAKED,
+        AccountKind.TRANSIT,
+        AccountKind.VOUCHER,
+    }
+)
 """Accounts of points that are outstanding and have no price of their own yet."""
 _RAISING = _OUT | {AccountKind.ACCEPTED}
 """Where points and money come to that somebody is to pay: members, and who honours a paid plan."""
@@ -267,7 +276,7 @@ def issuers_of(command: Command, decision: Decision | Rejected) -> set[int]:
     Of a return nobody: it is never refused. The partner of a sale is among them also where it earns nothing:
     its fee raises what it owes.
     """
-    if isinstance(command, Reverse):
+    if isinstance(command, Reverse | PayOut):
         return set()
     issuers = {command.partner_id} if isinstance(command, Accrue) else set()
     if isinstance(decision, Decision):

@@ -47,6 +47,7 @@ _CHART = {
     AccountKind.HELD: Place("Liabilities", "Held", Owner.MEMBER),
     AccountKind.VOUCHER: Place("Liabilities", "Vouchers", Owner.MEMBER),
     AccountKind.PENDING: Place("Liabilities", "Pending", Owner.MEMBER),
+    AccountKind.STAKED: Place("Liabilities", "Staked", Owner.NOBODY),
     AccountKind.DEFICIT: Place("Assets", "Deficit", Owner.MEMBER),
     AccountKind.TRANSIT: Place("Liabilities", "Transit", Owner.NOBODY),
 }

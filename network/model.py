@@ -47,8 +47,8 @@ class AccountKind(IntEnum):
 
     Only MEMBER is materialised (table account). The others are sums over postings: ISSUED and LAPSED per
     issuer, ACCEPTED per acceptor, HELD per member and hold, PENDING per member and accrual, DEFICIT per
-    member and reversal. TRANSIT is between two members' entries of one transaction, and so always zero.
-    VOUCHER, per member and voucher, is the escrow of points that were turned into one.
+    member and reversal, STAKED per match. TRANSIT is between two members' entries of one transaction, and so
+    always zero. VOUCHER, per member and voucher, is the escrow of points that were turned into one.
     """
 
     MEMBER = 1
@@ -60,6 +60,7 @@ class AccountKind(IntEnum):
     DEFICIT = 7
     TRANSIT = 8
     VOUCHER = 9
+    STAKED = 21
 
 
 class EntryKind(IntEnum):
@@ -89,6 +90,8 @@ class EntryKind(IntEnum):
     VOUCHER_END = 22
     AWARD = 31
     REFERRAL = 32
+    STAKE = 33
+    PAYOUT = 34
     PLEDGE = 41
     LOAD = 42
     SPEND = 43
@@ -116,6 +119,16 @@ class Lot(msgspec.Struct, frozen=True):
     expires_on: date
     remaining: int
     lives_until: date
+
+
+class Part(msgspec.Struct, frozen=True, order=True):
+    """Points of a lot, or of part of one, wherever they are. Ordered by what lapses first."""
+
+    expires_on: date
+    issuer_id: int
+    terms_version: int
+    spendable_on: date
+    points: int
 
 
 class ValueLot(msgspec.Struct, frozen=True, kw_only=True):
@@ -436,6 +449,33 @@ class Refer(msgspec.Struct, frozen=True, kw_only=True, tag="refer"):
     referrer_card_number: int
 
 
+class Stake(msgspec.Struct, frozen=True, kw_only=True, tag="stake"):
+    """A member stakes points on an outcome of a match, once or several times the game's stake."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    card_number: int
+    match_id: UUID
+    outcome: str
+    stakes: int = 1
+
+
+class PayOut(msgspec.Struct, frozen=True, kw_only=True, tag="pay_out"):
+    """What becomes of a stake: points that come to its member, are spent at the funder, or issued by it."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    member_id: int
+    match_id: UUID
+    stake_id: UUID
+    back: tuple[Part, ...]
+    lost: tuple[Part, ...]
+    issued: int
+    funder_id: int | None
+
+
 class SetTier(msgspec.Struct, frozen=True, kw_only=True, tag="set_tier"):
     """The operator puts a member into a tier of the programme; "" is none."""
 
@@ -597,6 +637,8 @@ Command = (
     | Treat
     | Award
     | Refer
+    | Stake
+    | PayOut
     | SetTier
     | ReviewTier
     | Pledge
@@ -720,6 +762,32 @@ class Occasion(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class MatchState(msgspec.Struct, frozen=True):
+    """A match as stakes see it."""
+
+    partners: Sequence[int]
+    outcomes: Sequence[str]
+    state: str
+    closes_at: datetime
+    stake: int
+    most_stakes: int
+
+
+class Staked(msgspec.Struct, frozen=True, kw_only=True):
+    """On what a stake is."""
+
+    match_id: UUID
+    outcome: str
+    points: int
+
+
+class PaidFor(msgspec.Struct, frozen=True, kw_only=True):
+    """For which stake a payout is."""
+
+    match_id: UUID
+    stake_id: UUID
+
+
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """An accepted command: its entry and the movements it makes.
 
@@ -728,7 +796,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     more of open ones, `cured` are parts of open ones. `invites_to` is the pool of an invitation.
     `asked`: of a redemption that a till accepted offline, the points it was for.
     `discount_minor` is money that rules take off a sale; its till gives it, the ledger does not.
-    `occasion`: of an award, for what it was given.
+    `occasion`: of an award, for what it was given; `staked`, `paid_for`: of a stake and of a payout.
     `judgement` is what rules saw of a sale and what it came to (network.judging); `counted` is what to add
     to its member's counters, by name and period, `spent` what to take from budgets, by rule and period.
     `voucher`: that it makes; or, where the entry's `hold_id` names one, that one as it has ended.
@@ -750,6 +818,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     invites_to: UUID | None = None
     asked: int | None = None
     occasion: Occasion | None = None
+    staked: Staked | None = None
+    paid_for: PaidFor | None = None
     judgement: str | None = None
     discount_minor: int = 0
     counted: Mapping[tuple[str, date], int] = NOTHING
@@ -905,4 +975,5 @@ class LedgerState(msgspec.Struct, frozen=True, kw_only=True):
     counters: Mapping[tuple[int, str, date], int] = {}
     budgets: Mapping[tuple[str, date], int] = {}
     retried: Mapping[tuple[int, str], Retried] = {}
+    matches: Mapping[UUID, MatchState] = {}
     used_packs: frozenset[int] = frozenset()

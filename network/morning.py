@@ -5,6 +5,7 @@ from datetime import date
 from sqlalchemy import Engine
 
 from network.errors import NotReady
+from network.matches import settle
 from network.reviews import review_tiers
 from network.segments import find_segments
 from network.service import load_rules
@@ -12,7 +13,7 @@ from network.triggers import give_due
 
 
 def begin_day(database: Engine, on: date) -> None:
-    """Review tiers that are over, find segments anew, and give what is due; again, nothing is done twice.
+    """Review tiers, find segments anew, give what is due, pay matches that ended; nothing is done twice.
 
     Args:
         database: Where the ledger is.
@@ -27,3 +28,4 @@ def begin_day(database: Engine, on: date) -> None:
     programme = rules.programme
     find_segments(database, programme.segments, on, programme.leap)
     give_due(database, rules, on)
+    settle(database, rules)

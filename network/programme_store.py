@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UnsetType
 from sqlalchemy import Connection, text
 
-from network import award_store
+from network import award_store, game_store
 from network import programme_tables as tables
 from network.bulk import Insert, dates, equal_length, insert_from_arrays, integers, texts
 from network.model import NEVER, AccountKind, Decision, Unit
@@ -144,6 +144,7 @@ def save(pipeline: Pipeline, decisions: Sequence[Decision]) -> None:
     _save_tiers(pipeline, decisions)
     _save_budgets(pipeline, decisions)
     award_store.save(pipeline, decisions)
+    game_store.save(pipeline, decisions)
 
 
 def _save_beside(pipeline: Pipeline, decisions: Sequence[Decision]) -> None:

@@ -27,6 +27,7 @@ from network.model import (
     LedgerState,
     LineState,
     Lot,
+    MatchState,
     MemberState,
     Minted,
     Moment,
@@ -314,6 +315,10 @@ class Folded:
     def recorded(self, entry_id: UUID) -> RecordedEntry | None:
         """An entry a command refers to, loaded or made earlier in this batch."""
         return self._recorded.get(entry_id)
+
+    def match(self, match_id: UUID) -> MatchState | None:
+        """A match on which a command stakes; None where there is none."""
+        return self.loaded.matches.get(match_id)
 
     def counter(self, member_id: int, name: str, period: date) -> int:
         """What has been counted for a member; loaded for whom a rule asks for it."""

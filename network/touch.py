@@ -19,6 +19,7 @@ from network.model import (
     KeepPledge,
     LapseVoucher,
     Merge,
+    PayOut,
     Redeem,
     Refer,
     Release,
@@ -35,7 +36,8 @@ from network.rules import Folded
 SPENDING = (Redeem, Hold)
 """Commands that draw from a whole pool."""
 
-OF_MEMBER = (ReviewTier, Treat, KeepPledge, Convert)
+
+OF_MEMBER = (ReviewTier, Treat, PayOut, KeepPledge, Convert)
 """Commands that name their member by its number: the night's."""
 _OF_PAPER = (UseVoucher, ReturnVoucher, LapseVoucher)
 _WITHOUT_CARD = frozenset({Enrol, Reverse, Capture, Void, Release, Unmerge, *OF_MEMBER, *_OF_PAPER})

@@ -25,6 +25,7 @@ OUTSTANDING = (
     AccountKind.MEMBER,
     AccountKind.HELD,
     AccountKind.PENDING,
+    AccountKind.STAKED,
     AccountKind.TRANSIT,
     AccountKind.VOUCHER,
 )

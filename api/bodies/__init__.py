@@ -3,7 +3,7 @@
 import msgspec
 
 from api.bodies.answers import EntryBody, show_entry, show_reply
-from api.bodies.awards import AwardBody, ReferralBody
+from api.bodies.awards import AwardBody, ReferralBody, StakeBody
 from api.bodies.between import (
     DonationBody,
     GiftBody,
@@ -55,6 +55,7 @@ __all__ = [
     "ReversalBody",
     "SerialCodeBody",
     "SpendBody",
+    "StakeBody",
     "UnmergeBody",
     "VoidBody",
     "VoucherBody",
@@ -88,6 +89,7 @@ Body = (
     | UnmergeBody
     | AwardBody
     | ReferralBody
+    | StakeBody
     | VoucherBody
     | VoucherUseBody
     | VoucherReturnBody

@@ -1,11 +1,13 @@
-"""Requests for points outside of a sale: to make good, as a surprise; and who referred a member."""
+"""Requests for points outside of a sale: to make good, as a surprise; who referred a member; stakes."""
 
 from typing import Annotated
 
 from msgspec import Meta
 
 from api.bodies.fields import CardNumber, Offer, Points, Request, card_of, utc
-from network.model import Award, Command, Refer
+from api.problems import ProblemError
+from network import ids
+from network.model import Award, Command, Refer, Stake
 
 Case = Annotated[
     str,
@@ -58,4 +60,28 @@ class ReferralBody(Request, frozen=True, tag_field="type", tag="referral"):
             occurred_at=utc(self.occurred_at),
             card_number=card_of(self.card),
             referrer_card_number=card_of(self.referrer_card, "/referrer_card"),
+        )
+
+
+class StakeBody(Request, frozen=True, tag_field="type", tag="stake"):
+    """A member stakes points of its own on an outcome of a match, `stakes` times the game's stake."""
+
+    card: CardNumber
+    match: Annotated[str, Meta(pattern="^mat_[0-9a-f]{32}(?!\\n)$", description="A match's id.")]
+    outcome: Annotated[str, Meta(pattern="^[ -~]{1,32}(?!\\n)$", description="One of the match's outcomes.")]
+    stakes: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+
+    def command(self, partner_id: int) -> Command:
+        """The command it asks for."""
+        match_id = ids.read("mat", self.match)
+        if match_id is None:
+            raise ProblemError("match_unknown")
+        return Stake(
+            partner_id=partner_id,
+            reference=self.reference,
+            occurred_at=utc(self.occurred_at),
+            card_number=card_of(self.card),
+            match_id=match_id,
+            outcome=self.outcome,
+            stakes=self.stakes,
         )

@@ -10,6 +10,7 @@ from network.errors import ProgrammeInvalid
 from network.expiry import month_end_after
 from network.model import NEVER, WITH_ACTIVITY
 from network.programme.codes import Conversion, Packs, VoucherKind, packs_of, vouchers_of
+from network.programme.games import Game, games_of
 from network.programme.ladder import Ladder
 from network.programme.members import Segment, Surprise, Trigger, segments_of, surprises_of, triggers_of
 from network.programme.offers import PledgeOffer, StoredValue, pledges_of, stored_value_of
@@ -94,6 +95,7 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     segments: tuple[Segment, ...] = ()
     triggers: Mapping[str, Trigger] = {}
     surprises: Mapping[str, Surprise] = {}
+    games: Mapping[str, Game] = {}
     leap: Leap = "28-february"
     pledges: Mapping[str, PledgeOffer] = {}
     stored_value: StoredValue | None = None
@@ -164,6 +166,7 @@ def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[st
         rewards=rewards_of(spec.reward, partner_ids),
         segments=segments_of(spec.segment, partner_ids),
         triggers=triggers_of(spec.trigger, partner_ids),
+        games=games_of(spec.game, partner_ids),
         surprises=surprises_of(spec.surprise, partner_ids),
         leap=spec.birthdays.leap,
         pledges=pledges_of(spec.pledge, partner_ids),

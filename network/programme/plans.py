@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
+from network.programme import games
 from network.programme.codes import event_of
 from network.programme.conditions import WEEKDAYS, Test, categories_of, tests_of
 from network.programme.counters import (
@@ -65,6 +66,7 @@ def unknown_partners(spec: ProgrammeSpec, partner_ids: Mapping[str, int]) -> lis
     for surprise in spec.surprise:
         paying = [surprise.fund] if surprise.fund != ISSUER else []
         named += [(f"surprise {surprise.id}", code) for code in (*surprise.partners, *paying)]
+    named += games.partners_of(spec.game)
     named += [(f"tier {one.name} bonus_at", code) for one in spec.tier for code in one.bonus_at or ()]
     return sorted({(field, code) for field, code in named if code not in partner_ids})
 

@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 from network.errors import ProgrammeInvalid
 from network.programme.reading import Path, line_of, lines_of
 from network.programme.spec_codes import ConversionSpec, CouponSpec, PacksSpec, VoucherSpec
+from network.programme.spec_games import GameSpec
 from network.programme.spec_members import BirthdaysSpec, SegmentSpec, SurpriseSpec, TriggerSpec
 from network.programme.spec_pledges import PledgeSpec
 from network.programme.spec_rewards import RewardSpec
@@ -158,6 +159,7 @@ class ProgrammeSpec(Strict):
     segment: list[SegmentSpec] = Field(default=[])
     trigger: list[TriggerSpec] = Field(default=[])
     surprise: list[SurpriseSpec] = Field(default=[])
+    game: list[GameSpec] = Field(default=[])
     birthdays: BirthdaysSpec = BirthdaysSpec()
     pledge: list[PledgeSpec] = Field(default=[])
     stored_value: StoredValueSpec | None = None
@@ -274,6 +276,7 @@ def _member_faults(spec: ProgrammeSpec, conditions: list[tuple[Path, WhenSpec]])
     tiers, segments = spec.tier_names, [one.id for one in spec.segment]
     faults = _twice("segment", segments)
     faults += _twice("trigger", [one.id for one in spec.trigger])
+    faults += _twice("game", [one.id for one in spec.game])
     faults += _twice("surprise", [one.id for one in spec.surprise])
     triggers = {one.id for one in spec.trigger}
     faults += [

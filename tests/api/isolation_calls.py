@@ -235,6 +235,10 @@ CALLS: Mapping[tuple[str, str], Calls] = {
     ("POST", "/v1/awards"): _command(
         "/v1/awards", card=lambda m, _: m.card, award=lambda *_: "surprise", case=lambda *_: "1"
     ),
+    ("GET", "/v1/matches"): _at(lambda *_: "/v1/matches"),
+    ("POST", "/v1/stakes"): _command(
+        "/v1/stakes", card=lambda m, _: m.card, match=lambda *_: "mat_" + "0" * 32, outcome=lambda *_: "home"
+    ),
     ("POST", "/v1/referrals"): _command(
         "/v1/referrals", card=lambda m, _: m.other_card, referrer_card=lambda m, _: m.card
     ),

@@ -178,6 +178,11 @@ def _award(world: World, random: Random) -> dict[str, Any]:
     return {"card": random.choice(world.cards), "award": "surprise", "case": str(random.randint(1, 99))}
 
 
+def _stake(world: World, random: Random) -> dict[str, Any]:
+    """No match is open in a crash run: it is refused, and stays so."""
+    return {"card": random.choice(world.cards), "match": "mat_" + "0" * 32, "outcome": "home"}
+
+
 def _referral(world: World, random: Random) -> dict[str, Any]:
     return {"card": random.choice(world.cards), "referrer_card": random.choice(world.cards)}
 
@@ -230,6 +235,7 @@ KINDS = (
     Kind("merge", "/v1/merges", 2, _merge),
     Kind("unmerge", "/v1/unmerges", 1, _unmerge),
     Kind("award", "/v1/awards", 2, _award),
+    Kind("stake", "/v1/stakes", 1, _stake),
     Kind("referral", "/v1/referrals", 1, _referral),
     Kind("voucher", "/v1/vouchers", 4, _voucher),
     Kind("voucher_use", "/v1/voucher-uses", 4, _voucher_use),

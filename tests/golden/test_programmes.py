@@ -13,7 +13,7 @@ N returns LINE [AMOUNT | lines NUMBER ...] | event LINE
 reviews                         the night's review of tiers whose time is over
 night                           the business date is closed and cleared; every law is checked
 MEMBER has                      what it can spend, its status points and its tier
-More lines: tests/golden/flying.py, giving.py, joining.py, on_paper.py.
+More lines: tests/golden/flying.py, giving.py, joining.py, on_paper.py, playing.py.
 What comes of a line stands behind `=>`: points by issuer, `waiting` for an event, status points, a new tier;
 or a refusal; or who is paid (+) and who pays (-) at night.
 """
@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -51,7 +52,7 @@ from partners.store import add_key, add_outlets, add_participants, add_terms
 from settlement.service import clear
 from tests.api.conftest import AUTHORITY, LONG_AGO, Till, real_now
 from tests.coalition import terms
-from tests.golden import flying, giving, joining, on_paper
+from tests.golden import flying, giving, joining, on_paper, playing
 from tests.people import CARD_KEY
 
 SCENARIOS = sorted((Path(__file__).parent / "programmes").glob("*.ledger"))
@@ -69,22 +70,8 @@ _HAS = text(
     "SELECT a.balance, a.tier, coalesce(s.balance, 0) AS status FROM account a LEFT JOIN account s"
     " ON s.member_id = a.member_id AND s.unit = 2 WHERE a.member_id = :member AND a.unit = 1"
 )
+_DRAWING = ("/v1/redemptions", "/v1/stakes", "/v1/vouchers", "/v1/voucher-uses")
 _MEMBER, _ISSUED, _ACCEPTED, _PENDING = 1, 2, 3, 6
-
-
-_MOVES = {
-    (2, 1): ("+", ""),
-    (2, 6): ("+", "waiting"),
-    (1, 2): ("-", ""),
-    (6, 2): ("-", "waiting"),
-    (6, 1): ("+", "released"),
-    (1, 3): ("-", "spent"),
-    (3, 1): ("+", "back"),
-    (1, 9): ("-", "on paper"),
-    (9, 3): ("", "spent by voucher"),
-    (9, 1): ("+", "off paper"),
-}
-_BY_LOTS = ("/v1/redemptions", "/v1/vouchers", "/v1/voucher-uses")
 
 
 def noon(day: date) -> datetime:
@@ -102,10 +89,11 @@ class Stage:
         self.sellers: dict[str, str] = {}
         self.told: set[Any] = set()
         self.codes: dict[str, str] = {}
+        self.matches: dict[str, UUID] = {}
 
     def line(self, words: list[str]) -> str | None:
         """Carry a line out; what came of it, or None where nothing is to be said."""
-        for known in (giving.line, joining.line, flying.line, on_paper.line):
+        for known in (giving.line, joining.line, playing.line, flying.line, on_paper.line):
             if (said := known(self, words)) is not None:
                 return said
         match words:
@@ -192,7 +180,7 @@ class Stage:
             moved = [_moved(row) for row in connection.execute(_POSTINGS, wanted)]
             tier = connection.execute(_TIER, wanted).scalar()
         # Of lots that end on one day the entry's id says which is drawn first.
-        came = sorted(moved) if path in _BY_LOTS or any(" back " in one for one in moved) else moved
+        came = sorted(moved) if path in _DRAWING or any(" back " in one for one in moved) else moved
         if "discount_minor" in said:
             came.append(f"{said['discount_minor'] / 100:.2f} off")
         if tier is not None:
@@ -215,13 +203,31 @@ class Stage:
         return ", ".join(f"{row.code} {row.final_minor / 100:+.2f}" for row in rows) or "nothing to pay"
 
 
+_MOVES = {
+    (2, 1): "+{}",
+    (2, 6): "+{} waiting",
+    (1, 2): "-{}",
+    (6, 2): "-{} waiting",
+    (6, 1): "+{} released",
+    (1, 3): "-{} spent",
+    (3, 1): "+{} back",
+    (1, 21): "-{} staked",
+    (1, 9): "-{} on paper",
+    (9, 3): "{} spent by voucher",
+    (9, 1): "+{} off paper",
+}
+"""Postings by their accounts, as a line says them."""
+
+
 def _moved(row: Any) -> str:
     """A posting as a line says it."""
     if row.unit > 2:
         return giving.moved(row)
     unit = "status" if row.unit == 2 else row.code
-    sign, what = _MOVES.get((row.debit, row.credit), ("", f"{row.debit} -> {row.credit}"))
-    return " ".join(f"{sign}{row.points} {what} {unit}".split())
+    said = _MOVES.get((row.debit, row.credit))
+    if said is None:
+        return f"{row.debit} -> {row.credit} {row.points} {unit}"
+    return f"{said.format(row.points)} {unit}"
 
 
 def _line(word: str) -> dict[str, Any]:

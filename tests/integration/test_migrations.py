@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from config.database import ensure_schema, make_engine, migrate
 from config.settings import PROJECT
-from network import award_tables, member_tables
+from network import award_tables, game_tables, member_tables
 from network.ids import mint
 from network.tables import entry, posting
 from network.tables import metadata as network_metadata
@@ -31,6 +31,8 @@ MEMBERS = member_tables.member_login
 """Its module adds the tables of members who sign in."""
 AWARDS = award_tables.award
 """Its module adds those of awards."""
+GAMES = game_tables.game_match
+"""Its module adds those of games."""
 MONEY = money_tables.money_entry
 """Its module puts the tables of money into the settlement room's metadata."""
 BANK = bank_tables.bank_account

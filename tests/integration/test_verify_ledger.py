@@ -55,6 +55,18 @@ def transfer(reference: str) -> str:
 
 LOT = ("lots_equal_replay", "balance_equals_lots", "points_accounted_for")
 SQL: dict[str, tuple[str, tuple[str, ...]]] = {
+    "a stake on no match": (
+        f"INSERT INTO stake VALUES (2, {entry('fuel')}, gen_random_uuid(), 'home', 0)",
+        ("stakes_recorded",),
+    ),
+    "a payout for no stake": (
+        f"INSERT INTO payout VALUES (2, {entry('fuel')}, gen_random_uuid(), gen_random_uuid())",
+        ("payouts_due",),
+    ),
+    "points from no pot": (
+        f"UPDATE posting SET debit = 21 WHERE entry_id = {entry('fuel')}",
+        ("pots_balance",),
+    ),
     "an award for nothing": (
         f"INSERT INTO award VALUES (2, {entry('fuel')}, 'treat', '2017', '', '', '')",
         ("awards_recorded",),

@@ -6,7 +6,19 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from network.model import Award, Command, Entry, Posting, Refer, Rejected, Reply, ReviewTier, Treat
+from network.model import (
+    Award,
+    Command,
+    Entry,
+    PayOut,
+    Posting,
+    Refer,
+    Rejected,
+    Reply,
+    ReviewTier,
+    Stake,
+    Treat,
+)
 from network.programme.compiled import Programme, compile_programme
 from network.programme.spec import read_programme
 from network.rules import Rules
@@ -16,7 +28,7 @@ from tests.laws.world import CATEGORIES, CURRENCY, OUTLET, Expiry, Partner, Sche
 
 OF_THE_NIGHT = (ReviewTier, Treat)
 """Nobody asks for them: the night does, for tiers that end and for occasions; the model's world has none."""
-OF_PROGRAMMES = (Award, Refer)
+OF_PROGRAMMES = (Award, PayOut, Refer, Stake)
 """They do what a programme's own tables say, of which the model's world has none."""
 COMMANDS = {
     str(command.__struct_config__.tag): command

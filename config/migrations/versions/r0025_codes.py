@@ -1,7 +1,7 @@
 """Vouchers, codes on packs, coupons, and the quarterly conversion of points.
 
 Revision ID: 0025
-Revises: 0029b
+Revises: 0027b
 """
 
 from alembic import op
@@ -10,7 +10,7 @@ from sqlalchemy import text
 from config.roles import grant_to_application
 
 revision = "0025"
-down_revision = "0029b"
+down_revision = "0027b"
 branch_labels = None
 depends_on = None
 

@@ -295,6 +295,17 @@ class Award(Command, frozen=True, tag="award"):
     reason: str | None = None
 
 
+class Stake(Command, frozen=True, tag="stake"):
+    """A member stakes points of its own on an outcome of a match, `stakes` times the game's stake."""
+
+    path = "/v1/stakes"
+
+    card: str
+    match: str
+    outcome: str
+    stakes: int = 1
+
+
 class Referral(Command, frozen=True, tag="referral"):
     """A new member names who referred it: `referrer_card` was a member before."""
 
@@ -374,6 +385,7 @@ COMMANDS: tuple[type[Command], ...] = (
     Merge,
     Unmerge,
     Award,
+    Stake,
     Referral,
     Voucher,
     VoucherUse,
