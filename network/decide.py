@@ -19,11 +19,13 @@ from network.model import (
     Accrue,
     Adjust,
     Award,
+    BuyPlan,
     Capture,
     Command,
     Convert,
     Decision,
     Donate,
+    EndPlan,
     Enrol,
     Gift,
     Hold,
@@ -54,6 +56,7 @@ from network.model import (
     UseVoucher,
     Void,
 )
+from network.paid_plan import buy_plan, end_plan
 from network.pledge import keep_pledge, pledge
 from network.pool import invite, join, leave
 from network.redemption import donate, redeem
@@ -93,6 +96,8 @@ RULES: dict[type[Command], Rule] = {
     PayOut: pay_out,
     Pledge: pledge,
     KeepPledge: keep_pledge,
+    BuyPlan: buy_plan,
+    EndPlan: end_plan,
     LoadValue: load_value,
     SpendValue: spend_value,
     RefundValue: refund_value,

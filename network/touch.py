@@ -11,6 +11,7 @@ from network.model import (
     Capture,
     Command,
     Convert,
+    EndPlan,
     Enrol,
     Gift,
     Hold,
@@ -40,7 +41,7 @@ SPENDING = (Redeem, Hold)
 OF_MEMBER = (ReviewTier, Treat, PayOut, KeepPledge, Convert)
 """Commands that name their member by its number: the night's."""
 _OF_PAPER = (UseVoucher, ReturnVoucher, LapseVoucher)
-_WITHOUT_CARD = frozenset({Enrol, Reverse, Capture, Void, Release, Unmerge, *OF_MEMBER, *_OF_PAPER})
+_WITHOUT_CARD = frozenset({EndPlan, Enrol, Reverse, Capture, Void, Release, Unmerge, *OF_MEMBER, *_OF_PAPER})
 _WITH_TWO_CARDS = {
     Gift: "to_card_number",
     Invite: "to_card_number",
@@ -51,6 +52,7 @@ _NAMES_AN_ENTRY = {
     Reverse: "entry_id",
     Release: "entry_id",
     Unmerge: "entry_id",
+    EndPlan: "membership_id",
     Capture: "hold_id",
     Void: "hold_id",
     Join: "invitation_id",

@@ -15,6 +15,7 @@ from api.bodies.between import (
 )
 from api.bodies.codes import SerialCodeBody, VoucherBody, VoucherReturnBody, VoucherUseBody
 from api.bodies.fields import read_body
+from api.bodies.plans import PlanMembershipBody, PlanRefundBody
 from api.bodies.pledges import PledgeBody
 from api.bodies.tills import (
     AccrualBody,
@@ -44,6 +45,8 @@ __all__ = [
     "LoadBody",
     "MemberEventBody",
     "MergeBody",
+    "PlanMembershipBody",
+    "PlanRefundBody",
     "PledgeBody",
     "PoolInvitationBody",
     "PoolJoinBody",
@@ -79,6 +82,8 @@ Body = (
     | GiftBody
     | DonationBody
     | PledgeBody
+    | PlanMembershipBody
+    | PlanRefundBody
     | LoadBody
     | SpendBody
     | RefundBody

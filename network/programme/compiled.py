@@ -13,7 +13,14 @@ from network.programme.codes import Conversion, Packs, VoucherKind, packs_of, vo
 from network.programme.games import Game, games_of
 from network.programme.ladder import Ladder
 from network.programme.members import Segment, Surprise, Trigger, segments_of, surprises_of, triggers_of
-from network.programme.offers import PledgeOffer, StoredValue, pledges_of, stored_value_of
+from network.programme.offers import (
+    PaidPlan,
+    PledgeOffer,
+    StoredValue,
+    paid_plans_of,
+    pledges_of,
+    stored_value_of,
+)
 from network.programme.plans import ladder_of, plans_of, unknown_partners
 from network.programme.rewards import Reward, rewards_of
 from network.programme.rule import Plan
@@ -99,6 +106,7 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     leap: Leap = "28-february"
     pledges: Mapping[str, PledgeOffer] = {}
     stored_value: StoredValue | None = None
+    paid_plans: Mapping[str, PaidPlan] = {}
     vouchers: Mapping[str, VoucherKind] = {}
     conversion: Conversion | None = None
     packs: Mapping[int, Packs] = {}
@@ -171,6 +179,7 @@ def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[st
         leap=spec.birthdays.leap,
         pledges=pledges_of(spec.pledge, partner_ids),
         stored_value=stored_value_of(spec.stored_value, partner_ids),
+        paid_plans=paid_plans_of(spec.plan, partner_ids),
         vouchers=vouchers,
         conversion=None
         if conversion is None

@@ -22,7 +22,7 @@ from network.programme.counters import (
 )
 from network.programme.ladder import Ladder, Tier, Way
 from network.programme.measure import ROUNDINGS, basis_of, units
-from network.programme.offers import partners_of, partners_of_value
+from network.programme.offers import partners_of, partners_of_plans, partners_of_value
 from network.programme.rule import Counter, Plan, Rule
 from network.programme.sale import Facts, Sale
 from network.programme.spec import EarnRuleSpec, ProgrammeSpec, funders_of
@@ -60,6 +60,7 @@ def unknown_partners(spec: ProgrammeSpec, partner_ids: Mapping[str, int]) -> lis
     if spec.retro_claim is not None:
         named += [("retro_claim", code) for code in spec.retro_claim.partners]
     named += partners_of(spec.pledge) + partners_of_value(spec.stored_value)
+    named += partners_of_plans(spec.plan)
     for segment in spec.segment:
         named += [(f"segment {segment.id} when", code) for code in segment.when.partners or ()]
     named += [(f"trigger {one.id} fund", one.fund) for one in spec.trigger if one.fund != ISSUER]
@@ -156,6 +157,7 @@ def _plan(
         claims=spec.retro_claim is not None and code in spec.retro_claim.partners,
         makes_tiers=making_tiers,
         segments=any(when.segments for when in conditions),
+        paid_plans=any(when.plans for when in conditions),
         budgets=any(one.budget for one in mine),
         funders=frozenset(funder for one in rules for funder, _ in one.funders) - {0},
         by_id={one.id: one for one in (*exclusions, *rules)},

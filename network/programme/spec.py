@@ -16,6 +16,7 @@ from network.programme.reading import Path, line_of, lines_of
 from network.programme.spec_codes import ConversionSpec, CouponSpec, PacksSpec, VoucherSpec
 from network.programme.spec_games import GameSpec
 from network.programme.spec_members import BirthdaysSpec, SegmentSpec, SurpriseSpec, TriggerSpec
+from network.programme.spec_plans import PaidPlanSpec
 from network.programme.spec_pledges import PledgeSpec
 from network.programme.spec_rewards import RewardSpec
 from network.programme.spec_rules import Code, Count, CounterSpec, FundSpec, Name, RuleSpec, Strict, WhenSpec
@@ -163,6 +164,7 @@ class ProgrammeSpec(Strict):
     birthdays: BirthdaysSpec = BirthdaysSpec()
     pledge: list[PledgeSpec] = Field(default=[])
     stored_value: StoredValueSpec | None = None
+    plan: list[PaidPlanSpec] = Field(default=[])
     voucher: list[VoucherSpec] = Field(default=[])
     conversion: ConversionSpec | None = None
     coupon: list[CouponSpec] = Field(default=[])
@@ -215,6 +217,8 @@ def _together(spec: ProgrammeSpec) -> list[_Fault]:
     for place, one in enumerate(spec.reward):
         faults += _unknown(("reward", place, "tiers"), "tiers", one.tiers, tiers)
     faults += _twice("pledge", [one.id for one in spec.pledge])
+    faults += _twice("plan", [one.id for one in spec.plan])
+    plans = [one.id for one in spec.plan]
     faults += _code_faults(spec)
     for name in spec.expiry.tier:
         faults += [(("expiry", "tier", name), m) for _, m in _unknown((), "tiers", [name], tiers)]
@@ -227,6 +231,7 @@ def _together(spec: ProgrammeSpec) -> list[_Fault]:
         faults += _unknown((*path, "coupons"), "coupons", when.coupons, coupons)
         faults += _unknown((*path, "packs"), "packs", when.packs, packs)
         faults += _unknown((*path, "tiers"), "tiers", when.tiers, tiers)
+        faults += _unknown((*path, "plans"), "plans", when.plans, plans)
         if when.counter is not None:
             faults += _unknown((*path, "counter"), "counters", [when.counter.id], counters)
     faults += _tier_faults(spec)
