@@ -6,7 +6,6 @@ Commands import what they need when they run, so that `--help` is quick and the 
 import logging
 import sys
 from contextlib import ExitStack
-from datetime import date
 from enum import StrEnum
 from io import TextIOWrapper
 from pathlib import Path
@@ -34,7 +33,7 @@ from api.cli_programme import add_programmes
 from api.cli_report import reconcile, report_app
 from api.cli_survey import add_surveys
 from api.cli_webhooks import webhooks
-from api.composition import BAD_INPUT, FAILED, now, opened, owned, sandbox
+from api.composition import BAD_INPUT, FAILED, day_of, now, opened, owned, sandbox
 from config.database import migrate as migrate_database
 from config.errors import ConfigError, KeyFileError
 from config.roles import application_role, reader_role
@@ -101,13 +100,6 @@ def main() -> None:
     except (ConfigError, NetworkError, PartnersError, SettlementError, SQLAlchemyError) as error:
         Console(stderr=True).print(f"tessera: {error}", style="red", markup=False, highlight=False)
         sys.exit(FAILED)
-
-
-def _date(given: str, option: str) -> date:
-    try:
-        return date.fromisoformat(given)
-    except ValueError:
-        raise typer.BadParameter(f"{given!r} is no date; write it as 2017-05-31", param_hint=option) from None
 
 
 def _signer(settings: Settings) -> "Signer | None":
@@ -316,7 +308,7 @@ def clear(
     from settlement.sealing import seal_due
     from settlement.service import clear as clear_date
 
-    business_date = _date(on, "--date")
+    business_date = day_of(on, "--date")
     with opened() as (settings, database):
         with database.connect() as connection:
             at = network_now(connection)
@@ -465,8 +457,8 @@ def export_journal(
         raise typer.BadParameter("give one date, or --from and --to", param_hint="--window")
     if window:
         first = last = window
-    begins = None if first is None else _date(first, "--from")
-    ends = None if last is None else _date(last, "--to")
+    begins = None if first is None else day_of(first, "--from")
+    ends = None if last is None else day_of(last, "--to")
     try:
         with opened(reader_role) as (_, database):
             write_journal(database, form.value, begins, ends, out=out, console=Console(stderr=True))

@@ -10,7 +10,7 @@ from uuid import UUID
 import typer
 
 from api.cli_desk import By
-from api.composition import BAD_INPUT, opened
+from api.composition import BAD_INPUT, day_of, opened
 from api.identity import acting
 from config.roles import reader_role
 
@@ -210,7 +210,7 @@ def add_vat(
     bps = _amount(percent, "PERCENT") * 100
     if bps != int(bps):
         raise typer.BadParameter("at most two decimals", param_hint="PERCENT")
-    rate = VatRate(vat_code=code, effective_on=_date(start, "--from"), rate_bps=int(bps))
+    rate = VatRate(vat_code=code, effective_on=day_of(start, "--from"), rate_bps=int(bps))
     with acting("maker", by=by) as (_, database, who), database.begin() as connection:
         made = contracts.propose_vat_rate(connection, rate, open_on=open_date(connection), by=who)
     _proposed(made)
@@ -246,7 +246,7 @@ def add_fx(
         source=source,
         base=base.upper(),
         quote=quote.upper(),
-        fixed_on=_date(on, "--on"),
+        fixed_on=day_of(on, "--on"),
         revision=1,
         rate=_amount(rate, "RATE"),
     )
@@ -262,7 +262,7 @@ def list_fx(
     """Fixings, by source and day, every revision."""
     from partners.rates_store import load_fixings
 
-    first = _date(since, "--since")
+    first = day_of(since, "--since")
     with opened(reader_role) as (_, database), database.connect() as connection:
         for source, rates in sorted(load_fixings(connection, since=first, through=date.max).items()):
             for one in sorted(rates, key=lambda one: (one.fixed_on, one.base, one.quote, one.revision)):
@@ -321,13 +321,6 @@ def _hash(shown: str) -> bytes:
         return bytes.fromhex(shown)
     except ValueError:
         raise typer.BadParameter("64 hexadecimal digits", param_hint="--sha256") from None
-
-
-def _date(shown: str, hint: str) -> date:
-    try:
-        return date.fromisoformat(shown)
-    except ValueError:
-        raise typer.BadParameter(f"{shown!r} is no date: 2017-06-01", param_hint=hint) from None
 
 
 def _amount(shown: str, hint: str) -> Decimal:

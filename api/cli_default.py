@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
@@ -10,7 +9,7 @@ from uuid import UUID
 import typer
 from rich.console import Console
 
-from api.composition import BAD_INPUT, FAILED, opened
+from api.composition import BAD_INPUT, FAILED, day_of, opened
 from api.identity import acting
 from config.roles import reader_role
 
@@ -81,7 +80,7 @@ def simulate(
         money = _currency(connection, currency)
         found = defaults.simulate(
             connection,
-            _day(on, "--date"),
+            day_of(on, "--date"),
             _number(names, debtor),
             currency=money,
             way=_way(unwind=unwind),
@@ -114,7 +113,7 @@ def propose(
             money = _currency(connection, currency)
         kept = defaults.propose(
             database,
-            _day(on, "--date"),
+            day_of(on, "--date"),
             _number(names, debtor),
             currency=money,
             way=_way(unwind=unwind),
@@ -199,10 +198,10 @@ def propose_exit(
         made = exits.propose_exit(
             connection,
             code,
-            notice_on=_day(notice, "--notice"),
-            last_earn_on=_day(last_earn, "--last-earn"),
-            last_burn_on=_day(last_burn, "--last-burn"),
-            run_off_until=_day(run_off, "--run-off"),
+            notice_on=day_of(notice, "--notice"),
+            last_earn_on=day_of(last_earn, "--last-earn"),
+            last_burn_on=day_of(last_burn, "--last-burn"),
+            run_off_until=day_of(run_off, "--run-off"),
             mode="buy_out" if buy_out else "run_off",
             reason=reason,
             by=who,
@@ -339,13 +338,6 @@ def _minor(given: str, currency: str) -> int:
     if wrong is not None:
         raise typer.BadParameter(wrong, param_hint="--carry")
     return int(Decimal(given).scaleb(digits))
-
-
-def _day(given: str, option: str) -> date:
-    try:
-        return date.fromisoformat(given)
-    except ValueError:
-        raise typer.BadParameter(f"{given!r} is no date; write it as 2017-05-31", param_hint=option) from None
 
 
 def _uuid(given: str) -> UUID:

@@ -1,11 +1,10 @@
 """`tessera exposure`: what partners may come to owe against their caps, and the warnings there were."""
 
-from datetime import date
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api.composition import FAILED, opened
+from api.composition import FAILED, day_of, opened
 from api.identity import acting
 from config.roles import reader_role
 
@@ -53,7 +52,7 @@ def warnings(
     from network.service import window_id_of
     from partners.store import load_directory
 
-    window_id = None if on is None else window_id_of(_date(on))
+    window_id = None if on is None else window_id_of(day_of(on))
     with opened(reader_role) as (_, database), database.connect() as connection:
         moves = read_moves(connection, window_id=window_id, limit=most)
         participants = load_directory(connection).participants
@@ -105,12 +104,3 @@ def _shown(code: str, one: "Exposure") -> str:
     unvalued = f"; no fixing of {', '.join(one.unvalued)}" if one.unvalued else ""
     level = _LEVELS[one.level]
     return f"{code}  {one.amount.normalize():f} {one.currency}  {cap}  {level}  ({of}{unvalued})"
-
-
-def _date(given: str) -> date:
-    try:
-        return date.fromisoformat(given)
-    except ValueError:
-        raise typer.BadParameter(
-            f"{given!r} is no date; write it as 2017-05-31", param_hint="--date"
-        ) from None

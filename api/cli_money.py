@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api.composition import opened
+from api.composition import day_of, opened
 from api.identity import acting
 from config.roles import reader_role
 
@@ -54,7 +54,7 @@ def propose_correction(
             creditor=creditor,
             currency=currency,
             amount=owed,
-            of_night=_day(night),
+            of_night=day_of(night, "--night"),
             reason=reason,
             by=who,
         )
@@ -115,7 +115,7 @@ def set_day(
 
     with acting("maker", by=by) as (_, database, who), database.begin() as connection:
         made = corrections.propose_day(
-            connection, currency=currency, day=_day(day), is_open=is_open, reason=reason, by=who
+            connection, currency=currency, day=day_of(day, "DAY"), is_open=is_open, reason=reason, by=who
         )
     _proposed(made)
 
@@ -139,10 +139,3 @@ def list_calendars() -> None:
 def _proposed(made: "Proposal") -> None:
     typer.echo(f"proposed; another approves it: tessera proposal approve {made.proposal_id} \\")
     typer.echo(f"  --sha256 {made.sha256.hex()}")
-
-
-def _day(given: str) -> date:
-    try:
-        return date.fromisoformat(given)
-    except ValueError:
-        raise typer.BadParameter(f"{given!r} is no date: 2017-05-31") from None

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from api.cli_desk import By
-from api.composition import opened
+from api.composition import day_of, opened
 from api.identity import acting
 from config.roles import reader_role
 
@@ -49,7 +49,7 @@ def show(on: _On) -> None:
     from settlement import payment_store, store
     from settlement.payments import due_of
 
-    window_id = window_id_of(_date(on))
+    window_id = window_id_of(day_of(on, "DATE"))
     with opened(reader_role) as (_, database), database.connect() as connection:
         run = store.live_run(connection, window_id)
         hashes = store.load_hashes(connection, [window_id]).get(window_id, {})
@@ -133,7 +133,7 @@ def refuse(on: _On, *, reason: _Reason, by: By = None) -> None:
     with acting("checker", by=by) as (_, database, who):
         with database.connect() as connection:
             at = network_now(connection)
-        refuse_run(database, _date(on), reason=reason, by=who, at=at)
+        refuse_run(database, day_of(on, "DATE"), reason=reason, by=who, at=at)
     typer.echo(f"{on} is refused")
 
 
@@ -170,7 +170,7 @@ def reopen(on: _On, *, reason: _Reason, by: By = None) -> None:
     with acting("maker", by=by) as (_, database, who):
         with database.connect() as connection:
             at = network_now(connection)
-        begun = runs.reopen(database, _date(on), reason=reason, by=who, at=at)
+        begun = runs.reopen(database, day_of(on, "DATE"), reason=reason, by=who, at=at)
     for run in begun:
         typer.echo(f"{date_of_window(run.window_id)} begins again as revision {run.revision}")
 
@@ -185,7 +185,7 @@ def advance(on: _On, *, by: By = None) -> None:
     with acting("maker", "checker", by=by) as (_, database, _who):
         with database.connect() as connection:
             at = network_now(connection)
-        state = runs.advance(database, _date(on), at=at, objections=objections)
+        state = runs.advance(database, day_of(on, "DATE"), at=at, objections=objections)
     typer.echo(f"{on} is {state}")
 
 
@@ -193,11 +193,4 @@ def _one_of(on: str | None, through: str | None) -> date:
     """The date that is named: one night, or through when."""
     if (on is None) == (through is None):
         raise typer.BadParameter("name a business date, or --through one", param_hint="DATE")
-    return _date(on or through or "")
-
-
-def _date(given: str) -> date:
-    try:
-        return date.fromisoformat(given)
-    except ValueError:
-        raise typer.BadParameter(f"{given!r} is no date; write it as 2017-05-31", param_hint="DATE") from None
+    return day_of(on or through or "", "DATE")

@@ -1,13 +1,12 @@
 """`tessera programme` and `tessera explain`: a scheme's file checked, compared, tried, applied; and why."""
 
-from datetime import date
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from api.cli_desk import By
-from api.composition import BAD_INPUT, opened
+from api.composition import BAD_INPUT, day_of, opened
 from api.identity import acting
 from config.roles import reader_role
 
@@ -95,8 +94,8 @@ def simulate(
                 connection,
                 rules,
                 compile_programme(spec, 0, codes),
-                _date(first, "--from"),
-                _date(last, "--to"),
+                day_of(first, "--from"),
+                day_of(last, "--to"),
             )
             directory = rules.directory
     except ProgrammeInvalid as error:
@@ -120,7 +119,7 @@ def apply(
 
     try:
         with acting("maker", by=by) as (_, database, who), database.begin() as connection:
-            made = propose(connection, _text(file), effective_on=_date(on, "--on"), by=who)
+            made = propose(connection, _text(file), effective_on=day_of(on, "--on"), by=who)
     except ProgrammeInvalid as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(BAD_INPUT) from error
@@ -166,10 +165,3 @@ def _text(file: Path) -> str:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise typer.BadParameter(f"{file}: {error}", param_hint="FILE") from error
-
-
-def _date(shown: str, hint: str) -> date:
-    try:
-        return date.fromisoformat(shown)
-    except ValueError:
-        raise typer.BadParameter(f"{shown!r} is no date: 2017-06-01", param_hint=hint) from None

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api.composition import BAD_INPUT, FAILED, opened
+from api.composition import BAD_INPUT, FAILED, day_of, opened
 from config.roles import reader_role
 
 if TYPE_CHECKING:
@@ -113,7 +112,7 @@ def operator(*, on: _AsOf = None, out: _Out = _REPORTS) -> None:
     from settlement.reports.operator import write_operator_pages
 
     with _reading() as connection:
-        files = write_operator_pages(connection, None if on is None else _day(on), out)
+        files = write_operator_pages(connection, None if on is None else day_of(on), out)
     for file in files:
         typer.echo(file)
 
@@ -124,7 +123,7 @@ def evaluation(*, on: _AsOf = None, out: _Out = _REPORTS) -> None:
     from settlement.reports.evaluation_page import write_evaluation
 
     with _reading() as connection:
-        files = write_evaluation(connection, None if on is None else _day(on), out)
+        files = write_evaluation(connection, None if on is None else day_of(on), out)
     for file in files:
         typer.echo(file)
 
@@ -138,7 +137,7 @@ def liability(*, on: _AsOf = None) -> None:
     from settlement.reports.tables import show_liability
 
     with _reading() as connection:
-        outstanding = read_outstanding(connection, None if on is None else _day(on))
+        outstanding = read_outstanding(connection, None if on is None else day_of(on))
     Console().print(show_liability(outstanding))
 
 
@@ -168,7 +167,7 @@ def roll_forward(
     if price is not None and not (price.is_finite() and price >= 0):
         raise typer.BadParameter(f"{selling_price!r} is no price: write 0.01", param_hint="--selling-price")
     with _reading() as connection:
-        day = as_of(connection, None if on is None else _day(on))
+        day = as_of(connection, None if on is None else day_of(on))
         lines = read_roll_forwards(connection, read_cohorts(connection, day), price)
     Console().print(show_roll_forward(lines, partner))
 
@@ -224,12 +223,3 @@ def _span(on: str | None, month: str | None, year: str | None) -> "Asked":
         return span_of(on, month, year)
     except SpanUnclear as error:
         raise typer.BadParameter(str(error), param_hint="--date, --month or --year") from None
-
-
-def _day(given: str) -> date:
-    try:
-        return date.fromisoformat(given)
-    except ValueError:
-        raise typer.BadParameter(
-            f"{given!r} is no date; write it as 2017-05-31", param_hint="--date"
-        ) from None

@@ -1,13 +1,12 @@
 """`tessera survey` and `tessera experiment`: what members answer, and who is left out of what by lot."""
 
-from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from api.composition import BAD_INPUT, opened
+from api.composition import BAD_INPUT, day_of, opened
 from api.identity import acting
 from config.roles import reader_role
 
@@ -79,8 +78,8 @@ def add(
     made = Experiment(
         name=name,
         control_bps=_bps(control),
-        starts_on=_day(starts_on, "--from"),
-        ends_on=None if ends_on is None else _day(ends_on, "--to"),
+        starts_on=day_of(starts_on, "--from"),
+        ends_on=None if ends_on is None else day_of(ends_on, "--to"),
     )
     try:
         with acting("maker", "admin", by=by) as (_, database, who), database.begin() as connection:
@@ -112,10 +111,3 @@ def _bps(given: str) -> int:
     except InvalidOperation:
         pass
     raise typer.BadParameter(f"{given!r} is no per cent; write 10, or 2.5", param_hint="--control")
-
-
-def _day(given: str, option: str) -> date:
-    try:
-        return date.fromisoformat(given)
-    except ValueError:
-        raise typer.BadParameter(f"{given!r} is no date; write it as 2017-05-31", param_hint=option) from None

@@ -3,8 +3,9 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
+import typer
 from sqlalchemy import Engine
 
 from api.logs import set_up_logging
@@ -26,6 +27,18 @@ BAD_INPUT = 2
 def now() -> datetime:
     """Real time; the only clock the commands read."""
     return datetime.now(UTC)  # noqa: TID251 - a composition root
+
+
+def day_of(given: str, option: str = "--date") -> date:
+    """The date that an option or argument gives.
+
+    Raises:
+        typer.BadParameter: it is none.
+    """
+    try:
+        return date.fromisoformat(given)
+    except ValueError:
+        raise typer.BadParameter(f"{given!r} is no date; write it as 2017-05-31", param_hint=option) from None
 
 
 @contextmanager

@@ -54,7 +54,7 @@ _BEYOND, _ROOM = _FIRST + 1_000, 8_000_000
 def _later() -> list[str]:
     """What the rules and what stands before them may refuse besides: a new refusal has its card by itself."""
     of_rules = list(PROBLEMS)[list(PROBLEMS).index("reference_reused") :]
-    return [code for code in of_rules if PROBLEMS[code][0] in (409, 422) and code not in _CODES]
+    return [code for code in of_rules if PROBLEMS[code][0] in (404, 409, 422) and code not in _CODES]
 
 
 def _number(code: str) -> int:

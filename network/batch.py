@@ -73,7 +73,7 @@ _DRAWING = (
     *(IssueVoucher, Convert),
 )
 """Commands that take points out of lots, and so have to see them."""
-_LOCK_TIMEOUT = "55P03"
+LOCK_TIMEOUT = "55P03"
 _DISCONNECTED = frozenset({"57P01", "57P02", "57P03"})  # shutdown, crash, starting up
 
 
@@ -254,7 +254,7 @@ def _attempted(database: Engine, transact: Callable[[Connection, Known], Done]) 
             if state in _RETRIED:
                 tries += 1
                 continue
-            if state == _LOCK_TIMEOUT:
+            if state == LOCK_TIMEOUT:
                 raise Busy(f"rows stayed locked: {error.orig}") from error
             if isinstance(error, OperationalError) or error.connection_invalidated or state in _DISCONNECTED:
                 raise Unavailable(f"the ledger's database did not answer: {error.orig}") from error

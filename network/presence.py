@@ -13,8 +13,9 @@ from uuid import UUID
 
 import msgspec
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import OperationalError
 
-from network.batch import request_key
+from network.batch import LOCK_TIMEOUT, request_key
 from network.member_approvals import Approval, UseProblem, mark_used, of_commands, refusal
 from network.member_cards import hash_of_pin
 from network.model import Redeem, Showing
@@ -67,6 +68,21 @@ class _Standing(msgspec.Struct, kw_only=True):
         """Count a try; one that is right ends the count."""
         self.tries, self.tried_at = (0, None) if right else (self.tries + 1, now)
         self.changed = True
+
+
+def judge_each(
+    database: Engine, card_key: bytes, commands: Sequence[Showing], now: datetime
+) -> Mapping[int, str]:
+    """As `judge`; where a member's rows stay locked, `unavailable` for its commands alone."""
+    try:
+        return judge(database, card_key, commands, now)
+    except OperationalError as error:
+        if getattr(error.orig, "sqlstate", None) != LOCK_TIMEOUT:
+            raise
+        if len(commands) == 1:
+            return {0: "unavailable"}
+    alone = [judge_each(database, card_key, [command], now) for command in commands]
+    return {place: found[0] for place, found in enumerate(alone) if found}
 
 
 def judge(

@@ -64,7 +64,7 @@ def by_presence(database: Engine, card_key: bytes, now: Callable[[], datetime]) 
         ]
         if not showing:
             return {}
-        found = presence.judge(database, card_key, [command for _, command in showing], now())
+        found = presence.judge_each(database, card_key, [command for _, command in showing], now())
         return {showing[number][0]: code for number, code in found.items()}
 
     return judge

@@ -21,8 +21,7 @@ from api.operator.desk import (
     who_of,
 )
 from api.operator.nights import window_of
-from api.operator.people import ProposedBody
-from api.operator.proposals import show
+from api.operator.people import ProposedBody, proposed
 from network.service import network_now, read_network
 from partners.people.canonical import canonical
 from partners.service import partner_of
@@ -206,28 +205,13 @@ def show_exit(code: str, request: Request) -> Response:
 def propose_exit(code: str, request: Request, raw: Raw) -> Response:
     """Propose the days on which a partner leaves."""
     said = read_body(raw, _EXIT)
-    with desk_of(request).database.begin() as connection:
-        made = exits.propose_exit(
-            connection,
-            code,
-            notice_on=said.notice_on,
-            last_earn_on=said.last_earn_on,
-            last_burn_on=said.last_burn_on,
-            run_off_until=said.run_off_until,
-            mode=said.mode,
-            reason=said.reason,
-            by=who_of(request).operator_id,
-            agreed=said.agreed,
-        )
-    return answered(ProposedBody(proposal=show(made)))
+    return proposed(request, exits.propose_exit, code, **msgspec.structs.asdict(said))
 
 
 @router.post("/partners/{code}/buy-out", **guarded("maker", answer=ProposedBody))
 def propose_buy_out(code: str, request: Request) -> Response:
     """Propose that it pays for its outstanding points, and that the operator stands in for it."""
-    with desk_of(request).database.begin() as connection:
-        made = exits.propose_buy_out(connection, code, by=who_of(request).operator_id)
-    return answered(ProposedBody(proposal=show(made)))
+    return proposed(request, exits.propose_buy_out, code)
 
 
 @router.post("/partners/{code}/leave", **guarded("maker", answer=ExitBody))

@@ -27,10 +27,8 @@ from api.operator.desk import (
     guarded,
     make_router,
     read_cursor,
-    who_of,
 )
-from api.operator.people import ProposedBody
-from api.operator.proposals import show
+from api.operator.people import ProposedBody, proposed
 from api.problems import ProblemError
 from network import ids
 from settlement import dispute_decisions, dispute_store, disputes
@@ -92,30 +90,17 @@ def read_evidence(dispute: str, sha256: str, request: Request) -> Response:
 def propose(dispute: str, request: Request, raw: Raw) -> Response:
     """Prepare what is decided of an escalated dispute; a checker approves the proposal, and it is made."""
     said = read_body(raw, _DECISION)
-    with desk_of(request).database.begin() as connection:
-        made = dispute_decisions.propose_decision(
-            connection,
-            _id(dispute),
-            awarded=Decimal(said.awarded),
-            reason=said.reason,
-            by=who_of(request).operator_id,
-        )
-    return answered(ProposedBody(proposal=show(made)))
+    awarded = Decimal(said.awarded)
+    decide = dispute_decisions.propose_decision
+    return proposed(request, decide, _id(dispute), awarded=awarded, reason=said.reason)
 
 
 @router.post("/disputes/{dispute}/answer", **guarded("maker", answer=ProposedBody, body=DisputeAnswerBody))
 def propose_answer(dispute: str, request: Request, raw: Raw) -> Response:
     """Prepare the answer to a dispute with the operator; a checker approves it. Silence accepts it."""
     said = read_body(raw, _ANSWER)
-    with desk_of(request).database.begin() as connection:
-        made = dispute_decisions.propose_answer(
-            connection,
-            _id(dispute),
-            answer=said.answer,
-            reason=said.reason,
-            by=who_of(request).operator_id,
-        )
-    return answered(ProposedBody(proposal=show(made)))
+    respond = dispute_decisions.propose_answer
+    return proposed(request, respond, _id(dispute), answer=said.answer, reason=said.reason)
 
 
 def _id(shown: str) -> UUID:

@@ -9,9 +9,8 @@ from fastapi import Query, Request, Response
 from msgspec import Meta
 
 from api.bodies import read_body
-from api.operator.desk import EVERYBODY, Raw, answered, desk_of, guarded, make_router, who_of
-from api.operator.people import ProposedBody
-from api.operator.proposals import show
+from api.operator.desk import EVERYBODY, Raw, answered, desk_of, guarded, make_router
+from api.operator.people import ProposedBody, proposed
 from network.service import date_of_window
 from settlement import corrections
 from settlement.bank import store
@@ -135,19 +134,8 @@ def list_adjustments(
 @router.post("/corrections", **guarded("maker", answer=ProposedBody, body=NewCorrectionBody))
 def propose_correction(request: Request, raw: Raw) -> Response:
     """Propose a debt for what was wrong in a night; approved, it falls into the window that is open then."""
-    said = read_body(raw, _CORRECTION)
-    with desk_of(request).database.begin() as connection:
-        made = corrections.propose_correction(
-            connection,
-            debtor=said.debtor,
-            creditor=said.creditor,
-            currency=said.currency,
-            amount=Decimal(said.amount),
-            of_night=said.of_night,
-            reason=said.reason,
-            by=who_of(request).operator_id,
-        )
-    return answered(ProposedBody(proposal=show(made)))
+    said = msgspec.structs.asdict(read_body(raw, _CORRECTION))
+    return proposed(request, corrections.propose_correction, **{**said, "amount": Decimal(said["amount"])})
 
 
 @router.get("/calendars", **guarded(*EVERYBODY, answer=CalendarsBody))
@@ -166,28 +154,11 @@ def list_calendars(request: Request) -> Response:
 def propose_calendar(request: Request, raw: Raw) -> Response:
     """Propose a currency's calendar; it holds for payments that are instructed from then on."""
     said = read_body(raw, _CALENDAR)
-    with desk_of(request).database.begin() as connection:
-        made = corrections.propose_calendar(
-            connection,
-            currency=said.currency,
-            calendar=said.calendar,
-            value_days=said.value_days,
-            by=who_of(request).operator_id,
-        )
-    return answered(ProposedBody(proposal=show(made)))
+    return proposed(request, corrections.propose_calendar, **msgspec.structs.asdict(said))
 
 
 @router.post("/calendars/days", **guarded("maker", answer=ProposedBody, body=NewCalendarDayBody))
 def propose_day(request: Request, raw: Raw) -> Response:
     """Propose a day that is other than the calendar says."""
     said = read_body(raw, _DAY)
-    with desk_of(request).database.begin() as connection:
-        made = corrections.propose_day(
-            connection,
-            currency=said.currency,
-            day=said.day,
-            is_open=said.is_open,
-            reason=said.reason,
-            by=who_of(request).operator_id,
-        )
-    return answered(ProposedBody(proposal=show(made)))
+    return proposed(request, corrections.propose_day, **msgspec.structs.asdict(said))

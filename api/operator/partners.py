@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from api.bodies import read_body
 from api.operator.desk import EVERYBODY, Raw, answered, desk_of, guarded, make_router, who_of
-from api.operator.people import ProposedBody
+from api.operator.people import ProposedBody, proposed
 from api.operator.proposals import show
 from api.operator.sessions import DoneBody
 from api.problems import FieldError, ProblemError
@@ -148,11 +148,7 @@ def revoke_key(key_id: str, request: Request) -> Response:
 
 def _propose(code: str, request: Request, raw: bytes, kind: str) -> Response:
     said = read_body(raw, _REASON)
-    with desk_of(request).database.begin() as connection:
-        made = service.propose_status(
-            connection, code, kind, reason=said.reason, by=who_of(request).operator_id
-        )
-    return answered(ProposedBody(proposal=show(made)))
+    return proposed(request, service.propose_status, code, kind, reason=said.reason)
 
 
 def _decoded(given: str, pointer: str) -> bytes:

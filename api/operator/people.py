@@ -1,7 +1,8 @@
 """Keeping the operators: what gives rights is proposed by one admin and approved by another."""
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from fastapi import Request, Response
@@ -12,7 +13,7 @@ from api.operator.desk import EVERYBODY, Raw, answered, desk_of, guarded, make_r
 from api.operator.proposals import ProposalBody, show
 from api.operator.sessions import DoneBody
 from partners.people import operators
-from partners.people.model import Role, Status
+from partners.people.model import Proposal, Role, Status
 
 router = make_router("Operators")
 
@@ -51,6 +52,17 @@ class ProposedBody(msgspec.Struct, frozen=True, kw_only=True):
 
     proposal: ProposalBody
     first_half: str | None = None
+
+
+def proposed(request: Request, propose: Callable[..., Proposal], *what: Any, **fields: Any) -> Response:
+    """Have who asks propose something, in a transaction of its own, and show it.
+
+    Args:
+        propose: Takes a connection, `what`, `fields`, and `by`: who asks.
+    """
+    with desk_of(request).database.begin() as connection:
+        made = propose(connection, *what, **fields, by=who_of(request).operator_id)
+    return answered(ProposedBody(proposal=show(made)))
 
 
 _NEW = msgspec.json.Decoder(NewOperatorBody)

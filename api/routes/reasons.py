@@ -25,6 +25,7 @@ from api.bodies.fields import (
 from api.bodies.tills import AccrualBody
 from api.openapi import post_docs, read_docs
 from api.problems import ProblemError
+from api.routes.commands import require_no_guessing
 from api.routes.reads import json_response
 from api.service import partner_of, service_of
 from network import ids
@@ -115,6 +116,7 @@ def quote(request: Request, raw: Annotated[bytes, Depends(_json)]) -> Response:
     """Say what a basket would earn, and what its card could spend here, without effect."""
     said = read_body(raw, _QUOTE)
     service, partner_id = service_of(request), partner_of(request)
+    require_no_guessing(service, partner_id)
     rules = service.rules()
     given = {name: value for name, value in msgspec.structs.asdict(said).items() if value is not None}
     earned = None
@@ -137,6 +139,8 @@ def quote(request: Request, raw: Annotated[bytes, Depends(_json)]) -> Response:
     spent, folded = preview(service.database, reward, rules)
     found = _quoted(earned, rules)
     refused = spent.reason if isinstance(spent, Rejected) else ""
+    if "card_unknown" in (refused, found.refused):
+        service.limits.cards.spend(partner_id, service.limits.now())
     if refused and refused != "insufficient_points":
         return json_response(msgspec.structs.replace(found, spending_refused=refused))
     flight = None if card.details is None else card.details.flight

@@ -371,6 +371,29 @@ def test_commands_that_name_unknown_cards_count_as_guesses(
     require_problem(grocer.get(f"/v1/cards/{card}"), 429, "cards_limited")
 
 
+def test_no_address_tells_who_guesses(narrow: TestClient, database: Engine, live: Rules) -> None:
+    """Quotes count as guesses; then each address whose body names a card, whatever else it is for, says no
+    more than that. The description knows all of them."""
+    add(database, "k")
+    grocer = Till(narrow, "k", PRIVATE)
+    for unknown in ("6330001234567895", "6330001234567903", "6330001234567911"):
+        asked = {"occurred_at": START.isoformat(), "outlet": "main", "card": unknown, "currency": "USD"}
+        assert grocer.post("/v1/quotes", **asked, amount_minor=500).json()["refused"] == "card_unknown"
+    described = narrow.get("/openapi.json").json()
+    schemas = described["components"]["schemas"]
+    addresses = []
+    for path, methods in described["paths"].items():
+        content = (
+            methods.get("post", {}).get("requestBody", {}).get("content", {}).get("application/json", {})
+        )
+        name = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
+        if path.startswith("/v1/") and "card" in schemas.get(name, {}).get("properties", {}):
+            addresses.append(path)
+            require_problem(grocer.post(path, **content["example"]), 429, "cards_limited", path)
+    assert len(addresses) > 12
+    assert {"/v1/quotes", "/v1/approvals", "/v1/redemptions"} <= set(addresses)
+
+
 def test_files_are_no_way_to_guess(narrow: TestClient, database: Engine, live: Rules) -> None:
     """After a file that named unknown cards the lines of the next are answered alike, whether a card exists
     or not; what names none is carried out, and nothing is remembered of what was not."""

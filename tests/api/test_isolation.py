@@ -241,6 +241,9 @@ def require_that_each_finds_its_own(two: dict[int, tuple[Till, Own]]) -> None:
             f"/v1/entries?cursor={own.cursor}",
             f"/v1/batches/{own.batch}",
             f"/v1/batches/{own.batch}/result",
+            f"/v1/webhook-endpoints/{own.endpoint}",
+            f"/v1/events/{own.event}",
+            f"/v1/approvals/{own.approval}",
         ):
             assert till.get(target).status_code == 200, target
         listed = {entry["id"] for entry in till.get("/v1/entries?limit=100").json()["data"]}
@@ -264,9 +267,9 @@ def test_any_id_in_any_place(two: dict[int, tuple[Till, Own]], database: Engine)
     for number in range(150):
         me, other = drawn.sample([GROCER, HOTEL], 2)
         (till, mine), (_, theirs) = two[me], two[other]
-        ids = [theirs.sale, theirs.reward, theirs.hold, theirs.invitation, theirs.merge, theirs.dispute]
+        ids = [getattr(theirs, name) for name in _NAMED]
         mixed = Own("", member=mine.member, key_id=theirs.key_id, cursor=theirs.cursor)
-        for name in ("sale", "reward", "hold", "invitation", "merge", "dispute"):
+        for name in _NAMED:
             setattr(mixed, name, drawn.choice(ids))
         mixed.evidence = drawn.choice([theirs.evidence, *ids])
         method, calls = drawn.choice(looking + naming)
@@ -277,6 +280,10 @@ def test_any_id_in_any_place(two: dict[int, tuple[Till, Own]], database: Engine)
     assert {partner_id: rows_of(database, partner_id) for partner_id in two} == before
 
 
+_NAMED = (
+    *("sale", "reward", "hold", "invitation", "merge", "dispute"),
+    *("batch", "endpoint", "event", "approval"),
+)
 _NAMING_ENTRIES = {
     "/v1/captures",
     "/v1/voids",
@@ -285,4 +292,9 @@ _NAMING_ENTRIES = {
     "/v1/unmerges",
     "/v1/disputes/{dispute}/answers",
     "/v1/key-revocations",
+    "/v1/webhook-endpoints/{endpoint}/enablement",
+    "/v1/webhook-endpoints/{endpoint}/secrets",
+    "/v1/webhook-endpoints/{endpoint}/tests",
+    "/v1/webhook-endpoints/{endpoint}/replays",
+    "/v1/events/{event}/resend",
 }

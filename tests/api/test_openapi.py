@@ -149,6 +149,18 @@ def _tried(operation: Any, mode: GenerationMode, send: Callable[[Case[Any]], Non
         run()
 
 
+def _can_be_wrong(operation: Any) -> bool:
+    """Whether a request can be malformed by its description: a mere text in the path cannot, and thousands of
+    tries to make one that is were half of this test's time."""
+    described: dict[str, Any] = operation.definition.raw
+    plain = {"type": "string"}
+    given = [
+        (one["in"], {name: value for name, value in one["schema"].items() if name != "title"})
+        for one in described.get("parameters", ())
+    ]
+    return "requestBody" in described or any(one != ("path", plain) for one in given)
+
+
 def test_schemathesis_finds_nothing(database: Engine, live: Rules) -> None:
     """Valid and invalid requests to every address of partners: each answer is as the description says."""
     key = new_key()
@@ -162,7 +174,7 @@ def test_schemathesis_finds_nothing(database: Engine, live: Rules) -> None:
         sent = 0
         for found in schema.get_all_operations():
             operation: Any = found.ok()  # type: ignore[union-attr]  # else the test fails, as it should
-            for mode in GenerationMode:
+            for mode in GenerationMode if _can_be_wrong(operation) else [GenerationMode.POSITIVE]:
 
                 def send(case: Case[Any], *, mode: GenerationMode = mode) -> None:
                     nonlocal sent

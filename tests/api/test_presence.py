@@ -6,14 +6,18 @@ import pytest
 from msgspec import structs
 from sqlalchemy import Engine, text
 
+from config.database import make_engine
 from network.batch import execute
 from network.model import Command, Rejected
+from network.presence import judge_each
 from network.rules import Rules
 from partners.people import codes
+from partners.people.tokens import members_keys
 from tests.api.conftest import Till, a_sale
 from tests.api.test_bad_inputs import counted, require_problem
 from tests.api.test_members import EMAIL, Phone, Tills, anna, client, grocer, phone
 from tests.coalition import HOTEL, PROGRAMME, burn, new_card, reserve, run, sale, set_up
+from tests.people import KEYS
 
 __all__ = ["anna", "client", "grocer", "phone"]
 
@@ -95,6 +99,24 @@ def test_a_pin_is_typed_and_kept_nowhere(phone: Phone, card: str, grocer: Till, 
     with database.connect() as connection:
         kept = connection.execute(text("SELECT pin_hash, proof_tries FROM member_login")).one()
     assert tuple(kept) == (None, 1)
+
+
+def test_one_members_stuck_row_is_no_others(phone: Phone, card: str, grocer: Till, database: Engine) -> None:
+    """Somebody holds a member's row: its reward is to be sent again, another's is judged."""
+    other = grocer.enrol("other")
+    assert grocer.post("/v1/member-logins", member=other["member"], email="b@example.com").status_code == 200
+    phone.access = ""
+    phone.sign_in("b@example.com")
+    right = phone.get("/card").json()["code"]
+    commands = [
+        structs.replace(burn(int(number), 5, f"r{number}"), code=right) for number in (card, other["card"])
+    ]
+    impatient = make_engine(database.url, schema="tessera", lock_timeout_ms=300)
+    with database.connect() as holding:
+        holding.execute(text("SELECT FROM member_login ORDER BY member_id LIMIT 1 FOR UPDATE"))
+        told = judge_each(impatient, members_keys(KEYS).secrets, commands, phone.clock())
+    impatient.dispose()
+    assert told == {0: "unavailable"}
 
 
 def wish(till: Till, card: str, reference: str, points: int = 50) -> Any:

@@ -13,7 +13,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from rich.console import Console
 from sqlalchemy import Engine, text
+from typer.testing import CliRunner, Result
 
+from api.cli import app
 from api.verification import verify_ledger
 from config.settings import PROJECT
 from network.service import set_clock
@@ -43,6 +45,12 @@ def tessera(
         check=False,
         timeout=120,
     )
+
+
+def inside(*arguments: str, own: Mapping[str, str]) -> Result:
+    """Run `tessera` in this process, ten times faster; where its logs and errors are not looked at."""
+    others: dict[str, str | None] = {name: None for name in os.environ if name.startswith("TESSERA_")}
+    return CliRunner().invoke(app, arguments, env={**others, "COLUMNS": "200", **own})
 
 
 def settle(database: Engine) -> None:
@@ -101,35 +109,35 @@ def test_the_commands_make_a_key_seal_prove_and_check(
     early = tessera("proof", "show", sold["id"], own=own)
     assert (early.returncode, "is not sealed yet" in early.stderr) == (1, True)
 
-    made, again = tessera("keys", own=own), tessera("keys", own=own)
+    made, again = tessera("keys", own=own), inside("keys", own=own)
     assert made.stdout.startswith("made the network key net-")
     assert again.stdout == made.stdout.replace("made", "there is", 1)
     public = tmp_path / "public.pem"
     public.write_text(made.stdout[made.stdout.index("-----BEGIN PUBLIC") :])
     sealed = tessera("seal", own=own)
     assert (sealed.returncode, "window 20170501: 1 postings, root " in sealed.stdout) == (0, True)
-    assert tessera("seal", own=own).stdout == "nothing was left to seal\n"
+    assert inside("seal", own=own).stdout == "nothing was left to seal\n"
 
     file = tmp_path / "proof.json"
-    assert tessera("proof", "show", sold["id"], "--out", str(file), own=own).returncode == 0
-    assert tessera("proof", "show", sold["id"], own=own).stdout == file.read_text()
+    assert inside("proof", "show", sold["id"], "--out", str(file), own=own).exit_code == 0
+    assert inside("proof", "show", sold["id"], own=own).stdout == file.read_text()
     alone = {"TESSERA_DATABASE_URL": "nonsense", "TESSERA_PORT": "nonsense"}  # would end whoever read them
     held = tessera("proof", "check", str(file), cwd=tmp_path, own=alone)
     assert held.returncode == 0, held.stdout + held.stderr
     assert f"ok     entry {sold['id']}" in held.stdout
     assert "came out of the file itself" in held.stdout
-    pinned = tessera("proof", "check", str(file), "--key", str(public), cwd=tmp_path, own=alone)
-    assert (pinned.returncode, "came out of the file" in pinned.stdout) == (0, False)
+    pinned = inside("proof", "check", str(file), "--key", str(public), own=alone)
+    assert (pinned.exit_code, "came out of the file" in pinned.stdout) == (0, False)
 
     document: Any = json.loads(file.read_text())
     document["postings"][0]["leaf"]["points"] = 51
     file.write_text(json.dumps(document))
-    broken = tessera("proof", "check", str(file), cwd=tmp_path, own=alone)
-    assert broken.returncode == 1
+    broken = inside("proof", "check", str(file), own=alone)
+    assert broken.exit_code == 1
     assert "BROKEN posting line 1: its hash is" in broken.stdout
     assert "was sealed: the posting was changed" in broken.stdout
-    assert tessera("proof", "check", str(tmp_path / "none.json")).returncode == 2
-    assert tessera("proof", "show", "ent_1", own=own).returncode == 2
+    assert inside("proof", "check", str(tmp_path / "none.json"), own=alone).exit_code == 2
+    assert inside("proof", "show", "ent_1", own=own).exit_code == 2
 
 
 def test_a_night_never_waits_for_its_key(
@@ -144,14 +152,14 @@ def test_a_night_never_waits_for_its_key(
         "TESSERA_NETWORK_KEY": str(tmp_path / "network.pem"),
         "TESSERA_STATEMENTS": str(tmp_path / "statements"),
     }
-    tessera("keys", own=own)
+    inside("keys", own=own)
     (tmp_path / "network.pem").chmod(0o644)
     unsealed = tessera("clear", "--date", "2017-05-01", own=own)
     assert unsealed.returncode == 0, unsealed.stderr
     assert "nothing is sealed" in unsealed.stderr
     assert "chmod 600" in unsealed.stderr
     (tmp_path / "network.pem").chmod(0o600)
-    assert tessera("clear", "--date", "2017-05-02", own=own).returncode == 0
+    assert inside("clear", "--date", "2017-05-02", own=own).exit_code == 0
     with database.connect() as connection:
         assert [seal.window_id for seal in load_seals(connection)] == [20170501, 20170502]
 

@@ -119,6 +119,10 @@ def test_a_partners_day(grocer: Client) -> None:
     assert list(grocer.disputes()) == []
     with pytest.raises(Conflict, match="not_sealed_yet"):
         grocer.proof(first.id)
+    with pytest.raises(Refused, match="approval_unavailable"):
+        grocer.ask_approval(**asked_of(card))
+    with pytest.raises(NotFound, match="approval_unknown"):
+        grocer.approval("apv_" + "0" * 32)
 
 
 def asked_of(card: str) -> dict[str, Any]:

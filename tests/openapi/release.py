@@ -15,19 +15,54 @@ from api.app import create_app
 from config.settings import PROJECT
 from tests.hooks import HOOK_KEY
 from tests.openapi.breaks import breaks
+from tests.people import KEYS
 
 RELEASED = PROJECT / "docs" / "partners" / "openapi-released.json"
+_OTHERS = ("/operator", "/m/")
+_IN_FILES = {"$ref": "#/components/schemas/LineAnswer"}
+"""A line of an answer that is a file, which no schema can say."""
+_PRUNED = ("schemas", "examples")
 _BREAKING = "--breaking"
 
 
 def description() -> dict[str, Any]:
-    """The description as it is served to partners, with no word about operators; no database is asked."""
+    """What is served, as far as it is signed by partners: no word about operators; no database is asked."""
     nowhere = create_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
     app = create_app(
-        nowhere, authority="api.example.com", now=lambda: datetime(2026, 1, 1, tzinfo=UTC), hook_key=HOOK_KEY
+        nowhere,
+        authority="api.example.com",
+        now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
+        hook_key=HOOK_KEY,
+        operator_keys=KEYS,
     )
     made: dict[str, Any] = app.describe()
-    return made
+    paths = {path: does for path, does in made["paths"].items() if not path.startswith(_OTHERS)}
+    parts: dict[str, dict[str, Any]] = made["components"]
+    named = _named_by([paths, _IN_FILES], parts)
+    kept = {
+        kind: {name: one for name, one in held.items() if kind not in _PRUNED or (kind, name) in named}
+        for kind, held in parts.items()
+    }
+    return {**made, "paths": paths, "components": kept}
+
+
+def _named_by(value: Any, parts: dict[str, dict[str, Any]]) -> set[tuple[str, str]]:
+    """The parts that something refers to, and what those refer to: kind and name of each."""
+    found: set[tuple[str, str]] = set()
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            waiting += one.values()
+            reference = one.get("$ref")
+            if isinstance(reference, str):
+                kind, name = reference.split("/")[-2:]
+                if (kind, name) not in found:
+                    found.add((kind, name))
+                    waiting.append(parts[kind][name])
+        elif isinstance(one, list):
+            waiting += one
+    return found
 
 
 def released() -> dict[str, Any]:
