@@ -48,7 +48,7 @@ def test_a_voucher_is_worth_its_steps_to_the_end_of_a_month() -> None:
     assert conversion is not None
     assert kind.worth(300) == 400
     assert kind.days(date(2017, 11, 15)) == (date(2017, 11, 15), date(2018, 1, 31))
-    assert kind.partners == {11}
+    assert kind.partners == frozenset({11})
     assert [conversion.points_of(many) for many in (299, 300, 449, 450)] == [0, 300, 300, 450]
 
 
