@@ -211,6 +211,7 @@ _MOVES = {
     (6, 1): "+{} released",
     (1, 3): "-{} spent",
     (3, 1): "+{} back",
+    (8, 3): "-{} of the other's",
     (1, 21): "-{} staked",
     (1, 9): "-{} on paper",
     (9, 3): "{} spent by voucher",

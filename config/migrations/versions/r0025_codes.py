@@ -1,7 +1,7 @@
 """Vouchers, codes on packs, coupons, and the quarterly conversion of points.
 
 Revision ID: 0025
-Revises: 0027c
+Revises: 0027d
 """
 
 from alembic import op
@@ -10,7 +10,7 @@ from sqlalchemy import text
 from config.roles import grant_to_application
 
 revision = "0025"
-down_revision = "0027c"
+down_revision = "0027d"
 branch_labels = None
 depends_on = None
 
