@@ -190,6 +190,7 @@ class _Side:
             budgets=budgets,
             unfunded=self._unfunded(plan, entry, details),
             metres=metres_of(sale.details),
+            coupons=details.facts.coupons,
         )
 
     def _unfunded(self, plan: Plan, entry: Entry, details: Judgement) -> tuple[int, ...]:

@@ -7,8 +7,8 @@ from network.programme.spec import ProgrammeSpec
 
 _NAMED = {"tier": "name"} | dict.fromkeys(
     (
-        *("rule", "counter", "segment", "trigger", "surprise", "game", "draw", "pledge", "plan"),
-        *("reward", "abuse"),
+        *("rule", "counter", "segment", "trigger", "surprise", "game", "draw", "pledge", "plan", "reward"),
+        *("voucher", "coupon", "packs", "abuse"),
     ),
     "id",
 )
