@@ -1,7 +1,7 @@
 """What programmes took for abuse: held, refused or flagged, with the reason.
 
 Revision ID: 0028b
-Revises: 0027d
+Revises: 0025
 """
 
 from alembic import op
@@ -10,7 +10,7 @@ from sqlalchemy import text
 from config.roles import grant_to_application
 
 revision = "0028b"
-down_revision = "0027d"
+down_revision = "0025"
 branch_labels = None
 depends_on = None
 
