@@ -16,6 +16,7 @@ from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
 from api import cli_bank_files, cli_net
+from api.cli_abuse import abuse_app
 from api.cli_adjust import adjust_app, tier_app
 from api.cli_bank import bank_app
 from api.cli_cause import add_causes
@@ -28,6 +29,7 @@ from api.cli_exposure import exposure_app
 from api.cli_game import game_app
 from api.cli_money import calendar_app, correction_app
 from api.cli_night import night_app
+from api.cli_paper import add_paper
 from api.cli_people import add_people
 from api.cli_programme import add_programmes
 from api.cli_report import reconcile, report_app
@@ -59,6 +61,7 @@ app.add_typer(export, name="export")
 proof_app = typer.Typer(no_args_is_help=True, help="Proofs that entries are under their windows' seals.")
 app.add_typer(proof_app, name="proof")
 app.add_typer(adjust_app, name="adjust")
+app.add_typer(abuse_app, name="abuse")
 cli_bank_files.add_to(bank_app)
 app.add_typer(bank_app, name="bank")
 app.add_typer(tier_app, name="tier")
@@ -75,6 +78,7 @@ add_contracts(app)
 add_programmes(app)
 app.add_typer(draw_app, name="draw")
 app.add_typer(game_app, name="game")
+add_paper(app)
 app.add_typer(night_app, name="night")
 app.add_typer(report_app, name="report")
 app.command("reconcile")(reconcile)
@@ -163,6 +167,7 @@ def serve() -> None:
                 hook_key=hook_key,
                 hook_loopback=settings.webhook_loopback,
                 test_mode=True,
+                card_key=members_keys(keys).secrets,
             )
         served = create_app(
             database,

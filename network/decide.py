@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from network.abuse import watched
 from network.accrual import accrue, release
 from network.adjustment import adjust, review_tier, set_tier
 from network.awarding import award, refer, treat
@@ -22,6 +23,7 @@ from network.model import (
     BuyPlan,
     Capture,
     Command,
+    Convert,
     Decision,
     Donate,
     EndPlan,
@@ -29,8 +31,10 @@ from network.model import (
     Gift,
     Hold,
     Invite,
+    IssueVoucher,
     Join,
     KeepPledge,
+    LapseVoucher,
     Leave,
     LoadValue,
     Merge,
@@ -42,6 +46,7 @@ from network.model import (
     RefundValue,
     Rejected,
     Release,
+    ReturnVoucher,
     Reverse,
     ReviewTier,
     SetTier,
@@ -49,6 +54,7 @@ from network.model import (
     Stake,
     Treat,
     Unmerge,
+    UseVoucher,
     Void,
 )
 from network.paid_plan import buy_plan, end_plan
@@ -61,6 +67,7 @@ from network.staking import pay_out, stake
 from network.stored_value import load_value, refund_value, spend_value
 from network.touch import touched
 from network.transfer import gift, merge, unmerge
+from network.voucher import convert, issue_voucher, lapse_voucher, return_voucher, use_voucher
 
 Rule = Callable[[Folded, Any, Minted, Rules], Decision | Rejected]
 
@@ -95,6 +102,11 @@ RULES: dict[type[Command], Rule] = {
     LoadValue: load_value,
     SpendValue: spend_value,
     RefundValue: refund_value,
+    IssueVoucher: issue_voucher,
+    Convert: convert,
+    UseVoucher: use_voucher,
+    ReturnVoucher: return_voucher,
+    LapseVoucher: lapse_voucher,
 }
 
 STRUCTURAL = (Invite, Join, Leave, Merge, Unmerge)
@@ -104,6 +116,8 @@ STRUCTURAL = (Invite, Join, Leave, Merge, Unmerge)
 def decide(folded: Folded, command: Command, minted: Minted, rules: Rules) -> Decision | Rejected:
     """Judge one command on the state folded so far; mutates nothing."""
     outcome = _refused(folded, command) or RULES[type(command)](folded, command, minted, rules)
+    if isinstance(outcome, Decision):
+        outcome = watched(folded, outcome, rules)
     return outcome if isinstance(outcome, Rejected) else completed(folded, outcome, rules)
 
 

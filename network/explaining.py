@@ -40,6 +40,8 @@ REASONS: Mapping[str, str] = {
     "a_guest": "it is not for guests",
     "offer_not_shown": "its offer was not shown",
     "other_choice": "the member chose otherwise at the counter",
+    "coupon_not_shown": "its coupon was not shown",
+    "coupon_not_there": "the member has no such coupon, or has used it",
     "other_event": "it is for another event",
     "an_event": "it is for sales",
     "no_event": "it is for an event",
@@ -60,6 +62,10 @@ _MOVES: Mapping[tuple[AccountKind, AccountKind], str] = {
     (AccountKind.STAKED, AccountKind.ACCEPTED): "lost as a stake",
     (AccountKind.HELD, AccountKind.ACCEPTED): "captured",
     (AccountKind.HELD, AccountKind.MEMBER): "given back from a hold",
+    (AccountKind.MEMBER, AccountKind.VOUCHER): "turned into a voucher",
+    (AccountKind.VOUCHER, AccountKind.ACCEPTED): "spent by voucher",
+    (AccountKind.VOUCHER, AccountKind.MEMBER): "given back from a voucher",
+    (AccountKind.VOUCHER, AccountKind.LAPSED): "lapsed with a voucher",
     (AccountKind.ACCEPTED, AccountKind.MEMBER): "given back from a reward",
     (AccountKind.DEFICIT, AccountKind.ISSUED): "owed",
     (AccountKind.ISSUED, AccountKind.DEFICIT): "debt paid",
@@ -144,7 +150,9 @@ def explain(recorded: RecordedEntry, rules: Rules) -> Explanation:
             payers[payer] = payers.get(payer, 0) + posting.points
     movements = [_movement(posting, names) for posting in recorded.postings]
     taken = taken_by(recorded) if entry.kind is EntryKind.REDEMPTION else None
-    says = [] if taken is None else [f"It was for the reward {taken.reward}: {taken.says}."]
+    held_by = judgement_of(recorded).held_by
+    says = [f"Held for review by {held_by}."] if held_by else []
+    says += [] if taken is None else [f"It was for the reward {taken.reward}: {taken.says}."]
     return Explanation(
         kind=entry.kind.name.lower(),
         programme_version=entry.programme_version,
@@ -153,7 +161,10 @@ def explain(recorded: RecordedEntry, rules: Rules) -> Explanation:
         facts=facts,
         payers=payers,
         movements=movements,
-        says=[*says, *_sentences(entry, steps, payers, movements)],
+        says=[
+            *says,
+            *_sentences(entry, steps, payers, movements),
+        ],
     )
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 from network import award_store, game_store
 from network import programme_tables as tables
 from network.bulk import Insert, dates, equal_length, insert_from_arrays, integers, texts
-from network.model import NEVER, AccountKind, Decision, Unit
+from network.model import NEVER, AccountKind, Decision, Lot, Unit
 from network.pipeline import Answer, Pipeline
 from network.programme.counters import EVER
 from network.rules import in_lot
@@ -28,6 +28,10 @@ _COUNTERS = text(
 )
 _SEGMENTS = text(
     "SELECT member_id, segment FROM member_segment WHERE member_id = ANY(CAST(:members AS bigint[]))"
+)
+_COUPONS = text(
+    "SELECT member_id, coupon, first_on, last_on FROM coupon"
+    " WHERE member_id = ANY(CAST(:members AS bigint[]))"
 )
 _MAKE_BUDGETS = text(
     "INSERT INTO rule_budget (rule_id, period, points)"
@@ -62,17 +66,32 @@ _CHANGE_BESIDE = text(
 )
 
 
+_STATUS_LOTS = text(
+    "SELECT member_id, issuer_id, terms_version, spendable_on, expires_on, remaining FROM lot"
+    " WHERE member_id = ANY(CAST(:members AS bigint[])) AND unit = :unit AND remaining > 0"
+)
+_ALL_COUNTERS = text(
+    "SELECT member_id, name, period, value FROM member_counter"
+    " WHERE member_id = ANY(CAST(:members AS bigint[])) AND value <> 0"
+)
+
+
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What a batch's rules ask for beside the accounts: counters by name, of whom, since when; segments."""
+    """What a batch's rules ask for beside the accounts.
+
+    Counters by name, of whom, since when; segments; coupons.
+    """
 
     members: Collection[int] = ()
     names: Collection[str] = ()
     since: date = EVER
     segments: bool = False
+    coupons: bool = False
 
 
 NOTHING_ASKED = Asked()
 Counters = dict[tuple[int, str, date], int]
+Coupons = dict[int, dict[str, tuple[date, date]]]
 Budgets = dict[tuple[str, date], int]
 
 
@@ -81,14 +100,40 @@ class Answers(msgspec.Struct, frozen=True):
 
     counters: Answer | None
     segments: Answer | None
+    coupons: Answer | None
 
-    def read(self) -> tuple[Counters, dict[int, frozenset[str]]]:
-        """What they came to: counters, and segments by member."""
+    def read(self) -> tuple[Counters, dict[int, frozenset[str]], Coupons]:
+        """What they came to: counters; segments and coupons by member."""
         counters = {} if self.counters is None else {(m, n, p): value for m, n, p, value in self.counters}
         segments: dict[int, set[str]] = {}
         for member_id, segment in () if self.segments is None else self.segments:
             segments.setdefault(member_id, set()).add(segment)
-        return counters, {member_id: frozenset(names) for member_id, names in segments.items()}
+        coupons: Coupons = {}
+        for member_id, coupon, *days in () if self.coupons is None else self.coupons:
+            coupons.setdefault(member_id, {})[coupon] = (days[0], days[1])
+        return counters, {member_id: frozenset(names) for member_id, names in segments.items()}, coupons
+
+
+class Whole(msgspec.Struct, frozen=True):
+    """Statements under way: all status points and counters of members who are merged, or are no more."""
+
+    lots: Answer
+    counters: Answer
+
+    def read(self) -> tuple[dict[int, list[Lot]], Counters]:
+        """What they came to: lots of status points by member, and counters."""
+        lots: dict[int, list[Lot]] = {}
+        for member_id, issuer_id, version, spendable_on, expires_on, remaining in self.lots:
+            lots.setdefault(member_id, []).append(
+                Lot(issuer_id, version, spendable_on, expires_on, remaining, expires_on)
+            )
+        return lots, {(m, n, p): value for m, n, p, value in self.counters}
+
+
+def ask_whole(pipeline: Pipeline, members: str) -> Whole:
+    """Add the statements that a merge, or its end, needs; `members` is an array's text."""
+    wanted = {"members": members, "unit": int(Unit.STATUS)}
+    return Whole(pipeline.ask(_STATUS_LOTS, wanted), pipeline.ask(_ALL_COUNTERS, {"members": members}))
 
 
 def ask(pipeline: Pipeline, asked: Asked) -> Answers:
@@ -98,6 +143,7 @@ def ask(pipeline: Pipeline, asked: Asked) -> Answers:
     return Answers(
         pipeline.ask(_COUNTERS, wanted) if asked.names and asked.members else None,
         pipeline.ask(_SEGMENTS, {"members": members}) if asked.segments and asked.members else None,
+        pipeline.ask(_COUPONS, {"members": members}) if asked.coupons and asked.members else None,
     )
 
 
@@ -158,7 +204,7 @@ def _save_counters(pipeline: Pipeline, decisions: Sequence[Decision]) -> None:
     sums: Counters = {}
     for decision in decisions:
         for (name, period), change in decision.counted.items():
-            key = (decision.entry.member_id, name, period)
+            key = (decision.counted_for or decision.entry.member_id, name, period)
             sums[key] = sums.get(key, 0) + change
     if sums:
         members, names, periods = zip(*sums, strict=True)

@@ -42,6 +42,7 @@ from network.model import (
     ValueLot,
 )
 from network.programme.compiled import Programme
+from network.programme.counters import OF_RULES
 from partners.model import Directory, Terms
 from partners.terms import terms_on
 
@@ -194,12 +195,17 @@ class Folded:
         self._due = {member_id: dict(due) for member_id, due in loaded.due.items()}
         self._counters = dict(loaded.counters)
         self._budgets = dict(loaded.budgets)
+        self._used_packs = set(loaded.used_packs)
         self.decided: list[Decision] = []
         """All that was applied, in order."""
 
     def with_retried(self, retried: Mapping[tuple[int, str], Retried]) -> "Folded":
         """The same, loaded anew, with requests that commands try again."""
         return Folded(msgspec.structs.replace(self.loaded, retried=retried), self.today)
+
+    def with_used(self, packs: frozenset[int]) -> "Folded":
+        """The same, loaded anew, with packs whose codes were registered before."""
+        return Folded(msgspec.structs.replace(self.loaded, used_packs=packs), self.today)
 
     # ---- members ----
 
@@ -333,9 +339,21 @@ class Folded:
         """What has been counted for a member; loaded for whom a rule asks for it."""
         return self._counters.get((member_id, name, period), 0)
 
+    def counted(self, member_id: int) -> dict[tuple[str, date], int]:
+        """All that rules have counted for a member, where a merge has it loaded."""
+        return {
+            (name, period): value
+            for (whose, name, period), value in self._counters.items()
+            if whose == member_id and value and name.startswith(OF_RULES)
+        }
+
     def given_by(self, rule_id: str, period: date) -> int:
         """Points that a rule with a budget has given to all members in a period; loaded where it may give."""
         return self._budgets.get((rule_id, period), 0)
+
+    def is_used(self, pack: int) -> bool:
+        """Whether the code on a pack was registered before."""
+        return pack in self._used_packs
 
     def retry_refused(self, command: Command) -> Rejected | None:
         """Why a command cannot stand in the place of the request that it tries again, if it names one."""
@@ -368,13 +386,17 @@ class Folded:
             invitation=None if decision.invites_to is None else InvitationState(decision.invites_to),
             asked=decision.asked,
             judgement=decision.judgement,
+            voucher=decision.voucher if entry.kind is EntryKind.VOUCHER else None,
         )
         if decision.membership is not None:
             bought = self._memberships.setdefault(entry.member_id, {})
             bought[decision.membership.entry_id] = decision.membership
-        for (name, period), change in decision.counted.items():
-            key = (entry.member_id, name, period)
-            self._counters[key] = self._counters.get(key, 0) + change
+        for one in (decision, *decision.linked):
+            for (name, period), change in one.counted.items():
+                key = (one.counted_for or one.entry.member_id, name, period)
+                self._counters[key] = self._counters.get(key, 0) + change
+        if decision.pack is not None:
+            self._used_packs.add(decision.pack)
         for budget, change in decision.spent.items():
             self._budgets[budget] = self._budgets.get(budget, 0) + change
         if entry.kind is EntryKind.POOL_JOIN and entry.parent_id is not None:
@@ -397,8 +419,11 @@ class Folded:
             self._apply_to_aside(entry.hold_id, decision)
 
     def _apply_to_aside(self, aside_id: UUID, decision: Decision) -> None:
-        """What an entry does to the hold, or to the pending points, that it names."""
+        """What an entry does to the hold, the voucher, or the pending points, that it names."""
         aside = self._recorded[aside_id]
+        if aside.voucher is not None:
+            self._recorded[aside_id] = msgspec.structs.replace(aside, voucher=decision.voucher)
+            return
         if aside.hold is None:
             left = aside.pending - sum(pending_change(decision))
             self._recorded[aside_id] = msgspec.structs.replace(aside, pending=left)

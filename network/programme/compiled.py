@@ -9,6 +9,7 @@ import msgspec
 from network.errors import ProgrammeInvalid
 from network.expiry import month_end_after
 from network.model import NEVER, WITH_ACTIVITY
+from network.programme.codes import Conversion, Packs, VoucherKind, packs_of, vouchers_of
 from network.programme.games import Game, games_of
 from network.programme.ladder import Ladder
 from network.programme.members import (
@@ -34,6 +35,7 @@ from network.programme.rule import Plan
 from network.programme.spec import EarnRuleSpec, ExpiryRuleSpec, ProgrammeSpec
 from network.programme.spec_draws import DrawSpec
 from network.programme.spec_members import Leap
+from network.programme.watching import Suspicion, suspicions_of
 
 Clawback = Literal["refuse", "within_balance", "deficit"]
 
@@ -107,6 +109,7 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     code_above: int | None = None
     approval_above: int | None = None
     rewards: Mapping[str, Reward] = {}
+    abuse: tuple[Suspicion, ...] = ()
     segments: tuple[Segment, ...] = ()
     triggers: Mapping[str, Trigger] = {}
     surprises: Mapping[str, Surprise] = {}
@@ -116,6 +119,9 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     pledges: Mapping[str, PledgeOffer] = {}
     stored_value: StoredValue | None = None
     paid_plans: Mapping[str, PaidPlan] = {}
+    vouchers: Mapping[str, VoucherKind] = {}
+    conversion: Conversion | None = None
+    packs: Mapping[int, Packs] = {}
 
     def earn_rule(self, partner_id: int) -> EarnRule:
         """The rule that judges a sale at a partner."""
@@ -158,6 +164,8 @@ def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[st
             + f", but the network's partners are {', '.join(sorted(partner_ids))}"
         )
     earn = spec.earn
+    vouchers = vouchers_of(spec, partner_ids)
+    conversion = spec.conversion
     return Programme(
         version=version,
         default_earn=NOTHING if earn is None else _rule(earn.default),
@@ -176,6 +184,7 @@ def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[st
         approval_above=spec.redeem.approval_above,
         ages=None if spec.ages is None else Ages(spec.ages.minimum, spec.ages.with_guardian_from),
         rewards=rewards_of(spec.reward, partner_ids),
+        abuse=suspicions_of(spec.abuse, partner_ids),
         segments=segments_of(spec.segment, partner_ids),
         triggers={**triggers_of(spec.trigger, partner_ids), **prizes_of(spec.draw, partner_ids)},
         draws={one.id: one for one in spec.draw},
@@ -185,4 +194,9 @@ def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[st
         pledges=pledges_of(spec.pledge, partner_ids),
         stored_value=stored_value_of(spec.stored_value, partner_ids),
         paid_plans=paid_plans_of(spec.plan, partner_ids),
+        vouchers=vouchers,
+        conversion=None
+        if conversion is None
+        else Conversion(vouchers[conversion.voucher], conversion.minimum),
+        packs=packs_of(spec),
     )
