@@ -83,9 +83,8 @@ def convert_due(database: Engine, on: date) -> int:
     with database.connect() as connection:
         if connection.execute(_DONE, {"quarter": quarter}).scalar_one():
             return 0
-        rules = load_rules(connection)
         version = connection.execute(_LIVE_THEN, {"on": quarter}).scalar()
-    conversion = None if version is None else rules.programmes[version].conversion
+        conversion = None if version is None else load_rules(connection).programmes[version].conversion
     made = after = 0
     while conversion is not None:
         with database.connect() as connection:
