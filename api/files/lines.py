@@ -99,7 +99,8 @@ def answer(outcome: Reply | Exception, number: int, request: str) -> LineAnswer:
         request: What the log calls it.
     """
     if isinstance(outcome, Reply):
-        shown = show_reply(outcome)
+        # Answers to files are kept for a month, and codes are not: who sends the line alone is told it.
+        shown = show_reply(msgspec.structs.replace(outcome, code=""))
         if isinstance(shown, str):
             return LineAnswer(
                 line=number, status=problem(shown).status, code=shown, replayed=outcome.replayed
