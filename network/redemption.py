@@ -5,7 +5,17 @@ from datetime import datetime
 from network.accrual import add_up
 from network.draft import activity, draft, draft_at_till, drawn
 from network.draw import Draw, draw_lots, live
-from network.model import AccountKind, Decision, Donate, EntryKind, Hold, Minted, Redeem, Rejected
+from network.model import (
+    AccountKind,
+    Decision,
+    Donate,
+    EntryKind,
+    Hold,
+    Minted,
+    Redeem,
+    Rejected,
+    Showing,
+)
 from network.rewards import claim
 from network.rules import Folded, Rules
 from partners.model import Terms
@@ -72,11 +82,11 @@ def spender_at_till(
     member_id = folded.member_of_card(command.card_number, spending=True)
     if isinstance(member_id, Rejected):
         return member_id
-    unproven = _unproven(command, rules)
-    return (terms, member_id, category) if unproven is None else unproven
+    missing = unproven(command, rules)
+    return (terms, member_id, category) if missing is None else missing
 
 
-def _unproven(command: Redeem | Hold, rules: Rules) -> Rejected | None:
+def unproven(command: Showing, rules: Rules) -> Rejected | None:
     """Why so many points need more than the printed number, if they do and it did not come.
 
     A till that had no line is asked for the same: or who has a picture of a card would say that it had none.
