@@ -50,6 +50,7 @@ APPEND_ONLY = (
     "bank_exception",
 )
 HIDDEN = {
+    "raffle_seed",
     "operator_credential",
     "operator_refresh",
     "sign_in_guard",
