@@ -346,6 +346,16 @@ ADVICE: Mapping[str, Advice] = {
         "The member may choose from the shares that the programme names.",
         "Offer the member those.",
     ),
+    "plan_unknown": ("The id is misspelled, or the programme of today has no such plan.", _ASK_OPERATOR),
+    "plan_not_sold_here": ("The programme names who sells it.", "Send the member to a partner that does."),
+    "plan_price_differs": ("The price is the programme's.", "Take the price that the programme names."),
+    "plan_not_honoured": ("It is suspended, or has left.", _ASK_OPERATOR),
+    "plan_already_renewed": ("One period ahead is the most.", "Renew it again in its next period."),
+    "plan_over": ("Its last day has passed, or it was given up.", "Nothing is to be paid back."),
+    "account_has_plan": (
+        "What was paid for one account is not the other's.",
+        "End the plan, or wait until it is over; then merge.",
+    ),
     "stored_value_not_offered": ("The programme of today has none, or another currency.", _ASK_OPERATOR),
     "stored_value_not_here": (
         "The programme names who takes money and who honours value.",

@@ -83,6 +83,17 @@ ROUTES: Mapping[str, CommandRoute] = {
             "Each night what its share comes to is given as a donation.",
         ),
         _route(
+            "/v1/plan-memberships",
+            bodies.PlanMembershipBody,
+            "Sell a member a paid plan of the programme, or renew it; the answer says for which days.\n\n"
+            "The night takes the fee from you to who honours the plan.",
+        ),
+        _route(
+            "/v1/plan-refunds",
+            bodies.PlanRefundBody,
+            "End a paid plan that you sold or honour before its time; the answer says what you pay back.",
+        ),
+        _route(
             "/v1/loads",
             bodies.LoadBody,
             "Load stored value that a member has paid you for; the programme may give something on top.\n\n"

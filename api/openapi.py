@@ -235,6 +235,13 @@ EXAMPLES: Mapping[str, Any] = {
         "cause": "animals",
         "per_cent": 10,
     },
+    "PlanMembershipBody": {
+        **_SALE,
+        "reference": "till-7/2017-05-01/000140",
+        "plan": "plus",
+        "amount_minor": 9_900,
+    },
+    "PlanRefundBody": {**_MEMBERS, "reference": "desk/81", "membership": _ENTRY_ID},
     "LoadBody": {**_SALE, "reference": "till-7/2017-05-01/000130", "amount_minor": 5_000},
     "SpendBody": {**_SALE, "reference": "till-7/2017-05-01/000131", "amount_minor": 780},
     "RefundBody": {**_SALE, "reference": "till-7/2017-05-01/000132", "amount_minor": 1_220},
@@ -352,6 +359,9 @@ EXAMPLES: Mapping[str, Any] = {
         "tier": "gold",
         "stored_value": [
             {"currency": "USD", "paid_minor": 4_220, "bonus_minor": 500, "refundable_minor": 4_220}
+        ],
+        "plans": [
+            {"plan": "plus", "starts_on": "2017-05-01", "ends_on": "2018-04-30", "membership": _ENTRY_ID}
         ],
         "merged_into": None,
     },

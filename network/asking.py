@@ -19,6 +19,7 @@ from network.model import (
     Stake,
     Treat,
 )
+from network.paid_plan import SUBSCRIBED
 from network.programme.counters import EVER, months_back, period_of
 from network.programme.rule import Plan
 from network.rewards import shelf_of, stocked
@@ -75,6 +76,15 @@ def names_asked(commands: Iterable[Command], plans: Sequence[Plan], rules: Rules
     names |= {flown for one in commands if isinstance(one, Accrue) and (flown := claimed(one, rules))}
     names |= {name for one in commands if isinstance(one, ONCE_ONLY) for name in _once(one)}
     return frozenset(names)
+
+
+def plans_since(commands: Iterable[Command], rules: Rules, today: date) -> date | None:
+    """Up to which day, or later, plans were paid for that a batch may ask for; None where it asks none."""
+    if any(isinstance(one, SUBSCRIBED) for one in commands) or any(
+        plan.paid_plans for plan in plans_asked(commands, rules)
+    ):
+        return asked_since(today)
+    return None
 
 
 def asked_since(today: date) -> date:

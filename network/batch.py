@@ -21,6 +21,7 @@ from network.asking import (
     names_asked,
     once_only,
     plans_asked,
+    plans_since,
 )
 from network.capped import AtCap, save_exposed, within_caps
 from network.decide import STRUCTURAL, decide, decide_batch, end_due
@@ -440,6 +441,7 @@ def _locked(
         merging=any(isinstance(c, Merge) for c in commands),
         holding=any(isinstance(c, Hold) for c in commands),
         valued=any(isinstance(c, VALUED) for c in commands),
+        plans_since=plans_since(commands, rules, today),
         rules_ask=judging or NOTHING_ASKED,
     )
     entries = store.load_entries(connection, named.union(*due.values()))

@@ -19,10 +19,12 @@ from network.model import (
     Accrue,
     Adjust,
     Award,
+    BuyPlan,
     Capture,
     Command,
     Decision,
     Donate,
+    EndPlan,
     Enrol,
     Gift,
     Hold,
@@ -49,6 +51,7 @@ from network.model import (
     Unmerge,
     Void,
 )
+from network.paid_plan import buy_plan, end_plan
 from network.pledge import keep_pledge, pledge
 from network.pool import invite, join, leave
 from network.redemption import donate, redeem
@@ -87,6 +90,8 @@ RULES: dict[type[Command], Rule] = {
     PayOut: pay_out,
     Pledge: pledge,
     KeepPledge: keep_pledge,
+    BuyPlan: buy_plan,
+    EndPlan: end_plan,
     LoadValue: load_value,
     SpendValue: spend_value,
     RefundValue: refund_value,

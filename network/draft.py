@@ -18,6 +18,7 @@ from network.model import (
     AccountChange,
     AccountKind,
     Accrue,
+    BuyPlan,
     Command,
     Decision,
     Deficit,
@@ -71,7 +72,7 @@ def draft(
 
 def draft_at_till(
     folded: Folded,
-    command: Accrue | Redeem | Hold | LoadValue | SpendValue | RefundValue,
+    command: Accrue | Redeem | Hold | LoadValue | SpendValue | RefundValue | BuyPlan,
     minted: Minted,
     rules: Rules,
     kind: EntryKind,

@@ -35,6 +35,7 @@ REASONS: Mapping[str, str] = {
     "other_alliance_tier": "the member had another tier of the alliance",
     "other_flight": "it is for other flights",
     "not_in_segment": "the member was in none of its segments",
+    "without_plan": "the member had none of its paid plans that day",
     "not_a_guest": "it is for guests",
     "a_guest": "it is not for guests",
     "offer_not_shown": "its offer was not shown",

@@ -3,7 +3,7 @@
 Only sales at partners with more than one plain rule come here (see network.accrual).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from network.model import (
     Accrue,
     Decision,
     Entry,
+    Membership,
     Posting,
     RecordedEntry,
     Rejected,
@@ -92,11 +93,17 @@ def facts_of(
         tier=member.tier,
         alliance_tier=sale.details.alliance_tier or rules.programme.ladder.alliance(member.tier),
         segments=tuple(sorted(member.segments)),
+        plans=plans_on(folded.memberships(member_id), sale.day) if plan.paid_plans else (),
         counters=counters,
         budgets=budgets,
         unfunded=tuple(one for one in sorted(plan.funders) if not payable(one)),
         metres=metres_of(sale.details),
     )
+
+
+def plans_on(memberships: Iterable[Membership], day: date) -> tuple[str, ...]:
+    """Paid plans that are good on a day."""
+    return tuple(sorted({one.plan for one in memberships if one.starts_on <= day <= one.ends_on}))
 
 
 def parts_of(plan: Plan, outcome: Outcome, issuer_id: int) -> dict[Part, int]:

@@ -92,15 +92,15 @@ class EntryKind(IntEnum):
     LOAD = 42
     SPEND = 43
     REFUND = 44
-    PLAN = 45
-    PLAN_END = 46
+    PLAN_MEMBERSHIP = 45
+    PLAN_REFUND = 46
 
 
 UNASKED = frozenset({EntryKind.EXPIRY, EntryKind.HOLD_LAPSE, EntryKind.TRANSFER})
 """Kinds that no request names: time made them, or another member's entry did (its `parent_id`)."""
 
 
-PLAN_KINDS = (EntryKind.PLAN, EntryKind.PLAN_END)
+PLAN_KINDS = (EntryKind.PLAN_MEMBERSHIP, EntryKind.PLAN_REFUND)
 
 
 class Lot(msgspec.Struct, frozen=True):
@@ -138,6 +138,20 @@ class ValueLot(msgspec.Struct, frozen=True, kw_only=True):
     terms_version: int
     loaded_on: date
     remaining: int
+
+
+class Membership(msgspec.Struct, frozen=True, kw_only=True):
+    """A paid plan that was bought by an entry: the days that were paid for, and the last on which it is good.
+
+    One of which all of the fee was paid back has no day: it ends before it starts.
+    """
+
+    entry_id: UUID
+    plan: str
+    starts_on: date
+    paid_until: date
+    ends_on: date
+    ended: bool = False
 
 
 class Posting(msgspec.Struct, frozen=True, kw_only=True):
@@ -524,6 +538,28 @@ class RefundValue(msgspec.Struct, frozen=True, kw_only=True, tag="refund"):
     currency: str
 
 
+class BuyPlan(msgspec.Struct, frozen=True, kw_only=True, tag="plan_membership"):
+    """A member pays a till the fee of a paid plan: for the first time, or to renew it."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    outlet_code: str
+    card_number: int
+    plan: str
+    amount_minor: int
+    currency: str
+
+
+class EndPlan(msgspec.Struct, frozen=True, kw_only=True, tag="plan_refund"):
+    """A member gives a paid plan up; `membership_id` is the entry by which it was bought."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    membership_id: UUID
+
+
 class Pledge(msgspec.Struct, frozen=True, kw_only=True, tag="pledge", omit_defaults=True):
     """A member pledges a share of what it will earn to a cause, by its code; 0 per cent ends the pledge.
 
@@ -578,6 +614,8 @@ Command = (
     | ReviewTier
     | Pledge
     | KeepPledge
+    | BuyPlan
+    | EndPlan
     | LoadValue
     | SpendValue
     | RefundValue
@@ -719,6 +757,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     `judgement` is what rules saw of a sale and what it came to (network.judging); `counted` is what to add
     to its member's counters, by name and period, `spent` what to take from budgets, by rule and period.
     `pledged` is a pledge that it makes or ends, `keeps` the entry of one that it gives for.
+    `membership` is a paid plan that it buys, or ends, as it is then.
     """
 
     entry: Entry
@@ -743,6 +782,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     spent: Mapping[tuple[str, date], int] = NOTHING
     pledged: Pledged | None = None
     keeps: UUID | None = None
+    membership: Membership | None = None
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -817,7 +857,8 @@ class MemberState(msgspec.Struct, frozen=True, kw_only=True):
     `pool_id` names the pool it is in. `merged_into` is the member to whom its points went by the entry
     `merge_id`, `has_merged` says that others went into it (known where a command asks). `open_holds` counts
     those that still hold points (likewise). `deficits` are the open ones, oldest first. `value` is its stored
-    value, known where a command asks. Before the day `child_until` it is under the guardian `guardian_id`.
+    value, `memberships` are its paid plans, known where a command asks. Before the day `child_until` it is
+    under the guardian `guardian_id`.
     """
 
     member_id: int
@@ -834,6 +875,7 @@ class MemberState(msgspec.Struct, frozen=True, kw_only=True):
     tier_until: date = NEVER
     segments: frozenset[str] = frozenset()
     value: Sequence[ValueLot] = ()
+    memberships: Sequence[Membership] = ()
     guardian_id: int | None = None
     child_until: date = IMMEDIATELY
 

@@ -28,6 +28,7 @@ from network.model import (
     LineState,
     Lot,
     MatchState,
+    Membership,
     MemberState,
     Minted,
     Moment,
@@ -181,6 +182,11 @@ class Folded:
             for member_id, member in loaded.members.items()
             if member.value
         }
+        self._memberships = {
+            member_id: {one.entry_id: one for one in member.memberships}
+            for member_id, member in loaded.members.items()
+            if member.memberships
+        }
         self._recorded = dict(loaded.recorded)
         self._pools: dict[UUID, set[int]] = {}
         for member in loaded.members.values():
@@ -274,6 +280,14 @@ class Folded:
             if remaining
         ]
 
+    def memberships(self, member_id: int) -> list[Membership]:
+        """A member's paid plans, those that are over lately too; loaded where a command or rule may ask."""
+        return list(self._memberships.get(member_id, {}).values())
+
+    def membership(self, member_id: int, entry_id: UUID) -> Membership | None:
+        """A paid plan by the entry that bought it."""
+        return self._memberships.get(member_id, {}).get(entry_id)
+
     def until(self, posting: Posting, member_id: int, decision: Decision) -> date:
         """The last day of the lot that a posting of a decision names."""
         if posting.expires_on != WITH_ACTIVITY:
@@ -355,6 +369,9 @@ class Folded:
             asked=decision.asked,
             judgement=decision.judgement,
         )
+        if decision.membership is not None:
+            bought = self._memberships.setdefault(entry.member_id, {})
+            bought[decision.membership.entry_id] = decision.membership
         for (name, period), change in decision.counted.items():
             key = (entry.member_id, name, period)
             self._counters[key] = self._counters.get(key, 0) + change

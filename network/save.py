@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UnsetType
 from sqlalchemy import Connection, text
 
-from network import exposure_store, pledge_store, programme_store, tables
+from network import exposure_store, plan_store, pledge_store, programme_store, tables
 from network.bulk import Insert, dates, equal_length, insert_from_arrays, integers, uuids
 from network.caps import Holding
 from network.exposure import Holder
@@ -171,6 +171,7 @@ def save(
         _save_offline(pipeline, decisions)
         programme_store.save(pipeline, decisions)
         pledge_store.save(pipeline, decisions)
+        plan_store.save(pipeline, decisions)
         for decision in decisions:
             if decision.cards is not None:
                 pipeline.ask(_MOVE_CARDS, msgspec.structs.asdict(decision.cards))

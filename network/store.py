@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection, text
 
-from network import tables
+from network import plan_store, tables
 from network.bulk import insert_from_arrays, integers, texts, uuids
 from network.errors import NotReady
 from network.ids import member_of
@@ -271,6 +271,7 @@ def load_members(
     merging: bool = False,
     holding: bool = False,
     valued: bool = False,
+    plans_since: date | None = None,
     rules_ask: Asked = NOTHING_ASKED,
 ) -> tuple[dict[int, MemberState], dict[int, list[UUID]], Counters]:
     """Lock accounts in order, then read them, and the lots of those whose points may be taken or pend.
@@ -280,6 +281,7 @@ def load_members(
         merging: Whether it matters who has others merged into it.
         holding: Whether it matters how many holds are open.
         valued: Whether it matters what stored value they have.
+        plans_since: Up to which day, or later, paid plans that matter were paid for.
         rules_ask: What the rules of the programme ask for.
     Returns:
         The members by number, those of their holds that are over and still hold points, and counters.
@@ -295,11 +297,13 @@ def load_members(
         owners = pipeline.ask(_CARDS, {"cards": integers(cards)})
         merges = pipeline.ask(_HAVE_MERGED, {"members": wanted["members"]}) if merging else ()
         holds = pipeline.ask(_OPEN_HOLDS, {"members": wanted["members"]}) if holding else ()
+        plans = () if plans_since is None else plan_store.ask(pipeline, members, plans_since)
         by_rules = None if rules_ask is NOTHING_ASKED else ask(pipeline, rules_ask)
         balances = [_Account(*row) for row in asked]
         if {number: member_id for number, member_id, _ in owners} != cards:
             raise CardsMoved
         merged = {member_id for (member_id,) in merges}
+        memberships = plan_store.read(plans)
         held = {member_id: count for member_id, count in holds}  # noqa: C416 - rows, not pairs
         counters, segments = ({}, {}) if by_rules is None else by_rules.read()
     pending = {row.member_id for row in balances if row.pending_until > today}
@@ -347,6 +351,7 @@ def load_members(
             guardian_id=row.guardian_id,
             segments=segments.get(row.member_id, frozenset()),
             value=value.get(row.member_id, ()),
+            memberships=memberships.get(row.member_id, ()),
         )
         for row in balances
     }

@@ -10,6 +10,7 @@ from network.ids import member_of
 from network.model import (
     Capture,
     Command,
+    EndPlan,
     Enrol,
     Gift,
     Hold,
@@ -35,7 +36,7 @@ SPENDING = (Redeem, Hold)
 
 OF_MEMBER = (ReviewTier, Treat, PayOut, KeepPledge)
 """Commands that name their member by its number: the night's."""
-_WITHOUT_CARD = frozenset({Enrol, Reverse, Capture, Void, Release, Unmerge, *OF_MEMBER})
+_WITHOUT_CARD = frozenset({EndPlan, Enrol, Reverse, Capture, Void, Release, Unmerge, *OF_MEMBER})
 _WITH_TWO_CARDS = {
     Gift: "to_card_number",
     Invite: "to_card_number",
@@ -46,6 +47,7 @@ _NAMES_AN_ENTRY = {
     Reverse: "entry_id",
     Release: "entry_id",
     Unmerge: "entry_id",
+    EndPlan: "membership_id",
     Capture: "hold_id",
     Void: "hold_id",
     Join: "invitation_id",

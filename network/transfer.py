@@ -114,6 +114,8 @@ def merge(folded: Folded, command: Merge, minted: Minted, rules: Rules) -> Decis
         return Rejected("account_has_merged")
     if folded.value(merged):
         return Rejected("account_has_value")
+    if any(max(one.starts_on, folded.today) <= one.ends_on for one in folded.memberships(merged)):
+        return Rejected("account_has_plan")
     # ---- valid from here ----
     entry = draft(folded, command, minted, rules, EntryKind.MERGE, staying)
     entry = msgspec.structs.replace(entry, counterpart_id=merged)

@@ -119,6 +119,7 @@ class _Side:
             tier=self.tier,
             alliance_tier=sale.details.alliance_tier or programme.ladder.alliance(self.tier),
             segments=details.facts.segments,
+            plans=details.facts.plans,
             counters=named,
             budgets=budgets,
             unfunded=details.facts.unfunded,

@@ -12,9 +12,10 @@ from network.verify_hooks import HOOKS
 from network.verify_ledger import LEDGER
 from network.verify_links import LINKS
 from network.verify_origins import ORIGINS
+from network.verify_plans import PLANS
 from network.verify_pledges import PLEDGES
 from network.verify_transfers import TRANSFERS
 
 __all__ = ["CHECKS", "Check", "Problem", "faults"]
 
-CHECKS = (*LEDGER, *LINKS, *ORIGINS, *TRANSFERS, *ACCOUNTS, *AWARDS, *GAMES, *HOOKS, *PLEDGES)
+CHECKS = (*LEDGER, *LINKS, *ORIGINS, *TRANSFERS, *ACCOUNTS, *AWARDS, *GAMES, *HOOKS, *PLEDGES, *PLANS)

@@ -33,9 +33,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     `payments`: what each participant is to be paid (below zero: to pay) now, cases decided before included;
     of the debtor, what is missing. `debts`: the gross debts of the night, with ranks. `paid`: what the
-    debtor has paid. `before`: debtors of earlier cases of the run, who miss nothing more. `covered`: what
-    each of them paid, and what deposit, fund and hub paid for it. `to_operator`: the contract says that the
-    operator bears what the debtor's points cost while it is suspended.
+    debtor has paid, and was paid for it. `before`: debtors of earlier cases of the run; the others among them
+    miss nothing more. `covered`: what each paid, and what deposit, fund and hub paid for it. `to_operator`:
+    the contract says that the operator bears what the debtor's points cost while it is suspended.
     """
 
     debtor_id: int
@@ -152,7 +152,8 @@ def simulate(
     if way == "ladder":
         ladder = _ladder(facts, payments, carry_minor)
         # What an earlier debtor loses is paid from its deposit, or passed on: it pays nothing in for it.
-        from_deposit = {party: ladder.deposits.get(party, 0) for party in facts.before}
+        others = (party for party in facts.before if party != facts.debtor_id)
+        from_deposit = {party: ladder.deposits.get(party, 0) for party in others}
         losses = {party: amount - from_deposit.get(party, 0) for party, amount in ladder.losses.items()}
         shared: list[tuple[Rung, Mapping[int, int]]] = [("loss", _bearers(losses, facts))]
     else:

@@ -121,20 +121,28 @@ def propose(
 
     Raises:
         RunNotReady, NothingMissing, CannotUnwind: see `simulate`.
-        ApprovalStale: a case of this debtor waits or was approved.
+        ApprovalStale: a case of this debtor waits, or was approved and nothing was taken back since.
     """
     with database.begin() as connection:
         run = store.lock_run(connection, window_id_of(business_date))
-        for kept in load_cases(connection, window_id=run.window_id):
-            same = (kept.case.revision, kept.case.debtor_id, kept.case.currency)
-            if same == (run.revision, debtor_id, currency) and kept.case.approved is not False:
-                raise ApprovalStale(
-                    f"case {kept.case.case_id} is about this debtor: "
-                    + ("it was approved" if kept.case.approved else "decide it first")
-                )
-        simulated = simulate(
-            connection, business_date, debtor_id, currency=currency, way=way, carry_minor=carry_minor
-        )
+        own = [
+            kept.case
+            for kept in load_cases(connection, window_id=run.window_id)
+            if (kept.case.revision, kept.case.debtor_id, kept.case.currency)
+            == (run.revision, debtor_id, currency)
+        ]
+        for one in own:
+            if one.approved is None:
+                raise ApprovalStale(f"case {one.case_id} is about this debtor: decide it first")
+        try:
+            simulated = simulate(
+                connection, business_date, debtor_id, currency=currency, way=way, carry_minor=carry_minor
+            )
+        except NothingMissing:
+            approved = next((one.case_id for one in own if one.approved), None)
+            if approved is None:
+                raise
+            raise ApprovalStale(f"case {approved} is about this debtor: it was approved") from None
         case = DefaultCase(
             case_id=connection.execute(_NEW_ID).scalar_one(),
             window_id=run.window_id,
@@ -247,15 +255,15 @@ def _facts(connection: Connection, run: LiveRun, business_date: date, debtor_id:
         kept
         for kept in load_cases(connection, window_id=run.window_id)
         if (kept.case.revision, kept.case.currency, kept.case.approved) == (run.revision, currency, True)
-        and kept.case.debtor_id != debtor_id
     ]
-    before = sorted(kept.case.debtor_id for kept in earlier)
+    before = sorted({kept.case.debtor_id for kept in earlier})
     unwound = {kept.case.debtor_id for kept in earlier if kept.simulation.way == "unwind"}
-    covered = {party: paid.get(party, 0) for party in before}
+    covered = {party: paid.get(party, 0) for party in {debtor_id, *before}}
     for kept in earlier:
         party = kept.case.debtor_id
-        # What its own case did not cover it has paid; what was taken back since is not this case's.
-        payments[party] = max(0, payments.get(party, 0))
+        if party != debtor_id:
+            # What its own case did not cover it has paid; what was taken back since is not this case's.
+            payments[party] = max(0, payments.get(party, 0))
         covered[party] += sum(
             line.amount_minor
             for line in kept.simulation.lines
@@ -277,7 +285,7 @@ def _facts(connection: Connection, run: LiveRun, business_date: date, debtor_id:
             party: amount for party, amount in cover["deposit"].items() if party in (debtor_id, *before)
         },
         guarantee=cover["guarantee"],
-        paid=paid[debtor_id],
+        paid=covered[debtor_id],
         before=before,
         covered=covered,
         to_operator=status == "suspended"

@@ -195,10 +195,10 @@ default_case = Table(
         "default_case_one_live",
         *("window_id", "revision", "debtor_id", "currency"),
         unique=True,
-        postgresql_where=text("approved IS NOT FALSE"),
+        postgresql_where=text("approved IS NULL"),
     ),
 )
-"""What is done about a debtor whose pay-in is missing; `sha256` is of its lines."""
+"""What is done about a debtor whose pay-in is missing; `sha256` is of its lines. One waits at a time."""
 
 default_overlay = Table(
     "default_overlay",

@@ -4,7 +4,9 @@ from datetime import datetime
 
 from network.model import (
     Adjust,
+    BuyPlan,
     Donate,
+    EndPlan,
     Entry,
     Gift,
     Invite,
@@ -17,7 +19,7 @@ from network.model import (
     Unmerge,
 )
 from partners.model import OPERATOR_ID
-from tests.coalition import GROCER, START
+from tests.coalition import GROCER, OUTLET, START
 
 
 def come_about(accrual: Entry, reference: str, *, at: datetime = START) -> Release:
@@ -80,6 +82,25 @@ def pledge(
         cause=cause,
         per_cent=per_cent,
     )
+
+
+def buy_plan(card_number: int, reference: str, *, amount: int = 99_00, at: datetime = START) -> BuyPlan:
+    """The plan of the test programmes, sold by the grocer."""
+    return BuyPlan(
+        partner_id=GROCER,
+        reference=reference,
+        occurred_at=at,
+        outlet_code=OUTLET,
+        card_number=card_number,
+        plan="plus",
+        amount_minor=amount,
+        currency="USD",
+    )
+
+
+def end_plan(bought: Entry, reference: str, *, partner_id: int = GROCER, at: datetime = START) -> EndPlan:
+    """The end of a plan before its time."""
+    return EndPlan(partner_id=partner_id, reference=reference, occurred_at=at, membership_id=bought.entry_id)
 
 
 def invite(

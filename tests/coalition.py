@@ -96,6 +96,15 @@ id = "good"
 says = "Part of what you earn goes to the bank"
 causes = ["bank"]
 per_cents = [10]
+[[plan]]
+id = "plus"
+says = "x"
+months = 12
+price_minor = 9900
+currency = "USD"
+honoured_by = "hotel"
+[plan.refund]
+full_days = 2
 """
 """A programme that uses everything: pending by date and by event, tiers, deficits, four eyes."""
 

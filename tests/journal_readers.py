@@ -89,11 +89,15 @@ class Read:
         return Counter(one.kind for one in self.transactions)
 
 
+MONEY = ("VALUE", "VALUE-BONUS", "PLAN-FEE")
+"""Commodities that are money: they balance by themselves, and are in no total of points."""
+
+
 def whole(amount: Amount | None) -> int:
-    """The points of an amount, which must be whole ones."""
+    """The points, or minor units, of an amount, which must be whole ones."""
     assert amount is not None
     assert amount.number is not None
-    assert amount.currency == "PTS"
+    assert amount.currency in {"PTS", *MONEY}
     assert amount.number == int(amount.number)
     return int(amount.number)
 
@@ -116,7 +120,12 @@ def read_transaction(given: data.Transaction) -> ReadTransaction:
         kind=given.narration,
         links=given.links,
         tags=given.meta,
-        lines=[ReadLine(line.account, whole(line.units), line.meta or {}) for line in given.postings],
+        lines=[
+            ReadLine(line.account, points, line.meta or {})
+            for line in given.postings
+            for points in (whole(line.units),)
+            if line.units is not None and line.units.currency not in MONEY
+        ],
     )
 
 

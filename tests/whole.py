@@ -11,7 +11,20 @@ from network.model import Entry
 from network.rules import Rules
 from network.service import set_clock
 from settlement.service import clear_due
-from tests.between import come_about, donate, give, invite, join, leave, merge, pledge, set_tier, unmerge
+from tests.between import (
+    buy_plan,
+    come_about,
+    donate,
+    end_plan,
+    give,
+    invite,
+    join,
+    leave,
+    merge,
+    pledge,
+    set_tier,
+    unmerge,
+)
 from tests.coalition import (
     BANK,
     GROCER,
@@ -133,6 +146,9 @@ def _third_day(database: Engine, story: Story, at: datetime) -> None:
     live, done, cards = story.live, story.entries, story.cards
     for again in ("pledged", "pledged again"):
         run(database, live, pledge(cards[6], again, at=at))
+    done["plus"] = run(database, live, buy_plan(cards[6], "plus", at=at))
+    done["more plus"] = run(database, live, buy_plan(cards[6], "more plus", at=at))
+    done["no plus"] = run(database, live, end_plan(done["more plus"], "no plus", at=at))
     done["left"] = run(database, live, leave(cards[2], "left", at=at))
     done["brief"] = run(database, live, reserve(cards[2], 5, "brief", at=at))
     done["voided"] = run(database, live, release(done["brief"], "voided", at=at))

@@ -14,6 +14,7 @@ from api.bodies.between import (
     UnmergeBody,
 )
 from api.bodies.fields import read_body
+from api.bodies.plans import PlanMembershipBody, PlanRefundBody
 from api.bodies.pledges import PledgeBody
 from api.bodies.tills import (
     AccrualBody,
@@ -43,6 +44,8 @@ __all__ = [
     "LoadBody",
     "MemberEventBody",
     "MergeBody",
+    "PlanMembershipBody",
+    "PlanRefundBody",
     "PledgeBody",
     "PoolInvitationBody",
     "PoolJoinBody",
@@ -74,6 +77,8 @@ Body = (
     | GiftBody
     | DonationBody
     | PledgeBody
+    | PlanMembershipBody
+    | PlanRefundBody
     | LoadBody
     | SpendBody
     | RefundBody

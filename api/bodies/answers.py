@@ -24,6 +24,7 @@ class EntryBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `status_points`: those that it gave or (-) took back; they make tiers and cannot be spent.
     `value_minor`: stored value that it loaded, gave back, or (-) spent or paid back, in minor units of
     `currency`; `bonus_minor`: the same of what was given on top of loads.
+    `plan_from`, `plan_until`: of a paid plan, the days that were paid for, or (of its end) paid back.
     `parent`: the entry of another member that a transfer belongs to. `invitation`: what a member joined by.
     `accrual`: whose pending points a release let go.
     """
@@ -53,6 +54,8 @@ class EntryBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status_points: int = 0
     value_minor: int = 0
     bonus_minor: int = 0
+    plan_from: str | None = None
+    plan_until: str | None = None
     discount_minor: int = 0
     member: str | None = None
     card: str | None = None
@@ -97,6 +100,7 @@ def show_entry(
         status_points=moved.status,
         value_minor=moved.value,
         bonus_minor=moved.bonus,
+        **_period(postings),
         discount_minor=discount_minor,
         member=ids.show("mbr", enrolled.public_id) if enrolled and enrolled.public_id else None,
         card=str(enrolled.card_number) if enrolled else None,
@@ -109,6 +113,14 @@ def _belongs(entry: Entry) -> dict[str, str]:
         return {}
     name = "invitation" if entry.kind is EntryKind.POOL_JOIN else "parent"
     return {name: ids.show("ent", entry.parent_id)}
+
+
+def _period(postings: Sequence[Posting]) -> dict[str, str]:
+    """The days that a fee is for."""
+    fee = next((one for one in postings if one.unit is Unit.FEE), None)
+    if fee is None:
+        return {}
+    return {"plan_from": fee.spendable_on.isoformat(), "plan_until": fee.expires_on.isoformat()}
 
 
 def show_reply(reply: Reply) -> EntryBody | str:

@@ -66,6 +66,11 @@ _DEFICITS = text(
 )
 
 
+_PLANS = text(
+    "SELECT CASE e.partner_id WHEN :asker THEN m.entry_id END AS entry_id, m.plan, m.starts_on, m.ends_on"
+    " FROM plan_membership m JOIN entry e ON e.member_id = m.member_id AND e.entry_id = m.entry_id"
+    " WHERE m.member_id = :member AND m.ends_on >= greatest(m.starts_on, :today) ORDER BY m.starts_on, m.plan"
+)
 _VALUE = text(
     "SELECT l.unit, l.issuer_id, l.terms_version, l.spendable_on, l.remaining, t.currency"
     " FROM lot l JOIN contract_terms t ON t.partner_id = l.issuer_id AND t.terms_version = l.terms_version"
@@ -116,6 +121,15 @@ class PoolBody(msgspec.Struct, frozen=True, kw_only=True):
     points: int
 
 
+class PaidPlanBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A paid plan that is good, or will be: first and last day. `membership` is its entry's id, if yours."""
+
+    plan: str
+    starts_on: date
+    ends_on: date
+    membership: str | None
+
+
 class StoredValueBody(msgspec.Struct, frozen=True, kw_only=True):
     """Money that the member has loaded and not spent, apart from its points, in minor units.
 
@@ -147,6 +161,7 @@ class BalanceBody(msgspec.Struct, frozen=True, kw_only=True):
     pool: PoolBody | None = None
     tier: str | None = None
     stored_value: Sequence[StoredValueBody] = ()
+    plans: Sequence[PaidPlanBody] = ()
     merged_into: str | None = None
 
 
@@ -189,7 +204,17 @@ def _look(database: Engine, public_id: UUID, rules: Rules, asker: int) -> tuple[
         over = list(connection.execute(_OVER, wanted).scalars())
         found = _read(connection, public_id, account, now, rules.local_date(now), asker)
         stored = _stored(connection, member_id, rules.on_day(rules.local_date(now)), rules.local_date(now))
-        return over, msgspec.structs.replace(found, stored_value=stored)
+        today = {"member": member_id, "today": rules.local_date(now), "asker": asker}
+        plans = [
+            PaidPlanBody(
+                plan=row.plan,
+                starts_on=row.starts_on,
+                ends_on=row.ends_on,
+                membership=_own(row.entry_id),
+            )
+            for row in connection.execute(_PLANS, today)
+        ]
+        return over, msgspec.structs.replace(found, stored_value=stored, plans=plans)
 
 
 def _read(

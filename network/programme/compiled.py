@@ -12,7 +12,14 @@ from network.model import NEVER, WITH_ACTIVITY
 from network.programme.games import Game, games_of
 from network.programme.ladder import Ladder
 from network.programme.members import Segment, Surprise, Trigger, segments_of, surprises_of, triggers_of
-from network.programme.offers import PledgeOffer, StoredValue, pledges_of, stored_value_of
+from network.programme.offers import (
+    PaidPlan,
+    PledgeOffer,
+    StoredValue,
+    paid_plans_of,
+    pledges_of,
+    stored_value_of,
+)
 from network.programme.plans import ladder_of, plans_of, unknown_partners
 from network.programme.rewards import Reward, rewards_of
 from network.programme.rule import Plan
@@ -98,6 +105,7 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     leap: Leap = "28-february"
     pledges: Mapping[str, PledgeOffer] = {}
     stored_value: StoredValue | None = None
+    paid_plans: Mapping[str, PaidPlan] = {}
 
     def earn_rule(self, partner_id: int) -> EarnRule:
         """The rule that judges a sale at a partner."""
@@ -165,4 +173,5 @@ def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[st
         leap=spec.birthdays.leap,
         pledges=pledges_of(spec.pledge, partner_ids),
         stored_value=stored_value_of(spec.stored_value, partner_ids),
+        paid_plans=paid_plans_of(spec.plan, partner_ids),
     )

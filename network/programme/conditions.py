@@ -76,6 +76,9 @@ def _of_member(when: WhenSpec) -> Iterator[Test]:
     if when.tiers is not None:
         tiers = frozenset(when.tiers)
         yield Test("other_tier", lambda _, facts: facts.tier in tiers, of_member=True)
+    if when.plans is not None:
+        plans = frozenset(when.plans)
+        yield Test("without_plan", lambda _, facts: not plans.isdisjoint(facts.plans), of_member=True)
     if when.alliance_tiers is not None:
         known = frozenset(when.alliance_tiers)
         yield Test("other_alliance_tier", lambda _, facts: facts.alliance_tier in known, of_member=True)

@@ -1,10 +1,11 @@
-"""What a programme offers beside rules, made ready: standing pledges, stored value (pure)."""
+"""What a programme offers beside rules, made ready: standing pledges, stored value, paid plans (pure)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
 
+from network.programme.spec_plans import PaidPlanSpec
 from network.programme.spec_pledges import PledgeSpec
 from network.programme.spec_rules import ISSUER, OPERATOR
 from network.programme.spec_value import StoredValueSpec
@@ -89,6 +90,44 @@ def partners_of_value(spec: StoredValueSpec | None) -> list[tuple[str, str]]:
     return named + [
         ("stored_value bonus", one.who) for one in spec.bonus if one.who not in {ISSUER, OPERATOR}
     ]
+
+
+class PaidPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """A paid plan made ready; see PaidPlanSpec. `sold_at` None: everywhere."""
+
+    says: str
+    months: int
+    price_minor: int
+    currency: str
+    honoured_by: int
+    sold_at: frozenset[int] | None
+    refund: Literal["pro_rata", "never"]
+    rounding: Literal["down", "half_up", "up"]
+    full_days: int
+
+
+def paid_plans_of(specs: Sequence[PaidPlanSpec], partner_ids: Mapping[str, int]) -> Mapping[str, PaidPlan]:
+    """The paid plans of a file, by id."""
+    return {
+        one.id: PaidPlan(
+            says=one.says,
+            months=one.months,
+            price_minor=one.price_minor,
+            currency=one.currency,
+            honoured_by=partner_ids[one.honoured_by],
+            sold_at=_all_of(one.sold_at, partner_ids),
+            refund=one.refund.rule,
+            rounding=one.refund.rounding,
+            full_days=one.refund.full_days,
+        )
+        for one in specs
+    }
+
+
+def partners_of_plans(specs: Sequence[PaidPlanSpec]) -> list[tuple[str, str]]:
+    """Fields of paid plans that name a partner, each with the code."""
+    named = [(f"plan {one.id} honoured_by", one.honoured_by) for one in specs]
+    return named + [(f"plan {one.id} sold_at", code) for one in specs for code in one.sold_at or ()]
 
 
 def pledges_of(specs: Sequence[PledgeSpec], partner_ids: Mapping[str, int]) -> Mapping[str, PledgeOffer]:

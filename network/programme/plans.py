@@ -11,7 +11,7 @@ from network.programme.conditions import WEEKDAYS, Test, categories_of, tests_of
 from network.programme.counters import MONEY, STATUS, VISITS, cap_name, count_name, given_name, nth_name
 from network.programme.ladder import Ladder, Tier, Way
 from network.programme.measure import ROUNDINGS, basis_of, units
-from network.programme.offers import partners_of, partners_of_value
+from network.programme.offers import partners_of, partners_of_plans, partners_of_value
 from network.programme.rule import Counter, Plan, Rule
 from network.programme.sale import Facts, Sale
 from network.programme.spec import EarnRuleSpec, ProgrammeSpec, funders_of
@@ -47,6 +47,7 @@ def unknown_partners(spec: ProgrammeSpec, partner_ids: Mapping[str, int]) -> lis
     if spec.retro_claim is not None:
         named += [("retro_claim", code) for code in spec.retro_claim.partners]
     named += partners_of(spec.pledge) + partners_of_value(spec.stored_value)
+    named += partners_of_plans(spec.plan)
     for segment in spec.segment:
         named += [(f"segment {segment.id} when", code) for code in segment.when.partners or ()]
     named += [(f"trigger {one.id} fund", one.fund) for one in spec.trigger if one.fund != ISSUER]
@@ -127,6 +128,7 @@ def _plan(
         claims=spec.retro_claim is not None and code in spec.retro_claim.partners,
         makes_tiers=making_tiers,
         segments=any(when.segments for when in conditions),
+        paid_plans=any(when.plans for when in conditions),
         budgets=any(one.budget for one in mine),
         funders=frozenset(funder for one in rules for funder, _ in one.funders) - {0},
         by_id={one.id: one for one in (*exclusions, *rules)},

@@ -144,6 +144,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     periods: Mapping[str, str]
     makes_tiers: frozenset[str]
     segments: bool
+    paid_plans: bool
     claims: bool
     budgets: bool
     funders: frozenset[int]

@@ -26,11 +26,13 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `counters`: before the sale, by name, of the period the sale is in. `budgets`: what was left, by rule.
     `unfunded`: partners that could not pay for points that day. `metres`: how far the flight was.
+    `plans`: paid plans that were good on the day of the sale, where a rule of the partner asks.
     """
 
     tier: str = ""
     alliance_tier: str = ""
     segments: tuple[str, ...] = ()
+    plans: tuple[str, ...] = ()
     counters: Mapping[str, int] = {}
     budgets: Mapping[str, int] = {}
     unfunded: tuple[int, ...] = ()

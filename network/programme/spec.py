@@ -15,6 +15,7 @@ from network.errors import ProgrammeInvalid
 from network.programme.reading import Path, line_of, lines_of
 from network.programme.spec_games import GameSpec
 from network.programme.spec_members import BirthdaysSpec, SegmentSpec, SurpriseSpec, TriggerSpec
+from network.programme.spec_plans import PaidPlanSpec
 from network.programme.spec_pledges import PledgeSpec
 from network.programme.spec_rewards import RewardSpec
 from network.programme.spec_rules import Code, Count, CounterSpec, FundSpec, Name, RuleSpec, Strict, WhenSpec
@@ -162,6 +163,7 @@ class ProgrammeSpec(Strict):
     birthdays: BirthdaysSpec = BirthdaysSpec()
     pledge: list[PledgeSpec] = Field(default=[])
     stored_value: StoredValueSpec | None = None
+    plan: list[PaidPlanSpec] = Field(default=[])
     retro_claim: RetroClaimSpec | None = None
     ages: AgesSpec | None = None
     expiry: ExpirySpec
@@ -210,6 +212,8 @@ def _together(spec: ProgrammeSpec) -> list[_Fault]:
     for place, one in enumerate(spec.reward):
         faults += _unknown(("reward", place, "tiers"), "tiers", one.tiers, tiers)
     faults += _twice("pledge", [one.id for one in spec.pledge])
+    faults += _twice("plan", [one.id for one in spec.plan])
+    plans = [one.id for one in spec.plan]
     for name in spec.expiry.tier:
         faults += [(("expiry", "tier", name), m) for _, m in _unknown((), "tiers", [name], tiers)]
     conditions: list[tuple[Path, WhenSpec]] = []
@@ -218,6 +222,7 @@ def _together(spec: ProgrammeSpec) -> list[_Fault]:
     counters = sorted(one.id for one in spec.counter)
     for path, when in conditions:
         faults += _unknown((*path, "tiers"), "tiers", when.tiers, tiers)
+        faults += _unknown((*path, "plans"), "plans", when.plans, plans)
         if when.counter is not None:
             faults += _unknown((*path, "counter"), "counters", [when.counter.id], counters)
     faults += _tier_faults(spec)

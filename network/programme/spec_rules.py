@@ -69,7 +69,8 @@ class WhenSpec(Strict):
 
     `categories` also says what of the sale counts: the lines of these categories. `events`: no sale, but
     something that a member did; a rule without them never applies to an event. `guests`: whether another
-    airline vouches for the tier. `choices`: what the member chose at the counter.
+    airline vouches for the tier. `plans`: the member has one of these paid plans on the day.
+    `choices`: what the member chose at the counter.
     `nth`: only the member's n-th sale that meets the rule's other conditions.
     """
 
@@ -88,6 +89,7 @@ class WhenSpec(Strict):
     minimum_minor: Points | None = None
     segments: list[Name] | None = None
     tiers: list[Name] | None = None
+    plans: list[Name] | None = None
     alliance_tiers: list[Name] | None = None
     guests: bool | None = None
     cabins: list[Name] | None = None

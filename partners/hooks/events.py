@@ -21,6 +21,8 @@ EVENT_TYPES: Mapping[str, str] = {
     "entry.transfer": "The other member's half of a gift, merge or pooled reward of yours.",
     "entry.donation": "A member gave points to a cause by you.",
     "entry.pledge": "A member made or ended a standing pledge by you.",
+    "entry.plan_membership": "A member bought or renewed a paid plan from you.",
+    "entry.plan_refund": "A paid plan was ended by you before its time.",
     "entry.load": "A member loaded stored value at your till.",
     "entry.spend": "Stored value was taken in payment at your till.",
     "entry.refund": "Stored value was paid back to a member at your till.",

@@ -85,8 +85,8 @@ EVENTS = {
     EntryKind.LOAD: "stored value loaded",
     EntryKind.SPEND: "stored value spent",
     EntryKind.REFUND: "stored value paid back",
-    EntryKind.PLAN: "paid plans bought",
-    EntryKind.PLAN_END: "paid plans ended",
+    EntryKind.PLAN_MEMBERSHIP: "paid plans bought",
+    EntryKind.PLAN_REFUND: "paid plans ended",
 }
 """Entry kinds as statements call them."""
 

@@ -203,6 +203,8 @@ CALLS: Mapping[tuple[str, str], Calls] = {
     ("POST", "/v1/pledges"): _command(
         "/v1/pledges", card=lambda m, _: m.card, pledge=lambda *_: "any", per_cent=lambda *_: 0
     ),
+    ("POST", "/v1/plan-memberships"): _sale_like("/v1/plan-memberships", plan="any"),
+    ("POST", "/v1/plan-refunds"): _command("/v1/plan-refunds", membership=lambda _, o: o.sale),
     ("POST", "/v1/loads"): _sale_like("/v1/loads"),
     ("POST", "/v1/spends"): _sale_like("/v1/spends"),
     ("POST", "/v1/refunds"): _sale_like("/v1/refunds"),

@@ -144,6 +144,16 @@ def _pledge(world: World, random: Random) -> dict[str, Any]:
     return {**fields, "cause": CODES[BANK]} if fields["per_cent"] else fields
 
 
+def _plan(world: World, random: Random) -> dict[str, Any]:
+    return {**_at_till(world, random, 9_900), "plan": random.choice(("plus", "plus", "none"))}
+
+
+def _plan_end(world: World, random: Random) -> dict[str, Any] | None:
+    """Of any plan, also of one that was ended before."""
+    known = world.any_of(random, "plan_membership")
+    return None if known is None else {"membership": known["id"]}
+
+
 def _money(world: World, random: Random) -> dict[str, Any]:
     """Stored value to load, spend or pay back; refused where there is none, or not so much."""
     return _at_till(world, random, random.randint(1, 3_000))
@@ -200,6 +210,8 @@ KINDS = (
     Kind("gift", "/v1/gifts", 5, _gift),
     Kind("donation", "/v1/donations", 3, _donation),
     Kind("pledge", "/v1/pledges", 2, _pledge),
+    Kind("plan_membership", "/v1/plan-memberships", 2, _plan),
+    Kind("plan_refund", "/v1/plan-refunds", 1, _plan_end),
     Kind("load", "/v1/loads", 4, _money),
     Kind("spend", "/v1/spends", 4, _money),
     Kind("refund", "/v1/refunds", 2, _money),

@@ -2,6 +2,8 @@
 
 N MEMBER pledges PER_CENT to CAUSE as PLEDGE at PARTNER | N MEMBER ends PLEDGE at PARTNER
 N MEMBER loads|spends AMOUNT at PARTNER | N MEMBER refunded AMOUNT at PARTNER
+N MEMBER buys plan PLAN AMOUNT at PARTNER | N ends plan LINE at PARTNER
+MEMBER plans                    its paid plans: first and last day
 MEMBER value                    its stored value: paid, on top, and what would be paid back
 CAUSE raised                    what everybody can see of a cause
 """
@@ -21,6 +23,7 @@ class Stage(Protocol):
     client: TestClient
     tills: dict[str, Till]
     sellers: dict[str, str]
+    entries: dict[str, dict[str, Any]]
 
     def post(self, number: str, partner: str, path: str, **fields: Any) -> str:
         """Send a command; what came of it."""
@@ -34,9 +37,10 @@ class Stage(Protocol):
 
 def line(stage: Stage, words: list[str]) -> str | None:
     """Carry a line out; None where it is none of these."""
+    fields: dict[str, Any]
     match words:
         case [number, member, "pledges", share, "to", cause, "as", pledge, "at", partner]:
-            fields: dict[str, Any] = {"pledge": pledge, "cause": cause, "per_cent": int(share)}
+            fields = {"pledge": pledge, "cause": cause, "per_cent": int(share)}
         case [number, member, "ends", pledge, "at", partner]:
             fields = {"pledge": pledge, "per_cent": 0}
         case [number, member, "loads" | "spends" | "refunded" as verb, amount, "at", partner]:
@@ -44,11 +48,18 @@ def line(stage: Stage, words: list[str]) -> str | None:
             sale = {"outlet": "main", "currency": "USD", "amount_minor": int(amount.replace(".", ""))}
             card = stage.member(member)[1]
             return stage.post(number, partner, _PATHS[verb], occurred_at=stage.at(), card=card, **sale)
+        case [number, member, "buys", "plan", plan, amount, "at", partner]:
+            fields = {"outlet": "main", "currency": "USD", "amount_minor": int(amount.replace(".", ""))}
+            fields |= {"card": stage.member(member)[1], "plan": plan, "occurred_at": stage.at()}
+            return _days(stage, number, stage.post(number, partner, "/v1/plan-memberships", **fields))
+        case [number, "ends", "plan", bought, "at", partner]:
+            ended = {"occurred_at": stage.at(), "membership": stage.entries[bought]["id"]}
+            return _days(stage, number, stage.post(number, partner, "/v1/plan-refunds", **ended))
         case [member, "value"]:
-            till = next(iter(stage.tills.values()))
-            found = till.get(f"/v1/cards/{stage.member(member)[1]}").json()["member"]
-            has = till.get(f"/v1/members/{found}/balance").json()["stored_value"]
-            return ", ".join(map(_stored, has)) or "nothing"
+            return ", ".join(map(_stored, _balance(stage, member)["stored_value"])) or "nothing"
+        case [member, "plans"]:
+            has = _balance(stage, member)["plans"]
+            return ", ".join(f"{one['plan']} {one['starts_on']} to {one['ends_on']}" for one in has) or "none"
         case [cause, "raised"]:
             answer = stage.client.get(f"/causes/{cause}").json()
             amounts = [f"{amount} {currency}" for currency, amount in answer["amounts"].items()]
@@ -57,6 +68,20 @@ def line(stage: Stage, words: list[str]) -> str | None:
             return None
     card = stage.member(member)[1]
     return stage.post(number, partner, "/v1/pledges", occurred_at=stage.at(), card=card, **fields)
+
+
+def _balance(stage: Stage, member: str) -> dict[str, Any]:
+    till = next(iter(stage.tills.values()))
+    found = till.get(f"/v1/cards/{stage.member(member)[1]}").json()["member"]
+    balance: dict[str, Any] = till.get(f"/v1/members/{found}/balance").json()
+    return balance
+
+
+def _days(stage: Stage, number: str, came: str) -> str:
+    entry = stage.entries.get(number, {})
+    if "plan_from" not in entry:
+        return came
+    return f"{came} for {entry['plan_from']} to {entry['plan_until']}"
 
 
 def _stored(has: dict[str, Any]) -> str:

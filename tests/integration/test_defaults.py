@@ -362,6 +362,35 @@ def test_what_an_earlier_debtor_paid_is_not_missing_again(database: Engine) -> N
     settled_after(database, kept)
 
 
+def test_a_part_that_is_taken_back_after_the_case_is_another_case(database: Engine) -> None:
+    """D's case was about 257.09 beside its 300.00; these are taken back, and then covered like the rest."""
+    worked(database)
+    pay_part(database, D, 30000)
+    first = propose(database)
+    assert lines(first) == [("deposit", D, 25709)]
+    approve(database, first)
+    with database.begin() as connection:
+        [one] = [one for one in due_of(connection, WINDOW) if one.participant_id == D]
+        record_payment(
+            connection,
+            end_to_end_id=one.end_to_end_id,
+            amount_minor=-30000,
+            payment_reference="taken back",
+            booked_on=NEXT,
+            by="bank",
+            at=OVER,
+        )
+    with pytest.raises(CannotUnwind):
+        propose(database, way="unwind")
+    kept = propose(database)
+    assert kept.simulation.missing_minor == 30000
+    assert lines(kept)[0] == ("deposit", D, 30000 - 25709)
+    with pytest.raises(ApprovalStale, match="decide it first"):
+        propose(database)
+    settled_after(database, kept)
+    assert status(database, D) == "suspended"
+
+
 def test_what_is_left_of_an_earlier_debtors_deposit_bears_its_loss(database: Engine) -> None:
     """D's deposit paid 557.09 and has 30.00 left: they bear what D loses when C, its debtor, misses, too."""
     worked(database)

@@ -214,6 +214,10 @@ def test_only_named_columns_change_in_the_other_tables(database: Engine) -> None
         "invitation": ["UPDATE invitation SET joined_by"],
         "lot": ["UPDATE lot SET remaining"],
         "member": ["UPDATE member SET status"],
+        "plan_membership": [
+            "UPDATE plan_membership SET ends_on",
+            "UPDATE plan_membership SET ended_by",
+        ],
         "pledge": [
             "UPDATE pledge SET ended_by",
             "UPDATE pledge SET ended_window",

@@ -38,7 +38,7 @@ def test_a_ledger_in_which_everything_happened_is_whole(owner: Engine) -> None:
         assert problems(connection) == []
         kinds = connection.scalars(text("SELECT DISTINCT kind FROM entry ORDER BY 1")).all()
         accounts = text("SELECT debit FROM posting UNION SELECT credit FROM posting ORDER BY 1")
-        assert kinds == [*(kind for kind in range(1, 21) if kind not in (5, 9)), 41]
+        assert kinds == [*(kind for kind in range(1, 21) if kind not in (5, 9)), 41, 45, 46]
         assert connection.scalars(accounts).all() == [1, 2, 3, 5, 6, 7, 8]
     reader.dispose()
 
@@ -441,6 +441,21 @@ SQL: dict[str, tuple[str, tuple[str, ...]]] = {
             FROM entry WHERE entry_id = {entry("fuel")}
         """,
         ("events_are_their_partners",),
+    ),
+    "a plan that nobody bought": (
+        f"UPDATE plan_membership SET entry_id = {entry('left')} WHERE entry_id = {entry('plus')}",
+        ("plans_paid",),
+    ),
+    "a plan for more days": (
+        f"""
+            UPDATE plan_membership SET paid_until = paid_until + 1, ends_on = ends_on + 1
+            WHERE entry_id = {entry("plus")}
+        """,
+        ("plans_paid",),
+    ),
+    "more of a fee paid back than was taken": (
+        f"UPDATE posting SET points = points + 1 WHERE entry_id = {entry('no plus')}",
+        ("plans_paid",),
     ),
     "a pledge that nobody made": (
         f"UPDATE pledge SET entry_id = {entry('left')} WHERE entry_id = {entry('pledged')}",

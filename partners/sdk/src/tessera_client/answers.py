@@ -40,6 +40,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     status_points: int = 0
     value_minor: int = 0
     bonus_minor: int = 0
+    plan_from: date | None = None
+    plan_until: date | None = None
     discount_minor: int = 0
     member: str | None = None
     card: str | None = None
@@ -122,6 +124,15 @@ class StoredValue(msgspec.Struct, frozen=True, kw_only=True):
     refundable_minor: int
 
 
+class PaidPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """A paid plan that is good, or will be; `membership` is its entry's id, where it is yours."""
+
+    plan: str
+    starts_on: date
+    ends_on: date
+    membership: str | None = None
+
+
 class Balance(msgspec.Struct, frozen=True, kw_only=True):
     """What a member can spend, what of it lapses when, and what is still to come."""
 
@@ -136,6 +147,7 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
     pool: Pool | None = None
     tier: str | None = None
     stored_value: Sequence[StoredValue] = ()
+    plans: Sequence[PaidPlan] = ()
     merged_into: str | None = None
 
 

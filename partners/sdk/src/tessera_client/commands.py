@@ -202,6 +202,26 @@ class Pledge(Command, frozen=True, tag="pledge"):
     guardian: str | None = None
 
 
+class PlanMembership(Command, frozen=True, tag="plan_membership"):
+    """A member has paid your till the fee of a paid plan; bought again while it runs, it is renewed."""
+
+    path = "/v1/plan-memberships"
+
+    outlet: str
+    card: str
+    plan: str
+    amount_minor: int
+    currency: str
+
+
+class PlanRefund(Command, frozen=True, tag="plan_refund"):
+    """A member gives a paid plan up; the answer's `amount_minor` is what you pay back."""
+
+    path = "/v1/plan-refunds"
+
+    membership: str
+
+
 class Load(Command, frozen=True, tag="load"):
     """A member has paid your till money that it will spend later: stored value."""
 
@@ -327,6 +347,8 @@ COMMANDS: tuple[type[Command], ...] = (
     Gift,
     Donation,
     Pledge,
+    PlanMembership,
+    PlanRefund,
     Load,
     Spend,
     Refund,
