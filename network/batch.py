@@ -46,10 +46,10 @@ from network.model import (
     Merge,
     Minted,
     Moment,
-    Redeem,
     Rejected,
     Reply,
     Reverse,
+    Showing,
     Stake,
     Unmerge,
 )
@@ -83,7 +83,7 @@ def content_hash(command: Command) -> UUID:
     hash: all there are would be tried in a moment.
     """
     said: Any = command
-    if isinstance(command, Redeem | Hold) and command.pin:
+    if isinstance(command, Showing) and command.pin:
         said = msgspec.structs.replace(command, pin="given")
     if isinstance(command, Reverse) and not command.lines:
         fields = {name: value for name, value in msgspec.structs.asdict(command).items() if name != "lines"}

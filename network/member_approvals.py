@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from network import ids
-from network.model import Hold, Redeem, Rejected
+from network.model import Rejected, Showing
 
 ANSWER_WITHIN = timedelta(minutes=5)
 USE_WITHIN = timedelta(minutes=10)
@@ -162,7 +162,7 @@ def _named(approval_id: UUID) -> dict[str, object]:
     return {"member": ids.member_of(approval_id), "approval": approval_id}
 
 
-def of_commands(connection: Connection, commands: Sequence[Redeem | Hold]) -> dict[UUID, Approval]:
+def of_commands(connection: Connection, commands: Sequence[Showing]) -> dict[UUID, Approval]:
     """The approvals that commands name, locked."""
     named = {command.approval for command in commands if command.approval is not None}
     if not named:
@@ -172,7 +172,7 @@ def of_commands(connection: Connection, commands: Sequence[Redeem | Hold]) -> di
     return {one.approval_id: one for one in found}
 
 
-def refusal(approval: Approval | None, command: Redeem | Hold, key: UUID, now: datetime) -> UseProblem | None:
+def refusal(approval: Approval | None, command: Showing, key: UUID, now: datetime) -> UseProblem | None:
     """Why a command cannot be carried out with an approval; None where it can (pure).
 
     Args:

@@ -341,6 +341,9 @@ class Gift(msgspec.Struct, frozen=True, kw_only=True, tag="gift", omit_defaults=
     to_card_number: int
     points: int
     guardian_card: int = 0
+    code: str = ""
+    pin: str = ""
+    approval: UUID | None = None
 
 
 class Donate(msgspec.Struct, frozen=True, kw_only=True, tag="donate", omit_defaults=True):
@@ -353,6 +356,9 @@ class Donate(msgspec.Struct, frozen=True, kw_only=True, tag="donate", omit_defau
     cause: str
     points: int
     guardian_card: int = 0
+    code: str = ""
+    pin: str = ""
+    approval: UUID | None = None
 
 
 class Invite(msgspec.Struct, frozen=True, kw_only=True, tag="invite", omit_defaults=True):
@@ -588,6 +594,8 @@ class KeepPledge(msgspec.Struct, frozen=True, kw_only=True, tag="keep_pledge"):
     points: int
 
 
+Showing = Redeem | Hold | Gift | Donate
+"""Commands that may show that their member is there: code, pin, approval."""
 Command = (
     Enrol
     | Accrue

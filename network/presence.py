@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 from network.batch import LOCK_TIMEOUT, request_key
 from network.member_approvals import Approval, UseProblem, mark_used, of_commands, refusal
 from network.member_cards import hash_of_pin
-from network.model import Hold, Redeem
+from network.model import Redeem, Showing
 from partners.errors import SecretUnreadable
 from partners.people import codes
 
@@ -71,7 +71,7 @@ class _Standing(msgspec.Struct, kw_only=True):
 
 
 def judge_each(
-    database: Engine, card_key: bytes, commands: Sequence[Redeem | Hold], now: datetime
+    database: Engine, card_key: bytes, commands: Sequence[Showing], now: datetime
 ) -> Mapping[int, str]:
     """As `judge`; where a member's rows stay locked, `unavailable` for its commands alone."""
     try:
@@ -86,7 +86,7 @@ def judge_each(
 
 
 def judge(
-    database: Engine, card_key: bytes, commands: Sequence[Redeem | Hold], now: datetime
+    database: Engine, card_key: bytes, commands: Sequence[Showing], now: datetime
 ) -> Mapping[int, Problem]:
     """Use what commands show of their member, in their order; what is wrong with it, by place.
 
@@ -113,7 +113,7 @@ def judge(
     return found
 
 
-def _standings(connection: Connection, commands: Sequence[Redeem | Hold]) -> dict[int, _Standing]:
+def _standings(connection: Connection, commands: Sequence[Showing]) -> dict[int, _Standing]:
     """By card; several cards of a member share one."""
     cards = sorted({command.card_number for command in commands if command.code or command.pin})
     by_member: dict[int, _Standing] = {}
@@ -151,7 +151,7 @@ def _keep(connection: Connection, standings: Mapping[int, _Standing]) -> None:
 def _of_approval(
     connection: Connection,
     approvals: dict[UUID, Approval],
-    command: Redeem | Hold,
+    command: Showing,
     key: UUID,
     now: datetime,
 ) -> Problem | None:
@@ -166,7 +166,7 @@ def _of_approval(
 
 
 def _of_digits(
-    standing: _Standing | None, card_key: bytes, command: Redeem | Hold, key: UUID, now: datetime
+    standing: _Standing | None, card_key: bytes, command: Showing, key: UUID, now: datetime
 ) -> Problem | None:
     """Judge PIN and code. A card of nobody who signs in is answered like a wrong try."""
     if standing is None:
@@ -185,7 +185,7 @@ def _of_digits(
 
 
 def _of_code(
-    standing: _Standing, card_key: bytes, command: Redeem | Hold, key: UUID, now: datetime
+    standing: _Standing, card_key: bytes, command: Showing, key: UUID, now: datetime
 ) -> Problem | None:
     """Judge the rotating code: by now, or, of a till that had no line, by when that says it was."""
     offline = isinstance(command, Redeem) and command.offline

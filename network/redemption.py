@@ -5,7 +5,7 @@ from datetime import datetime
 from network.accrual import add_up
 from network.draft import activity, draft, draft_at_till, drawn
 from network.draw import Draw, draw_lots, live
-from network.model import AccountKind, Decision, Donate, EntryKind, Hold, Minted, Redeem, Rejected
+from network.model import AccountKind, Decision, Donate, EntryKind, Hold, Minted, Redeem, Rejected, Showing
 from network.rewards import claim
 from network.rules import Folded, Rules
 from partners.model import Terms
@@ -72,11 +72,11 @@ def spender_at_till(
     member_id = folded.member_of_card(command.card_number, spending=True)
     if isinstance(member_id, Rejected):
         return member_id
-    unproven = _unproven(command, rules)
-    return (terms, member_id, category) if unproven is None else unproven
+    refused = unproven(command, rules)
+    return (terms, member_id, category) if refused is None else refused
 
 
-def _unproven(command: Redeem | Hold, rules: Rules) -> Rejected | None:
+def unproven(command: Showing, rules: Rules) -> Rejected | None:
     """Why so many points need more than the printed number, if they do and it did not come.
 
     A till that had no line is asked for the same: or who has a picture of a card would say that it had none.
@@ -133,6 +133,9 @@ def donate(folded: Folded, command: Donate, minted: Minted, rules: Rules) -> Dec
     member_id = folded.member_of_card(command.card_number, spending=True)
     if isinstance(member_id, Rejected):
         return member_id
+    unshown = unproven(command, rules)
+    if unshown is not None:
+        return unshown
     draws = draw_own(folded, member_id, command.points, minted)
     if draws is None:
         return Rejected("insufficient_points")

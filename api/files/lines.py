@@ -9,7 +9,7 @@ from api.bodies import LINE, EntryBody, read_body, show_reply
 from api.files.columns import read_row
 from api.files.reading import LONGEST_LINE
 from api.problems import FieldError, ProblemError, failure, problem
-from network.model import Command, Hold, Redeem, Reply
+from network.model import Command, Reply, Showing
 from partners.files import FileBatch
 
 DONE = 201
@@ -72,7 +72,7 @@ def _command(batch: FileBatch, raw: bytes) -> Command:
 
 def _without_pin(command: Command) -> Command:
     """A PIN is typed and sent at once: none is kept, and a file is, until it is carried out."""
-    if isinstance(command, Redeem | Hold) and command.pin:
+    if isinstance(command, Showing) and command.pin:
         raise ProblemError("validation_failed", "files take no PIN", [FieldError("/pin", "in_file")])
     return command
 

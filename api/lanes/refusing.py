@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from api.lanes.work import CarryOut
 from network import presence
 from network.engine import Outcome
-from network.model import Command, Hold, Redeem, Rejected, Reply
+from network.model import Command, Rejected, Reply, Showing
 
 Judge = Callable[[Sequence[Command]], Mapping[int, str]]
 """What commands are refused for, by their place; most batches have none."""
@@ -60,8 +60,7 @@ def by_presence(database: Engine, card_key: bytes, now: Callable[[], datetime]) 
         showing = [
             (place, command)
             for place, command in enumerate(commands)
-            if isinstance(command, Redeem | Hold)
-            and (command.code or command.pin or command.approval is not None)
+            if isinstance(command, Showing) and (command.code or command.pin or command.approval is not None)
         ]
         if not showing:
             return {}

@@ -174,6 +174,9 @@ class Gift(Command, frozen=True, tag="gift"):
     to_card: str
     points: int
     guardian: str | None = None
+    code: str | None = None
+    pin: str | None = None
+    approval: str | None = None
 
 
 class Donation(Command, frozen=True, tag="donation"):
@@ -185,6 +188,9 @@ class Donation(Command, frozen=True, tag="donation"):
     cause: str
     points: int
     guardian: str | None = None
+    code: str | None = None
+    pin: str | None = None
+    approval: str | None = None
 
 
 class Pledge(Command, frozen=True, tag="pledge"):
