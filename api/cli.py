@@ -23,6 +23,7 @@ from api.cli_contract import add_contracts
 from api.cli_default import default_app, exit_app
 from api.cli_desk import add_desk
 from api.cli_dispute import dispute_app
+from api.cli_draw import draw_app
 from api.cli_exposure import exposure_app
 from api.cli_game import game_app
 from api.cli_money import calendar_app, correction_app
@@ -72,6 +73,7 @@ add_people(app)
 add_desk(app)
 add_contracts(app)
 add_programmes(app)
+app.add_typer(draw_app, name="draw")
 app.add_typer(game_app, name="game")
 app.add_typer(night_app, name="night")
 app.add_typer(report_app, name="report")

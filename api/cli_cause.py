@@ -22,5 +22,5 @@ def causes() -> None:
         paid = (
             ", ".join(f"{plain(amount)} {currency}" for currency, amount in one.amounts.items()) or "nothing"
         )
-        typer.echo(f"{one.code:<20} {one.points:>12,} points  {paid}  through {one.through}")
+        typer.echo(f"{one.code:<20} {one.points:>12,} points  {paid}  through {one.through or 'no day yet'}")
     typer.echo(f"{len(found)} causes")

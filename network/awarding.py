@@ -77,7 +77,7 @@ def award(folded: Folded, command: Award, minted: Minted, rules: Rules) -> Decis
     if isinstance(member_id, Rejected):
         return member_id
     trigger = rules.programme.triggers.get(command.award)
-    if trigger is not None and trigger.demanded:
+    if trigger is not None and trigger.occasion == "recovery":
         if not command.case or command.points or command.staff:
             return Rejected("award_by_case")
         given = Occasion(award=command.award, occasion=case_of(command), reason=command.reason)

@@ -265,8 +265,8 @@ class Guard:
 def issuers_of(command: Command, decision: Decision | Rejected) -> set[int]:
     """Who issues points or takes money by a command, sponsors among them.
 
-    Of a return nobody: it is never refused. The partner of a sale is among them also where it earns nothing:
-    its fee raises what it owes.
+    Of returns and payouts nobody: none is refused. The partner of a sale is among them also where it earns
+    nothing: its fee raises what it owes.
     """
     if isinstance(command, Reverse | PayOut):
         return set()

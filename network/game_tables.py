@@ -1,4 +1,4 @@
-"""Tables of games: matches, stakes on them, and what was paid for each stake."""
+"""Tables of games and draws: matches, stakes, what was paid for each; seeds and tickets."""
 
 from sqlalchemy import (
     BigInteger,
@@ -7,6 +7,7 @@ from sqlalchemy import (
     DateTime,
     Index,
     Integer,
+    LargeBinary,
     PrimaryKeyConstraint,
     Table,
     Text,
@@ -75,3 +76,41 @@ payout = Table(
     Index("payout_match", "match_id"),
 )
 """For which stake a PAYOUT is: one at most; rows are only added."""
+
+raffle = Table(
+    "raffle",
+    metadata,
+    Column("draw", Text, primary_key=True),
+    Column("prizes", Integer, nullable=False),
+    Column("commitment", LargeBinary, nullable=False),
+    Column("announced_by", Text, nullable=False),
+    Column("announced_at", DateTime(timezone=True), nullable=False),
+    Column("closed_at", DateTime(timezone=True)),
+    Column("tickets_sha256", LargeBinary),
+    Column("revealed_at", DateTime(timezone=True)),
+    Column("seed", LargeBinary),
+    CheckConstraint("(closed_at IS NULL) = (tickets_sha256 IS NULL)", name="raffle_closed_whole"),
+    CheckConstraint("(revealed_at IS NULL) = (seed IS NULL)", name="raffle_revealed_whole"),
+    CheckConstraint("seed IS NULL OR sha256(seed) = commitment", name="raffle_seed_committed"),
+)
+"""What is published of draws: the seed's SHA-256, the tickets' hash, then the seed. A reference table."""
+
+raffle_seed = Table(
+    "raffle_seed",
+    metadata,
+    Column("draw", Text, primary_key=True),
+    Column("seed", LargeBinary, nullable=False),
+)
+"""Seeds of draws from the announcement on; the reader's role does not see them."""
+
+raffle_ticket = Table(
+    "raffle_ticket",
+    metadata,
+    Column("member_id", BigInteger, nullable=False),
+    Column("draw", Text, nullable=False),
+    Column("ticket", Text, nullable=False),
+    Column("place", Integer),
+    PrimaryKeyConstraint("member_id", "draw"),
+    Index("raffle_ticket_draw", "draw", "ticket"),
+)
+"""Who takes part in a draw by which ticket, a couple by one; `place` of those that won."""

@@ -14,23 +14,34 @@ _LOCK = text(f"SELECT pg_advisory_xact_lock({SEGMENTS_LOCK})")
 # What a member bought is its own and that of whoever was merged into it; what came back does not count.
 _FIND = text(
     f"""
-    WITH sale AS MATERIALIZED (
-        SELECT coalesce(a.merged_into, e.member_id) AS member_id,
-            (e.occurred_at AT TIME ZONE n.time_zone)::date AS day,
-            e.amount_minor - coalesce(r.amount_minor, 0) AS amount_minor
-        FROM entry e CROSS JOIN network n
-        JOIN account a ON a.member_id = e.member_id AND a.unit = {int(Unit.POINTS)}
+    WITH edge AS MATERIALIZED (
+        SELECT time_zone, CAST(:on AS timestamp) AT TIME ZONE time_zone AS today,
+            (CAST(:on AS date) - CAST(:sales_days AS integer))::timestamp AT TIME ZONE time_zone
+                AS sales_since,
+            (CAST(:on AS date) - CAST(:money_days AS integer))::timestamp AT TIME ZONE time_zone
+                AS money_since
+        FROM network
+    ), own AS MATERIALIZED (
+        SELECT e.member_id, max(e.occurred_at) AS last_at,
+            count(*) FILTER (WHERE e.occurred_at >= g.sales_since) AS sales,
+            sum(e.amount_minor - coalesce(r.amount_minor, 0))
+                FILTER (WHERE e.occurred_at >= g.money_since) AS money
+        FROM edge g CROSS JOIN entry e
         LEFT JOIN reversed_points r ON r.member_id = e.member_id AND r.entry_id = e.entry_id
-        WHERE :looks AND e.kind = {int(EntryKind.ACCRUAL)} AND e.amount_minor > coalesce(r.amount_minor, 0)
+        WHERE :looks AND e.occurred_at < g.today AND e.kind = {int(EntryKind.ACCRUAL)}
+            AND e.amount_minor > coalesce(r.amount_minor, 0)
             AND (:anywhere OR e.partner_id = ANY(CAST(:partners AS integer[])))
+        GROUP BY e.member_id
     ), bought AS MATERIALIZED (
-        SELECT member_id, CAST(:on AS date) - max(day) AS seen,
-            count(*) FILTER (WHERE day >= CAST(:on AS date) - CAST(:sales_days AS integer)) AS sales,
-            sum(amount_minor) FILTER (WHERE day >= CAST(:on AS date) - CAST(:money_days AS integer)) AS money
-        FROM sale WHERE day < :on GROUP BY member_id
+        SELECT coalesce(a.merged_into, o.member_id) AS member_id, max(o.last_at) AS last_at,
+            sum(o.sales) AS sales, sum(o.money) AS money
+        FROM own o JOIN account a ON a.member_id = o.member_id AND a.unit = {int(Unit.POINTS)} GROUP BY 1
+    ), seen AS MATERIALIZED (
+        SELECT member_id, sales, money,
+            CAST(:on AS date) - (last_at AT TIME ZONE (SELECT time_zone FROM edge))::date AS seen FROM bought
     ), wanted AS MATERIALIZED (
         SELECT a.member_id FROM account a JOIN member m ON m.member_id = a.member_id
-        LEFT JOIN bought b ON b.member_id = a.member_id
+        LEFT JOIN seen b ON b.member_id = a.member_id
         WHERE a.unit = {int(Unit.POINTS)} AND a.merged_into IS NULL AND m.status = 'active'
             AND (CAST(:seen_from AS bigint) IS NULL OR b.seen >= CAST(:seen_from AS bigint))
             AND (CAST(:seen_to AS bigint) IS NULL OR b.seen <= CAST(:seen_to AS bigint))

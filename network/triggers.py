@@ -91,7 +91,7 @@ def give_due(database: Engine, rules: Rules, on: date, now: datetime | None = No
     """
     given = 0
     for trigger in rules.programme.triggers.values():
-        if trigger.demanded:
+        if trigger.demanded or trigger.occasion not in _STATEMENTS:
             continue
         with database.connect() as connection:
             wanted = _wanted(trigger, on, rules.programme.leap)

@@ -77,4 +77,21 @@ _POTS = Check(
     """,
 )
 
-GAMES = (_STAKES, _PAYOUTS, _POTS)
+_DRAWS = Check(
+    name="draws_won",
+    says="prizes of a draw are for its winners, who are as many as it has prizes, once it is revealed",
+    faults="""
+        SELECT format('member %s', w.member_id), format('has a prize of %s, and did not win', w.award)
+        FROM award w JOIN raffle d ON d.draw = w.award
+        WHERE NOT EXISTS (SELECT FROM raffle_ticket t WHERE t.member_id = w.member_id AND t.draw = w.award
+            AND t.place IS NOT NULL)
+        UNION ALL
+        SELECT format('draw %s', t.draw), format('has %s winners, of %s tickets and for %s prizes',
+            count(DISTINCT t.ticket) FILTER (WHERE t.place IS NOT NULL), count(DISTINCT t.ticket), d.prizes)
+        FROM raffle_ticket t LEFT JOIN raffle d USING (draw) GROUP BY t.draw, d.prizes, d.revealed_at
+        HAVING count(DISTINCT t.ticket) FILTER (WHERE t.place IS NOT NULL) IS DISTINCT FROM
+            CASE WHEN d.revealed_at IS NULL THEN 0 ELSE least(d.prizes, count(DISTINCT t.ticket)) END
+    """,
+)
+
+GAMES = (_STAKES, _PAYOUTS, _POTS, _DRAWS)

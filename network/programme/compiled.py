@@ -11,7 +11,15 @@ from network.expiry import month_end_after
 from network.model import NEVER, WITH_ACTIVITY
 from network.programme.games import Game, games_of
 from network.programme.ladder import Ladder
-from network.programme.members import Segment, Surprise, Trigger, segments_of, surprises_of, triggers_of
+from network.programme.members import (
+    Segment,
+    Surprise,
+    Trigger,
+    prizes_of,
+    segments_of,
+    surprises_of,
+    triggers_of,
+)
 from network.programme.offers import (
     PaidPlan,
     PledgeOffer,
@@ -24,6 +32,7 @@ from network.programme.plans import ladder_of, plans_of, unknown_partners
 from network.programme.rewards import Reward, rewards_of
 from network.programme.rule import Plan
 from network.programme.spec import EarnRuleSpec, ExpiryRuleSpec, ProgrammeSpec
+from network.programme.spec_draws import DrawSpec
 from network.programme.spec_members import Leap
 
 Clawback = Literal["refuse", "within_balance", "deficit"]
@@ -102,6 +111,7 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     triggers: Mapping[str, Trigger] = {}
     surprises: Mapping[str, Surprise] = {}
     games: Mapping[str, Game] = {}
+    draws: Mapping[str, DrawSpec] = {}
     leap: Leap = "28-february"
     pledges: Mapping[str, PledgeOffer] = {}
     stored_value: StoredValue | None = None
@@ -167,7 +177,8 @@ def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[st
         ages=None if spec.ages is None else Ages(spec.ages.minimum, spec.ages.with_guardian_from),
         rewards=rewards_of(spec.reward, partner_ids),
         segments=segments_of(spec.segment, partner_ids),
-        triggers=triggers_of(spec.trigger, partner_ids),
+        triggers={**triggers_of(spec.trigger, partner_ids), **prizes_of(spec.draw, partner_ids)},
+        draws={one.id: one for one in spec.draw},
         games=games_of(spec.game, partner_ids),
         surprises=surprises_of(spec.surprise, partner_ids),
         leap=spec.birthdays.leap,

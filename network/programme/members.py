@@ -3,9 +3,11 @@
 from calendar import isleap
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from typing import Literal
 
 import msgspec
 
+from network.programme.spec_draws import DrawSpec
 from network.programme.spec_members import (
     BIRTHDAY,
     Leap,
@@ -19,7 +21,7 @@ from network.programme.spec_rules import ISSUER
 
 CAUGHT_UP = timedelta(days=7)
 """Occasions of so many days are looked for, so that nights that were missed cost nobody anything."""
-_DEMANDED: frozenset[Occasion] = frozenset({"recovery"})
+_DEMANDED = frozenset({"recovery", "draw"})
 REFERRED, REFERRER = "referred", "referrer"
 """Who gets something of a referral."""
 
@@ -54,7 +56,7 @@ class Trigger(msgspec.Struct, frozen=True, kw_only=True):
     """A trigger; see TriggerSpec. `funder_id` is None where who asks pays."""
 
     id: str
-    occasion: Occasion
+    occasion: Occasion | Literal["draw"]
     points: int
     referrer_points: int = 0
     after_days: int = 0
@@ -123,6 +125,15 @@ def triggers_of(specs: Sequence[TriggerSpec], partner_ids: Mapping[str, int]) ->
             funder_id=None if spec.fund == ISSUER else partner_ids[spec.fund],
         )
         for spec in specs
+    }
+
+
+def prizes_of(specs: Sequence[DrawSpec], partner_ids: Mapping[str, int]) -> dict[str, Trigger]:
+    """The points of draws, which are given to winners as awards."""
+    return {
+        spec.id: Trigger(id=spec.id, occasion="draw", points=spec.points, funder_id=partner_ids[spec.fund])
+        for spec in specs
+        if spec.points is not None and spec.fund is not None
     }
 
 

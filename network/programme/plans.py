@@ -55,6 +55,8 @@ def unknown_partners(spec: ProgrammeSpec, partner_ids: Mapping[str, int]) -> lis
         paying = [surprise.fund] if surprise.fund != ISSUER else []
         named += [(f"surprise {surprise.id}", code) for code in (*surprise.partners, *paying)]
     named += games.partners_of(spec.game)
+    for draw in spec.draw:
+        named += [(f"draw {draw.id}", code) for code in (*draw.partners, *([draw.fund] if draw.fund else ()))]
     named += [(f"tier {one.name} bonus_at", code) for one in spec.tier for code in one.bonus_at or ()]
     return sorted({(field, code) for field, code in named if code not in partner_ids})
 

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from network.errors import ProgrammeInvalid
 from network.programme.reading import Path, line_of, lines_of
+from network.programme.spec_draws import DrawSpec
 from network.programme.spec_games import GameSpec
 from network.programme.spec_members import BirthdaysSpec, SegmentSpec, SurpriseSpec, TriggerSpec
 from network.programme.spec_plans import PaidPlanSpec
@@ -160,6 +161,7 @@ class ProgrammeSpec(Strict):
     trigger: list[TriggerSpec] = Field(default=[])
     surprise: list[SurpriseSpec] = Field(default=[])
     game: list[GameSpec] = Field(default=[])
+    draw: list[DrawSpec] = Field(default=[])
     birthdays: BirthdaysSpec = BirthdaysSpec()
     pledge: list[PledgeSpec] = Field(default=[])
     stored_value: StoredValueSpec | None = None
@@ -256,8 +258,15 @@ def _member_faults(spec: ProgrammeSpec, conditions: list[tuple[Path, WhenSpec]])
     faults = _twice("segment", segments)
     faults += _twice("trigger", [one.id for one in spec.trigger])
     faults += _twice("game", [one.id for one in spec.game])
+    faults += _twice("draw", [one.id for one in spec.draw])
     faults += _twice("surprise", [one.id for one in spec.surprise])
     triggers = {one.id for one in spec.trigger}
+    awards = triggers | {one.id for one in spec.surprise}
+    faults += [
+        (("draw", place, "id"), f"the name {one.id!r} is another award's: each has its own")
+        for place, one in enumerate(spec.draw)
+        if one.id in awards
+    ]
     faults += [
         (("surprise", place, "id"), f"the name {one.id!r} is a trigger's: each award has its own")
         for place, one in enumerate(spec.surprise)

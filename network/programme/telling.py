@@ -6,7 +6,7 @@ from typing import Any
 from network.programme.spec import ProgrammeSpec
 
 _NAMED = {"tier": "name"} | dict.fromkeys(
-    ("rule", "counter", "segment", "trigger", "surprise", "game", "pledge", "plan", "reward"), "id"
+    ("rule", "counter", "segment", "trigger", "surprise", "game", "draw", "pledge", "plan", "reward"), "id"
 )
 
 

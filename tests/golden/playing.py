@@ -3,6 +3,8 @@
 match NAME of GAME on DATE at HH:MM for OUTCOME[=ODDS] ...    the operator opens it
 N MEMBER stakes OUTCOME [TIMES] on NAME at PARTNER
 matches at PARTNER              on which members may stake there, and what is staked
+N MEMBER links OTHER at PARTNER               in one pool, as couples do
+announce DRAW | close DRAW | reveal DRAW      a draw's life; what is published is computed again
 NAME ends OUTCOME | NAME is called off          proposed by one, approved by another, and paid out to whom
 """
 
@@ -13,7 +15,8 @@ from uuid import UUID
 from sqlalchemy import Engine, text
 
 from api.cli_game import _outcome as outcome_of
-from network import ids, matches
+from network import draws, ids, matches
+from network.programme.raffle import faults_of
 from network.service import load_rules
 from tests.golden.giving import Stage as Sender
 
@@ -50,11 +53,40 @@ def line(stage: Stage, words: list[str]) -> str | None:
         case ["matches", "at", partner]:
             told = stage.tills[partner].get("/v1/matches").json()["data"]
             return ", ".join(_shown(one) for one in told) or "none"
+        case [number, member, "links", other, "at", partner]:
+            return _linked(stage, number, member, other, partner)
+        case ["announce" | "close" | "reveal" as verb, draw]:
+            return _drawn(stage, verb, draw)
         case [name, "ends", outcome]:
             return _ended(stage, name, outcome)
         case [name, "is", "called", "off"]:
             return _ended(stage, name, None)
     return None
+
+
+def _linked(stage: Stage, number: str, member: str, other: str, partner: str) -> str:
+    card, to_card = stage.member(member)[1], stage.member(other)[1]
+    fields = {"occurred_at": stage.at(), "card": card, "to_card": to_card}
+    till = stage.tills[partner]
+    asked = till.post("/v1/pool-invitations", reference=f"link-{number}", **fields).json()
+    joined = {"occurred_at": stage.at(), "card": to_card, "invitation": asked["id"]}
+    return stage.post(number, partner, "/v1/pool-joins", **joined)
+
+
+def _drawn(stage: Stage, verb: str, draw: str) -> str:
+    with stage.database.begin() as connection:
+        rules = load_rules(connection)
+        if verb == "announce":
+            seed = bytes(range(draws.SEED_BYTES))
+            told = draws.announce(connection, rules, draw, seed=seed, today=stage.day, by="anna")
+            return f"seed {told[:8]}"
+        if verb == "close":
+            closed = draws.close(connection, rules, draw, today=stage.day, by="anna")
+            return f"{len(closed.tickets)} tickets"
+        revealed = draws.reveal(connection, draw, by="anna")
+    assert faults_of(revealed) == []
+    given = draws.give_prizes(stage.database, rules, draw)
+    return f"{len(revealed.winners)} of {len(revealed.tickets)} tickets win, {given} members get points"
 
 
 def _opened(stage: Stage, name: str, game: str, begins: str, outcomes: list[str]) -> str:

@@ -209,6 +209,7 @@ _MOVES = {
     (6, 1): "+{} released",
     (1, 3): "-{} spent",
     (3, 1): "+{} back",
+    (8, 3): "-{} of the other's",
     (1, 21): "-{} staked",
 }
 """Postings by their accounts, as a line says them."""

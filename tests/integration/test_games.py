@@ -5,10 +5,14 @@ from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 
-from network import matches
+from config.database import make_engine
+from config.roles import reader_role
+from network import draws, matches
 from network.batch import execute
 from network.model import Rejected, Stake
+from network.programme.raffle import faults_of
 from network.rules import Rules
 from network.service import set_clock
 from partners.errors import SecondPersonNeeded
@@ -16,6 +20,7 @@ from settlement.service import clear_due
 from settlement.verify import problems
 from tests.between import merge
 from tests.coalition import GROCER, HOTEL, PETROL, START, new_card, run, sale, set_up
+from tests.conftest import SCHEMA
 from tests.integration.test_programme_sales import HEAD, lawful, rows
 
 SOURCE = (
@@ -206,4 +211,58 @@ def test_staked_points_do_not_lapse_and_come_back_with_their_own_day(database: E
     end(database, match, None, at=START)
     matches.settle(database, live)
     assert rows(database, "SELECT expires_on, remaining FROM lot") == [(before[0][0], 50)]
+    lawful(database)
+
+
+DRAW = """
+[[draw]]
+id = "spring"
+says = "x"
+of = "members"
+partners = ["grocer"]
+threshold_minor = 5000
+first_on = 2017-05-01
+last_on = 2017-05-02
+winners = 2
+prize = "x"
+points = 100
+fund = "hotel"
+"""
+
+
+def test_a_draw_is_fixed_step_by_step_and_its_seed_is_nothing_for_readers(database: Engine) -> None:
+    """Announced once and in time, closed after its days, then revealed; and each winner is paid once."""
+    live = set_up(database, source=SOURCE + DRAW)
+    seed, today = bytes(range(32)), START.date()
+    for number in range(4):
+        card = new_card(database, live, f"m{number}")
+        run(database, live, sale(card, 60_00 if number else 49_99, f"s{number}"))
+    with database.begin() as connection:
+        with pytest.raises(draws.DrawUnfit, match="not announced"):
+            draws.close(connection, live, "spring", today=today, by="anna")
+        late = today + timedelta(days=1)
+        with pytest.raises(draws.DrawUnfit, match="began on"):
+            draws.announce(connection, live, "spring", seed=seed, today=late, by="anna")
+        draws.announce(connection, live, "spring", seed=seed, today=today, by="anna")
+        with pytest.raises(draws.DrawUnfit, match="announced before"):
+            draws.announce(connection, live, "spring", seed=bytes(32), today=today, by="anna")
+        with pytest.raises(draws.DrawUnfit, match="until 2017-05-02"):
+            draws.close(connection, live, "spring", today=today, by="anna")
+        with pytest.raises(draws.DrawUnfit, match="not closed"):
+            draws.reveal(connection, "spring", by="anna")
+        closed = draws.close(connection, live, "spring", today=today + timedelta(days=2), by="anna")
+        assert (len(closed.tickets), closed.seed, closed.winners) == (3, "", [])
+    reader = make_engine(database.url, schema=SCHEMA, role=reader_role(SCHEMA))
+    with reader.connect() as connection, pytest.raises(ProgrammingError, match="permission denied"):
+        connection.execute(text("SELECT seed FROM raffle_seed"))
+    reader.dispose()
+    with database.begin() as connection:
+        revealed = draws.reveal(connection, "spring", by="anna")
+        assert draws.reveal(connection, "spring", by="anna") == revealed
+    assert faults_of(revealed) == []
+    assert draws.give_prizes(database, live, "spring") == 2
+    assert draws.give_prizes(database, live, "spring") == 0
+    assert rows(database, "SELECT count(*), sum(points) FROM posting WHERE issuer_id = 13") == [(2, 200)]
+    with database.connect() as connection, pytest.raises(IntegrityError, match="raffle_seed_committed"):
+        connection.execute(text("UPDATE raffle SET seed = '\\x00'"))
     lawful(database)

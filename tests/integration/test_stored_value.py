@@ -13,6 +13,8 @@ from network.model import Entry, LoadValue, RefundValue, Rejected, SpendValue
 from network.rules import Rules
 from network.service import set_clock
 from network.verify import CHECKS, faults
+from settlement.payments import record_payment
+from settlement.runs import advance, approve_run, instruct, propose_run
 from settlement.service import clear_due
 from settlement.verify import problems
 from tests.between import merge
@@ -188,3 +190,52 @@ def test_nobody_spends_money_twice(database: Engine) -> None:
     assert [isinstance(reply.outcome, Entry) for reply in replies] == [True] * 6 + [False] * 4
     assert {entry_of(reply).points for reply in replies[:6]} == {0}
     assert {entry_of(reply).balance_after for reply in replies[:6]} == {90}
+
+
+def settle(database: Engine, days: int) -> dict[str, int]:
+    """Take a netted night to settled; what was paid to (+) and by (-) whom."""
+    on, at = START.date() + days * DAY, START + (days + 1) * DAY
+    proposal = propose_run(database, on, by="ann", at=at)
+    approve_run(database, on, sha256=proposal.sha256, by="bob", at=at)
+    paid: dict[str, int] = {}
+    for way in ("in", "out"):
+        for one in [one for one in instruct(database, on, by="ann", at=at) if one.direction == way]:
+            with database.begin() as connection:
+                record_payment(
+                    connection,
+                    end_to_end_id=one.end_to_end_id,
+                    amount_minor=one.amount_minor,
+                    payment_reference=f"paid {one.end_to_end_id}",
+                    booked_on=one.value_on,
+                    by="bank",
+                    at=at,
+                )
+                code = connection.execute(
+                    text("SELECT code FROM partner WHERE partner_id = :party"), {"party": one.participant_id}
+                ).scalar_one()
+            paid[code] = one.amount_minor if way == "out" else -one.amount_minor
+        advance(database, on, at=at)
+    assert advance(database, on, at=at) == "settled"
+    return paid
+
+
+def test_its_money_goes_through_banks_and_stays_what_members_have(database: Engine) -> None:
+    """Paid in to the safeguarding account one night, out of it the next; its cash is what is left."""
+    live = set_up(database, source=PROGRAMME + VALUE)
+    card = new_card(database, live)
+    done(database, live, money(LoadValue, card, 50_00, "load"))
+    done(database, live, money(SpendValue, card, 20_00, "s1", HOTEL))
+    next_day(database, 1)
+    assert settle(database, 0) == {
+        "grocer": -50_00,
+        "bank": -1_00,
+        "hotel": 20_00,
+        "hub-safeguard": 31_00,
+    }
+    done(database, live, money(SpendValue, card, 31_00, "s2", PETROL, 1))
+    next_day(database, 2)
+    assert settle(database, 1) == {"hub-safeguard": -31_00, "petrol": 31_00}
+    cash = "SELECT sum(amount) FROM money_posting WHERE account = 'cash' AND participant_id = 4"
+    with database.connect() as connection:
+        assert connection.execute(text(cash)).scalar_one() == 0
+        assert problems(connection) == []

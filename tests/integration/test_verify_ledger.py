@@ -67,6 +67,10 @@ SQL: dict[str, tuple[str, tuple[str, ...]]] = {
         f"UPDATE posting SET debit = 21 WHERE entry_id = {entry('fuel')}",
         ("pots_balance",),
     ),
+    "a winner of no draw": (
+        "INSERT INTO raffle_ticket VALUES (2, 'spring', 'a', 1)",
+        ("draws_won",),
+    ),
     "an award for nothing": (
         f"INSERT INTO award VALUES (2, {entry('fuel')}, 'treat', '2017', '', '', '')",
         ("awards_recorded",),
