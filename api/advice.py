@@ -183,6 +183,66 @@ ADVICE: Mapping[str, Advice] = {
         "The number is no card of this network.",
         "Have the card read again, or enrol the member.",
     ),
+    "code_mistyped": (
+        "A symbol was misread, two were swapped, or some are missing.",
+        "Ask for the code again; this was not counted as a guess.",
+    ),
+    "codes_unavailable": ("The server was started without the operators' key.", _ASK_OPERATOR),
+    "voucher_kind_unknown": (
+        "The name is misspelled, or the programme in force has no such voucher any more.",
+        _ASK_OPERATOR,
+    ),
+    "not_in_whole_steps": (
+        "The programme turns points into vouchers in steps: of 150, say, 150, 300, 450.",
+        "Ask for a whole number of steps.",
+    ),
+    "voucher_unknown": (
+        "The code has the right form, and was never given: it may be forged.",
+        "Do not take it. Many such codes in a short time are answered 429.",
+    ),
+    "voucher_used": (
+        "It has paid for a basket before, here or at another till.",
+        "Do not take it; your own use of it you find under its reference.",
+    ),
+    "voucher_returned": (
+        "The member had its points given back.",
+        "Do not take it; the member can redeem the points themselves.",
+    ),
+    "voucher_lapsed": ("The last day that is printed on it has passed.", "Do not take it."),
+    "voucher_not_yet": (
+        "The first day that is printed on it has not come.",
+        "Take it from that day on, under a new reference.",
+    ),
+    "voucher_not_taken_here": (
+        "The programme names the partners that take it, and you are none of them.",
+        "Send the member to one of them.",
+    ),
+    "voucher_in_another_currency": (
+        "It is worth an amount of another currency.",
+        "Send the member to a shop that sells in it.",
+    ),
+    "basket_too_small": (
+        "The voucher has a minimum, and no change is given.",
+        "Try again, under a new reference, with a larger basket.",
+    ),
+    "voucher_not_over": (
+        "The voucher may still be used, or has ended.",
+        "Nothing: the night ends vouchers whose day is over.",
+    ),
+    "nothing_to_convert": ("The member has fewer points than the minimum.", "Nothing: the points stay."),
+    "pack_unknown": (
+        "The code has the right form, and is on no pack: it may be forged.",
+        "Have it read again. Many such codes in a short time are answered 429.",
+    ),
+    "pack_not_open": ("The campaign has not begun, or is over.", "Tell the member its days."),
+    "pack_used": (
+        "This member, or another, has registered it before.",
+        "Tell the member; a code earns once.",
+    ),
+    "pack_earns_nothing": (
+        "No rule is for this pack at your shop, on that day or by that channel, or the member's cap is full.",
+        "The code is not used up: try again later, under a new reference.",
+    ),
     "card_blocked": ("The card was lost, replaced or blocked.", "Take another card of the member."),
     "code_needed": (
         "The printed number was sent alone, and the programme asks for more above a number of points.",

@@ -28,9 +28,11 @@ from api.bodies.webhooks import HOOK_BODIES
 from api.description import describe
 from api.files.lines import LineAnswer
 from api.gauges import LedgerGauges
+from api.lanes.coding import code_key, coding
 from api.lanes.hiring import in_threads
 from api.lanes.lane import Hire
-from api.lanes.refusing import by_presence, refusing
+from api.lanes.refusing import refusing
+from api.lanes.standing import standing
 from api.limits import Limits, Rates
 from api.magic import provoked
 from api.mail import SendMail, nowhere
@@ -128,6 +130,7 @@ def create_app(
     log_requests: bool = False,
     around: Callable[[ASGIApp], ASGIApp] | None = None,
     spool: Path | None = None,
+    card_key: bytes = b"",
 ) -> Application:
     """Build the application.
 
@@ -137,6 +140,8 @@ def create_app(
         now: Real time, by which signatures are judged (the network's business time is the database's).
         operator_keys: Of operators' sessions; members' are derived of them. Without them nothing is served
             under /operator and /m.
+        card_key: Opens members' cards, and makes the key of codes on paper; by default it follows from
+            `operator_keys`.
         hook_key: Of webhooks' secrets; without it partners cannot have any.
         hook_loopback: Webhooks may go to this machine; for tests and demos.
         hire: What serves the lanes; by default threads of this process.
@@ -148,12 +153,14 @@ def create_app(
         around: Stands before everything else: for traces.
         beside: The test mode's application; it lives as long as this one, and gets what names its host.
     """
+    if operator_keys is not None:
+        card_key = card_key or members_keys(operator_keys).secrets
     metrics = Metrics()
     metrics.registry.register(LedgerGauges(database, now))
     limits = Limits(rates or Rates(), time.monotonic)
     service = Service(
         database,
-        _hired(database, operator_keys, now, rates=rates, test_mode=test_mode) if hire is None else hire,
+        _hired(database, card_key, now, rates=rates, test_mode=test_mode) if hire is None else hire,
         metrics.batch,
         Path(tempfile.gettempdir()) if spool is None else spool,
         now=now,
@@ -243,18 +250,17 @@ def create_app(
 
 def _hired(
     database: Engine,
-    keys: OperatorKeys | None,
+    card_key: bytes,
     now: Callable[[], datetime],
     *,
     rates: Rates | None,
     test_mode: bool,
 ) -> Hire:
     """Lanes in threads of this process, with what stands before them."""
-    if test_mode:
-        return in_threads(database, refusing(provoked), rates)
-    if keys is None:
-        return in_threads(database, None, rates)
-    return in_threads(database, refusing(by_presence(database, members_keys(keys).secrets, now)), rates)
+    if not test_mode:
+        return in_threads(database, standing(database, card_key, now), rates)
+    codes = coding(code_key(card_key, test_mode=True) if card_key else b"")
+    return in_threads(database, lambda carry_out: refusing(provoked)(codes(carry_out)), rates)
 
 
 def _add_operations(

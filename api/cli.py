@@ -28,6 +28,7 @@ from api.cli_exposure import exposure_app
 from api.cli_game import game_app
 from api.cli_money import calendar_app, correction_app
 from api.cli_night import night_app
+from api.cli_paper import add_paper
 from api.cli_people import add_people
 from api.cli_programme import add_programmes
 from api.cli_report import reconcile, report_app
@@ -75,6 +76,7 @@ add_contracts(app)
 add_programmes(app)
 app.add_typer(draw_app, name="draw")
 app.add_typer(game_app, name="game")
+add_paper(app)
 app.add_typer(night_app, name="night")
 app.add_typer(report_app, name="report")
 app.command("reconcile")(reconcile)
@@ -163,6 +165,7 @@ def serve() -> None:
                 hook_key=hook_key,
                 hook_loopback=settings.webhook_loopback,
                 test_mode=True,
+                card_key=members_keys(keys).secrets,
             )
         served = create_app(
             database,

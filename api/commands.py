@@ -152,8 +152,30 @@ ROUTES: Mapping[str, CommandRoute] = {
             bodies.ReferralBody,
             "Say who referred a new member. Both get points after its first purchase, as the programme says.",
         ),
+        _route(
+            "/v1/vouchers",
+            bodies.VoucherBody,
+            "Turn points of a member into a voucher; the answer holds its code, and does so again.",
+        ),
+        _route(
+            "/v1/voucher-uses",
+            bodies.VoucherUseBody,
+            "Let a voucher pay for part of a basket, once; the night pays you as for a redemption.",
+        ),
+        _route(
+            "/v1/voucher-returns",
+            bodies.VoucherReturnBody,
+            "Take a voucher back unused: its points are its member's again.",
+        ),
+        _route(
+            "/v1/serial-codes",
+            bodies.SerialCodeBody,
+            "Register the code on a pack for a member, once; it earns by the programme's rules.",
+        ),
     )
 }
 
-NAMING_CARDS = frozenset(path for path, route in ROUTES.items() if "card" in route.body.__struct_fields__)
-"""Addresses at which somebody could try which cards exist."""
+NAMING_CARDS = frozenset(
+    path for path, route in ROUTES.items() if not {"card", "code"}.isdisjoint(route.body.__struct_fields__)
+)
+"""Addresses at which somebody could try which cards, or which codes on paper, exist."""

@@ -17,12 +17,13 @@ import typer
 from sqlalchemy import Engine
 
 from api.composition import BAD_INPUT, FAILED, now, opened
+from api.lanes.coding import code_key
 from config.operator_key import load_or_make_operator_key
 from config.settings import Settings
 from partners.errors import NameInvalid, PartnersError, PeopleError, TokenRefused
 from partners.people.model import Role, SignedIn, Tokens, operator_name
 from partners.people.sessions import authenticate, refresh
-from partners.people.tokens import OperatorKeys
+from partners.people.tokens import OperatorKeys, members_keys
 from settlement.errors import SettlementError
 
 OWNER_ONLY = 0o600
@@ -61,6 +62,11 @@ def acting(*roles: Role, by: str | None = None) -> Iterator[tuple[Settings, Engi
 def keys_of(settings: Settings) -> OperatorKeys:
     """The keys of operators' sessions."""
     return OperatorKeys.of(load_or_make_operator_key(settings.operator_key_file))
+
+
+def paper_key(settings: Settings) -> bytes:
+    """The key of codes on paper."""
+    return code_key(members_keys(keys_of(settings)).secrets)
 
 
 def identify(settings: Settings, database: Engine, by: str | None = None) -> SignedIn:

@@ -12,7 +12,7 @@ from ipaddress import IPv6Address
 import msgspec
 
 _MOST_HELD = 20_000
-UNKNOWN_CARDS = frozenset({"card_unknown", "recipient_unknown"})
+UNKNOWN_CARDS = frozenset({"card_unknown", "recipient_unknown", "voucher_unknown", "pack_unknown"})
 _GUESSES = tuple(f'"code":"{code}"'.encode() for code in sorted(UNKNOWN_CARDS))
 
 

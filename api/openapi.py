@@ -9,6 +9,8 @@ from api.problems import DISPUTE_PROBLEMS, FILE_PROBLEMS, PROBLEMS
 _ENTRY_ID = "ent_01595c8e7c1e7a3f9c2b5d0000000001"
 _CARD = "6330001234567895"
 _OTHER_CARD = "6330001234567903"
+_PAPER_CODE = "00NJ-Q4EF-GFA7-XRAT-X000-0000-1NXB-2TB1-4N6E-Y3NT"
+_PACK_CODE = "0070-04K7-5VNN-6E14"
 _SALE = {
     "reference": "till-7/2017-05-01/000123",
     "occurred_at": "2017-05-01T10:15:00Z",
@@ -256,6 +258,31 @@ EXAMPLES: Mapping[str, Any] = {
     "PoolJoinBody": {**_MEMBERS, "reference": "app/5004", "card": _OTHER_CARD, "invitation": _ENTRY_ID},
     "PoolLeaveBody": {**_MEMBERS, "reference": "app/5005", "card": _OTHER_CARD},
     "MergeBody": {**_MEMBERS, "reference": "desk/71", "card": _CARD, "merged_card": _OTHER_CARD},
+    "VoucherBody": {
+        **_MEMBERS,
+        "reference": "app/6001",
+        "card": _CARD,
+        "voucher": "clubcard",
+        "points": 300,
+    },
+    "VoucherUseBody": {
+        "reference": "till-7/2017-05-01/000125",
+        "occurred_at": "2017-05-01T10:17:00Z",
+        "outlet": "main",
+        "code": _PAPER_CODE,
+        "amount_minor": 2_000,
+        "currency": "USD",
+    },
+    "VoucherReturnBody": {**_MEMBERS, "reference": "desk/73", "code": _PAPER_CODE},
+    "SerialCodeBody": {
+        "reference": "web/8001",
+        "occurred_at": "2017-05-01T20:00:00Z",
+        "outlet": "main",
+        "card": _CARD,
+        "currency": "USD",
+        "code": _PACK_CODE,
+        "channel": "web",
+    },
     "UnmergeBody": {**_MEMBERS, "reference": "desk/72", "merge": _ENTRY_ID},
     "AwardBody": {
         **_MEMBERS,

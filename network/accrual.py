@@ -18,6 +18,7 @@ from network.model import (
     Rejected,
     Release,
 )
+from network.registration import registered
 from network.rules import MOST_POINTS, OLDEST, Folded, Rules, is_timely
 
 
@@ -49,8 +50,11 @@ def accrue(folded: Folded, command: Accrue, minted: Minted, rules: Rules) -> Dec
     if command.lines and not add_up(command.lines, command.amount_minor):
         return Rejected("lines_do_not_add_up")
     plan = rules.programme.plans.get(command.partner_id)
-    if plan is not None:
+    if command.code or plan is not None:
         entry = draft_at_till(folded, command, minted, rules, EntryKind.ACCRUAL, member_id)
+    if command.code:
+        return registered(folded, command, entry, rules, terms.terms_version)
+    if plan is not None:
         return judged(folded, command, entry, plan, rules, terms.terms_version)
     rule = rules.programme.earn_rule(command.partner_id)
     points = rule.points_for(command.amount_minor, rules.local_date(command.occurred_at))

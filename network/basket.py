@@ -27,6 +27,7 @@ class Details(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `alliance_tier`: the tier that another member of an alliance vouches for. `offer`: a personal offer that
     was shown. `event`: no sale, but something a member did. `evidence`: of a claim after the time for sales.
     `choice`: what the member chose at the counter, where the programme lets it (points, a discount, both).
+    `coupons`: those that were shown. `pack`: whose code a member registers (network.codes.Pack.key).
     """
 
     items: tuple[Item, ...] = ()
@@ -39,6 +40,8 @@ class Details(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     event: str = ""
     evidence: str = ""
     choice: str = ""
+    coupons: tuple[str, ...] = ()
+    pack: int | None = None
 
 
 NO_DETAILS = Details()

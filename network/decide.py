@@ -22,6 +22,7 @@ from network.model import (
     BuyPlan,
     Capture,
     Command,
+    Convert,
     Decision,
     Donate,
     EndPlan,
@@ -29,8 +30,10 @@ from network.model import (
     Gift,
     Hold,
     Invite,
+    IssueVoucher,
     Join,
     KeepPledge,
+    LapseVoucher,
     Leave,
     LoadValue,
     Merge,
@@ -42,6 +45,7 @@ from network.model import (
     RefundValue,
     Rejected,
     Release,
+    ReturnVoucher,
     Reverse,
     ReviewTier,
     SetTier,
@@ -49,6 +53,7 @@ from network.model import (
     Stake,
     Treat,
     Unmerge,
+    UseVoucher,
     Void,
 )
 from network.paid_plan import buy_plan, end_plan
@@ -61,6 +66,7 @@ from network.staking import pay_out, stake
 from network.stored_value import load_value, refund_value, spend_value
 from network.touch import touched
 from network.transfer import gift, merge, unmerge
+from network.voucher import convert, issue_voucher, lapse_voucher, return_voucher, use_voucher
 
 Rule = Callable[[Folded, Any, Minted, Rules], Decision | Rejected]
 
@@ -95,6 +101,11 @@ RULES: dict[type[Command], Rule] = {
     LoadValue: load_value,
     SpendValue: spend_value,
     RefundValue: refund_value,
+    IssueVoucher: issue_voucher,
+    Convert: convert,
+    UseVoucher: use_voucher,
+    ReturnVoucher: return_voucher,
+    LapseVoucher: lapse_voucher,
 }
 
 STRUCTURAL = (Invite, Join, Leave, Merge, Unmerge)

@@ -43,7 +43,15 @@ from partners.rates import vat_bps
 from partners.terms import terms_on
 
 _ISSUED, _ACCEPTED, _HELD = AccountKind.ISSUED, AccountKind.ACCEPTED, AccountKind.HELD
-_OUT = frozenset({AccountKind.MEMBER, AccountKind.PENDING, AccountKind.STAKED, AccountKind.TRANSIT})
+_OUT = frozenset(
+    {
+        AccountKind.MEMBER,
+        AccountKind.PENDING,
+        AccountKind.STAKED,
+        AccountKind.TRANSIT,
+        AccountKind.VOUCHER,
+    }
+)
 """Accounts of points that are outstanding and have no price of their own yet."""
 _RAISING = _OUT | {AccountKind.ACCEPTED}
 """Where points and money come to that somebody is to pay: members, and who honours a paid plan."""

@@ -13,6 +13,7 @@ from network.model import (
     Gift,
     Hold,
     Invite,
+    IssueVoucher,
     Join,
     Leave,
     Pledge,
@@ -22,7 +23,7 @@ from network.model import (
 from network.programme.members import birthday_in
 from network.rules import Folded, Rules
 
-ACTING = (Redeem, Hold, Gift, Donate, Invite, Join, Leave, Pledge)
+ACTING = (Redeem, Hold, IssueVoucher, Gift, Donate, Invite, Join, Leave, Pledge)
 """What a member does with its points or its pool; for a child its guardian does it, with its own card."""
 
 

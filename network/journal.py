@@ -45,6 +45,7 @@ _CHART = {
     AccountKind.ACCEPTED: Place("Income", "Accepted", Owner.ACCEPTOR),
     AccountKind.LAPSED: Place("Income", "Lapsed", Owner.NOBODY),
     AccountKind.HELD: Place("Liabilities", "Held", Owner.MEMBER),
+    AccountKind.VOUCHER: Place("Liabilities", "Vouchers", Owner.MEMBER),
     AccountKind.PENDING: Place("Liabilities", "Pending", Owner.MEMBER),
     AccountKind.STAKED: Place("Liabilities", "Staked", Owner.NOBODY),
     AccountKind.DEFICIT: Place("Assets", "Deficit", Owner.MEMBER),

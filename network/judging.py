@@ -27,7 +27,7 @@ from network.model import (
     Unit,
 )
 from network.programme.compiled import Programme
-from network.programme.counters import flown_name, period_of
+from network.programme.counters import EVER, coupon_name, flown_name, period_of
 from network.programme.counting import budgets_of, counts_of, less, split
 from network.programme.judge import again, judge
 from network.programme.rewards import Taken
@@ -98,6 +98,19 @@ def facts_of(
         budgets=budgets,
         unfunded=tuple(one for one in sorted(plan.funders) if not payable(one)),
         metres=metres_of(sale.details),
+        coupons=_open_coupons(folded, sale, member_id) if plan.coupons and sale.details.coupons else (),
+    )
+
+
+def _open_coupons(folded: Folded, sale: Sale, member_id: int) -> tuple[str, ...]:
+    """Of the coupons that were shown, those that are the member's on that day, and not used."""
+    given = folded.member(member_id).coupons
+    return tuple(
+        one
+        for one in sale.details.coupons
+        if one in given
+        and given[one][0] <= sale.day <= given[one][1]
+        and not folded.counter(member_id, coupon_name(one), EVER)
     )
 
 

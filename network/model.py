@@ -6,6 +6,7 @@ Structs of msgspec rather than dataclasses: as frozen, and made five times faste
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from enum import IntEnum
+from typing import Literal
 from uuid import UUID
 
 import msgspec
@@ -47,7 +48,7 @@ class AccountKind(IntEnum):
     Only MEMBER is materialised (table account). The others are sums over postings: ISSUED and LAPSED per
     issuer, ACCEPTED per acceptor, HELD per member and hold, PENDING per member and accrual, DEFICIT per
     member and reversal, STAKED per match. TRANSIT is between two members' entries of one transaction, and so
-    always zero.
+    always zero. VOUCHER, per member and voucher, is the escrow of points that were turned into one.
     """
 
     MEMBER = 1
@@ -58,6 +59,7 @@ class AccountKind(IntEnum):
     PENDING = 6
     DEFICIT = 7
     TRANSIT = 8
+    VOUCHER = 9
     STAKED = 21
 
 
@@ -84,6 +86,8 @@ class EntryKind(IntEnum):
     UNMERGE = 18
     ADJUSTMENT = 19
     TIER = 20
+    VOUCHER = 21
+    VOUCHER_END = 22
     AWARD = 31
     REFERRAL = 32
     STAKE = 33
@@ -180,7 +184,8 @@ class Posting(msgspec.Struct, frozen=True, kw_only=True):
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One business event as it is recorded. `points` is signed as it changes the member's balance.
 
-    `hold_id`: the entry that had set aside what this one moves: a hold, or an accrual pending until an event.
+    `hold_id`: the entry that had set aside what this one moves: a hold, a voucher, or an accrual pending
+    until an event.
     `parent_id`: of a TRANSFER, the entry of another member that made it; of a POOL_JOIN, the invitation.
     `counterpart_id`: the other member.
     """
@@ -235,6 +240,8 @@ class Accrue(msgspec.Struct, frozen=True, kw_only=True, tag="accrue", omit_defau
     lines: tuple[int, ...] = ()
     details: Details | None = None
     retries: str = ""
+    code: str = ""
+    """What stood on a pack: the shell opens it, and what it opens to is in `details`; else it is unknown."""
 
 
 class Redeem(msgspec.Struct, frozen=True, kw_only=True, tag="redeem", omit_defaults=True):
@@ -596,6 +603,66 @@ class KeepPledge(msgspec.Struct, frozen=True, kw_only=True, tag="keep_pledge"):
 
 Showing = Redeem | Hold | Gift | Donate
 """Commands that may show that their member is there: code, pin, approval."""
+
+
+class IssueVoucher(msgspec.Struct, frozen=True, kw_only=True, tag="issue_voucher"):
+    """A member turns points into a voucher of the programme. What shows that it is there: as for Redeem."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    card_number: int
+    voucher: str
+    points: int
+    code: str = ""
+    pin: str = ""
+    approval: UUID | None = None
+    guardian_card: int = 0
+
+
+class Convert(msgspec.Struct, frozen=True, kw_only=True, tag="convert"):
+    """A quarter is over: what a member has turns into a voucher, as the programme says."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    member_id: int
+
+
+class UseVoucher(msgspec.Struct, frozen=True, kw_only=True, tag="use_voucher"):
+    """A voucher pays for part of a basket of `amount_minor`. `voucher_id`: what its code opens to."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    outlet_code: str
+    code: str
+    amount_minor: int
+    currency: str
+    voucher_id: UUID | None = None
+
+
+class ReturnVoucher(msgspec.Struct, frozen=True, kw_only=True, tag="return_voucher"):
+    """A voucher is given back unused: its points are the member's again."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    code: str
+    voucher_id: UUID | None = None
+
+
+class LapseVoucher(msgspec.Struct, frozen=True, kw_only=True, tag="lapse_voucher"):
+    """A voucher's last day is over: its points lapse with it, or come back, as the programme said."""
+
+    partner_id: int
+    reference: str
+    occurred_at: datetime
+    voucher_id: UUID
+
+
+Showing = Redeem | Hold | IssueVoucher
+"""Commands that may show that their member is there."""
 Command = (
     Enrol
     | Accrue
@@ -627,6 +694,11 @@ Command = (
     | LoadValue
     | SpendValue
     | RefundValue
+    | IssueVoucher
+    | Convert
+    | UseVoucher
+    | ReturnVoucher
+    | LapseVoucher
 )
 
 
@@ -647,6 +719,8 @@ NOT_REMEMBERED = frozenset(
         "programme_not_read",
         "tier_not_over",
         "retried_unknown",
+        "voucher_not_over",
+        "nothing_to_convert",
     }
 )
 """Refusals that time cures (a clock, or a set-up that is not complete or not read yet): the same reference
@@ -710,6 +784,15 @@ class Pledged(msgspec.Struct, frozen=True, kw_only=True):
     issuers: tuple[int, ...] = ()
 
 
+class VoucherState(msgspec.Struct, frozen=True, kw_only=True):
+    """A voucher: its name in the programme, first and last day, and how it ended ("": it has not)."""
+
+    name: str
+    starts_on: date
+    ends_on: date
+    ended_as: Literal["", "used", "returned", "lapsed"] = ""
+
+
 NOTHING: Mapping[tuple[str, date], int] = {}
 """Nothing to count."""
 
@@ -764,6 +847,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     `occasion`: of an award, for what it was given; `staked`, `paid_for`: of a stake and of a payout.
     `judgement` is what rules saw of a sale and what it came to (network.judging); `counted` is what to add
     to its member's counters, by name and period, `spent` what to take from budgets, by rule and period.
+    `voucher`: that it makes; or, where the entry's `hold_id` names one, that one as it has ended.
+    `pack`: whose code it uses up.
     `pledged` is a pledge that it makes or ends, `keeps` the entry of one that it gives for.
     `membership` is a paid plan that it buys, or ends, as it is then.
     """
@@ -791,6 +876,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     pledged: Pledged | None = None
     keeps: UUID | None = None
     membership: Membership | None = None
+    voucher: VoucherState | None = None
+    pack: int | None = None
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -798,6 +885,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
     `asked`: of a redemption that a till accepted offline, the points it was for. `discount_minor`: of a sale,
     what the till is to take off its price.
+    `voucher`: that it made, whose `code` the shell adds.
     """
 
     outcome: Entry | Rejected
@@ -806,6 +894,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     postings: Sequence[Posting] = ()
     asked: int | None = None
     discount_minor: int = 0
+    voucher: VoucherState | None = None
+    code: str = ""
 
 
 class HoldState(msgspec.Struct, frozen=True, kw_only=True):
@@ -845,7 +935,7 @@ class RecordedEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     How much of it has been reversed; of a hold, how far it is; of an accrual, how many points still wait for
     their event; its lines, from 1; of an invitation, into which pool it is; of an offline redemption, the
-    points that were asked for; of a sale, how it was judged.
+    points that were asked for; of a sale, how it was judged; of what made a voucher, how that stands.
     """
 
     entry: Entry
@@ -857,6 +947,7 @@ class RecordedEntry(msgspec.Struct, frozen=True, kw_only=True):
     invitation: InvitationState | None = None
     asked: int | None = None
     judgement: str | None = None
+    voucher: VoucherState | None = None
 
 
 class MemberState(msgspec.Struct, frozen=True, kw_only=True):
@@ -886,6 +977,8 @@ class MemberState(msgspec.Struct, frozen=True, kw_only=True):
     memberships: Sequence[Membership] = ()
     guardian_id: int | None = None
     child_until: date = IMMEDIATELY
+    coupons: Mapping[str, tuple[date, date]] = {}
+    """Coupons it was ever given, each with its first and last day; a counter says which it has used."""
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
@@ -922,7 +1015,8 @@ class LedgerState(msgspec.Struct, frozen=True, kw_only=True):
 
     `due`: holds whose time is over, by member and id, each with what was minted for the entry that ends it.
     `counters` by member, name and period; `budgets`: what rules have given in a period. What is missing is 0.
-    `retried`: requests that commands try again, by partner and reference.
+    `retried`: requests that commands try again, by partner and reference. `used_packs`: whose codes were used
+    before this batch.
     """
 
     moment: Moment
@@ -934,3 +1028,4 @@ class LedgerState(msgspec.Struct, frozen=True, kw_only=True):
     budgets: Mapping[tuple[str, date], int] = {}
     retried: Mapping[tuple[int, str], Retried] = {}
     matches: Mapping[UUID, MatchState] = {}
+    used_packs: frozenset[int] = frozenset()

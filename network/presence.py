@@ -167,6 +167,11 @@ def _of_approval(
 
 def _of_digits(
     standing: _Standing | None, card_key: bytes, command: Showing, key: UUID, now: datetime
+    standing: _Standing | None,
+    card_key: bytes,
+    command: Showing,
+    key: UUID,
+    now: datetime,
 ) -> Problem | None:
     """Judge PIN and code. A card of nobody who signs in is answered like a wrong try."""
     if standing is None:

@@ -29,6 +29,10 @@ _COUNTERS = text(
 _SEGMENTS = text(
     "SELECT member_id, segment FROM member_segment WHERE member_id = ANY(CAST(:members AS bigint[]))"
 )
+_COUPONS = text(
+    "SELECT member_id, coupon, first_on, last_on FROM coupon"
+    " WHERE member_id = ANY(CAST(:members AS bigint[]))"
+)
 _MAKE_BUDGETS = text(
     "INSERT INTO rule_budget (rule_id, period, points)"
     " SELECT u.rule_id, u.period, 0 FROM unnest(CAST(:rules AS text[]), CAST(:periods AS date[]))"
@@ -63,16 +67,21 @@ _CHANGE_BESIDE = text(
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What a batch's rules ask for beside the accounts: counters by name, of whom, since when; segments."""
+    """What a batch's rules ask for beside the accounts.
+
+    Counters by name, of whom, since when; segments; coupons.
+    """
 
     members: Collection[int] = ()
     names: Collection[str] = ()
     since: date = EVER
     segments: bool = False
+    coupons: bool = False
 
 
 NOTHING_ASKED = Asked()
 Counters = dict[tuple[int, str, date], int]
+Coupons = dict[int, dict[str, tuple[date, date]]]
 Budgets = dict[tuple[str, date], int]
 
 
@@ -81,14 +90,18 @@ class Answers(msgspec.Struct, frozen=True):
 
     counters: Answer | None
     segments: Answer | None
+    coupons: Answer | None
 
-    def read(self) -> tuple[Counters, dict[int, frozenset[str]]]:
-        """What they came to: counters, and segments by member."""
+    def read(self) -> tuple[Counters, dict[int, frozenset[str]], Coupons]:
+        """What they came to: counters; segments and coupons by member."""
         counters = {} if self.counters is None else {(m, n, p): value for m, n, p, value in self.counters}
         segments: dict[int, set[str]] = {}
         for member_id, segment in () if self.segments is None else self.segments:
             segments.setdefault(member_id, set()).add(segment)
-        return counters, {member_id: frozenset(names) for member_id, names in segments.items()}
+        coupons: Coupons = {}
+        for member_id, coupon, *days in () if self.coupons is None else self.coupons:
+            coupons.setdefault(member_id, {})[coupon] = (days[0], days[1])
+        return counters, {member_id: frozenset(names) for member_id, names in segments.items()}, coupons
 
 
 def ask(pipeline: Pipeline, asked: Asked) -> Answers:
@@ -98,6 +111,7 @@ def ask(pipeline: Pipeline, asked: Asked) -> Answers:
     return Answers(
         pipeline.ask(_COUNTERS, wanted) if asked.names and asked.members else None,
         pipeline.ask(_SEGMENTS, {"members": members}) if asked.segments and asked.members else None,
+        pipeline.ask(_COUPONS, {"members": members}) if asked.coupons and asked.members else None,
     )
 
 

@@ -6,6 +6,17 @@ from network.accrual import add_up
 from network.draft import activity, draft, draft_at_till, drawn
 from network.draw import Draw, draw_lots, live
 from network.model import AccountKind, Decision, Donate, EntryKind, Hold, Minted, Redeem, Rejected, Showing
+from network.model import (
+    AccountKind,
+    Decision,
+    Donate,
+    EntryKind,
+    Hold,
+    Minted,
+    Redeem,
+    Rejected,
+    Showing,
+)
 from network.rewards import claim
 from network.rules import Folded, Rules
 from partners.model import Terms
@@ -74,6 +85,8 @@ def spender_at_till(
         return member_id
     refused = unproven(command, rules)
     return (terms, member_id, category) if refused is None else refused
+    missing = unproven(command, rules)
+    return (terms, member_id, category) if missing is None else missing
 
 
 def unproven(command: Showing, rules: Rules) -> Rejected | None:

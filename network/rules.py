@@ -194,12 +194,17 @@ class Folded:
         self._due = {member_id: dict(due) for member_id, due in loaded.due.items()}
         self._counters = dict(loaded.counters)
         self._budgets = dict(loaded.budgets)
+        self._used_packs = set(loaded.used_packs)
         self.decided: list[Decision] = []
         """All that was applied, in order."""
 
     def with_retried(self, retried: Mapping[tuple[int, str], Retried]) -> "Folded":
         """The same, loaded anew, with requests that commands try again."""
         return Folded(msgspec.structs.replace(self.loaded, retried=retried), self.today)
+
+    def with_used(self, packs: frozenset[int]) -> "Folded":
+        """The same, loaded anew, with packs whose codes were registered before."""
+        return Folded(msgspec.structs.replace(self.loaded, used_packs=packs), self.today)
 
     # ---- members ----
 
@@ -337,6 +342,10 @@ class Folded:
         """Points that a rule with a budget has given to all members in a period; loaded where it may give."""
         return self._budgets.get((rule_id, period), 0)
 
+    def is_used(self, pack: int) -> bool:
+        """Whether the code on a pack was registered before."""
+        return pack in self._used_packs
+
     def retry_refused(self, command: Command) -> Rejected | None:
         """Why a command cannot stand in the place of the request that it tries again, if it names one."""
         if not isinstance(command, RETRYING) or not command.retries:
@@ -368,6 +377,7 @@ class Folded:
             invitation=None if decision.invites_to is None else InvitationState(decision.invites_to),
             asked=decision.asked,
             judgement=decision.judgement,
+            voucher=decision.voucher if entry.kind is EntryKind.VOUCHER else None,
         )
         if decision.membership is not None:
             bought = self._memberships.setdefault(entry.member_id, {})
@@ -375,6 +385,8 @@ class Folded:
         for (name, period), change in decision.counted.items():
             key = (entry.member_id, name, period)
             self._counters[key] = self._counters.get(key, 0) + change
+        if decision.pack is not None:
+            self._used_packs.add(decision.pack)
         for budget, change in decision.spent.items():
             self._budgets[budget] = self._budgets.get(budget, 0) + change
         if entry.kind is EntryKind.POOL_JOIN and entry.parent_id is not None:
@@ -397,8 +409,11 @@ class Folded:
             self._apply_to_aside(entry.hold_id, decision)
 
     def _apply_to_aside(self, aside_id: UUID, decision: Decision) -> None:
-        """What an entry does to the hold, or to the pending points, that it names."""
+        """What an entry does to the hold, the voucher, or the pending points, that it names."""
         aside = self._recorded[aside_id]
+        if aside.voucher is not None:
+            self._recorded[aside_id] = msgspec.structs.replace(aside, voucher=decision.voucher)
+            return
         if aside.hold is None:
             left = aside.pending - sum(pending_change(decision))
             self._recorded[aside_id] = msgspec.structs.replace(aside, pending=left)

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UnsetType
 from sqlalchemy import Connection, text
 
-from network import exposure_store, plan_store, pledge_store, programme_store, tables
+from network import code_store, exposure_store, plan_store, pledge_store, programme_store, tables
 from network.bulk import Insert, dates, equal_length, insert_from_arrays, integers, uuids
 from network.caps import Holding
 from network.exposure import Holder
@@ -172,6 +172,7 @@ def save(
         programme_store.save(pipeline, decisions)
         pledge_store.save(pipeline, decisions)
         plan_store.save(pipeline, decisions)
+        code_store.save(pipeline, decisions)
         for decision in decisions:
             if decision.cards is not None:
                 pipeline.ask(_MOVE_CARDS, msgspec.structs.asdict(decision.cards))
@@ -251,9 +252,12 @@ def _save_holds(pipeline: Pipeline, decisions: Sequence[Decision]) -> None:
         _insert(pipeline, _INSERT_HOLDS, _columns(names, made))
     sums: dict[tuple[int, UUID], list[int]] = {}
     for decision in decisions:
-        if decision.entry.hold_id is not None and decision.entry.kind is not EntryKind.RELEASE:
+        entry = decision.entry
+        if entry.hold_id is None or decision.voucher is not None:
+            continue
+        if entry.kind is not EntryKind.RELEASE:
             captured, returned = hold_change(decision)
-            total = sums.setdefault((decision.entry.member_id, decision.entry.hold_id), [0, 0])
+            total = sums.setdefault((entry.member_id, entry.hold_id), [0, 0])
             total[0] += captured
             total[1] += returned
     if sums:

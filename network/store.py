@@ -39,6 +39,7 @@ from network.model import (
     Reversed,
     Unit,
     ValueLot,
+    VoucherState,
 )
 from network.pipeline import Pipeline
 from network.programme_store import NOTHING_ASKED, Asked, Counters, ask
@@ -141,7 +142,8 @@ _STANDING = text(
     " h.lapses_at, h.captured, h.returned, p.points - p.released - p.cancelled AS pending,"
     " ARRAY(SELECT CASE WHEN l.returned_by IS NULL THEN l.measure ELSE -l.measure END FROM entry_line l"
     " WHERE l.member_id = u.member_id AND l.entry_id = u.entry_id ORDER BY l.line) AS lines,"
-    " i.pool_id, i.joined_by, o.points AS asked, j.judgement"
+    " i.pool_id, i.joined_by, o.points AS asked, j.judgement, v.name AS voucher, v.starts_on, v.ends_on,"
+    " v.ended_as"
     " FROM unnest(CAST(:members AS bigint[]), CAST(:entries AS uuid[])) AS u (member_id, entry_id)"
     " LEFT JOIN reversed_points r ON r.member_id = u.member_id AND r.entry_id = u.entry_id"
     " LEFT JOIN hold h ON h.member_id = u.member_id AND h.entry_id = u.entry_id"
@@ -149,6 +151,7 @@ _STANDING = text(
     " LEFT JOIN invitation i ON i.member_id = u.member_id AND i.entry_id = u.entry_id"
     " LEFT JOIN offline_redemption o ON o.member_id = u.member_id AND o.entry_id = u.entry_id"
     " LEFT JOIN judgement j ON j.member_id = u.member_id AND j.entry_id = u.entry_id"
+    " LEFT JOIN voucher v ON v.member_id = u.member_id AND v.entry_id = u.entry_id"
 )
 _ENROLLED = text(
     "SELECT DISTINCT ON (m.member_id) m.member_id, m.public_id, c.card_number FROM member m"
@@ -305,7 +308,7 @@ def load_members(
         merged = {member_id for (member_id,) in merges}
         memberships = plan_store.read(plans)
         held = {member_id: count for member_id, count in holds}  # noqa: C416 - rows, not pairs
-        counters, segments = ({}, {}) if by_rules is None else by_rules.read()
+        counters, segments, coupons = ({}, {}, {}) if by_rules is None else by_rules.read()
     pending = {row.member_id for row in balances if row.pending_until > today}
     active = {row.member_id: row.active_until for row in balances}
     lots: dict[int, list[Lot]] = {member_id: [] for member_id in active if member_id in with_lots}
@@ -352,6 +355,7 @@ def load_members(
             segments=segments.get(row.member_id, frozenset()),
             value=value.get(row.member_id, ()),
             memberships=memberships.get(row.member_id, ()),
+            coupons=coupons.get(row.member_id, {}),
         )
         for row in balances
     }
@@ -411,6 +415,14 @@ def _recorded(entry: Entry, postings: tuple[Posting, ...], row: Mapping[str, Any
         else InvitationState(row["pool_id"], used=row["joined_by"] is not None),
         asked=row["asked"],
         judgement=row["judgement"],
+        voucher=None
+        if row["voucher"] is None
+        else VoucherState(
+            name=row["voucher"],
+            starts_on=row["starts_on"],
+            ends_on=row["ends_on"],
+            ended_as=row["ended_as"],
+        ),
     )
 
 

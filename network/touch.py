@@ -10,6 +10,7 @@ from network.ids import member_of
 from network.model import (
     Capture,
     Command,
+    Convert,
     EndPlan,
     Enrol,
     Gift,
@@ -17,15 +18,18 @@ from network.model import (
     Invite,
     Join,
     KeepPledge,
+    LapseVoucher,
     Merge,
     PayOut,
     Redeem,
     Refer,
     Release,
+    ReturnVoucher,
     Reverse,
     ReviewTier,
     Treat,
     Unmerge,
+    UseVoucher,
     Void,
 )
 from network.rules import Folded
@@ -34,9 +38,10 @@ SPENDING = (Redeem, Hold)
 """Commands that draw from a whole pool."""
 
 
-OF_MEMBER = (ReviewTier, Treat, PayOut, KeepPledge)
+OF_MEMBER = (ReviewTier, Treat, PayOut, KeepPledge, Convert)
 """Commands that name their member by its number: the night's."""
-_WITHOUT_CARD = frozenset({EndPlan, Enrol, Reverse, Capture, Void, Release, Unmerge, *OF_MEMBER})
+_OF_PAPER = (UseVoucher, ReturnVoucher, LapseVoucher)
+_WITHOUT_CARD = frozenset({EndPlan, Enrol, Reverse, Capture, Void, Release, Unmerge, *OF_MEMBER, *_OF_PAPER})
 _WITH_TWO_CARDS = {
     Gift: "to_card_number",
     Invite: "to_card_number",
@@ -51,6 +56,7 @@ _NAMES_AN_ENTRY = {
     Capture: "hold_id",
     Void: "hold_id",
     Join: "invitation_id",
+    **dict.fromkeys(_OF_PAPER, "voucher_id"),
 }
 
 

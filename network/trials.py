@@ -124,6 +124,7 @@ class _Side:
             budgets=budgets,
             unfunded=details.facts.unfunded,
             metres=metres_of(sale.details),
+            coupons=details.facts.coupons,
         )
 
     def _rise(self, programme: Programme, sale: Sale) -> None:

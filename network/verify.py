@@ -7,6 +7,7 @@ read), so that tills may go on meanwhile.
 from network.check import Check, Problem, faults
 from network.verify_accounts import ACCOUNTS
 from network.verify_awards import AWARDS
+from network.verify_codes import CODES
 from network.verify_games import GAMES
 from network.verify_hooks import HOOKS
 from network.verify_ledger import LEDGER
@@ -18,4 +19,7 @@ from network.verify_transfers import TRANSFERS
 
 __all__ = ["CHECKS", "Check", "Problem", "faults"]
 
-CHECKS = (*LEDGER, *LINKS, *ORIGINS, *TRANSFERS, *ACCOUNTS, *AWARDS, *GAMES, *HOOKS, *PLEDGES, *PLANS)
+CHECKS = (
+    *(*LEDGER, *LINKS, *ORIGINS, *TRANSFERS, *ACCOUNTS, *AWARDS, *GAMES, *HOOKS, *PLEDGES, *PLANS),
+    *CODES,
+)

@@ -10,7 +10,7 @@ _FIGURES = ", ".join(
     f"coalesce({name}, 0) AS {name}"
     for name in (
         *("issued", "reversed", "accepted", "returned", "lapsed"),
-        *("held", "pending", "staked", "transit", "member", "deficit"),
+        *("held", "pending", "staked", "transit", "voucher", "member", "deficit"),
     )
 )
 
@@ -131,7 +131,7 @@ LEDGER = (
     Check(
         name="points_accounted_for",
         says="per issuer and terms: issued less reversed is accepted less returned, lapsed, held, pending,"
-        " staked, in transit and with members, less what members owe",
+        " staked, in transit, in vouchers and with members, less what members owe",
         faults=f"""
             WITH moved AS (
                 SELECT issuer_id, issuer_terms AS terms_version,
@@ -141,7 +141,7 @@ LEDGER = (
                     sum(points) FILTER (WHERE debit = {_ACCEPTED}) AS returned,
                     {_left_in(AccountKind.LAPSED)} AS lapsed, {_left_in(AccountKind.HELD)} AS held,
                     {_left_in(AccountKind.PENDING)} AS pending, {_left_in(AccountKind.TRANSIT)} AS transit,
-                    {_left_in(AccountKind.STAKED)} AS staked
+                    {_left_in(AccountKind.STAKED)} AS staked, {_left_in(AccountKind.VOUCHER)} AS voucher
                 FROM posting WHERE unit = {_POINTS} GROUP BY 1, 2
             ), with_members AS (
                 SELECT issuer_id, terms_version, sum(remaining) AS member
@@ -155,11 +155,12 @@ LEDGER = (
             )
             SELECT format('issuer %s terms %s', issuer_id, terms_version),
                 format('issued %s - reversed %s is not accepted %s - returned %s + lapsed %s + held %s'
-                    ' + pending %s + staked %s + transit %s + member %s - deficit %s', issued, reversed,
-                    accepted, returned, lapsed, held, pending, staked, transit, member, deficit)
+                    ' + pending %s + staked %s + transit %s + voucher %s + member %s - deficit %s', issued,
+                    reversed, accepted, returned, lapsed, held, pending, staked, transit, voucher, member,
+                    deficit)
             FROM law
             WHERE issued - reversed <>
-                accepted - returned + lapsed + held + pending + staked + transit + member
+                accepted - returned + lapsed + held + pending + staked + transit + voucher + member
                 - deficit
         """,
     ),

@@ -9,7 +9,7 @@ from network.model import AccountKind, EntryKind
 _MEMBER, _ISSUED, _TRANSIT = int(AccountKind.MEMBER), int(AccountKind.ISSUED), int(AccountKind.TRANSIT)
 _ACCEPTED, _HELD, _DEFICIT = int(AccountKind.ACCEPTED), int(AccountKind.HELD), int(AccountKind.DEFICIT)
 _MERGE, _UNMERGE = int(EntryKind.MERGE), int(EntryKind.UNMERGE)
-_TRANSFER = int(EntryKind.TRANSFER)
+_TRANSFER, _VOUCHER = int(EntryKind.TRANSFER), int(AccountKind.VOUCHER)
 
 # What was set aside or spent, and what came back of it, each under the entry that set it aside or spent it.
 _WENT = f"""
@@ -18,7 +18,7 @@ _WENT = f"""
         WHERE p.credit = {_HELD}
         UNION ALL
         SELECT p.*, r.entry_id FROM reversed_points r JOIN posting p USING (member_id, entry_id)
-        WHERE p.credit = {_ACCEPTED} AND p.debit IN ({_MEMBER}, {_TRANSIT}, {_HELD})
+        WHERE p.credit = {_ACCEPTED} AND p.debit IN ({_MEMBER}, {_TRANSIT}, {_HELD}, {_VOUCHER})
     ), back AS (
         SELECT p.*, e.hold_id AS root FROM entry e JOIN posting p USING (member_id, entry_id)
         WHERE e.hold_id IS NOT NULL AND p.debit = {_HELD}

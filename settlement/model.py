@@ -27,6 +27,7 @@ OUTSTANDING = (
     AccountKind.PENDING,
     AccountKind.STAKED,
     AccountKind.TRANSIT,
+    AccountKind.VOUCHER,
 )
 """Accounts whose points are out: issued, neither redeemed nor lapsed. For these the pool holds its share."""
 

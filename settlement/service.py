@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 
+from network.conversion import convert_due, lapse_vouchers
 from network.morning import begin_day
 from network.pledges import keep_pledges
 from network.service import (
@@ -154,9 +155,12 @@ def price_step(
             return None
         store.require_earlier_netted(connection, window_id)
         version = live_programme_version(connection) if programme_version is None else programme_version
-        lapse_expired(database, business_date + timedelta(days=1), version)
-        begin_day(database, business_date + timedelta(days=1))
+        following = business_date + timedelta(days=1)
+        lapse_vouchers(database, following)
+        lapse_expired(database, following, version)
+        begin_day(database, following)
         keep_pledges(database, window_id)
+        convert_due(database, following)
         currency = read_network(connection).currency
         known = store.load_outputs(connection, [window_id])[window_id] if run.revision > 1 else None
         # The window is closed, so the other connection sees the same; postings are priced meanwhile.

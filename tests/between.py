@@ -10,16 +10,19 @@ from network.model import (
     Entry,
     Gift,
     Invite,
+    IssueVoucher,
     Join,
     Leave,
     Merge,
     Pledge,
     Release,
+    ReturnVoucher,
     SetTier,
     Unmerge,
+    UseVoucher,
 )
 from partners.model import OPERATOR_ID
-from tests.coalition import GROCER, OUTLET, START
+from tests.coalition import GROCER, OUTLET, PETROL, START
 
 
 def come_about(accrual: Entry, reference: str, *, at: datetime = START) -> Release:
@@ -177,4 +180,43 @@ def set_tier(card_number: int, tier: str, reference: str, *, at: datetime = STAR
     """A tier, set by the operator."""
     return SetTier(
         partner_id=OPERATOR_ID, reference=reference, occurred_at=at, card_number=card_number, tier=tier
+    )
+
+
+def turn(card_number: int, points: int, reference: str, *, at: datetime = START) -> IssueVoucher:
+    """Points turned into a voucher of the programme WHOLE."""
+    return IssueVoucher(
+        partner_id=GROCER,
+        reference=reference,
+        occurred_at=at,
+        card_number=card_number,
+        voucher="paper",
+        points=points,
+    )
+
+
+def by_paper(
+    voucher: Entry, reference: str, *, partner_id: int = PETROL, basket: int = 20_00, at: datetime = START
+) -> UseVoucher:
+    """A basket that a voucher pays for part of, its code opened."""
+    return UseVoucher(
+        partner_id=partner_id,
+        reference=reference,
+        occurred_at=at,
+        outlet_code=OUTLET,
+        code="opened",
+        amount_minor=basket,
+        currency="USD",
+        voucher_id=voucher.entry_id,
+    )
+
+
+def off_paper(voucher: Entry, reference: str, *, at: datetime = START) -> ReturnVoucher:
+    """A voucher that is given back, its code opened."""
+    return ReturnVoucher(
+        partner_id=GROCER,
+        reference=reference,
+        occurred_at=at,
+        code="opened",
+        voucher_id=voucher.entry_id,
     )

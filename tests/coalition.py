@@ -105,8 +105,15 @@ currency = "USD"
 honoured_by = "hotel"
 [plan.refund]
 full_days = 2
+[[voucher]]
+id = "paper"
+says = "1.00 for 10 points"
+points = 10
+worth_minor = 100
+currency = "USD"
+valid_months = 1
 """
-"""A programme that uses everything: pending by date and by event, tiers, deficits, four eyes."""
+"""A programme that uses everything: pending by date and by event, tiers, deficits, four eyes, vouchers."""
 
 
 VALUE = """

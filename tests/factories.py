@@ -12,7 +12,7 @@ OPERATOR, POOL = 1, 2
 A, B, C, D = 11, 12, 13, 14
 """Four partners, as worked examples call them."""
 
-ISSUED, MEMBER, ACCEPTED, LAPSED, HELD, PENDING, DEFICIT, TRANSIT = (
+ISSUED, MEMBER, ACCEPTED, LAPSED, HELD, PENDING, DEFICIT, TRANSIT, VOUCHER = (
     AccountKind.ISSUED,
     AccountKind.MEMBER,
     AccountKind.ACCEPTED,
@@ -21,6 +21,7 @@ ISSUED, MEMBER, ACCEPTED, LAPSED, HELD, PENDING, DEFICIT, TRANSIT = (
     AccountKind.PENDING,
     AccountKind.DEFICIT,
     AccountKind.TRANSIT,
+    AccountKind.VOUCHER,
 )
 Event = Literal["issue", "redemption", "lapse", "issue reversed", "redemption reversed"]
 _ACCOUNTS: dict[Event, tuple[AccountKind, AccountKind]] = {

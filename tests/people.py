@@ -18,6 +18,8 @@ from partners.people.sessions import open_session, sign_in
 from partners.people.tokens import OperatorKeys
 
 KEYS = OperatorKeys.of(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
+CARD_KEY = bytes(range(32))
+"""Opens members' cards, and makes the key of codes on paper."""
 PASSWORD = "seven green bottles, hanging"  # noqa: S105 - a test's
 NOW = datetime(2017, 5, 1, 9, 0, tzinfo=UTC)
 

@@ -13,6 +13,7 @@ from network.service import set_clock
 from settlement.service import clear_due
 from tests.between import (
     buy_plan,
+    by_paper,
     come_about,
     donate,
     end_plan,
@@ -21,8 +22,10 @@ from tests.between import (
     join,
     leave,
     merge,
+    off_paper,
     pledge,
     set_tier,
+    turn,
     unmerge,
 )
 from tests.coalition import (
@@ -60,7 +63,8 @@ def live_through(database: Engine) -> Story:
     """Carry it all out.
 
     1 and 2 share a pool, 3 is merged into 1, 4 was merged into 6 by mistake; 5 owes 40 points of the grocer's
-    and 8, into whom 7 is merged, 15. In the end 20 points are held, and 30 wait for an event.
+    and 8, into whom 7 is merged, 15. In the end 20 points are held, 20 are in a voucher, and 30
+    wait for an event.
     """
     shares = {GROCER: "1", PETROL: "0.5", HOTEL: "0.25", BANK: "1"}
     contracts = [
@@ -154,3 +158,9 @@ def _third_day(database: Engine, story: Story, at: datetime) -> None:
     done["voided"] = run(database, live, release(done["brief"], "voided", at=at))
     done["owes more"] = run(database, live, undo(done["s7 too"], "owes more", at=at))
     done["given back"] = run(database, live, undo(done["given"], "given back", at=at, amount_minor=10_00))
+    done["for paper"] = run(database, live, sale(cards[6], 50_00, "for paper", at=at))
+    done["paper returned"] = run(database, live, turn(cards[6], 10, "paper returned", at=at))
+    done["off paper"] = run(database, live, off_paper(done["paper returned"], "off paper", at=at))
+    for name, points in (("paper", 20), ("paper used", 30)):
+        done[name] = run(database, live, turn(cards[6], points, name, at=at))
+    done["by paper"] = run(database, live, by_paper(done["paper used"], "by paper", at=at))

@@ -13,6 +13,7 @@ from api.bodies.between import (
     PoolLeaveBody,
     UnmergeBody,
 )
+from api.bodies.codes import SerialCodeBody, VoucherBody, VoucherReturnBody, VoucherUseBody
 from api.bodies.fields import read_body
 from api.bodies.plans import PlanMembershipBody, PlanRefundBody
 from api.bodies.pledges import PledgeBody
@@ -55,10 +56,14 @@ __all__ = [
     "RefundBody",
     "ReleaseBody",
     "ReversalBody",
+    "SerialCodeBody",
     "SpendBody",
     "StakeBody",
     "UnmergeBody",
     "VoidBody",
+    "VoucherBody",
+    "VoucherReturnBody",
+    "VoucherUseBody",
     "read_body",
     "show_entry",
     "show_reply",
@@ -90,6 +95,10 @@ Body = (
     | AwardBody
     | ReferralBody
     | StakeBody
+    | VoucherBody
+    | VoucherUseBody
+    | VoucherReturnBody
+    | SerialCodeBody
 )
 COMMANDS: tuple[type[Body], ...] = Body.__args__
 """Everything a partner can ask for. What only the operator may (adjustments, tiers) is not among them."""

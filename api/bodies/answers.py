@@ -6,8 +6,21 @@ from datetime import UTC, datetime
 import msgspec
 
 from network import ids
-from network.model import MONEY, AccountKind, Entry, EntryKind, Minted, Posting, Reply, Unit
+from network.model import (
+    MONEY,
+    AccountKind,
+    Entry,
+    EntryKind,
+    Minted,
+    Posting,
+    Reply,
+    Unit,
+    VoucherState,
+)
 from network.service import date_of_window
+
+_OF_HOLDS = frozenset({EntryKind.CAPTURE, EntryKind.VOID, EntryKind.HOLD_LAPSE})
+"""What names its hold; whose voucher was used or has ended is nobody else's business."""
 
 
 class EntryBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -27,6 +40,7 @@ class EntryBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `plan_from`, `plan_until`: of a paid plan, the days that were paid for, or (of its end) paid back.
     `parent`: the entry of another member that a transfer belongs to. `invitation`: what a member joined by.
     `accrual`: whose pending points a release let go.
+    `voucher`: which one it made, with its `code`, worth `amount_minor` from `valid_from` to `valid_until`.
     """
 
     id: str
@@ -59,6 +73,10 @@ class EntryBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     discount_minor: int = 0
     member: str | None = None
     card: str | None = None
+    voucher: str | None = None
+    code: str | None = None
+    valid_from: str | None = None
+    valid_until: str | None = None
 
 
 def show_entry(
@@ -67,14 +85,17 @@ def show_entry(
     enrolled: Minted | None = None,
     asked: int | None = None,
     discount_minor: int = 0,
+    voucher: VoucherState | None = None,
+    code: str = "",
 ) -> EntryBody:
-    """An entry's public form; an enrolment shows the member and the card it made.
+    """An entry's public form; an enrolment shows the member and the card it made, a voucher its `code`.
 
     `asked`: the points that an offline redemption was for. `discount_minor`: what a sale's till takes off.
     """
     moved = _Moved.of(postings)
     aside = None if entry.hold_id is None else ids.show("ent", entry.hold_id)
     is_release = entry.kind is EntryKind.RELEASE
+    of_hold = entry.kind in _OF_HOLDS
     return EntryBody(
         id=ids.show("ent", entry.entry_id),
         kind=entry.kind.name.lower(),
@@ -88,7 +109,7 @@ def show_entry(
         amount_minor=entry.amount_minor if entry.currency else None,
         currency=entry.currency,
         reverses=ids.show("ent", entry.reverses) if entry.reverses else None,
-        hold=None if is_release else aside,
+        hold=aside if of_hold else None,
         accrual=aside if is_release else None,
         **_belongs(entry),
         pooled=moved.pooled,
@@ -104,7 +125,14 @@ def show_entry(
         discount_minor=discount_minor,
         member=ids.show("mbr", enrolled.public_id) if enrolled and enrolled.public_id else None,
         card=str(enrolled.card_number) if enrolled else None,
+        **({} if voucher is None or not code else _paper(voucher, code)),
     )
+
+
+def _paper(voucher: VoucherState, code: str) -> dict[str, str]:
+    """What stands on a voucher."""
+    days = {"valid_from": voucher.starts_on.isoformat(), "valid_until": voucher.ends_on.isoformat()}
+    return {"voucher": voucher.name, "code": code, **days}
 
 
 def _belongs(entry: Entry) -> dict[str, str]:
@@ -126,7 +154,15 @@ def _period(postings: Sequence[Posting]) -> dict[str, str]:
 def show_reply(reply: Reply) -> EntryBody | str:
     """The entry's public form, or the code of the refusal."""
     if isinstance(reply.outcome, Entry):
-        return show_entry(reply.outcome, reply.postings, reply.enrolled, reply.asked, reply.discount_minor)
+        return show_entry(
+            reply.outcome,
+            reply.postings,
+            reply.enrolled,
+            reply.asked,
+            reply.discount_minor,
+            reply.voucher,
+            reply.code,
+        )
     return reply.outcome.reason
 
 

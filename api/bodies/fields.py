@@ -128,6 +128,15 @@ Offer = Annotated[
     str,
     Meta(pattern="^[a-z][a-z0-9_-]{0,47}(?!\\n)$", description="The personal offer that was shown."),
 ]
+Coupons = Annotated[
+    tuple[Offer, ...],
+    Meta(
+        min_length=1,
+        max_length=20,
+        description="Personal coupons that were shown, by their names.",
+        extra_json_schema={"uniqueItems": True},
+    ),
+]
 Evidence = Annotated[
     str,
     Meta(

@@ -14,6 +14,7 @@ from api.bodies.fields import (
     Cash,
     Category,
     Choice,
+    Coupons,
     Currency,
     EntryId,
     Evidence,
@@ -80,6 +81,7 @@ class AccrualBody(Request, frozen=True, tag_field="type", tag="accrual"):
     offer: Offer | None = None
     evidence: Evidence | None = None
     choice: Choice | None = None
+    coupons: Coupons | None = None
     retries: Retries | None = None
 
     def command(self, partner_id: int) -> Command:
@@ -101,7 +103,7 @@ class AccrualBody(Request, frozen=True, tag_field="type", tag="accrual"):
         """What the till says of the sale beside its amount; None where it says nothing, as most do."""
         itemised = self.lines is not None and not isinstance(self.lines[0], int)
         told = (self.tender, self.channel, self.units, self.flight, self.alliance_tier, self.offer)
-        if not itemised and not any((*told, self.evidence, self.choice)):
+        if not itemised and not any((*told, self.evidence, self.choice, self.coupons)):
             return None
         flight = self.flight
         return Details(
@@ -114,6 +116,7 @@ class AccrualBody(Request, frozen=True, tag_field="type", tag="accrual"):
             offer=self.offer or "",
             evidence=self.evidence or "",
             choice=self.choice or "",
+            coupons=tuple(dict.fromkeys(self.coupons or ())),
         )
 
 

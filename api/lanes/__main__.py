@@ -15,7 +15,7 @@ import msgspec
 from api.garbage import collect_rarely
 from api.lanes.hiring import serve_on
 from api.lanes.process import Setup
-from api.lanes.refusing import by_presence, refusing
+from api.lanes.standing import standing
 from api.logs import set_up_logging
 from api.switched import tracing_of
 from config.database import make_engine
@@ -40,7 +40,7 @@ def main() -> None:
     database = make_engine(
         setup.database_url, schema=setup.schema, lock_timeout_ms=setup.lock_timeout_ms, role=setup.role
     )
-    around = refusing(by_presence(database, setup.card_key, _now)) if setup.card_key else None
+    around = standing(database, setup.card_key, _now)
     channel = socket.socket(fileno=int(sys.argv[1]))
     with tracing_of(setup.traces, f"lane-{setup.name}") as tracing:
         if tracing is not None:

@@ -28,7 +28,7 @@ class Setup(msgspec.Struct, frozen=True):
     log_format: LogFormat = "text"
     traces: str | None = None
     card_key: bytes = b""
-    """Opens the secrets of members' cards; empty where no member signs in."""
+    """Opens the secrets of members' cards, and makes the key of codes on paper; may be empty."""
 
 
 class InProcess:

@@ -47,7 +47,7 @@ class Commands:
                 require_no_guessing(self._service, partner_id)
             trace = scope["state"].get("trace", "")
             answer = await self._service.tills.ask(route.path, partner_id, request_id, body, trace=trace)
-            if answer.status == 422:
+            if answer.status in (404, 422):
                 self._service.limits.count_guesses(partner_id, answer.body)
         except ProblemError as error:
             refused = {"allow": "POST"} if error.code == "method_not_allowed" else error.headers

@@ -12,6 +12,7 @@ from api.bodies.fields import (
     Amounts,
     CardNumber,
     Choice,
+    Coupons,
     Currency,
     Evidence,
     FlightBody,
@@ -58,6 +59,7 @@ class QuoteRequestBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     offer: Offer | None = None
     evidence: Evidence | None = None
     choice: Choice | None = None
+    coupons: Coupons | None = None
 
 
 class QuoteBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -9,6 +9,7 @@ import msgspec
 from network.errors import ProgrammeInvalid
 from network.expiry import month_end_after
 from network.model import NEVER, WITH_ACTIVITY
+from network.programme.codes import Conversion, Packs, VoucherKind, packs_of, vouchers_of
 from network.programme.games import Game, games_of
 from network.programme.ladder import Ladder
 from network.programme.members import (
@@ -116,6 +117,9 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     pledges: Mapping[str, PledgeOffer] = {}
     stored_value: StoredValue | None = None
     paid_plans: Mapping[str, PaidPlan] = {}
+    vouchers: Mapping[str, VoucherKind] = {}
+    conversion: Conversion | None = None
+    packs: Mapping[int, Packs] = {}
 
     def earn_rule(self, partner_id: int) -> EarnRule:
         """The rule that judges a sale at a partner."""
@@ -158,6 +162,8 @@ def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[st
             + f", but the network's partners are {', '.join(sorted(partner_ids))}"
         )
     earn = spec.earn
+    vouchers = vouchers_of(spec, partner_ids)
+    conversion = spec.conversion
     return Programme(
         version=version,
         default_earn=NOTHING if earn is None else _rule(earn.default),
@@ -185,4 +191,9 @@ def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[st
         pledges=pledges_of(spec.pledge, partner_ids),
         stored_value=stored_value_of(spec.stored_value, partner_ids),
         paid_plans=paid_plans_of(spec.plan, partner_ids),
+        vouchers=vouchers,
+        conversion=None
+        if conversion is None
+        else Conversion(vouchers[conversion.voucher], conversion.minimum),
+        packs=packs_of(spec),
     )

@@ -65,6 +65,14 @@ def _of_sale(when: WhenSpec, outlets: frozenset[tuple[int, str]] | None) -> Iter
     if when.choices is not None:
         choices = frozenset(when.choices)
         yield Test("other_choice", lambda sale, _: sale.details.choice in choices, keyed=True)
+    if when.coupons is not None:
+        coupons = frozenset(when.coupons)
+        yield Test("coupon_not_shown", lambda sale, _: not coupons.isdisjoint(sale.details.coupons))
+        yield Test(
+            "coupon_not_there",
+            lambda sale, facts: coupon_of(coupons, sale, facts) is not None,
+            of_member=True,
+        )
     if when.hours is not None:
         yield Test("other_hours", _hours(when.hours))
     if when.cabins is not None or when.carriers is not None:
@@ -88,6 +96,11 @@ def _of_member(when: WhenSpec) -> Iterator[Test]:
     if when.segments is not None:
         segments = frozenset(when.segments)
         yield Test("not_in_segment", lambda _, facts: not segments.isdisjoint(facts.segments), of_member=True)
+
+
+def coupon_of(coupons: frozenset[str], sale: Sale, facts: Facts) -> str | None:
+    """The coupon that opens a rule: the first that was shown, is the rule's, and is the member's to use."""
+    return next((one for one in sale.details.coupons if one in coupons and one in facts.coupons), None)
 
 
 def _is_guest(sale: Sale) -> bool:

@@ -50,6 +50,11 @@ def count_name(counter_id: str) -> str:
     return f"count:{counter_id}"
 
 
+def coupon_name(coupon_id: str) -> str:
+    """How often a member has used a coupon: it may once."""
+    return f"coupon:{coupon_id}"
+
+
 def flown_name(origin: str, destination: str, carrier: str) -> str:
     """Sectors flown between two airports, by the day."""
     return f"flown:{origin}-{destination}:{carrier}"

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from datetime import date
 
+from network.programme.conditions import coupon_of
 from network.programme.counters import (
     EVER,
     MONEY,
     STATUS,
     VISITS,
     cap_name,
+    coupon_name,
     flown_name,
     given_name,
     nth_name,
@@ -37,12 +39,22 @@ def counts_of(plan: Plan, sale: Sale, facts: Facts, outcome: Outcome) -> Counts:
                 _add(counts, cap_name(rule.id, period), period_of(period, sale.day), award.points)
         if rule.nth is not None or rule.counter is not None:
             _add(counts, given_name(rule.id), _given_since(rule, sale.day), award.hits)
+    for coupon in sorted(_used(plan, sale, facts, outcome)):
+        _add(counts, coupon_name(coupon), EVER, 1)
     flight = sale.details.flight
     if plan.claims and flight is not None and sale.amount_minor > 0:
         _add(counts, flown_name(flight.origin, flight.destination, flight.carrier), sale.day, 1)
     if plan.makes_tiers:
         _add_to_tiers(counts, plan, sale, outcome)
     return counts
+
+
+def _used(plan: Plan, sale: Sale, facts: Facts, outcome: Outcome) -> set[str]:
+    """Coupons that opened rules which gave something; one that opened several is used once."""
+    if not facts.coupons:
+        return set()
+    opening = (plan.rule(one.rule).coupons for one in outcome.awards if one.points)
+    return {used for one in opening if (used := coupon_of(one, sale, facts)) is not None}
 
 
 def _given_since(rule: Rule, day: date) -> date:

@@ -3,12 +3,23 @@
 from collections.abc import Iterable, Mapping
 from datetime import date
 from fractions import Fraction
+from typing import TypeVar
 
 import msgspec
 
 from network.programme import games
+from network.programme.codes import event_of
 from network.programme.conditions import WEEKDAYS, Test, categories_of, tests_of
-from network.programme.counters import MONEY, STATUS, VISITS, cap_name, count_name, given_name, nth_name
+from network.programme.counters import (
+    MONEY,
+    STATUS,
+    VISITS,
+    cap_name,
+    count_name,
+    coupon_name,
+    given_name,
+    nth_name,
+)
 from network.programme.ladder import Ladder, Tier, Way
 from network.programme.measure import ROUNDINGS, basis_of, units
 from network.programme.offers import partners_of, partners_of_plans, partners_of_value
@@ -30,6 +41,7 @@ from partners.model import OPERATOR_ID
 
 _MEASURES = {"status": STATUS, "money": MONEY, "visits": VISITS}
 _UNBOUND = WhenSpec()
+AnyOf = TypeVar("AnyOf", RuleSpec, CounterSpec)
 
 
 def unknown_partners(spec: ProgrammeSpec, partner_ids: Mapping[str, int]) -> list[tuple[str, str]]:
@@ -44,6 +56,7 @@ def unknown_partners(spec: ProgrammeSpec, partner_ids: Mapping[str, int]) -> lis
         named += [(where, code) for code in when.partners or ()]
         named += [(where, outlet.partition("/")[0]) for outlet in when.outlets or ()]
     named += [(f"reward {one.id} at", code) for one in spec.reward for code in one.at or ()]
+    named += [(f"voucher {one.id} partners", code) for one in spec.voucher for code in one.partners or ()]
     if spec.retro_claim is not None:
         named += [("retro_claim", code) for code in spec.retro_claim.partners]
     named += partners_of(spec.pledge) + partners_of_value(spec.stored_value)
@@ -85,6 +98,7 @@ def _way(spec: QualifySpec) -> Way:
 
 def plans_of(spec: ProgrammeSpec, partner_ids: Mapping[str, int]) -> Mapping[int, Plan]:
     """The plans of all partners for whom one plain rule will not do."""
+    spec = _registering(spec)
     counters = {one.id: one for one in spec.counter}
     ladder = ladder_of(spec)
     bonuses = [bonus for tier in spec.tier if (bonus := _bonus(tier)) is not None]
@@ -96,6 +110,21 @@ def plans_of(spec: ProgrammeSpec, partner_ids: Mapping[str, int]) -> Mapping[int
         if mine or counted or ladder.names or claims:
             plans[partner_id] = _plan(spec, code, mine, counted, counters, ladder.names, partner_ids)
     return plans
+
+
+def _registering(spec: ProgrammeSpec) -> ProgrammeSpec:
+    """The same, with packs as the events that registering them is."""
+    numbers = {one.id: one.number for one in spec.packs}
+
+    def told(one: AnyOf) -> AnyOf:
+        if one.when.packs is None:
+            return one
+        events = [event_of(numbers[name]) for name in one.when.packs]
+        return one.model_copy(update={"when": one.when.model_copy(update={"events": events})})
+
+    if not numbers:
+        return spec
+    return spec.model_copy(update={"rule": [*map(told, spec.rule)], "counter": [*map(told, spec.counter)]})
 
 
 def _concerns(when: WhenSpec, code: str) -> bool:
@@ -137,6 +166,7 @@ def _plan(
         by_day={},
         alike={},
         since={},
+        coupons=frozenset(coupon for one in rules for coupon in one.coupons),
     )
 
 
@@ -148,6 +178,7 @@ def _asked(rules: Iterable[Rule]) -> Iterable[tuple[str, str]]:
             yield nth_name(one.id), "ever"
         if one.counter is not None:
             yield one.counter.name, one.counter.period
+        yield from ((coupon_name(coupon), "ever") for coupon in sorted(one.coupons))
         if one.nth is not None or one.counter is not None:
             yield given_name(one.id), "ever" if one.counter is None else one.counter.period
 
@@ -184,6 +215,7 @@ def _rule(spec: RuleSpec, counters: Mapping[str, CounterSpec], partner_ids: Mapp
         funders=_funders(spec.fund, partner_ids),
         pending_days=spec.pending_days,
         pending_until_event=spec.pending_until_event,
+        coupons=frozenset(when.coupons or ()),
     )
 
 

@@ -70,6 +70,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     funders: tuple[tuple[int, int], ...]
     pending_days: int
     pending_until_event: bool
+    coupons: frozenset[str] = frozenset()
 
     @property
     def status(self) -> bool:
@@ -135,7 +136,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     `periods` are the counters they ask for, each with its period; `makes_tiers` those that make tiers, which
     are asked for over months. `claims`: whether flights may be claimed later, so that they are counted.
-    `funders` are the others who may pay.
+    `funders` are the others who may pay. `coupons`: those of members that open some of them.
     """
 
     exclusions: tuple[Rule, ...]
@@ -152,6 +153,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     by_day: dict[date, tuple[tuple[Rule, ...], tuple[Rule, ...]]]
     alike: dict[tuple[object, ...], tuple[Rule, ...]]
     since: dict[date, dict[str, date]]
+    coupons: frozenset[str] = frozenset()
 
     def on(self, day: date) -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:
         """Exclusions and rules that can apply on a day. Found once a day, not once a sale."""

@@ -27,6 +27,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `counters`: before the sale, by name, of the period the sale is in. `budgets`: what was left, by rule.
     `unfunded`: partners that could not pay for points that day. `metres`: how far the flight was.
     `plans`: paid plans that were good on the day of the sale, where a rule of the partner asks.
+    `coupons`: of those that were shown, the member's own that it had not used.
     """
 
     tier: str = ""
@@ -37,6 +38,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     budgets: Mapping[str, int] = {}
     unfunded: tuple[int, ...] = ()
     metres: int | None = None
+    coupons: tuple[str, ...] = ()
 
 
 NO_FACTS = Facts()

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from network.errors import ProgrammeInvalid
 from network.programme.reading import Path, line_of, lines_of
+from network.programme.spec_codes import ConversionSpec, CouponSpec, PacksSpec, VoucherSpec
 from network.programme.spec_draws import DrawSpec
 from network.programme.spec_games import GameSpec
 from network.programme.spec_members import BirthdaysSpec, SegmentSpec, SurpriseSpec, TriggerSpec
@@ -166,6 +167,10 @@ class ProgrammeSpec(Strict):
     pledge: list[PledgeSpec] = Field(default=[])
     stored_value: StoredValueSpec | None = None
     plan: list[PaidPlanSpec] = Field(default=[])
+    voucher: list[VoucherSpec] = Field(default=[])
+    conversion: ConversionSpec | None = None
+    coupon: list[CouponSpec] = Field(default=[])
+    packs: list[PacksSpec] = Field(default=[])
     retro_claim: RetroClaimSpec | None = None
     ages: AgesSpec | None = None
     expiry: ExpirySpec
@@ -216,13 +221,17 @@ def _together(spec: ProgrammeSpec) -> list[_Fault]:
     faults += _twice("pledge", [one.id for one in spec.pledge])
     faults += _twice("plan", [one.id for one in spec.plan])
     plans = [one.id for one in spec.plan]
+    faults += _code_faults(spec)
     for name in spec.expiry.tier:
         faults += [(("expiry", "tier", name), m) for _, m in _unknown((), "tiers", [name], tiers)]
     conditions: list[tuple[Path, WhenSpec]] = []
     conditions += [(("rule", place, "when"), one.when) for place, one in enumerate(spec.rule)]
     conditions += [(("counter", place, "when"), one.when) for place, one in enumerate(spec.counter)]
     counters = sorted(one.id for one in spec.counter)
+    coupons, packs = [one.id for one in spec.coupon], [one.id for one in spec.packs]
     for path, when in conditions:
+        faults += _unknown((*path, "coupons"), "coupons", when.coupons, coupons)
+        faults += _unknown((*path, "packs"), "packs", when.packs, packs)
         faults += _unknown((*path, "tiers"), "tiers", when.tiers, tiers)
         faults += _unknown((*path, "plans"), "plans", when.plans, plans)
         if when.counter is not None:
@@ -231,6 +240,23 @@ def _together(spec: ProgrammeSpec) -> list[_Fault]:
     faults += _member_faults(spec, conditions)
     if spec.earn is None and not any(one.kind == "base" for one in spec.rule):
         faults.append((("earn",), "is missing: a programme has [earn.default], or a [[rule]] of kind base"))
+    return faults
+
+
+def _code_faults(spec: ProgrammeSpec) -> list[_Fault]:
+    """Vouchers, coupons and packs that share a name, or a number; a conversion into what there is not."""
+    names = [one.id for one in spec.voucher]
+    numbers = [one.number for one in spec.packs]
+    faults = _twice("voucher", names) + _twice("coupon", [one.id for one in spec.coupon])
+    faults += _twice("packs", [one.id for one in spec.packs])
+    faults += [
+        (("packs", place, "number"), f"{one} is another campaign's number: each has its own, for ever")
+        for place, one in enumerate(numbers)
+        if one in numbers[:place]
+    ]
+    if spec.conversion is not None:
+        path = ("conversion", "voucher")
+        faults += [(path, m) for _, m in _unknown((), "vouchers", [spec.conversion.voucher], names)]
     return faults
 
 

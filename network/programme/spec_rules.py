@@ -72,6 +72,8 @@ class WhenSpec(Strict):
     airline vouches for the tier. `plans`: the member has one of these paid plans on the day.
     `choices`: what the member chose at the counter.
     `nth`: only the member's n-th sale that meets the rule's other conditions.
+    `coupons`: one of these is shown, and the member has not used it; the rule uses it up. `packs`: the member
+    registers the code on a pack of one of these.
     """
 
     partners: list[Code] | None = None
@@ -82,6 +84,8 @@ class WhenSpec(Strict):
     offers: list[Id] | None = None
     choices: list[Name] | None = None
     events: list[Id] | None = None
+    coupons: list[Id] | None = None
+    packs: list[Id] | None = None
     weekdays: list[Weekday] | None = None
     hours: HoursSpec | None = None
     first_on: date | None = None
@@ -106,6 +110,8 @@ class WhenSpec(Strict):
             raise ValueError("last_on is before first_on")
         if self.nth and self.counter:
             raise ValueError("nth and counter exclude each other: give one of them")
+        if self.events and self.packs:
+            raise ValueError("events and packs exclude each other: write a rule for each")
         return self
 
 
@@ -239,8 +245,8 @@ class RuleSpec(Strict):
             raise ValueError("exclusive is for promotions")
         if self.award is not None and self.award.times is not None and self.kind != "promotion":
             raise ValueError("times is for promotions: a base rule has nothing to multiply")
-        if self.kind != "promotion" and (self.when.counter or self.when.nth):
-            raise ValueError("counter and nth are for promotions")
+        if self.kind != "promotion" and (self.when.counter or self.when.nth or self.when.coupons):
+            raise ValueError("counter, nth and coupons are for promotions")
         if self.pending_days and self.pending_until_event:
             raise ValueError("pending_days and pending_until_event exclude each other: give one of them")
         if self.earns != "points" and (self.pending_days or self.pending_until_event):
@@ -272,6 +278,6 @@ class CounterSpec(Strict):
     def _of_its_kind(self) -> Self:
         if (self.counts == "units") != (self.unit is not None):
             raise ValueError("unit, the name of what is counted, is for a counter of units, which needs it")
-        if self.when.counter or self.when.nth:
-            raise ValueError("a counter cannot depend on a counter")
+        if self.when.counter or self.when.nth or self.when.coupons:
+            raise ValueError("a counter cannot depend on a counter or a coupon")
         return self

@@ -6,7 +6,11 @@ from typing import Any
 from network.programme.spec import ProgrammeSpec
 
 _NAMED = {"tier": "name"} | dict.fromkeys(
-    ("rule", "counter", "segment", "trigger", "surprise", "game", "draw", "pledge", "plan", "reward"), "id"
+    (
+        *("rule", "counter", "segment", "trigger", "surprise", "game", "draw", "pledge", "plan", "reward"),
+        *("voucher", "coupon", "packs"),
+    ),
+    "id",
 )
 
 

@@ -35,6 +35,11 @@ MOVEMENTS = {
     (AccountKind.ACCEPTED, AccountKind.MEMBER): "redemption reversed",
     (AccountKind.ACCEPTED, AccountKind.TRANSIT): "redemption reversed",
     (AccountKind.MEMBER, AccountKind.LAPSED): "lapsed",
+    (AccountKind.VOUCHER, AccountKind.ACCEPTED): "redeemed",
+    (AccountKind.VOUCHER, AccountKind.LAPSED): "lapsed",
+    (AccountKind.MEMBER, AccountKind.VOUCHER): "turned into vouchers",
+    (AccountKind.VOUCHER, AccountKind.MEMBER): "vouchers given back",
+    (AccountKind.VOUCHER, AccountKind.TRANSIT): "vouchers given back",
     (AccountKind.MEMBER, AccountKind.HELD): "held",
     (AccountKind.TRANSIT, AccountKind.HELD): "held",
     (AccountKind.HELD, AccountKind.MEMBER): "hold released",
@@ -87,6 +92,8 @@ EVENTS = {
     EntryKind.REFUND: "stored value paid back",
     EntryKind.PLAN_MEMBERSHIP: "paid plans bought",
     EntryKind.PLAN_REFUND: "paid plans ended",
+    EntryKind.VOUCHER: "vouchers made",
+    EntryKind.VOUCHER_END: "vouchers ended unused",
 }
 """Entry kinds as statements call them."""
 

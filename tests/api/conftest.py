@@ -23,7 +23,7 @@ from partners.store import add_key
 from tests.api.office import Clock, Office
 from tests.coalition import CODES, START, set_up
 from tests.hooks import HOOK_KEY
-from tests.people import KEYS, NOW
+from tests.people import CARD_KEY, KEYS, NOW
 from tests.signing import sign_request
 
 AUTHORITY = "api.example.com"
@@ -151,7 +151,7 @@ def live(database: Engine) -> Rules:
 @pytest.fixture
 def client(database: Engine, live: Rules) -> Iterator[TestClient]:
     """The application, running."""
-    app = create_app(database, authority=AUTHORITY, now=real_now, hook_key=HOOK_KEY)
+    app = create_app(database, authority=AUTHORITY, now=real_now, hook_key=HOOK_KEY, card_key=CARD_KEY)
     with TestClient(app, base_url=f"http://{AUTHORITY}", raise_server_exceptions=False) as running:
         yield running
 

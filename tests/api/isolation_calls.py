@@ -156,6 +156,12 @@ def _bare(target: Callable[[Own], str], **fields: Any) -> Calls:
 
 
 _HOOKS = "/v1/webhook-endpoints"
+FORGED_VOUCHER = "00NJ-Q4EF-GFA7-XRAT-X000-0000-1NXB-2TB1-4N6E-Y3NT"
+FORGED_PACK = "0070-04K7-5VNN-6E14"
+_TILL: Mapping[str, Callable[[Own, Own], Any]] = {
+    "outlet": lambda *_: "main",
+    "currency": lambda *_: "USD",
+}
 CALLS: Mapping[tuple[str, str], Calls] = {
     ("GET", "/v1/clock"): _at(lambda *_: "/v1/clock"),
     ("GET", "/v1/batches/{batch}"): _bare(lambda o: f"/v1/batches/{o.batch}"),
@@ -196,6 +202,17 @@ CALLS: Mapping[tuple[str, str], Calls] = {
     ("POST", "/v1/releases"): _command("/v1/releases", accrual=lambda _, o: o.sale),
     ("POST", "/v1/gifts"): _command(
         "/v1/gifts", card=lambda m, _: m.card, to_card=lambda m, _: m.other_card, points=lambda *_: 1
+    ),
+    ("POST", "/v1/vouchers"): _command(
+        "/v1/vouchers", card=lambda m, _: m.card, voucher=lambda *_: "clubcard", points=lambda *_: 150
+    ),
+    # Whoever has a voucher's code may use it; what nobody has is a code that we never sealed.
+    ("POST", "/v1/voucher-uses"): _command(
+        "/v1/voucher-uses", **_TILL, code=lambda *_: FORGED_VOUCHER, amount_minor=lambda *_: 500
+    ),
+    ("POST", "/v1/voucher-returns"): _command("/v1/voucher-returns", code=lambda *_: FORGED_VOUCHER),
+    ("POST", "/v1/serial-codes"): _command(
+        "/v1/serial-codes", **_TILL, card=lambda m, _: m.card, code=lambda *_: FORGED_PACK
     ),
     ("POST", "/v1/donations"): _command(
         "/v1/donations", card=lambda m, _: m.card, cause=lambda *_: "grocer", points=lambda *_: 1

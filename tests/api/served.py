@@ -17,6 +17,7 @@ from partners.store import add_key
 from tests.api.conftest import LONG_AGO, real_now
 from tests.coalition import CODES
 from tests.hooks import HOOK_KEY
+from tests.people import CARD_KEY
 
 _START_SECONDS = 30
 
@@ -26,7 +27,7 @@ def served(database: Engine) -> Iterator[str]:
     """Serve the application for the length of a block; its address, as clients name it."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         authority = f"127.0.0.1:{listening.getsockname()[1]}"
-        app = create_app(database, authority=authority, now=real_now, hook_key=HOOK_KEY)
+        app = create_app(database, authority=authority, now=real_now, hook_key=HOOK_KEY, card_key=CARD_KEY)
         config = uvicorn.Config(app, http=BoundedProtocol, ws="none", log_config=None, lifespan="on")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})

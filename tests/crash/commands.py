@@ -197,6 +197,32 @@ def _referral(world: World, random: Random) -> dict[str, Any]:
     return {"card": random.choice(world.cards), "referrer_card": random.choice(world.cards)}
 
 
+def _voucher(world: World, random: Random) -> dict[str, Any]:
+    """In steps of ten points, now and then in none."""
+    points = random.choice((10, 20, 30, 15))
+    return {"card": random.choice(world.cards), "voucher": "paper", "points": points}
+
+
+def _voucher_use(world: World, random: Random) -> dict[str, Any] | None:
+    """Of any voucher, also of one that is used up; by whichever partner."""
+    known = world.any_of(random, "voucher")
+    if known is None:
+        return None
+    basket = {"amount_minor": random.randint(50, 2_000), "currency": CURRENCY}
+    return {"outlet": OUTLET, "code": known["code"], **basket}
+
+
+def _voucher_return(world: World, random: Random) -> dict[str, Any] | None:
+    known = world.any_of(random, "voucher")
+    return None if known is None else {"code": known["code"]}
+
+
+def _serial_code(world: World, random: Random) -> dict[str, Any]:
+    """One that is on no pack: refused, and so it stays."""
+    known = {"outlet": OUTLET, "card": random.choice(world.cards), "currency": CURRENCY}
+    return {**known, "code": "0070-04K7-5VNN-6E14"}
+
+
 KINDS = (
     Kind("enrolment", "/v1/members", 5, lambda *_: {}),
     Kind("accrual", "/v1/accruals", 60, _sale),
@@ -223,6 +249,10 @@ KINDS = (
     Kind("award", "/v1/awards", 2, _award),
     Kind("stake", "/v1/stakes", 1, _stake),
     Kind("referral", "/v1/referrals", 1, _referral),
+    Kind("voucher", "/v1/vouchers", 4, _voucher),
+    Kind("voucher_use", "/v1/voucher-uses", 4, _voucher_use),
+    Kind("voucher_return", "/v1/voucher-returns", 1, _voucher_return),
+    Kind("serial_code", "/v1/serial-codes", 1, _serial_code),
 )
 BY_NAME = {kind.name: kind for kind in KINDS}
 

@@ -33,6 +33,12 @@ _TRANSFERS = text(
 )
 
 
+_ASIDE = {
+    EntryKind.RELEASE: "accrual",
+    **dict.fromkeys((EntryKind.CAPTURE, EntryKind.VOID, EntryKind.HOLD_LAPSE), "hold"),
+}
+
+
 def read_rows(connection: Connection) -> list[Row]:
     """Every entry that a client asked for."""
     return [
@@ -47,7 +53,8 @@ def read_rows(connection: Connection) -> list[Row]:
                 "business_date": date_of_window(row.window_id).isoformat(),
                 "amount_minor": row.amount_minor if row.currency else None,
                 "reverses": ids.show("ent", row.reverses) if row.reverses else None,
-                ("accrual" if row.kind == EntryKind.RELEASE else "hold"): (
+                # whose voucher was used, or has ended, its answer does not say
+                _ASIDE.get(EntryKind(row.kind), "of_voucher"): (
                     ids.show("ent", row.hold_id) if row.hold_id else None
                 ),
                 "invitation": ids.show("ent", row.parent_id) if row.parent_id else None,

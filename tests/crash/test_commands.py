@@ -12,13 +12,14 @@ from tests.crash.journal import Line, Tail
 
 CARDS = ["6330001234567895", "6330001234567903", "6330001234567911"]
 ENTRY = f"ent_{7:032x}"
+PAPER = "00NJ-Q4EF-GFA7-XRAT-X000-0000-1NXB-2TB1-4N6E-Y3NT"
 
 
 def known_world() -> World:
     """A world where every kind was answered once, and another partner has sold something."""
     world = World(list(CARDS))
     for kind in KINDS:
-        asked = {"to_card": CARDS[1], "lines": [5, 6]}
+        asked = {"to_card": CARDS[1], "lines": [5, 6], "code": PAPER}
         world.learn(asked, {"id": ENTRY, "kind": kind.name, "pending": 3})
     world.abroad.append({"id": ENTRY, "kind": "accrual"})
     return world

@@ -5,7 +5,7 @@ partners air star hotel         who takes part, in this order; all are paid 0.00
 on 2017-05-02                   the network's clock goes to noon of a day
 N MEMBER buys AMOUNT at PARTNER [WORD=VALUE ...] [lines CATEGORY*QUANTITY=AMOUNT ...]
   of any line: guardian=MEMBER, whose card is shown too; of a sale: times=N, of which the last is told
-  words: tender, channel, offer, evidence, alliance_tier, choice; at=DATE (reported late);
+  words: tender, channel, offer, coupon, evidence, alliance_tier, choice; at=DATE (reported late);
   flight=PEK-SHA/business/CA; nights=3 or any other unit
 N MEMBER does EVENT at PARTNER
 N MEMBER redeems POINTS at PARTNER [amount=MONEY] [reward=ID] [cash=MONEY] [flight=PEK-SHA/business]
@@ -13,7 +13,7 @@ N returns LINE [AMOUNT | lines NUMBER ...] | event LINE
 reviews                         the night's review of tiers whose time is over
 night                           the business date is closed and cleared; every law is checked
 MEMBER has                      what it can spend, its status points and its tier
-More lines: tests/golden/flying.py, giving.py, joining.py, playing.py.
+More lines: tests/golden/flying.py, giving.py, joining.py, on_paper.py, playing.py.
 What comes of a line stands behind `=>`: points by issuer, `waiting` for an event, status points, a new tier;
 or a refusal; or who is paid (+) and who pays (-) at night.
 """
@@ -52,7 +52,8 @@ from partners.store import add_key, add_outlets, add_participants, add_terms
 from settlement.service import clear
 from tests.api.conftest import AUTHORITY, LONG_AGO, Till, real_now
 from tests.coalition import terms
-from tests.golden import flying, giving, joining, playing
+from tests.golden import flying, giving, joining, on_paper, playing
+from tests.people import CARD_KEY
 
 SCENARIOS = sorted((Path(__file__).parent / "programmes").glob("*.ledger"))
 FIRST = 11
@@ -69,7 +70,7 @@ _HAS = text(
     "SELECT a.balance, a.tier, coalesce(s.balance, 0) AS status FROM account a LEFT JOIN account s"
     " ON s.member_id = a.member_id AND s.unit = 2 WHERE a.member_id = :member AND a.unit = 1"
 )
-_DRAWING = ("/v1/redemptions", "/v1/stakes")
+_DRAWING = ("/v1/redemptions", "/v1/stakes", "/v1/vouchers", "/v1/voucher-uses")
 _MEMBER, _ISSUED, _ACCEPTED, _PENDING = 1, 2, 3, 6
 
 
@@ -87,11 +88,12 @@ class Stage:
         self.entries: dict[str, dict[str, Any]] = {}
         self.sellers: dict[str, str] = {}
         self.told: set[Any] = set()
+        self.codes: dict[str, str] = {}
         self.matches: dict[str, UUID] = {}
 
     def line(self, words: list[str]) -> str | None:
         """Carry a line out; what came of it, or None where nothing is to be said."""
-        for known in (giving.line, joining.line, playing.line, flying.line):
+        for known in (giving.line, joining.line, playing.line, flying.line, on_paper.line):
             if (said := known(self, words)) is not None:
                 return said
         match words:
@@ -178,7 +180,7 @@ class Stage:
             moved = [_moved(row) for row in connection.execute(_POSTINGS, wanted)]
             tier = connection.execute(_TIER, wanted).scalar()
         # Of lots that end on one day the entry's id says which is drawn first.
-        came = sorted(moved) if path in _DRAWING else moved
+        came = sorted(moved) if path in _DRAWING or any(" back " in one for one in moved) else moved
         if "discount_minor" in said:
             came.append(f"{said['discount_minor'] / 100:.2f} off")
         if tier is not None:
@@ -211,6 +213,9 @@ _MOVES = {
     (3, 1): "+{} back",
     (8, 3): "-{} of the other's",
     (1, 21): "-{} staked",
+    (1, 9): "-{} on paper",
+    (9, 3): "{} spent by voucher",
+    (9, 1): "+{} off paper",
 }
 """Postings by their accounts, as a line says them."""
 
@@ -245,6 +250,8 @@ def _details(words: dict[str, str]) -> dict[str, Any]:
             details["flight"] = {"origin": origin, "destination": destination, "cabin": cabin}
             if carrier:
                 details["flight"]["carrier"] = carrier[0]
+        elif name == "coupon":
+            details["coupons"] = value.split(",")
         elif value.isdigit() and name != "evidence":
             details.setdefault("units", {})[name] = int(value)
         else:
@@ -279,7 +286,7 @@ def on_stage(database: Engine, programme: str, codes: list[str], day: date) -> I
         add_terms(connection, contracts, prepared_by="maker", activated_by="checker")
         apply_programme(connection, source, at=noon(day), applied_by="checker")
         open_first_window(connection, day, noon(day))
-    app = create_app(database, authority=AUTHORITY, now=real_now)
+    app = create_app(database, authority=AUTHORITY, now=real_now, card_key=CARD_KEY)
     with TestClient(app, base_url=f"http://{AUTHORITY}", raise_server_exceptions=False) as client:
         tills = {code: _till(database, client, code, number) for code, number in numbers.items()}
         yield Stage(database, client, tills, day)

@@ -22,6 +22,7 @@ OUTSTANDING = {
     "Liabilities:Members:Grocer:M6": -9,
     "Liabilities:Members:Petrol:M2": -30,
     "Liabilities:Pending:Hotel:M1": -30,
+    "Liabilities:Vouchers:Grocer:M6": -20,
 }
 """What is left in the end, and what is owed."""
 

@@ -285,6 +285,9 @@ def test_only_named_columns_change_in_the_other_tables(database: Engine) -> None
             "UPDATE reversed_points SET points",
             "UPDATE reversed_points SET amount_minor",
         ],
+        "conversion_refusal": ["DELETE FROM conversion_refusal"],
+        "pack_use": ["DELETE FROM pack_use"],
+        "voucher": ["UPDATE voucher SET ended_as", "UPDATE voucher SET ended_by"],
         "rule_budget": ["UPDATE rule_budget SET points"],
         "run_approval": [
             "UPDATE run_approval SET decided_by",

@@ -38,8 +38,8 @@ def test_a_ledger_in_which_everything_happened_is_whole(owner: Engine) -> None:
         assert problems(connection) == []
         kinds = connection.scalars(text("SELECT DISTINCT kind FROM entry ORDER BY 1")).all()
         accounts = text("SELECT debit FROM posting UNION SELECT credit FROM posting ORDER BY 1")
-        assert kinds == [*(kind for kind in range(1, 21) if kind not in (5, 9)), 41, 45, 46]
-        assert connection.scalars(accounts).all() == [1, 2, 3, 5, 6, 7, 8]
+        assert kinds == [*(kind for kind in range(1, 23) if kind not in (5, 9)), 41, 45, 46]
+        assert connection.scalars(accounts).all() == [1, 2, 3, 5, 6, 7, 8, 9]
     reader.dispose()
 
 
@@ -116,6 +116,34 @@ SQL: dict[str, tuple[str, tuple[str, ...]]] = {
     "a posting in another window": (
         f"UPDATE posting SET window_id = 20170502 WHERE entry_id = {entry('fuel')}",
         ("one_window",),
+    ),
+    "a voucher out of nothing": (
+        "INSERT INTO voucher VALUES (2, gen_random_uuid(), 'paper', '2017-05-01', '2017-12-31')",
+        ("vouchers_equal_postings",),
+    ),
+    "a voucher said to be used": (
+        f"UPDATE voucher SET ended_as = 'used', ended_by = entry_id WHERE entry_id = {entry('paper')}",
+        ("vouchers_equal_postings",),
+    ),
+    "a voucher that can be used twice": (
+        f"UPDATE voucher SET ended_as = '', ended_by = NULL WHERE entry_id = {entry('paper used')}",
+        ("vouchers_equal_postings",),
+    ),
+    "a voucher given back that was used": (
+        f"UPDATE voucher SET ended_as = 'returned' WHERE entry_id = {entry('paper used')}",
+        ("vouchers_equal_postings",),
+    ),
+    "a voucher whose day is over": (
+        f"UPDATE voucher SET ends_on = '2017-05-02' WHERE entry_id = {entry('paper')}",
+        ("vouchers_ended_in_time",),
+    ),
+    "a pack used up by what registered nothing": (
+        f"INSERT INTO pack_use VALUES (234881024, 2, {entry('fuel')})",
+        ("packs_registered_once",),
+    ),
+    "a coupon used that was never given": (
+        "INSERT INTO member_counter VALUES (2, 'coupon:coffee', '1970-01-01', 1)",
+        ("coupons_used_once",),
     ),
     "a day left out": (
         "UPDATE clearing_window SET business_date = '2017-04-29' WHERE window_id = 20170501",

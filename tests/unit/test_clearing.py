@@ -19,6 +19,7 @@ from tests.factories import (
     PENDING,
     POOL,
     TRANSIT,
+    VOUCHER,
     A,
     B,
     by_version,
@@ -157,9 +158,9 @@ def test_prices_are_exact_beyond_the_usual_28_digits() -> None:
     ]
 
 
-@pytest.mark.parametrize("debit", [MEMBER, HELD, TRANSIT])
+@pytest.mark.parametrize("debit", [MEMBER, HELD, TRANSIT, VOUCHER])
 def test_points_are_accepted_at_one_price_wherever_they_came_from(debit: AccountKind) -> None:
-    """From the member, from a hold, or from another of its pool: a redemption, to the last digit."""
+    """From the member, a hold, a voucher, or another of its pool: a redemption, to the last digit."""
     assert priced([total((debit, ACCEPTED), 1000, A, B)], *FULL) == [
         owed("margin", POOL, OPERATOR, 1000, "0.50"),
         owed("redemption", POOL, B, 1000, "2.00"),
@@ -195,17 +196,26 @@ def test_points_really_taken_back_refund_their_price(debit: AccountKind) -> None
         *((MEMBER, HELD), (TRANSIT, HELD), (HELD, MEMBER), (HELD, TRANSIT)),
         *((PENDING, MEMBER), (PENDING, TRANSIT), (MEMBER, TRANSIT), (TRANSIT, MEMBER)),
         *((DEFICIT, ISSUED), (ISSUED, DEFICIT)),
+        *((MEMBER, VOUCHER), (VOUCHER, MEMBER), (VOUCHER, TRANSIT)),
     ],
 )
 def test_what_changes_only_its_place_costs_nothing(debit: AccountKind, credit: AccountKind) -> None:
-    """Holds, releases, transfers and deficits: no debt, and nothing for any fee to be charged on."""
+    """Holds, vouchers, releases, transfers and deficits: no debt, and no fee on it."""
     moved = [total((debit, credit), 1000, A, B)]
     assert priced(moved, *FULL) == []
     assert fee_bases(moved, price(moved, by_version(*FULL)), [], by_version(*FULL)) == {}
 
 
+def test_points_lapse_at_one_price_in_a_voucher_too() -> None:
+    """What lapses with a voucher that nobody used is shared out as what lapses with its owner."""
+    lapsed, with_voucher = (
+        priced([total((debit, AccountKind.LAPSED), 1000, A)], *FULL) for debit in (MEMBER, VOUCHER)
+    )
+    assert lapsed == with_voucher != []
+
+
 def test_no_posting_moves_points_in_a_way_that_is_not_priced() -> None:
-    """Of all pairs of accounts twenty-four are agreed; each other one stops the night."""
+    """Of all pairs of accounts twenty-nine are agreed; each other one stops the night."""
     agreed = 0
     for debit in AccountKind:
         for credit in AccountKind:
@@ -214,7 +224,7 @@ def test_no_posting_moves_points_in_a_way_that_is_not_priced() -> None:
             except FlowUnknown:
                 continue
             agreed += 1
-    assert agreed == 24
+    assert agreed == 29
 
 
 def test_an_uncured_deficit_is_its_issuers_loss() -> None:

@@ -11,6 +11,7 @@ from api.problems import PROBLEMS, TABLES
 ROOM = Path(network.__file__).parent
 _STATUS = {
     **dict.fromkeys(("entry_unknown", "hold_unknown", "invitation_unknown", "match_unknown"), 404),
+    **dict.fromkeys(("voucher_unknown", "pack_unknown"), 404),
     "programme_not_read": 503,
 }
 """All others are 422."""

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from network.decide import decide_batch
 from network.errors import ProgrammeInvalid
 from network.model import (
     AccountKind,
@@ -32,7 +33,7 @@ from partners.model import SAFEGUARD_ID
 from settlement.errors import FlowUnknown, TermsMissing
 from settlement.model import ValueTotal
 from settlement.values import value_flows
-from tests.coalition import BANK, GROCER, HOTEL, OUTLET, PETROL, PROGRAMME, START, rules, terms
+from tests.coalition import BANK, GROCER, HOTEL, OUTLET, PETROL, PROGRAMME, START, rules, terms, undo
 
 FILE = """
 [stored_value]
@@ -294,3 +295,43 @@ def test_partners_of_stored_value_are_the_networks() -> None:
     for field, code in (("loads_at", '"petrol"'), ("spends_at", '"hotel"'), ("bonus", '"bank"')):
         with pytest.raises(ProgrammeInvalid, match=f"stored_value {field} names nobody"):
             rules(source=PROGRAMME + FILE.replace(code, '"nobody"'))
+
+
+def test_what_was_drawn_last_comes_back_first_part_by_part() -> None:
+    """A spend of two lots returned in two parts: each lot gets what it gave, and no more."""
+    moment = Moment(now=START, window_id=20170501, business_date=TODAY, lapsed_through=TODAY)
+    given = lots((PAID, PETROL, OLD, 5), (PAID, GROCER, TODAY, 15))
+    state = LedgerState(
+        moment=moment,
+        cards={CARD: CardState(MEMBER, active=True)},
+        members={MEMBER: MemberState(member_id=MEMBER, balance=0, value=given)},
+        recorded={},
+    )
+    folded = Folded(state)
+    spend = SpendValue(
+        partner_id=HOTEL,
+        reference="s",
+        occurred_at=START,
+        outlet_code=OUTLET,
+        card_number=CARD,
+        amount_minor=20,
+        currency="USD",
+    )
+    [spent] = decide_batch(folded, [(spend, MINTED)], LIVE)
+    assert isinstance(spent, Decision)
+    back = [undo(spent.entry, f"b{number}", amount_minor=10) for number in range(3)]
+    minted = [Minted(entry_id=UUID(int=number << 40 | MEMBER)) for number in (2, 3, 4)]
+    *parts, more = decide_batch(folded, list(zip(back, minted, strict=True)), LIVE)
+    assert [
+        [(p.debit.name, p.credit.name, p.points, p.issuer_id, p.acceptor_id) for p in part.postings]
+        for part in parts
+        if isinstance(part, Decision)
+    ] == [
+        [("ACCEPTED", "MEMBER", 10, GROCER, HOTEL)],
+        [("ACCEPTED", "MEMBER", 5, GROCER, HOTEL), ("ACCEPTED", "MEMBER", 5, PETROL, HOTEL)],
+    ]
+    assert more == Rejected("entry_already_reversed")
+    assert sorted((lot.issuer_id, lot.remaining) for lot in folded.value(MEMBER)) == [
+        (GROCER, 15),
+        (PETROL, 5),
+    ]

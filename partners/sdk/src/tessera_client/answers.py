@@ -45,6 +45,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     discount_minor: int = 0
     member: str | None = None
     card: str | None = None
+    voucher: str | None = None
+    code: str | None = None
+    valid_from: date | None = None
+    valid_until: date | None = None
     replayed: bool = False
 
 

@@ -66,6 +66,7 @@ class Accrual(Command, frozen=True, tag="accrual"):
     offer: str | None = None
     evidence: str | None = None
     choice: str | None = None
+    coupons: Sequence[str] | None = None
     retries: str | None = None
 
 
@@ -340,6 +341,54 @@ class Referral(Command, frozen=True, tag="referral"):
     referrer_card: str
 
 
+class Voucher(Command, frozen=True, tag="voucher"):
+    """Turn points of a member into a voucher of the programme; the answer holds its `code`.
+
+    What shows that the member is there, where the programme asks for it: as for a redemption.
+    """
+
+    path = "/v1/vouchers"
+
+    card: str
+    voucher: str
+    points: int
+    code: str | None = None
+    pin: str | None = None
+    approval: str | None = None
+    guardian: str | None = None
+
+
+class VoucherUse(Command, frozen=True, tag="voucher_use"):
+    """A voucher pays for part of a basket of `amount_minor`; the answer's amount is what it is worth."""
+
+    path = "/v1/voucher-uses"
+
+    outlet: str
+    code: str
+    amount_minor: int
+    currency: str
+
+
+class VoucherReturn(Command, frozen=True, tag="voucher_return"):
+    """Take a voucher back unused: its points are its member's again."""
+
+    path = "/v1/voucher-returns"
+
+    code: str
+
+
+class SerialCode(Command, frozen=True, tag="serial_code"):
+    """Register the code on a pack for a member, once. `channel`: web, message or voice; rules may ask."""
+
+    path = "/v1/serial-codes"
+
+    outlet: str
+    card: str
+    currency: str
+    code: str
+    channel: str | None = None
+
+
 COMMANDS: tuple[type[Command], ...] = (
     Enrolment,
     Accrual,
@@ -366,4 +415,8 @@ COMMANDS: tuple[type[Command], ...] = (
     Award,
     Stake,
     Referral,
+    Voucher,
+    VoucherUse,
+    VoucherReturn,
+    SerialCode,
 )
