@@ -601,10 +601,6 @@ class KeepPledge(msgspec.Struct, frozen=True, kw_only=True, tag="keep_pledge"):
     points: int
 
 
-Showing = Redeem | Hold | Gift | Donate
-"""Commands that may show that their member is there: code, pin, approval."""
-
-
 class IssueVoucher(msgspec.Struct, frozen=True, kw_only=True, tag="issue_voucher"):
     """A member turns points into a voucher of the programme. What shows that it is there: as for Redeem."""
 
@@ -661,8 +657,8 @@ class LapseVoucher(msgspec.Struct, frozen=True, kw_only=True, tag="lapse_voucher
     voucher_id: UUID
 
 
-Showing = Redeem | Hold | IssueVoucher
-"""Commands that may show that their member is there."""
+Showing = Redeem | Hold | Gift | Donate | IssueVoucher
+"""Commands that may show that their member is there: code, pin, approval."""
 Command = (
     Enrol
     | Accrue

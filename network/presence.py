@@ -166,7 +166,6 @@ def _of_approval(
 
 
 def _of_digits(
-    standing: _Standing | None, card_key: bytes, command: Showing, key: UUID, now: datetime
     standing: _Standing | None,
     card_key: bytes,
     command: Showing,

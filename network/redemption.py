@@ -5,7 +5,6 @@ from datetime import datetime
 from network.accrual import add_up
 from network.draft import activity, draft, draft_at_till, drawn
 from network.draw import Draw, draw_lots, live
-from network.model import AccountKind, Decision, Donate, EntryKind, Hold, Minted, Redeem, Rejected, Showing
 from network.model import (
     AccountKind,
     Decision,
@@ -83,8 +82,6 @@ def spender_at_till(
     member_id = folded.member_of_card(command.card_number, spending=True)
     if isinstance(member_id, Rejected):
         return member_id
-    refused = unproven(command, rules)
-    return (terms, member_id, category) if refused is None else refused
     missing = unproven(command, rules)
     return (terms, member_id, category) if missing is None else missing
 
@@ -146,9 +143,9 @@ def donate(folded: Folded, command: Donate, minted: Minted, rules: Rules) -> Dec
     member_id = folded.member_of_card(command.card_number, spending=True)
     if isinstance(member_id, Rejected):
         return member_id
-    unshown = unproven(command, rules)
-    if unshown is not None:
-        return unshown
+    missing = unproven(command, rules)
+    if missing is not None:
+        return missing
     draws = draw_own(folded, member_id, command.points, minted)
     if draws is None:
         return Rejected("insufficient_points")
