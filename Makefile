@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 VENV := .venv
+# Many tests wait for a process or a clock, so one worker more than there are cores is at work.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 RUN := $(VENV)/bin/python
 PIP := PYTHONWARNINGS=ignore $(RUN) -m pip install --quiet --constraint constraints.txt
 
@@ -33,7 +35,7 @@ demo-year: $(VENV)/demo ## the same for the whole year and its 366 nights
 	@$(RUN) -m api.cli demo --year
 
 test: lint ## lint, types, import contracts, and all tests on a real PostgreSQL
-	@$(RUN) -m pytest -n auto
+	@$(RUN) -m pytest -n $(WORKERS) --dist worksteal
 
 lint: $(VENV)/all ## ruff, mypy --strict and the import contracts
 	@$(RUN) -m ruff check --quiet

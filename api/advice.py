@@ -484,6 +484,18 @@ ADVICE: Mapping[str, Advice] = {
         "One of the two cards is a child's.",
         "Wait until it acts for itself.",
     ),
+    "taken_for_abuse": (
+        "Too many sales, returns or gifts in a time, gifts in a circle, or staff at its own till.",
+        "The operator sees what was found. Ask it, if the member disagrees.",
+    ),
+    "held_for_review": (
+        "A rule against abuse holds what the sale earned.",
+        _ASK_OPERATOR,
+    ),
+    "not_held": (
+        "Its partner has not said yet that the event has come, or nothing was ever held.",
+        "Leave it to the partner: POST /v1/releases.",
+    ),
     "reward_unknown": (
         "The reward's id is misspelled, or a newer programme dropped it.",
         "Ask for a quote: it lists the rewards that are to be had.",

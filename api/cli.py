@@ -16,6 +16,7 @@ from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
 from api import cli_bank_files, cli_net
+from api.cli_abuse import abuse_app
 from api.cli_adjust import adjust_app, tier_app
 from api.cli_bank import bank_app
 from api.cli_cause import add_causes
@@ -60,6 +61,7 @@ app.add_typer(export, name="export")
 proof_app = typer.Typer(no_args_is_help=True, help="Proofs that entries are under their windows' seals.")
 app.add_typer(proof_app, name="proof")
 app.add_typer(adjust_app, name="adjust")
+app.add_typer(abuse_app, name="abuse")
 cli_bank_files.add_to(bank_app)
 app.add_typer(bank_app, name="bank")
 app.add_typer(tier_app, name="tier")

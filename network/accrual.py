@@ -5,7 +5,7 @@ from datetime import timedelta
 import msgspec
 
 from network.draft import activity, coming_back, draft, draft_at_till
-from network.judging import Judgement, judged, oldest_claim, remaining, written
+from network.judging import Judgement, judged, judgement_of, oldest_claim, remaining, written
 from network.model import (
     IMMEDIATELY,
     AccountKind,
@@ -20,6 +20,7 @@ from network.model import (
 )
 from network.registration import registered
 from network.rules import MOST_POINTS, OLDEST, Folded, Rules, is_timely
+from partners.model import OPERATOR_ID
 
 
 def accrue(folded: Folded, command: Accrue, minted: Minted, rules: Rules) -> Decision | Rejected:
@@ -89,13 +90,16 @@ def add_up(lines: tuple[int, ...], total: int) -> bool:
 
 
 def release(folded: Folded, command: Release, minted: Minted, rules: Rules) -> Decision | Rejected:
-    """Judge an event: what still waited for it can be spent."""
+    """Judge an event: what still waited for it can be spent. What is held, an operator releases."""
     untimely = is_timely(command.occurred_at, folded.moment.now)
     if untimely is not None:
         return untimely
     recorded = folded.recorded(command.entry_id)
-    if recorded is None or recorded.entry.partner_id != command.partner_id:
+    by_operator = command.partner_id == OPERATOR_ID
+    if recorded is None or not (by_operator or recorded.entry.partner_id == command.partner_id):
         return Rejected("entry_unknown")
+    if recorded.pending and by_operator is not is_held(recorded):
+        return Rejected("not_held" if by_operator else "held_for_review")
     if recorded.pending == 0:
         return Rejected("nothing_pending")
     waiting = _waiting(recorded, rules)
@@ -110,8 +114,8 @@ def release(folded: Folded, command: Release, minted: Minted, rules: Rules) -> D
         rules,
         EntryKind.RELEASE,
         sale.member_id,
-        currency=sale.currency,
-        outlet_code=sale.outlet_code,
+        currency=None if by_operator else sale.currency,
+        outlet_code=None if by_operator else sale.outlet_code,
     )
     return Decision(
         entry=msgspec.structs.replace(entry, hold_id=sale.entry_id),
@@ -123,6 +127,11 @@ def release(folded: Folded, command: Release, minted: Minted, rules: Rules) -> D
             AccountKind.PENDING,
         ),
     )
+
+
+def is_held(recorded: RecordedEntry) -> bool:
+    """Whether what a sale earned waits for an operator."""
+    return recorded.pending > 0 and bool(judgement_of(recorded).held_by)
 
 
 def _waiting(recorded: RecordedEntry, rules: Rules) -> list[tuple[Posting, int]] | Rejected:

@@ -11,6 +11,7 @@ from network.model import (
     Award,
     CardState,
     Command,
+    Gift,
     RecordedEntry,
     Redeem,
     Refer,
@@ -55,12 +56,14 @@ def members_asked(
     commands: Iterable[Command], cards: Mapping[int, CardState], rules: Rules
 ) -> frozenset[int]:
     """Whose counters and segments a batch may ask for."""
-    plans = rules.programme.plans
+    plans, watching = rules.programme.plans, rules.programme.abuse
     members = set()
     for command in commands:
-        if isinstance(command, Accrue) and command.partner_id in plans:
+        if isinstance(command, Accrue) and (watching or command.partner_id in plans):
             card = cards.get(command.card_number)
             members |= {card.member_id} if card is not None else set()
+        elif isinstance(command, Gift) and watching and command.card_number in cards:
+            members.add(cards[command.card_number].member_id)
         elif isinstance(command, ReviewTier | Treat):
             members.add(command.member_id)
         elif isinstance(command, Award | Refer | Stake) and command.card_number in cards:

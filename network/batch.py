@@ -14,6 +14,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from network import ids, store
+from network.abuse import names_watched, segments_watched
+from network.abuse_store import save_cases
 from network.asking import (
     asked_since,
     budgets_asked,
@@ -378,6 +380,7 @@ def _decide(
         folded, outcomes = within_caps(connection, folded, judged, outcomes, rules, known.at_cap)
     else:
         save(connection, folded.decided, folded.owed, rules.directory.hooks)
+    save_cases(connection, judged, outcomes, moment.now)
     refused = {
         request.key: outcome.reason
         for request, outcome in zip(requests, outcomes, strict=True)
@@ -444,7 +447,9 @@ def _locked(
     today = rules.local_date(moment.now)
     # Where dead lots may still stand (the sweep of this date has not been through), what can be spent is
     # not the balance: every member's lots are looked at then.
-    judging = (rules.programme.plans or once_only(commands)) and _rules_ask(commands, cards, rules, today)
+    judging = (rules.programme.plans or rules.programme.abuse or once_only(commands)) and _rules_ask(
+        commands, cards, rules, today
+    )
     loaded, due, counters = store.load_members(
         connection,
         asked,
@@ -453,6 +458,7 @@ def _locked(
         moment.now,
         today,
         merging=any(isinstance(c, Merge) for c in commands),
+        whole=any(isinstance(c, Merge | Unmerge) for c in commands),
         holding=any(isinstance(c, Hold) for c in commands),
         valued=any(isinstance(c, VALUED) for c in commands),
         plans_since=plans_since(commands, rules, today),
@@ -483,9 +489,10 @@ def _rules_ask(
     plans = plans_asked(commands, rules)
     return Asked(
         members=members_asked(commands, cards, rules),
-        names=names_asked(commands, plans, rules),
+        names=names_asked(commands, plans, rules)
+        | names_watched(commands, {one.member_id for one in cards.values()}, rules.programme),
         since=asked_since(today),
-        segments=any(plan.segments for plan in plans),
+        segments=any(plan.segments for plan in plans) or segments_watched(rules.programme),
         coupons=any(plan.coupons for plan in plans),
     )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from network.abuse import watched
 from network.accrual import accrue, release
 from network.adjustment import adjust, review_tier, set_tier
 from network.awarding import award, refer, treat
@@ -115,6 +116,8 @@ STRUCTURAL = (Invite, Join, Leave, Merge, Unmerge)
 def decide(folded: Folded, command: Command, minted: Minted, rules: Rules) -> Decision | Rejected:
     """Judge one command on the state folded so far; mutates nothing."""
     outcome = _refused(folded, command) or RULES[type(command)](folded, command, minted, rules)
+    if isinstance(outcome, Decision):
+        outcome = watched(folded, outcome, rules)
     return outcome if isinstance(outcome, Rejected) else completed(folded, outcome, rules)
 
 

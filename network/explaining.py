@@ -150,7 +150,9 @@ def explain(recorded: RecordedEntry, rules: Rules) -> Explanation:
             payers[payer] = payers.get(payer, 0) + posting.points
     movements = [_movement(posting, names) for posting in recorded.postings]
     taken = taken_by(recorded) if entry.kind is EntryKind.REDEMPTION else None
-    says = [] if taken is None else [f"It was for the reward {taken.reward}: {taken.says}."]
+    held_by = judgement_of(recorded).held_by
+    says = [f"Held for review by {held_by}."] if held_by else []
+    says += [] if taken is None else [f"It was for the reward {taken.reward}: {taken.says}."]
     return Explanation(
         kind=entry.kind.name.lower(),
         programme_version=entry.programme_version,
@@ -159,7 +161,10 @@ def explain(recorded: RecordedEntry, rules: Rules) -> Explanation:
         facts=facts,
         payers=payers,
         movements=movements,
-        says=[*says, *_sentences(entry, steps, payers, movements)],
+        says=[
+            *says,
+            *_sentences(entry, steps, payers, movements),
+        ],
     )
 
 

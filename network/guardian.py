@@ -19,12 +19,16 @@ from network.model import (
     Pledge,
     Redeem,
     Rejected,
+    Stake,
 )
 from network.programme.members import birthday_in
 from network.rules import Folded, Rules
 
-ACTING = (Redeem, Hold, IssueVoucher, Gift, Donate, Invite, Join, Leave, Pledge)
-"""What a member does with its points or its pool; for a child its guardian does it, with its own card."""
+ACTING = (Redeem, Hold, IssueVoucher, Gift, Donate, Invite, Join, Leave, Pledge, Stake, IssueVoucher)
+"""What a member does with its points or its pool; for a child its guardian does it, with its own card.
+
+A stake names no guardian: a child makes none.
+"""
 
 
 def enrolled_as(folded: Folded, command: Enrol, rules: Rules) -> AccountChange | Rejected:
@@ -67,9 +71,10 @@ def refused_to_child(folded: Folded, command: Command) -> Rejected | None:
     member_id = folded.member_behind(command.card_number)
     if member_id is None or not is_child(folded, member_id):
         return None
-    if not command.guardian_card:
+    shown = getattr(command, "guardian_card", 0)
+    if not shown:
         return Rejected("guardian_needed")
-    who = folded.member_of_card(command.guardian_card)
+    who = folded.member_of_card(shown)
     guardian = folded.member(member_id).guardian_id
     if isinstance(who, Rejected) or guardian is None or who not in {guardian, folded.owner(guardian)}:
         return Rejected("guardian_unfit")

@@ -40,6 +40,8 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What rules saw of a sale, and what it came to: the record by which it can be judged again.
 
     `discount_minor`: what its till was told to take off. `taken`: of a redemption, the reward it was for.
+    `moved`: of a merge, the counters that went along. `held_by`: the rule against abuse for which its points
+    wait.
     """
 
     details: Details = NO_DETAILS
@@ -47,6 +49,8 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     outcome: Outcome = Outcome()
     discount_minor: int = 0
     taken: Taken | None = None
+    held_by: str = ""
+    moved: tuple[tuple[str, date, int], ...] = ()
 
 
 NO_JUDGEMENT = Judgement()
@@ -177,7 +181,7 @@ def judged(
     return Decision(
         entry=entry,
         postings=_postings(folded, parts, command, rules, member_id, terms_version),
-        account=_raised(folded, rules, member_id, counted),
+        account=raised(folded, rules, member_id, counted, activity(folded, rules, member_id)),
         lines=command.lines,
         judgement=written(judgement),
         discount_minor=discount,
@@ -248,11 +252,19 @@ def _postings(
     return tuple(postings)
 
 
-def _raised(
-    folded: Folded, rules: Rules, member_id: int, counted: Mapping[tuple[str, date], int]
+def raised(
+    folded: Folded,
+    rules: Rules,
+    member_id: int,
+    counted: Mapping[tuple[str, date], int],
+    change: AccountChange,
 ) -> AccountChange:
-    """What a sale does to the account beside its points: it may be the one that reaches a higher tier."""
-    change = activity(folded, rules, member_id)
+    """What a sale, or a merge, does to the account beside its points: it may reach a higher tier by it.
+
+    Args:
+        counted: What it adds to the counters.
+        change: What else it does to the account.
+    """
     ladder = rules.programme.ladder
     member = folded.member(member_id)
     now = ladder.place(member.tier)

@@ -698,10 +698,22 @@ Command = (
 )
 
 
+class Case(msgspec.Struct, frozen=True, kw_only=True):
+    """What a rule against abuse found: its id, what it says is to be done, and why."""
+
+    rule: str
+    then: str
+    reason: str
+
+
 class Rejected(msgspec.Struct, frozen=True):
-    """A refusal, as a fact. It is a value, remembered with the request, never raised."""
+    """A refusal, as a fact. It is a value, remembered with the request, never raised.
+
+    `cases`: what the programme found, where it takes the request for abuse.
+    """
 
     reason: str
+    cases: tuple[Case, ...] = ()
 
 
 NOT_REMEMBERED = frozenset(
@@ -842,7 +854,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     `discount_minor` is money that rules take off a sale; its till gives it, the ledger does not.
     `occasion`: of an award, for what it was given; `staked`, `paid_for`: of a stake and of a payout.
     `judgement` is what rules saw of a sale and what it came to (network.judging); `counted` is what to add
-    to its member's counters, by name and period, `spent` what to take from budgets, by rule and period.
+    to its member's counters, or to those of `counted_for`, by name and period, `spent` what to take from
+    budgets, by rule and period.
     `voucher`: that it makes; or, where the entry's `hold_id` names one, that one as it has ended.
     `pack`: whose code it uses up.
     `pledged` is a pledge that it makes or ends, `keeps` the entry of one that it gives for.
@@ -867,7 +880,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     paid_for: PaidFor | None = None
     judgement: str | None = None
     discount_minor: int = 0
+    cases: tuple[Case, ...] = ()
     counted: Mapping[tuple[str, date], int] = NOTHING
+    counted_for: int | None = None
     spent: Mapping[tuple[str, date], int] = NOTHING
     pledged: Pledged | None = None
     keeps: UUID | None = None
@@ -951,9 +966,9 @@ class MemberState(msgspec.Struct, frozen=True, kw_only=True):
 
     `pool_id` names the pool it is in. `merged_into` is the member to whom its points went by the entry
     `merge_id`, `has_merged` says that others went into it (known where a command asks). `open_holds` counts
-    those that still hold points (likewise). `deficits` are the open ones, oldest first. `value` is its stored
-    value, `memberships` are its paid plans, known where a command asks. Before the day `child_until` it is
-    under the guardian `guardian_id`.
+    those that still hold points (likewise). `deficits` are the open ones, oldest first. `status` are lots of
+    status points, `value` is its stored value, `memberships` are its paid plans, known where a command asks.
+    Before the day `child_until` it is under the guardian `guardian_id`.
     """
 
     member_id: int
@@ -969,6 +984,7 @@ class MemberState(msgspec.Struct, frozen=True, kw_only=True):
     deficits: Sequence[Deficit] = ()
     tier_until: date = NEVER
     segments: frozenset[str] = frozenset()
+    status: Sequence[Lot] = ()
     value: Sequence[ValueLot] = ()
     memberships: Sequence[Membership] = ()
     guardian_id: int | None = None

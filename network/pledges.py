@@ -1,5 +1,6 @@
 """Pledges as they are kept at night, set by set; and what causes have raised, which is public."""
 
+from collections.abc import Collection
 from datetime import date
 from decimal import Decimal
 from uuid import UUID
@@ -34,6 +35,8 @@ EARNED = f"""
 """
 """SQL: what was earned under each pledge, by window: by sales and what they had waiting, less returns."""
 
+_ANY_PLEDGE = text("SELECT EXISTS (SELECT FROM pledge)")
+_ANY_CAUSE = text("SELECT EXISTS (SELECT FROM cause_total)")
 _COUNT = text(
     f"""
     UPDATE pledge d SET through = :window, earned = d.earned + coalesce(w.points, 0)
@@ -93,7 +96,7 @@ class Raised(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def keep_pledges(database: Engine, window_id: int, rules: Rules | None = None) -> int:
-    """Give what pledges come to after a window was closed, and sum what causes were given in it; resumable.
+    """Give what pledges come to after a window was closed; resumable.
 
     What is given is recorded in the window that is open now, as lapses are. Each pledge is counted once for
     each window, and a donation has the pledge and the window in its reference.
@@ -106,8 +109,9 @@ def keep_pledges(database: Engine, window_id: int, rules: Rules | None = None) -
         How many donations were made now.
     """
     with database.begin() as connection:
+        if not connection.execute(_ANY_PLEDGE).scalar_one():
+            return 0
         connection.execute(_COUNT, {"window": window_id})
-        connection.execute(_TOTAL, {"window": window_id})
     kept, after = 0, (0, UUID(int=0))
     while True:
         with database.connect() as connection:
@@ -135,6 +139,19 @@ def keep_pledges(database: Engine, window_id: int, rules: Rules | None = None) -
             live,
         )
         kept += sum(not reply.replayed and bool(reply.postings) for reply in replies)
+
+
+def sum_causes(connection: Connection, window_id: int, kinds: Collection[int]) -> None:
+    """Sum what causes were given in a closed window, once; with the step that prices it.
+
+    Args:
+        connection: That step's transaction.
+        window_id: The window.
+        kinds: What entries there are in it: where none is a donation or can undo one, nothing is looked for,
+            so that a night without causes takes no time for them.
+    """
+    if _DONATION in kinds or (_REVERSAL in kinds and connection.execute(_ANY_CAUSE).scalar_one()):
+        connection.execute(_TOTAL, {"window": window_id})
 
 
 def raised(connection: Connection, code: str | None = None) -> list[Raised]:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 from network import award_store, game_store
 from network import programme_tables as tables
 from network.bulk import Insert, dates, equal_length, insert_from_arrays, integers, texts
-from network.model import NEVER, AccountKind, Decision, Unit
+from network.model import NEVER, AccountKind, Decision, Lot, Unit
 from network.pipeline import Answer, Pipeline
 from network.programme.counters import EVER
 from network.rules import in_lot
@@ -66,6 +66,16 @@ _CHANGE_BESIDE = text(
 )
 
 
+_STATUS_LOTS = text(
+    "SELECT member_id, issuer_id, terms_version, spendable_on, expires_on, remaining FROM lot"
+    " WHERE member_id = ANY(CAST(:members AS bigint[])) AND unit = :unit AND remaining > 0"
+)
+_ALL_COUNTERS = text(
+    "SELECT member_id, name, period, value FROM member_counter"
+    " WHERE member_id = ANY(CAST(:members AS bigint[])) AND value <> 0"
+)
+
+
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What a batch's rules ask for beside the accounts.
 
@@ -102,6 +112,28 @@ class Answers(msgspec.Struct, frozen=True):
         for member_id, coupon, *days in () if self.coupons is None else self.coupons:
             coupons.setdefault(member_id, {})[coupon] = (days[0], days[1])
         return counters, {member_id: frozenset(names) for member_id, names in segments.items()}, coupons
+
+
+class Whole(msgspec.Struct, frozen=True):
+    """Statements under way: all status points and counters of members who are merged, or are no more."""
+
+    lots: Answer
+    counters: Answer
+
+    def read(self) -> tuple[dict[int, list[Lot]], Counters]:
+        """What they came to: lots of status points by member, and counters."""
+        lots: dict[int, list[Lot]] = {}
+        for member_id, issuer_id, version, spendable_on, expires_on, remaining in self.lots:
+            lots.setdefault(member_id, []).append(
+                Lot(issuer_id, version, spendable_on, expires_on, remaining, expires_on)
+            )
+        return lots, {(m, n, p): value for m, n, p, value in self.counters}
+
+
+def ask_whole(pipeline: Pipeline, members: str) -> Whole:
+    """Add the statements that a merge, or its end, needs; `members` is an array's text."""
+    wanted = {"members": members, "unit": int(Unit.STATUS)}
+    return Whole(pipeline.ask(_STATUS_LOTS, wanted), pipeline.ask(_ALL_COUNTERS, {"members": members}))
 
 
 def ask(pipeline: Pipeline, asked: Asked) -> Answers:
@@ -172,7 +204,7 @@ def _save_counters(pipeline: Pipeline, decisions: Sequence[Decision]) -> None:
     sums: Counters = {}
     for decision in decisions:
         for (name, period), change in decision.counted.items():
-            key = (decision.entry.member_id, name, period)
+            key = (decision.counted_for or decision.entry.member_id, name, period)
             sums[key] = sums.get(key, 0) + change
     if sums:
         members, names, periods = zip(*sums, strict=True)

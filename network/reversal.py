@@ -141,7 +141,13 @@ def _returned_sale(
     entry = _entry(folded, command, minted, rules, sale, part.measure)
     if sale.partner_id in judge.plans:
         back = returned(recorded, judge, rules, part.measure, part.lines)
-        decision = Decision(entry=entry, returned_lines=part.lines, counted=back.counted, spent=back.spent)
+        decision = Decision(
+            entry=entry,
+            returned_lines=part.lines,
+            counted=back.counted,
+            counted_for=folded.owner(sale.member_id),
+            spent=back.spent,
+        )
         return _taken_back(folded, decision, recorded, back.points, rules)
     rule = judge.earn_rule(sale.partner_id)
     sold_on = rules.local_date(sale.occurred_at)
@@ -169,19 +175,21 @@ def _taken_back(
         rules: The live rules.
     """
     window_id = folded.moment.window_id
+    owner = folded.owner(decision.entry.member_id)
     postings: list[Posting] = []
     claims: dict[int, tuple[Posting, int]] = {}
     for origin, points in back:
-        # Nobody spends status points, and they stay with the account that earned them.
+        # Nobody spends status points: they are with the account that earned them, or where that is merged.
         there = points if origin.unit is not Unit.POINTS else 0
         if origin.credit is AccountKind.PENDING:
             there = min(recorded.pending, points)
         if there:
-            postings.append(_undone(origin, there, len(postings) + 1, window_id))
+            own = origin.credit is AccountKind.PENDING or owner == decision.entry.member_id
+            undone = _undone(origin, there, len(postings) + 1, window_id)
+            postings.append(undone if own else msgspec.structs.replace(undone, contributor_id=owner))
         if points > there:
             first, more = claims.get(origin.issuer_id, (origin, 0))
             claims[origin.issuer_id] = (first, more + points - there)
-    owner = folded.owner(decision.entry.member_id)
     lots = folded.lots(owner) if claims else []
     missing: list[tuple[Posting, int]] = []
     for origin, points in claims.values():

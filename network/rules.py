@@ -42,6 +42,7 @@ from network.model import (
     ValueLot,
 )
 from network.programme.compiled import Programme
+from network.programme.counters import OF_RULES
 from partners.model import Directory, Terms
 from partners.terms import terms_on
 
@@ -338,6 +339,14 @@ class Folded:
         """What has been counted for a member; loaded for whom a rule asks for it."""
         return self._counters.get((member_id, name, period), 0)
 
+    def counted(self, member_id: int) -> dict[tuple[str, date], int]:
+        """All that rules have counted for a member, where a merge has it loaded."""
+        return {
+            (name, period): value
+            for (whose, name, period), value in self._counters.items()
+            if whose == member_id and value and name.startswith(OF_RULES)
+        }
+
     def given_by(self, rule_id: str, period: date) -> int:
         """Points that a rule with a budget has given to all members in a period; loaded where it may give."""
         return self._budgets.get((rule_id, period), 0)
@@ -382,9 +391,10 @@ class Folded:
         if decision.membership is not None:
             bought = self._memberships.setdefault(entry.member_id, {})
             bought[decision.membership.entry_id] = decision.membership
-        for (name, period), change in decision.counted.items():
-            key = (entry.member_id, name, period)
-            self._counters[key] = self._counters.get(key, 0) + change
+        for one in (decision, *decision.linked):
+            for (name, period), change in one.counted.items():
+                key = (one.counted_for or one.entry.member_id, name, period)
+                self._counters[key] = self._counters.get(key, 0) + change
         if decision.pack is not None:
             self._used_packs.add(decision.pack)
         for budget, change in decision.spent.items():

@@ -42,7 +42,7 @@ from network.model import (
     VoucherState,
 )
 from network.pipeline import Pipeline
-from network.programme_store import NOTHING_ASKED, Asked, Counters, ask
+from network.programme_store import NOTHING_ASKED, Asked, Counters, ask, ask_whole
 
 WINDOW_LOCK = "7263, hashtext(current_schema())"
 """The advisory lock that writers share and the close takes alone; one per schema."""
@@ -272,6 +272,7 @@ def load_members(
     today: date,
     *,
     merging: bool = False,
+    whole: bool = False,
     holding: bool = False,
     valued: bool = False,
     plans_since: date | None = None,
@@ -282,6 +283,7 @@ def load_members(
     Args:
         cards: Cards that commands name with the members they opened before the locks.
         merging: Whether it matters who has others merged into it.
+        whole: Whether all status points and counters matter.
         holding: Whether it matters how many holds are open.
         valued: Whether it matters what stored value they have.
         plans_since: Up to which day, or later, paid plans that matter were paid for.
@@ -298,6 +300,7 @@ def load_members(
         pipeline.ask(_LOCK_ACCOUNTS, wanted)
         asked = pipeline.ask(_BALANCES, {**wanted, "now": now})
         owners = pipeline.ask(_CARDS, {"cards": integers(cards)})
+        in_whole = ask_whole(pipeline, integers(members)) if whole else None
         merges = pipeline.ask(_HAVE_MERGED, {"members": wanted["members"]}) if merging else ()
         holds = pipeline.ask(_OPEN_HOLDS, {"members": wanted["members"]}) if holding else ()
         plans = () if plans_since is None else plan_store.ask(pipeline, members, plans_since)
@@ -309,6 +312,8 @@ def load_members(
         memberships = plan_store.read(plans)
         held = {member_id: count for member_id, count in holds}  # noqa: C416 - rows, not pairs
         counters, segments, coupons = ({}, {}, {}) if by_rules is None else by_rules.read()
+        status, all_counters = ({}, {}) if in_whole is None else in_whole.read()
+        counters |= all_counters
     pending = {row.member_id for row in balances if row.pending_until > today}
     active = {row.member_id: row.active_until for row in balances}
     lots: dict[int, list[Lot]] = {member_id: [] for member_id in active if member_id in with_lots}
@@ -353,6 +358,7 @@ def load_members(
             child_until=row.child_until,
             guardian_id=row.guardian_id,
             segments=segments.get(row.member_id, frozenset()),
+            status=status.get(row.member_id, ()),
             value=value.get(row.member_id, ()),
             memberships=memberships.get(row.member_id, ()),
             coupons=coupons.get(row.member_id, {}),

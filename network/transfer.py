@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 
 import msgspec
+from msgspec import UnsetType
 
 from network.draft import draft, owed_posting, transfer
 from network.draw import Draw, lot_key
 from network.guardian import is_child
+from network.judging import Judgement, judgement_of, raised, written
 from network.model import (
+    UNCHANGED,
     WITH_ACTIVITY,
     AccountChange,
     AccountKind,
@@ -21,9 +24,12 @@ from network.model import (
     Minted,
     Posting,
     Rejected,
+    Unit,
     Unmerge,
 )
 from network.redemption import draw_own, unproven
+from network.programme.counting import Counts
+from network.redemption import draw_own
 from network.rules import Folded, Rules
 
 
@@ -66,14 +72,15 @@ def two_members(
     return Rejected("same_member") if member_id == other else (member_id, other)
 
 
-def _moved(draws: Sequence[Draw], window_id: int) -> tuple[tuple[Posting, ...], tuple[Posting, ...]]:
+def _moved(
+    draws: Sequence[Draw], window_id: int, unit: Unit = Unit.POINTS, first_line: int = 1
+) -> tuple[tuple[Posting, ...], tuple[Posting, ...]]:
     """Draws as MEMBER → TRANSIT of who had them, and as TRANSIT → MEMBER of who gets them.
 
     Points that lived with the activity of one account take its last day along: expiry travels with a point.
     """
     leaving = tuple(
-        _posting(line, AccountKind.MEMBER, AccountKind.TRANSIT, draw.lot, draw.points, window_id)
-        for line, draw in enumerate(draws, start=1)
+        _posting(line, draw, window_id, unit) for line, draw in enumerate(draws, start=first_line)
     )
     arriving = tuple(
         msgspec.structs.replace(
@@ -87,24 +94,24 @@ def _moved(draws: Sequence[Draw], window_id: int) -> tuple[tuple[Posting, ...], 
     return leaving, arriving
 
 
-def _posting(
-    line: int, debit: AccountKind, credit: AccountKind, lot: Lot, points: int, window_id: int
-) -> Posting:
+def _posting(line: int, draw: Draw, window_id: int, unit: Unit) -> Posting:
+    lot = draw.lot
     return Posting(
         line=line,
-        debit=debit,
-        credit=credit,
-        points=points,
+        debit=AccountKind.MEMBER,
+        credit=AccountKind.TRANSIT,
+        points=draw.points,
         issuer_id=lot.issuer_id,
         issuer_terms=lot.terms_version,
         spendable_on=lot.spendable_on,
         expires_on=lot.expires_on,
         window_id=window_id,
+        unit=unit,
     )
 
 
 def merge(folded: Folded, command: Merge, minted: Minted, rules: Rules) -> Decision | Rejected:
-    """Judge that two accounts are one person's: lots, deficits and cards of the one go to the other."""
+    """Judge that two accounts are one person's: all of the one goes to the other."""
     pair = two_members(folded, command.card_number, command.merged_card_number, command, rules)
     if isinstance(pair, Rejected):
         return pair
@@ -128,6 +135,10 @@ def merge(folded: Folded, command: Merge, minted: Minted, rules: Rules) -> Decis
         key=lambda lot: (lot.issuer_id, lot.terms_version, lot.spendable_on, lot.expires_on),
     )
     leaving, arriving = _moved([Draw(merged, lot, lot.remaining) for lot in lots], window_id)
+    status = [Draw(merged, lot, lot.remaining) for lot in sorted(folded.member(merged).status, key=lot_key)]
+    parted, joined = _moved(status, window_id, Unit.STATUS, len(leaving) + 1)
+    leaving, arriving = (*leaving, *parted), (*arriving, *joined)
+    counted = folded.counted(merged)
     owed = folded.member(merged).deficits
     lines = list(enumerate(owed, start=len(leaving) + 1))
     return Decision(
@@ -146,14 +157,31 @@ def merge(folded: Folded, command: Merge, minted: Minted, rules: Rules) -> Decis
                 ),
                 cured=tuple(owed),
                 account=AccountChange(merged_into=staying, merge_id=entry.entry_id),
+                counted={key: -value for key, value in counted.items()},
             ),
         ),
         cards=CardMove(issued_to=merged, before=merged, after=staying),
+        account=_the_better(folded, rules, staying, merged, counted),
+        counted=counted,
+        judgement=written(Judgement(moved=tuple((*key, value) for key, value in sorted(counted.items()))))
+        if counted
+        else None,
     )
 
 
+def _the_better(folded: Folded, rules: Rules, staying: int, merged: int, counted: Counts) -> AccountChange:
+    """The tier after a merge: what both together reach, or the higher of the two for as long as it lasts."""
+    change = raised(folded, rules, staying, counted, UNCHANGED)
+    ladder, other = rules.programme.ladder, folded.member(merged)
+    now = folded.member(staying).tier if isinstance(change.tier, UnsetType) else change.tier
+    on_it = not now or ladder.place(now) >= 0
+    if not on_it or ladder.place(other.tier) <= ladder.place(now):
+        return change
+    return AccountChange(tier=other.tier, tier_until=other.tier_until)
+
+
 def unmerge(folded: Folded, command: Unmerge, minted: Minted, rules: Rules) -> Decision | Rejected:
-    """Judge that a merge was a mistake: cards go back, and of each lot that came what is left of it."""
+    """Judge that a merge was a mistake: cards go back, and of each lot and counter what is left of it."""
     refused = rules.refusal(command.partner_id, command.occurred_at, folded.moment.now)
     if refused is not None:
         return refused
@@ -170,7 +198,16 @@ def unmerge(folded: Folded, command: Unmerge, minted: Minted, rules: Rules) -> D
     entry = msgspec.structs.replace(entry, counterpart_id=merged)
     window_id = folded.moment.window_id
     came = [p for p in recorded.postings if p.debit is AccountKind.TRANSIT]
-    leaving, arriving = _moved(_left_of(came, folded.lots(staying), staying), window_id)
+    of_points = [p for p in came if p.unit is Unit.POINTS]
+    leaving, arriving = _moved(_left_of(of_points, folded.lots(staying), staying), window_id)
+    of_status = [p for p in came if p.unit is Unit.STATUS]
+    status = _left_of(of_status, folded.member(staying).status, staying)
+    parted, joined = _moved(status, window_id, Unit.STATUS, len(leaving) + 1)
+    leaving, arriving = (*leaving, *parted), (*arriving, *joined)
+    back = {
+        (name, period): min(value, max(0, folded.counter(staying, name, period)))
+        for name, period, value in judgement_of(recorded).moved
+    }
     owed = _still_owed(recorded.postings, folded.member(staying).deficits)
     its = transfer(entry, merged)
     lines = list(enumerate(owed, start=len(leaving) + 1))
@@ -189,10 +226,12 @@ def unmerge(folded: Folded, command: Unmerge, minted: Minted, rules: Rules) -> D
                     *(owed_posting(one, one.points, line, window_id, cures=False) for line, one in lines),
                 ),
                 deficits=tuple(msgspec.structs.replace(one, entry_id=its.entry_id) for one in owed),
-                account=AccountChange(merged_into=None, merge_id=None),
+                account=raised(folded, rules, merged, back, AccountChange(merged_into=None, merge_id=None)),
+                counted=back,
             ),
         ),
         cards=CardMove(issued_to=merged, before=staying, after=merged),
+        counted={key: -value for key, value in back.items()},
     )
 
 

@@ -2,13 +2,15 @@
 
 Recorded sales are read member by member, a few thousand at a time, and judged twice: by the version that
 judged them, and by the new file. So memory holds one member's counters, however long the ledger is. Tender,
-channel and lines are as they were recorded. Returns are not replayed, on either side.
+channel and lines are as they were recorded. A return takes back, on either side, what that side's rules gave
+for what comes back; of what was sold before the first date it takes nothing.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 from itertools import groupby
+from uuid import UUID
 
 import msgspec
 from sqlalchemy import Connection, text
@@ -17,20 +19,24 @@ from network.judging import Judgement, judgement_of, parts_of
 from network.model import Entry, EntryKind, RecordedEntry, Unit
 from network.programme.compiled import Programme
 from network.programme.counters import period_of
-from network.programme.counting import Counts, budgets_of, counts_of
-from network.programme.judge import judge
-from network.programme.rule import Plan
-from network.programme.sale import Facts, Sale, metres_of, sale_of
+from network.programme.counting import Counts, budgets_of, counts_of, less
+from network.programme.judge import again, judge
+from network.programme.rule import Outcome, Plan
+from network.programme.sale import NO_FACTS, Facts, Sale, metres_of, rest_of, sale_of
 from network.rules import Rules
 from network.store import ENTRY_FIELDS, read_entry
 
 FETCHED = 5_000
 _SALES = text(
-    f"SELECT {', '.join(f'e.{name}' for name in ENTRY_FIELDS)}, j.judgement"
+    f"SELECT {', '.join(f'e.{name}' for name in ENTRY_FIELDS)}, j.judgement,"
+    " CASE WHEN e.kind = :returned THEN ARRAY(SELECT l.line FROM entry_line l"
+    " WHERE l.member_id = e.member_id AND l.entry_id = e.reverses AND l.returned_by = e.entry_id) END"
+    " AS lines"
     " FROM entry e JOIN clearing_window w USING (window_id)"
     " LEFT JOIN judgement j ON j.member_id = e.member_id AND j.entry_id = e.entry_id"
-    " WHERE e.kind = :kind AND w.business_date BETWEEN :first AND :last"
-    " ORDER BY e.member_id, e.entry_id"
+    " WHERE e.kind IN (:sold, :returned) AND w.business_date BETWEEN :first AND :last"
+    # of one millisecond the ids do not say which was first: a sale is before its return
+    " ORDER BY e.member_id, e.recorded_at, e.kind, e.entry_id"
 )
 
 
@@ -38,12 +44,17 @@ class Trial(msgspec.Struct, kw_only=True):
     """What came out. Points by month, by who pays, and by rule: as it was, and as it would be.
 
     `members`: how many gain, lose, and stay the same. `changes`: of each member's points. Tiers are where
-    members would stand after the last sale.
+    members would stand after the last sale; `moves` counts members by their tier on both sides. `funded`:
+    points by month and who pays. `returns`: that were replayed.
     """
 
     first: date
     last: date
     sales: int = 0
+    returns: int = 0
+    funded_before: Counter[tuple[date, int]] = msgspec.field(default_factory=Counter)
+    funded_after: Counter[tuple[date, int]] = msgspec.field(default_factory=Counter)
+    moves: Counter[tuple[str, str]] = msgspec.field(default_factory=Counter)
     months_before: Counter[date] = msgspec.field(default_factory=Counter)
     months_after: Counter[date] = msgspec.field(default_factory=Counter)
     payers_before: Counter[int] = msgspec.field(default_factory=Counter)
@@ -61,6 +72,21 @@ class Trial(msgspec.Struct, kw_only=True):
         return gain, lose, len(self.changes) - gain - lose
 
 
+class _Sold(msgspec.Struct):
+    """A sale as one side judged it, and what returns have left of it: its amount, and lines that came back.
+
+    `plan` is None where a plain rule judged it: then `facts` and `outcome` say nothing.
+    """
+
+    programme: Programme
+    plan: Plan | None
+    sale: Sale
+    facts: Facts
+    outcome: Outcome
+    remains: tuple[Sale, Outcome]
+    gone: frozenset[int] = frozenset()
+
+
 class _Side:
     """One programme over the sales of one member after another; budgets are for all members."""
 
@@ -69,20 +95,17 @@ class _Side:
         self.budgets: Counts = {}
         self.counters: Counts = {}
         self.tier = ""
+        self.sold: dict[UUID, _Sold] = {}
 
     def begin(self) -> None:
         """Another member: nothing is counted yet."""
-        self.counters, self.tier = {}, ""
+        self.counters, self.tier, self.sold = {}, "", {}
 
     def points(
         self, programme: Programme, entry: Entry, details: Judgement
     ) -> tuple[dict[int, int], list[tuple[str, int]]]:
         """Points of a sale by who pays, and by rule."""
         plan = programme.plans.get(entry.partner_id)
-        if plan is None:
-            on = self.rules.local_date(entry.occurred_at)
-            many = programme.earn_rule(entry.partner_id).points_for(entry.amount_minor, on)
-            return ({entry.partner_id: many} if many else {}), [("earn", many)]
         sale = sale_of(
             partner_id=entry.partner_id,
             outlet_code=entry.outlet_code or "",
@@ -91,21 +114,64 @@ class _Side:
             at=entry.occurred_at,
             time_zone=self.rules.time_zone,
         )
-        facts = self._facts(programme, plan, sale, details)
+        if plan is None:
+            self._keep(entry, _Sold(programme, None, sale, NO_FACTS, Outcome(), (sale, Outcome())))
+            many = programme.earn_rule(entry.partner_id).points_for(entry.amount_minor, sale.day)
+            return ({entry.partner_id: many} if many else {}), [("earn", many)]
+        facts = self._facts(programme, plan, sale, entry, details)
         outcome = judge(plan, sale, facts)
-        for key, change in counts_of(plan, sale, facts, outcome).items():
-            self.counters[key] = self.counters.get(key, 0) + change
-        for key, change in budgets_of(plan, sale, outcome).items():
-            self.budgets[key] = self.budgets.get(key, 0) + change
+        self._keep(entry, _Sold(programme, plan, sale, facts, outcome, (sale, outcome)))
+        _add(self.counters, counts_of(plan, sale, facts, outcome))
+        _add(self.budgets, budgets_of(plan, sale, outcome))
         self._rise(programme, sale)
-        payers: dict[int, int] = {}
-        for part, many in parts_of(plan, outcome, entry.partner_id).items():
-            if part.unit is Unit.POINTS:
-                payers[part.funder_id] = payers.get(part.funder_id, 0) + many
+        payers = _payers(plan, outcome, entry.partner_id)
         by_rule = [(one.rule, one.points) for one in outcome.awards if plan.rule(one.rule).unit == "points"]
         return payers, by_rule
 
-    def _facts(self, programme: Programme, plan: Plan, sale: Sale, details: Judgement) -> Facts:
+    def _keep(self, entry: Entry, sold: _Sold) -> None:
+        self.sold[entry.entry_id] = sold
+
+    def taken_back(
+        self, entry: Entry, lines: Collection[int]
+    ) -> tuple[dict[int, int], list[tuple[str, int]]]:
+        """Points that a return takes back (below zero), by who pays and by rule; none of a sale before all.
+
+        Args:
+            entry: The return.
+            lines: Those of the sale that came back.
+        """
+        sold = None if entry.reverses is None else self.sold.get(entry.reverses)
+        if sold is None:
+            return {}, []
+        was, outcome = sold.remains
+        left = max(0, was.amount_minor - entry.amount_minor)
+        if sold.plan is None:
+            rule = sold.programme.earn_rule(was.partner_id)
+            many = rule.points_for(left, was.day) - rule.points_for(was.amount_minor, was.day)
+            sold.remains = (msgspec.structs.replace(was, amount_minor=left), outcome)
+            return ({was.partner_id: many} if many else {}), [("earn", many)]
+        sold.gone |= frozenset(lines)
+        items = range(1, len(sold.sale.details.items) + 1)
+        rest = rest_of(sold.sale, left, frozenset(items) - sold.gone)
+        after = again(sold.plan, rest, sold.facts, sold.outcome)
+        before, now = (
+            counts_of(sold.plan, one, sold.facts, each) for one, each in ((was, outcome), (rest, after))
+        )
+        _add(self.counters, less(before, now))
+        _add(self.budgets, less(budgets_of(sold.plan, was, outcome), budgets_of(sold.plan, rest, after)))
+        sold.remains = (rest, after)
+        payers = _changed(
+            _payers(sold.plan, outcome, was.partner_id), _payers(sold.plan, after, was.partner_id)
+        )
+        given = {one.rule: one.points for one in outcome.awards}
+        by_rule = [
+            (one.rule, one.points - given.get(one.rule, 0))
+            for one in after.awards
+            if sold.plan.rule(one.rule).unit == "points"
+        ]
+        return payers, by_rule
+
+    def _facts(self, programme: Programme, plan: Plan, sale: Sale, entry: Entry, details: Judgement) -> Facts:
         named = {
             name: self.counters.get((name, period_of(period, sale.day)), 0)
             for name, period in plan.periods.items()
@@ -122,10 +188,15 @@ class _Side:
             plans=details.facts.plans,
             counters=named,
             budgets=budgets,
-            unfunded=details.facts.unfunded,
+            unfunded=self._unfunded(plan, entry, details),
             metres=metres_of(sale.details),
             coupons=details.facts.coupons,
         )
+
+    def _unfunded(self, plan: Plan, entry: Entry, details: Judgement) -> tuple[int, ...]:
+        """Who could not pay then: as the sale's record says, and whoever had no terms that day."""
+        without = {one for one in plan.funders if self.rules.contract(one, entry.occurred_at) is None}
+        return tuple(sorted(without | set(details.facts.unfunded)))
 
     def _rise(self, programme: Programme, sale: Sale) -> None:
         ladder = programme.ladder
@@ -136,6 +207,25 @@ class _Side:
         reached = ladder.reached(amount, sale.day) if ladder.tiers else -1
         if reached > ladder.place(self.tier):
             self.tier = ladder.tiers[reached].name
+
+
+def _payers(plan: Plan, outcome: Outcome, issuer_id: int) -> dict[int, int]:
+    """Points of an outcome by who pays for them."""
+    payers: dict[int, int] = {}
+    for part, many in parts_of(plan, outcome, issuer_id).items():
+        if part.unit is Unit.POINTS:
+            payers[part.funder_id] = payers.get(part.funder_id, 0) + many
+    return payers
+
+
+def _changed(before: Mapping[int, int], after: Mapping[int, int]) -> dict[int, int]:
+    """What is between two sums of points by who pays."""
+    return {who: after.get(who, 0) - before.get(who, 0) for who in {**before, **after}}
+
+
+def _add(counts: Counts, changes: Counts) -> None:
+    for key, change in changes.items():
+        counts[key] = counts.get(key, 0) + change
 
 
 def simulate(connection: Connection, rules: Rules, programme: Programme, first: date, last: date) -> Trial:
@@ -150,17 +240,23 @@ def simulate(connection: Connection, rules: Rules, programme: Programme, first: 
     """
     trial = Trial(first=first, last=last)
     before, after = _Side(rules), _Side(rules)
-    for _, sales in groupby(_read(connection, first, last), key=lambda one: one.entry.member_id):
+    for _, sales in groupby(_read(connection, first, last), key=lambda one: one[0].entry.member_id):
         before.begin()
         after.begin()
         change = 0
-        for recorded in sales:
+        for recorded, lines in sales:
             entry, details = recorded.entry, judgement_of(recorded)
             month = rules.local_date(entry.occurred_at).replace(day=1)
-            judged = rules.programmes[entry.programme_version]
-            was, _ = before.points(judged, entry, details)
-            will, by_rule = after.points(programme, entry, details)
-            trial.sales += 1
+            if entry.kind is EntryKind.REVERSAL:
+                was, _ = before.taken_back(entry, lines)
+                will, by_rule = after.taken_back(entry, lines)
+                trial.returns += entry.reverses in after.sold
+            else:
+                was, _ = before.points(rules.programmes[entry.programme_version], entry, details)
+                will, by_rule = after.points(programme, entry, details)
+                trial.sales += 1
+            trial.funded_before.update({(month, who): many for who, many in was.items()})
+            trial.funded_after.update({(month, who): many for who, many in will.items()})
             trial.months_before[month] += sum(was.values())
             trial.months_after[month] += sum(will.values())
             trial.payers_before.update(was)
@@ -170,12 +266,20 @@ def simulate(connection: Connection, rules: Rules, programme: Programme, first: 
         trial.changes.append(change)
         trial.tiers_before[before.tier] += 1
         trial.tiers_after[after.tier] += 1
+        trial.moves[before.tier, after.tier] += 1
     return trial
 
 
-def _read(connection: Connection, first: date, last: date) -> Iterator[RecordedEntry]:
-    wanted = {"kind": int(EntryKind.ACCRUAL), "first": first, "last": last}
+def _read(connection: Connection, first: date, last: date) -> Iterator[tuple[RecordedEntry, Sequence[int]]]:
+    """Sales and returns of each member in order, and of a return the lines that came back."""
+    wanted = {
+        "sold": int(EntryKind.ACCRUAL),
+        "returned": int(EntryKind.REVERSAL),
+        "first": first,
+        "last": last,
+    }
     asked = connection.execute(_SALES, wanted, execution_options={"yield_per": FETCHED})
     with asked as rows:
         for row in rows.mappings():
-            yield RecordedEntry(entry=read_entry(row), postings=(), judgement=row["judgement"])
+            recorded = RecordedEntry(entry=read_entry(row), postings=(), judgement=row["judgement"])
+            yield recorded, row["lines"] or ()

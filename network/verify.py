@@ -15,6 +15,7 @@ from network.verify_links import LINKS
 from network.verify_origins import ORIGINS
 from network.verify_plans import PLANS
 from network.verify_pledges import PLEDGES
+from network.verify_programmes import PROGRAMMES
 from network.verify_transfers import TRANSFERS
 
 __all__ = ["CHECKS", "Check", "Problem", "faults"]
@@ -22,4 +23,5 @@ __all__ = ["CHECKS", "Check", "Problem", "faults"]
 CHECKS = (
     *(*LEDGER, *LINKS, *ORIGINS, *TRANSFERS, *ACCOUNTS, *AWARDS, *GAMES, *HOOKS, *PLEDGES, *PLANS),
     *CODES,
+    *PROGRAMMES,
 )

@@ -18,11 +18,11 @@ _MERGED = Check(
             WHEN o.merged_into IS NOT NULL THEN format('and that one is merged into %s', o.merged_into)
             WHEN a.pool_id IS NOT NULL THEN format('and still in pool %s', a.pool_id)
             WHEN a.balance + a.deficit <> 0 THEN format('with balance %s, and owes %s', a.balance, a.deficit)
-            ELSE 'and still has points in its lots' END
+            ELSE 'and still has points or status points in its lots' END
         FROM account a LEFT JOIN account o ON o.member_id = a.merged_into AND o.unit = a.unit
         WHERE a.merged_into IS NOT NULL AND (o.member_id IS NULL OR o.merged_into IS NOT NULL
             OR a.pool_id IS NOT NULL OR a.balance + a.deficit <> 0 OR EXISTS (
-                SELECT FROM lot l WHERE l.member_id = a.member_id AND l.unit = a.unit AND l.remaining <> 0))
+                SELECT FROM lot l WHERE l.member_id = a.member_id AND l.remaining <> 0))
     """,
 )
 

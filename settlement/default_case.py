@@ -151,10 +151,7 @@ def simulate(
     outside: tuple[tuple[int, int, str], ...] = ()
     if way == "ladder":
         ladder = _ladder(facts, payments, carry_minor)
-        # What an earlier debtor loses is paid from its deposit, or passed on: it pays nothing in for it.
-        others = (party for party in facts.before if party != facts.debtor_id)
-        from_deposit = {party: ladder.deposits.get(party, 0) for party in others}
-        losses = {party: amount - from_deposit.get(party, 0) for party, amount in ladder.losses.items()}
+        losses = _without_deposits(facts, payments, ladder)
         shared: list[tuple[Rung, Mapping[int, int]]] = [("loss", _bearers(losses, facts))]
     else:
         unwound, outside = _unwound(facts, payments)
@@ -202,6 +199,20 @@ def _ladder(facts: Facts, payments: Mapping[int, int], carry_minor: int) -> Ladd
         paid={**facts.covered, facts.debtor_id: facts.paid},
     )
     return climb(payments, facts.debts, {facts.debtor_id, *facts.before}, cover, facts.digits)
+
+
+def _without_deposits(facts: Facts, payments: Mapping[int, int], ladder: Ladder[int]) -> dict[int, int]:
+    """What parties lose beside deposits.
+
+    What an earlier debtor loses is paid from its deposit, or passed on: it pays nothing in for it. One that
+    fails by it is not among the ladder's losers, and loses what it was to be paid.
+    """
+    others = {party for party in facts.before if party != facts.debtor_id}
+    failed = {party: payments.get(party, 0) - ladder.finals[party] for party in others - ladder.losses.keys()}
+    return failed | {
+        party: amount - (ladder.deposits.get(party, 0) if party in others else 0)
+        for party, amount in ladder.losses.items()
+    }
 
 
 def _unwound(

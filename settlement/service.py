@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine
 
 from network.conversion import convert_due, lapse_vouchers
 from network.morning import begin_day
-from network.pledges import keep_pledges
+from network.pledges import keep_pledges, sum_causes
 from network.service import (
     close_window,
     closes_at,
@@ -184,6 +184,7 @@ def price_step(
         if known is None:
             store.save_totals(connection, window_id, totals)
             store.save_values(connection, window_id, values)
+            sum_causes(connection, window_id, {one.kind for one in activity})
             store.save_activity(connection, window_id, activity)
         output = Output(
             currency=currency,

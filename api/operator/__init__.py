@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from api.operator import (
+    abuse,
     adjustments,
     audit,
     bank,
@@ -36,6 +37,7 @@ _MODULES = (
     partners,
     contracts,
     adjustments,
+    abuse,
     nights,
     runs,
     bank,

@@ -35,6 +35,7 @@ from network.programme.rule import Plan
 from network.programme.spec import EarnRuleSpec, ExpiryRuleSpec, ProgrammeSpec
 from network.programme.spec_draws import DrawSpec
 from network.programme.spec_members import Leap
+from network.programme.watching import Suspicion, suspicions_of
 
 Clawback = Literal["refuse", "within_balance", "deficit"]
 
@@ -108,6 +109,7 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     code_above: int | None = None
     approval_above: int | None = None
     rewards: Mapping[str, Reward] = {}
+    abuse: tuple[Suspicion, ...] = ()
     segments: tuple[Segment, ...] = ()
     triggers: Mapping[str, Trigger] = {}
     surprises: Mapping[str, Surprise] = {}
@@ -182,6 +184,7 @@ def compile_programme(spec: ProgrammeSpec, version: int, partner_ids: Mapping[st
         approval_above=spec.redeem.approval_above,
         ages=None if spec.ages is None else Ages(spec.ages.minimum, spec.ages.with_guardian_from),
         rewards=rewards_of(spec.reward, partner_ids),
+        abuse=suspicions_of(spec.abuse, partner_ids),
         segments=segments_of(spec.segment, partner_ids),
         triggers={**triggers_of(spec.trigger, partner_ids), **prizes_of(spec.draw, partner_ids)},
         draws={one.id: one for one in spec.draw},

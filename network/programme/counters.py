@@ -13,6 +13,9 @@ EVER = date(1970, 1, 1)
 STATUS, MONEY, VISITS = "tier:status", "tier:money", "tier:visits"
 """What makes tiers, by month and, for lifetimes, ever."""
 
+OF_RULES = ("cap:", "nth:", "given:", "count:", "flown:", "tier:", "abuse:")
+"""How names begin of what rules count: it goes along when accounts are merged."""
+
 
 def period_of(period: str, day: date) -> date:
     """The first day of the period that a day is in."""

@@ -55,6 +55,7 @@ def unknown_partners(spec: ProgrammeSpec, partner_ids: Mapping[str, int]) -> lis
     for where, when in conditions:
         named += [(where, code) for code in when.partners or ()]
         named += [(where, outlet.partition("/")[0]) for outlet in when.outlets or ()]
+    named += [(f"abuse {one.id} at", code) for one in spec.abuse for code in one.at or ()]
     named += [(f"reward {one.id} at", code) for one in spec.reward for code in one.at or ()]
     named += [(f"voucher {one.id} partners", code) for one in spec.voucher for code in one.partners or ()]
     if spec.retro_claim is not None:

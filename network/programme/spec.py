@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from network.errors import ProgrammeInvalid
 from network.programme.reading import Path, line_of, lines_of
+from network.programme.spec_abuse import AbuseSpec
 from network.programme.spec_codes import ConversionSpec, CouponSpec, PacksSpec, VoucherSpec
 from network.programme.spec_draws import DrawSpec
 from network.programme.spec_games import GameSpec
@@ -158,6 +159,7 @@ class ProgrammeSpec(Strict):
     rule: list[RuleSpec] = Field(default=[])
     tier: list[TierSpec] = Field(default=[])
     reward: list[RewardSpec] = Field(default=[])
+    abuse: list[AbuseSpec] = Field(default=[])
     segment: list[SegmentSpec] = Field(default=[])
     trigger: list[TriggerSpec] = Field(default=[])
     surprise: list[SurpriseSpec] = Field(default=[])
@@ -216,6 +218,7 @@ def _together(spec: ProgrammeSpec) -> list[_Fault]:
     faults += _twice("counter", [one.id for one in spec.counter])
     faults += _twice("tier", [one.name for one in spec.tier])
     faults += _twice("reward", [one.id for one in spec.reward])
+    faults += _twice("abuse", [one.id for one in spec.abuse])
     for place, one in enumerate(spec.reward):
         faults += _unknown(("reward", place, "tiers"), "tiers", one.tiers, tiers)
     faults += _twice("pledge", [one.id for one in spec.pledge])

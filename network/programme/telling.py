@@ -8,7 +8,7 @@ from network.programme.spec import ProgrammeSpec
 _NAMED = {"tier": "name"} | dict.fromkeys(
     (
         *("rule", "counter", "segment", "trigger", "surprise", "game", "draw", "pledge", "plan", "reward"),
-        *("voucher", "coupon", "packs"),
+        *("voucher", "coupon", "packs", "abuse"),
     ),
     "id",
 )

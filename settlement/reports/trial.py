@@ -34,8 +34,7 @@ class Cost:
 
 def costs(trial: Trial, directory: Directory) -> list[Cost]:
     """What changes for each partner that pays, the largest change first."""
-    partners = sorted({*trial.payers_before, *trial.payers_after})
-    made = [Cost(trial, directory, one, trial.last) for one in partners]
+    made = [Cost(trial, directory, one, trial.last) for one in _payers(trial)]
     return sorted(made, key=lambda one: -abs(one.change))
 
 
@@ -43,7 +42,8 @@ def summary(trial: Trial, directory: Directory) -> Iterable[str]:
     """The result in lines for a terminal."""
     before, after = trial.months_before.total(), trial.months_after.total()
     gain, lose, same = trial.members
-    yield f"{whole(trial.sales)} sales of {trial.first} to {trial.last}"
+    returned = f", {whole(trial.returns)} returns of them" if trial.returns else ""
+    yield f"{whole(trial.sales)} sales of {trial.first} to {trial.last}{returned}"
     more_points = whole(after - before)
     yield f"points: {whole(before)} as it was, {whole(after)} under the new file: {more_points} more"
     yield f"members: {whole(gain)} gain, {whole(lose)} lose, {whole(same)} stay the same"
@@ -55,6 +55,10 @@ def summary(trial: Trial, directory: Directory) -> Iterable[str]:
     for name in sorted({*trial.tiers_before, *trial.tiers_after}):
         was, will = trial.tiers_before[name], trial.tiers_after[name]
         yield f"  {name or 'no tier'}: {whole(was)} members, then {whole(will)}"
+    for was_in, will_be_in in sorted(trial.moves):
+        if was_in != will_be_in:
+            many = whole(trial.moves[was_in, will_be_in])
+            yield f"  from {was_in or 'no tier'} to {will_be_in or 'no tier'}: {many} members"
     more = sum((one.change for one in costs(trial, directory)), Decimal(0))
     yield f"liability: {cents(more)} more before breakage, at the issue prices of {trial.last}"
 
@@ -70,11 +74,18 @@ def write_trial(trial: Trial, directory: Directory, name: str, path: Path) -> Pa
             (one or "no tier", trial.tiers_before[one], trial.tiers_after[one])
             for one in sorted({*trial.tiers_before, *trial.tiers_after})
         ],
+        moves=[
+            (was or "no tier", will or "no tier", many)
+            for (was, will), many in sorted(trial.moves.items())
+            if was != will
+        ],
         lines=list(summary(trial, directory)),
         pictures=[
             ("Points by month", embed(_months(trial))),
             ("Cost per partner", embed(_costs(costs(trial, directory)))),
             ("Members by the change of their points", embed(_members(trial))),
+            ("Members by tier, after the last sale", embed(_tiers(trial))),
+            ("Liability for these points, month after month", embed(_liability(trial, directory))),
         ],
     )
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,3 +125,37 @@ def _members(trial: Trial) -> bytes:
         axes.set_xlabel("change of a member's points")
         axes.set_ylabel("members")
         return as_svg(figure)
+
+
+def _tiers(trial: Trial) -> bytes:
+    names = sorted({*trial.tiers_before, *trial.tiers_after})
+    places = np.arange(len(names))
+    with drawing((12, 0.8 + 0.5 * max(1, len(names)))) as figure:
+        axes = figure.subplots()
+        axes.barh(places + 0.2, [float(trial.tiers_before[one]) for one in names], 0.4, color=GREY)
+        axes.barh(places - 0.2, [float(trial.tiers_after[one]) for one in names], 0.4, color=BLUE)
+        axes.set_yticks(places, [one or "no tier" for one in names])
+        axes.set_xlabel("members: as it was (grey), new file (blue)")
+        return as_svg(figure)
+
+
+def _liability(trial: Trial, directory: Directory) -> bytes:
+    """What partners would owe for all points given so far, less what returns took back; before breakage."""
+    months = sorted({*trial.months_before, *trial.months_after})
+    places = np.arange(len(months))
+    prices = {one: float(Cost(trial, directory, one, trial.last).price) for one in _payers(trial)}
+    with drawing((12, 4)) as figure:
+        axes = figure.subplots()
+        sides = ((trial.funded_before, GREY, "as it was"), (trial.funded_after, BLUE, "new file"))
+        for funded, colour, label in sides:
+            owed = [sum(funded[month, one] * price for one, price in prices.items()) for month in months]
+            axes.plot(places, np.cumsum(owed), color=colour, label=label)
+        axes.set_xticks(places, [f"{one:%Y-%m}" for one in months])
+        axes.set_ylabel("money, at the issue prices")
+        axes.set_ylim(bottom=0)
+        axes.legend(frameon=False)
+        return as_svg(figure)
+
+
+def _payers(trial: Trial) -> list[int]:
+    return sorted({*trial.payers_before, *trial.payers_after})

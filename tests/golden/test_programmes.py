@@ -13,7 +13,7 @@ N returns LINE [AMOUNT | lines NUMBER ...] | event LINE
 reviews                         the night's review of tiers whose time is over
 night                           the business date is closed and cleared; every law is checked
 MEMBER has                      what it can spend, its status points and its tier
-More lines: tests/golden/flying.py, giving.py, joining.py, on_paper.py, playing.py.
+More lines: tests/golden/flying.py, giving.py, joining.py, on_paper.py, playing.py, watching.py.
 What comes of a line stands behind `=>`: points by issuer, `waiting` for an event, status points, a new tier;
 or a refusal; or who is paid (+) and who pays (-) at night.
 """
@@ -52,7 +52,7 @@ from partners.store import add_key, add_outlets, add_participants, add_terms
 from settlement.service import clear
 from tests.api.conftest import AUTHORITY, LONG_AGO, Till, real_now
 from tests.coalition import terms
-from tests.golden import flying, giving, joining, on_paper, playing
+from tests.golden import flying, giving, joining, on_paper, playing, watching
 from tests.people import CARD_KEY
 
 SCENARIOS = sorted((Path(__file__).parent / "programmes").glob("*.ledger"))
@@ -93,7 +93,8 @@ class Stage:
 
     def line(self, words: list[str]) -> str | None:
         """Carry a line out; what came of it, or None where nothing is to be said."""
-        for known in (giving.line, joining.line, playing.line, flying.line, on_paper.line):
+        tellers = (giving.line, joining.line, playing.line, flying.line, on_paper.line, watching.line)
+        for known in tellers:
             if (said := known(self, words)) is not None:
                 return said
         match words:
@@ -204,6 +205,7 @@ class Stage:
 
 
 _MOVES = {
+    (1, 8): "-{} given",
     (2, 1): "+{}",
     (2, 6): "+{} waiting",
     (1, 2): "-{}",

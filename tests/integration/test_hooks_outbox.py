@@ -59,7 +59,8 @@ def fresh(database: Engine) -> Rules:
 
 def test_every_kind_that_a_partner_can_have_is_a_type() -> None:
     """What a batch writes as a type is one that endpoints can ask for; the operator's own kinds are not."""
-    own = {TYPE_OF[kind] for kind in (EntryKind.EXPIRY, EntryKind.ADJUSTMENT, EntryKind.TIER)}
+    mine = (EntryKind.EXPIRY, EntryKind.ADJUSTMENT, EntryKind.TIER, EntryKind.PAYOUT)
+    own = {TYPE_OF[kind] for kind in mine}
     assert {one for one in EVENT_TYPES if one.startswith("entry.")} == set(TYPE_OF.values()) - own
 
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from network import programmes
-from network.basket import Details
+from network.basket import Details, Item
 from network.errors import ProgrammeInvalid
 from network.explaining import explain
 from network.programme.compiled import compile_programme
@@ -121,7 +121,41 @@ def test_a_simulation_says_who_gains_and_what_it_costs(database: Engine, tmp_pat
         "  The bank: 0 points, then 15; 0.15 USD more at 0.01 a point",
     ]
     page = write_trial(trial, live.directory, "life", tmp_path / "trial.html").read_text()
-    assert page.count("data:image/svg+xml;base64,") == 3
+    assert page.count("data:image/svg+xml;base64,") == 5
+
+
+TIER = """
+[[tier]]
+name = "silver"
+says = "20.00 in 12 months"
+qualify = [{ measure = "money", at_least = 2000 }]
+bonus_per_cent = 50
+"""
+
+
+def test_a_simulation_takes_returns_back_on_both_sides(database: Engine) -> None:
+    """Part of a plain sale, and two lines of one under rules: what is left is what the rest earns."""
+    live = set_up(database, source=HEAD)
+    card = new_card(database, live)
+    plain = run(database, live, sale(card, 10_00, "a"))
+    basket = Details(items=(Item(5_00, "food"), Item(4_00, "food"), Item(3_00, "drink")))
+    bought = sale(card, 12_00, "b", lines=(5_00, 4_00, 3_00))
+    lines = run(database, live, msgspec.structs.replace(bought, details=basket))
+    run(database, live, undo(plain, "r1", amount_minor=4_50))
+    run(database, live, undo(lines, "r2", lines=(1, 2)))
+    left = run(database, live, sale(card, 1_00, "c"))
+    assert left.balance_after == 5 + 3 + 1
+    codes = {one.code: number for number, one in live.directory.participants.items()}
+    food = DOUBLE.replace('tenders = ["cash"]', 'categories = ["food"]')
+    programme = compile_programme(read_programme(HEAD + food + TIER), 0, codes)
+    with database.connect() as connection:
+        trial = simulate(connection, live, programme, START.date(), START.date())
+    assert (trial.sales, trial.returns) == (3, 2)
+    assert dict(trial.payers_before) == {GROCER: 9}
+    assert dict(trial.payers_after) == {GROCER: 9, BANK: 0}
+    assert dict(trial.moves) == {("", "silver"): 1}
+    assert trial.rules_after["double"] == 0
+    assert sum(trial.funded_after.values()) == 9
 
 
 def test_an_old_entry_is_explained_as_it_was_judged(database: Engine) -> None:

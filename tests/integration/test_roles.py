@@ -50,6 +50,7 @@ APPEND_ONLY = (
     "bank_exception",
 )
 HIDDEN = {
+    "raffle_seed",
     "operator_credential",
     "operator_refresh",
     "sign_in_guard",
@@ -137,6 +138,8 @@ def test_only_named_columns_change_in_the_other_tables(database: Engine) -> None
             "UPDATE account SET merge_id",
             "UPDATE account SET tier",
             "UPDATE account SET tier_until",
+            "UPDATE account SET child_until",
+            "UPDATE account SET guardian_id",
         ],
         "adjustment": [
             "UPDATE adjustment SET decided_by",
@@ -205,6 +208,12 @@ def test_only_named_columns_change_in_the_other_tables(database: Engine) -> None
             "DELETE FROM file_batch",
         ],
         "file_part": ["DELETE FROM file_part"],
+        "game_match": [
+            "UPDATE game_match SET state",
+            "UPDATE game_match SET result",
+            "UPDATE game_match SET decided_at",
+            "UPDATE game_match SET settled_at",
+        ],
         "hold": ["UPDATE hold SET captured", "UPDATE hold SET returned"],
         "idempotency": [
             "UPDATE idempotency SET refusal",
@@ -214,6 +223,16 @@ def test_only_named_columns_change_in_the_other_tables(database: Engine) -> None
         "invitation": ["UPDATE invitation SET joined_by"],
         "lot": ["UPDATE lot SET remaining"],
         "member": ["UPDATE member SET status"],
+        "member_fact": [
+            "UPDATE member_fact SET value",
+            "UPDATE member_fact SET consent",
+            "UPDATE member_fact SET told_by",
+            "UPDATE member_fact SET consented_at",
+            "UPDATE member_fact SET withdrawn_at",
+        ],
+        "member_segment": [
+            "DELETE FROM member_segment",
+        ],
         "plan_membership": [
             "UPDATE plan_membership SET ends_on",
             "UPDATE plan_membership SET ended_by",
@@ -281,6 +300,13 @@ def test_only_named_columns_change_in_the_other_tables(database: Engine) -> None
             "UPDATE proposal SET decided_at",
             "UPDATE proposal SET approved",
         ],
+        "raffle": [
+            "UPDATE raffle SET closed_at",
+            "UPDATE raffle SET tickets_sha256",
+            "UPDATE raffle SET revealed_at",
+            "UPDATE raffle SET seed",
+        ],
+        "raffle_ticket": ["UPDATE raffle_ticket SET place"],
         "reversed_points": [
             "UPDATE reversed_points SET points",
             "UPDATE reversed_points SET amount_minor",
@@ -294,6 +320,12 @@ def test_only_named_columns_change_in_the_other_tables(database: Engine) -> None
             "UPDATE run_approval SET decided_at",
             "UPDATE run_approval SET approved",
             "UPDATE run_approval SET reason",
+        ],
+        "segment_state": [
+            "UPDATE segment_state SET found_on",
+            "UPDATE segment_state SET members",
+            "UPDATE segment_state SET needs",
+            "DELETE FROM segment_state",
         ],
         "settlement_run": ["UPDATE settlement_run SET state"],
         "sign_in_guard": [

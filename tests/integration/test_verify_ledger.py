@@ -426,6 +426,18 @@ SQL: dict[str, tuple[str, tuple[str, ...]]] = {
         """,
         ("pools_agreed", "requests_answered"),
     ),
+    "a reward that nobody took": (
+        "INSERT INTO rule_budget (rule_id, period, points) VALUES ('reward:kettle', '1970-01-01', 1)",
+        ("stocks_taken",),
+    ),
+    "abuse by nobody": (
+        """
+            INSERT INTO abuse_case (member_id, entry_id, rule_id, partner_id, reference, outcome, reason,
+                recorded_at)
+            VALUES (1, '00000000-0000-7000-8000-000000000001', 'many', 11, 'r', 'held', 'x', now())
+        """,
+        ("abuse_recorded",),
+    ),
     "a child of nobody": (
         "UPDATE account SET child_until = '2030-01-01', guardian_id = 99 WHERE member_id = 2",
         ("children_have_guardians",),

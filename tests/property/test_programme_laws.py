@@ -1,5 +1,6 @@
 """Laws of programmes, whatever rules are combined: nothing is minted, returns add up, files round-trip."""
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -7,11 +8,13 @@ import tomlkit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from config.settings import PROJECT
 from network.basket import Details, Item
 from network.programme.compiled import compile_programme
-from network.programme.counters import cap_name
-from network.programme.counting import counts_of, less, split
+from network.programme.counters import cap_name, period_of
+from network.programme.counting import budgets_of, counts_of, less, split
 from network.programme.judge import again, judge
+from network.programme.rule import Outcome, Plan
 from network.programme.sale import Facts, Sale, rest_of
 from network.programme.spec import read_programme, write_programme
 
@@ -193,3 +196,100 @@ def test_without_caps_and_counters_the_order_of_sales_never_matters(
         return points
 
     assert total(many) == total(many[::-1])
+
+
+steps = st.lists(st.tuples(sales, st.booleans(), st.integers(0, 3)), min_size=1, max_size=8)
+"""Sales; whether a return follows, and of which of the sales so far."""
+
+
+class Shop:
+    """One member's sales under a file: what is counted, what budgets gave, and which sales stand."""
+
+    def __init__(self, file: dict[str, Any], plan: Plan) -> None:
+        self.plan = plan
+        self.budgets = {one["id"]: one["budget"]["points"] for one in file["rule"] if "budget" in one}
+        self.counters: dict[tuple[str, date], int] = {}
+        self.spent: dict[str, int] = dict.fromkeys(self.budgets, 0)
+        self.sold: list[tuple[Sale, Facts, Outcome]] = []
+
+    def sell(self, sale: Sale) -> None:
+        """A sale, as it would be judged now."""
+        since = self.plan.since_on(DAY)
+        facts = Facts(
+            counters={name: self.counters.get((name, period), 0) for name, period in since.items()},
+            budgets={rule_id: most - self.spent[rule_id] for rule_id, most in self.budgets.items()},
+        )
+        outcome = judge(self.plan, sale, facts)
+        self.sold.append((sale, facts, outcome))
+        self._add(counts_of(self.plan, sale, facts, outcome), budgets_of(self.plan, sale, outcome))
+
+    def take_back(self, which: int) -> None:
+        """One of the sales comes back whole."""
+        sale, facts, outcome = self.sold.pop(which % len(self.sold))
+        rest = rest_of(sale, 0, set())
+        left = again(self.plan, rest, facts, outcome)
+        self._add(
+            less(counts_of(self.plan, sale, facts, outcome), counts_of(self.plan, rest, facts, left)),
+            less(budgets_of(self.plan, sale, outcome), budgets_of(self.plan, rest, left)),
+        )
+
+    def _add(self, counted: Mapping[tuple[str, date], int], spent: Mapping[tuple[str, date], int]) -> None:
+        for key, change in counted.items():
+            self.counters[key] = self.counters.get(key, 0) + change
+        for (rule_id, _), change in spent.items():
+            self.spent[rule_id] += change
+
+    def given(self, rule_id: str) -> int:
+        """Points of a rule in the sales that stand."""
+        return sum(one.points for _, _, came in self.sold for one in came.awards if one.rule == rule_id)
+
+
+@settings(max_examples=40, deadline=None)
+@given(programmes(), steps)
+def test_caps_and_budgets_hold_over_many_sales_and_returns(
+    file: dict[str, Any], many: list[tuple[Sale, bool, int]]
+) -> None:
+    """No member has more of a rule than its cap, nor all than its budget; counters say what stands."""
+    plan = compile_programme(read_programme(tomlkit.dumps(file)), 1, IDS).plans.get(11)
+    if plan is None:
+        return
+    shop = Shop(file, plan)
+    for sale, returns, which in many:
+        shop.sell(sale)
+        if returns:
+            shop.take_back(which)
+        for rule in plan.rules:
+            for most, period in rule.caps:
+                if period != "sale":
+                    counted = shop.counters.get((cap_name(rule.id, period), period_of(period, DAY)), 0)
+                    assert counted == shop.given(rule.id) <= most
+            if rule.budget is not None:
+                assert shop.spent[rule.id] == shop.given(rule.id) <= rule.budget[0]
+
+
+more = st.fixed_dictionaries(
+    {
+        "reward": st.just(
+            [{"id": "r", "says": "x", "prices": [{"points": 5}, {"points": 2, "cash_minor": 9}]}]
+        ),
+        "abuse": st.just([{"id": "a", "says": "x", "watch": "sales", "more_than": 2, "then": "hold"}]),
+        "ages": st.just({"minimum": 12, "with_guardian_from": 2}),
+    }
+)
+
+
+@settings(max_examples=10, deadline=None)
+@given(programmes(), more)
+def test_rewards_and_abuse_read_as_they_were_written(file: dict[str, Any], tables: dict[str, Any]) -> None:
+    """The same of the other tables."""
+    spec = read_programme(tomlkit.dumps({**file, **tables}))
+    assert read_programme(write_programme(spec)) == spec
+
+
+def test_example_files_read_as_they_were_written() -> None:
+    """Every example of config/programmes, comments aside."""
+    files = sorted((PROJECT / "config" / "programmes").glob("*.toml"))
+    assert len(files) >= 12
+    for path in files:
+        spec = read_programme(path.read_text(), path.name)
+        assert read_programme(write_programme(spec)) == spec

@@ -4,7 +4,7 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from partners.model import FX_ID, HUB_ID, OPERATOR_ID, POOL_ID
@@ -193,6 +193,7 @@ def test_lines_come_to_what_is_missing(
     assert case(facts(payments, debts[::-1], deposits=deposits, guarantee=guarantee), way, carry_minor) == one
 
 
+@example([(C, OPERATOR_ID, Decimal("0.03"), FEES), (D, C, Decimal("0.04"), FEES)], {}, {}, 0)
 @given(gross, minor, minor, st.integers(0, 20_000))
 def test_an_earlier_debtor_gives_what_is_left_of_its_deposit(
     debts: list[Claim[int]], deposits: dict[int, int], guarantee: dict[int, int], carry_minor: int

@@ -57,9 +57,9 @@ CREATE TABLE referral (
 );
 """
 _CHANGES = {
-    "member_fact": "UPDATE",
+    "member_fact": "UPDATE (value, consent, told_by, consented_at, withdrawn_at)",
     "member_segment": "DELETE",
-    "segment_state": "UPDATE, DELETE",
+    "segment_state": "UPDATE (found_on, members, needs), DELETE",
 }
 
 
