@@ -27,9 +27,8 @@ from network.model import (
     Unit,
     Unmerge,
 )
-from network.redemption import draw_own, unproven
 from network.programme.counting import Counts
-from network.redemption import draw_own
+from network.redemption import draw_own, unproven
 from network.rules import Folded, Rules
 
 
