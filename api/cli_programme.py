@@ -144,6 +144,7 @@ def history() -> None:
 def explain(entry: Annotated[str, typer.Argument(help="An entry's id, ent_...")]) -> None:
     """Why an entry is as it is: which rules gave, which did not and why, and who pays."""
     from network import ids
+    from network.award_store import occasion_of
     from network.explaining import explain as explained
     from network.service import load_rules
     from network.store import load_entries
@@ -154,7 +155,7 @@ def explain(entry: Annotated[str, typer.Argument(help="An entry's id, ent_...")]
         if recorded is None:
             typer.echo(f"tessera explain: there is no entry {entry}", err=True)
             raise typer.Exit(BAD_INPUT)
-        found = explained(recorded, load_rules(connection))
+        found = explained(recorded, load_rules(connection), occasion_of(connection, recorded.entry.entry_id))
     typer.echo(f"{found.kind} of {recorded.entry.occurred_at:%Y-%m-%d %H:%M}: {found.points:+} points")
     for sentence in found.says:
         typer.echo(f"  {sentence}")

@@ -4,7 +4,7 @@
 members, no entries, no keys. See docs/decisions for why it is a schema, and why it has an address of its own.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Lock
 
 import msgspec
@@ -33,6 +33,8 @@ from settlement.service import clear_due
 
 MOST_DAYS = 40
 """How far the clock goes at a time: each night in between is settled before the answer."""
+_EVENTS_STAY = timedelta(days=3 * MOST_DAYS)
+"""Of the clock, beyond what the live network keeps: a month's events are there to be read after a month."""
 COPIED: tuple[Table, ...] = (
     tables.partner,
     tables.outlet,
@@ -120,7 +122,7 @@ class TestClock:
             nights = clear_due(self._database, to)
             while carry_on_due(self._database):
                 pass
-            prune(self._database, to)
+            prune(self._database, to - _EVENTS_STAY)
         return to, [night.business_date.isoformat() for night in nights]
 
     def _end_holds(self, now: datetime) -> None:

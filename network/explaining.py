@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from network.judging import judgement_of, sold_as
-from network.model import MONEY, AccountKind, Entry, EntryKind, Posting, RecordedEntry, Unit
+from network.model import MONEY, AccountKind, Entry, EntryKind, Occasion, Posting, RecordedEntry, Unit
 from network.programme.judge import judge
 from network.programme.rule import Plan, Step
 from network.programme.sale import Facts
@@ -127,12 +127,13 @@ def steps_of(plan: Plan | None, recorded: RecordedEntry, rules: Rules) -> list[S
     return steps
 
 
-def explain(recorded: RecordedEntry, rules: Rules) -> Explanation:
+def explain(recorded: RecordedEntry, rules: Rules, occasion: Occasion | None = None) -> Explanation:
     """Explain an entry.
 
     Args:
         recorded: The entry.
         rules: All versions of the programme, and the partners' names.
+        occasion: Of an award, for what it was given.
     """
     entry = recorded.entry
     names = {number: one.code for number, one in rules.directory.participants.items()}
@@ -163,9 +164,25 @@ def explain(recorded: RecordedEntry, rules: Rules) -> Explanation:
         movements=movements,
         says=[
             *says,
+            *_given_for(entry, occasion, rules),
             *_sentences(entry, steps, payers, movements),
         ],
     )
+
+
+def _given_for(entry: Entry, occasion: Occasion | None, rules: Rules) -> list[str]:
+    """What an award is and for what it was given, by the version of the programme that gave it."""
+    programme = rules.programmes.get(entry.programme_version)
+    if occasion is None or programme is None:
+        return []
+    award = programme.triggers.get(occasion.award) or programme.surprises.get(occasion.award)
+    said = [f"{occasion.award if award is None else award.says}."]
+    if occasion.staff:
+        said.append(f"{occasion.staff} gave it: {occasion.reason}.")
+    else:
+        role = f", as {occasion.role}" if occasion.role else ""
+        said.append(f"Once for the occasion {occasion.occasion}{role}.")
+    return said
 
 
 def _movement(posting: Posting, names: Mapping[int, str]) -> Movement:

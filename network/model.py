@@ -348,6 +348,9 @@ class Gift(msgspec.Struct, frozen=True, kw_only=True, tag="gift", omit_defaults=
     to_card_number: int
     points: int
     guardian_card: int = 0
+    code: str = ""
+    pin: str = ""
+    approval: UUID | None = None
 
 
 class Donate(msgspec.Struct, frozen=True, kw_only=True, tag="donate", omit_defaults=True):
@@ -360,6 +363,9 @@ class Donate(msgspec.Struct, frozen=True, kw_only=True, tag="donate", omit_defau
     cause: str
     points: int
     guardian_card: int = 0
+    code: str = ""
+    pin: str = ""
+    approval: UUID | None = None
 
 
 class Invite(msgspec.Struct, frozen=True, kw_only=True, tag="invite", omit_defaults=True):
@@ -651,8 +657,8 @@ class LapseVoucher(msgspec.Struct, frozen=True, kw_only=True, tag="lapse_voucher
     voucher_id: UUID
 
 
-Showing = Redeem | Hold | IssueVoucher
-"""Commands that may show that their member is there."""
+Showing = Redeem | Hold | Gift | Donate | IssueVoucher
+"""Commands that may show that their member is there: code, pin, approval."""
 Command = (
     Enrol
     | Accrue

@@ -143,6 +143,9 @@ def donate(folded: Folded, command: Donate, minted: Minted, rules: Rules) -> Dec
     member_id = folded.member_of_card(command.card_number, spending=True)
     if isinstance(member_id, Rejected):
         return member_id
+    missing = unproven(command, rules)
+    if missing is not None:
+        return missing
     draws = draw_own(folded, member_id, command.points, minted)
     if draws is None:
         return Rejected("insufficient_points")

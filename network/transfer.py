@@ -28,7 +28,7 @@ from network.model import (
     Unmerge,
 )
 from network.programme.counting import Counts
-from network.redemption import draw_own
+from network.redemption import draw_own, unproven
 from network.rules import Folded, Rules
 
 
@@ -38,6 +38,9 @@ def gift(folded: Folded, command: Gift, minted: Minted, rules: Rules) -> Decisio
     if isinstance(pair, Rejected):
         return pair
     giver, receiver = pair
+    unshown = unproven(command, rules)
+    if unshown is not None:
+        return unshown
     draws = draw_own(folded, giver, command.points, minted)
     if draws is None:
         return Rejected("insufficient_points")

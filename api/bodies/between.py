@@ -1,12 +1,16 @@
 """Requests between members: gifts, donations, pools, and accounts that are one person's."""
 
 from api.bodies.fields import (
+    ApprovalId,
     CardNumber,
     Cause,
     EntryId,
     Guardian,
+    Pin,
     Points,
     Request,
+    RotatingCode,
+    approval_of,
     card_of,
     entry_id_of,
     guardian_of,
@@ -22,6 +26,9 @@ class GiftBody(Request, frozen=True, tag_field="type", tag="gift"):
     to_card: CardNumber
     points: Points
     guardian: Guardian | None = None
+    code: RotatingCode | None = None
+    pin: Pin | None = None
+    approval: ApprovalId | None = None
 
     def command(self, partner_id: int) -> Command:
         """The command it asks for."""
@@ -33,6 +40,9 @@ class GiftBody(Request, frozen=True, tag_field="type", tag="gift"):
             to_card_number=card_of(self.to_card, "/to_card"),
             points=self.points,
             guardian_card=guardian_of(self.guardian),
+            code=self.code or "",
+            pin=self.pin or "",
+            approval=approval_of(self.approval),
         )
 
 
@@ -43,6 +53,9 @@ class DonationBody(Request, frozen=True, tag_field="type", tag="donation"):
     cause: Cause
     points: Points
     guardian: Guardian | None = None
+    code: RotatingCode | None = None
+    pin: Pin | None = None
+    approval: ApprovalId | None = None
 
     def command(self, partner_id: int) -> Command:
         """The command it asks for."""
@@ -54,6 +67,9 @@ class DonationBody(Request, frozen=True, tag_field="type", tag="donation"):
             cause=self.cause,
             points=self.points,
             guardian_card=guardian_of(self.guardian),
+            code=self.code or "",
+            pin=self.pin or "",
+            approval=approval_of(self.approval),
         )
 
 

@@ -78,13 +78,14 @@ def _without_pin(command: Command) -> Command:
 
 
 def limited(lines: Sequence[Line], first: int) -> list[Line]:
-    """Lines of a partner whose files have named many cards that do not exist: what names a card waits.
+    """Lines of a partner whose files have named many cards that do not exist: what names a card, or a
+    code on paper, waits.
 
     It is not carried out, whether its card exists or not, and may be sent again.
     """
     return [
         LineAnswer(line=number, status=problem("cards_limited").status, code="cards_limited")
-        if not isinstance(line, LineAnswer) and hasattr(line, "card_number")
+        if not isinstance(line, LineAnswer) and (hasattr(line, "card_number") or hasattr(line, "voucher_id"))
         else line
         for number, line in enumerate(lines, start=first)
     ]
@@ -99,7 +100,8 @@ def answer(outcome: Reply | Exception, number: int, request: str) -> LineAnswer:
         request: What the log calls it.
     """
     if isinstance(outcome, Reply):
-        shown = show_reply(outcome)
+        # Answers to files are kept for a month, and codes are not: who sends the line alone is told it.
+        shown = show_reply(msgspec.structs.replace(outcome, code=""))
         if isinstance(shown, str):
             return LineAnswer(
                 line=number, status=problem(shown).status, code=shown, replayed=outcome.replayed

@@ -12,7 +12,9 @@ from api.files.lines import LineAnswer
 from settlement.reports.show import safe_cell
 
 _ENTRY = EntryBody.__struct_fields__
-HEADER = ("line", "status", "code", "detail", "errors", "replayed", *_ENTRY)
+_NAMED = ("voucher_code" if name == "code" else name for name in _ENTRY)
+HEADER = ("line", "status", "code", "detail", "errors", "replayed", *_NAMED)
+"""A line's `code` is its problem's; that of a voucher, inside of the entry in JSON, has another name here."""
 _ANSWERS = msgspec.json.Decoder(LineAnswer)
 
 

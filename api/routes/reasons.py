@@ -29,6 +29,7 @@ from api.routes.commands import require_no_guessing
 from api.routes.reads import json_response
 from api.service import partner_of, service_of
 from network import ids
+from network.award_store import occasion_of
 from network.basket import Flight
 from network.batch import preview
 from network.explaining import Explanation, explain
@@ -106,9 +107,10 @@ def explanation(entry: str, request: Request) -> Response:
     service = service_of(request)
     with service.database.connect() as connection:
         recorded = load_entries(connection, [entry_id]).get(entry_id)
+        occasion = occasion_of(connection, entry_id)
     if recorded is None or recorded.entry.partner_id != partner_of(request):
         raise ProblemError("entry_unknown")
-    return json_response(explain(recorded, service.rules()))
+    return json_response(explain(recorded, service.rules(), occasion))
 
 
 @router.post("/quotes", **post_docs("QuoteBody", 200, "QuoteRequestBody", 503))

@@ -56,6 +56,7 @@ class Trigger(msgspec.Struct, frozen=True, kw_only=True):
     """A trigger; see TriggerSpec. `funder_id` is None where who asks pays."""
 
     id: str
+    says: str = ""
     occasion: Occasion | Literal["draw"]
     points: int
     referrer_points: int = 0
@@ -79,6 +80,7 @@ class Surprise(msgspec.Struct, frozen=True, kw_only=True):
     """A gift by staff; see SurpriseSpec. `each` and `together`: most points, and the period they are for."""
 
     id: str
+    says: str = ""
     partners: frozenset[int]
     most_points: int
     each: tuple[int, str]
@@ -115,6 +117,7 @@ def triggers_of(specs: Sequence[TriggerSpec], partner_ids: Mapping[str, int]) ->
     return {
         spec.id: Trigger(
             id=spec.id,
+            says=spec.says,
             occasion=spec.occasion,
             points=spec.points,
             referrer_points=spec.referrer_points or 0,
@@ -131,7 +134,13 @@ def triggers_of(specs: Sequence[TriggerSpec], partner_ids: Mapping[str, int]) ->
 def prizes_of(specs: Sequence[DrawSpec], partner_ids: Mapping[str, int]) -> dict[str, Trigger]:
     """The points of draws, which are given to winners as awards."""
     return {
-        spec.id: Trigger(id=spec.id, occasion="draw", points=spec.points, funder_id=partner_ids[spec.fund])
+        spec.id: Trigger(
+            id=spec.id,
+            says=spec.says,
+            occasion="draw",
+            points=spec.points,
+            funder_id=partner_ids[spec.fund],
+        )
         for spec in specs
         if spec.points is not None and spec.fund is not None
     }
@@ -146,6 +155,7 @@ def surprises_of(specs: Sequence[SurpriseSpec], partner_ids: Mapping[str, int]) 
     return {
         spec.id: Surprise(
             id=spec.id,
+            says=spec.says,
             partners=frozenset(partner_ids[code] for code in spec.partners),
             most_points=spec.most_points,
             each=budget(spec.each),

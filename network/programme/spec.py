@@ -120,7 +120,7 @@ class AgesSpec(Strict):
 
 
 class RedeemSpec(Strict):
-    """What rewards and holds ask for beside the printed number of a card.
+    """What rewards, holds, gifts and donations ask for beside the printed number of a card.
 
     More than `code_above` points: the rotating code, the PIN or the member's approval on the phone. More than
     `approval_above`: the approval.

@@ -23,6 +23,8 @@ EVENT_TYPES: Mapping[str, str] = {
     "entry.award": "You gave a member points that were no sale's: by staff, or for an occasion.",
     "entry.referral": "A member said at your till who had brought it.",
     "entry.stake": "A member staked points on a match by you.",
+    "entry.voucher": "A member turned points into a voucher by you.",
+    "entry.voucher_end": "A member gave a voucher back by you, unused.",
     "entry.pledge": "A member made or ended a standing pledge by you.",
     "entry.plan_membership": "A member bought or renewed a paid plan from you.",
     "entry.plan_refund": "A paid plan was ended by you before its time.",

@@ -197,7 +197,7 @@ def test_csv_has_all_kinds_of_lines(till: Tills) -> None:
         "line,status,code,detail,errors,replayed,id,kind,reference,points,balance,occurred_at,recorded_at,"
         "business_date,outlet,amount_minor,currency,reverses,hold,accrual,parent,invitation,pooled,pending,"
         "cured,owed,offline,shortfall,status_points,value_minor,bonus_minor,"
-        "plan_from,plan_until,discount_minor,member,card"
+        "plan_from,plan_until,discount_minor,member,card,voucher,voucher_code,valid_from,valid_until"
     )
     cells = [dict(zip(told[0].split(","), one.split(","), strict=True)) for one in told[1:]]
     kinds = [(one["status"], one["kind"], one["points"]) for one in cells[:3]]

@@ -50,7 +50,7 @@ CHECKS = [
     negative_data_rejection,
 ]
 # Signatures are made by `Signing`, not made up.
-_CONFIG = {"generation": {"with-security-parameters": False}}
+CONFIG = {"generation": {"with-security-parameters": False}}
 EXAMPLES = 12
 """Of each operation and kind of request."""
 _FILES = (
@@ -130,7 +130,7 @@ class Known:
                 case.path_parameters[name] = self._path.get(name, case.path_parameters[name])
 
 
-def _tried(operation: Any, mode: GenerationMode, send: Callable[[Case[Any]], None]) -> None:
+def tried(operation: Any, mode: GenerationMode, send: Callable[[Case[Any]], None]) -> None:
     """Send some requests to one address."""
 
     @settings(
@@ -149,7 +149,7 @@ def _tried(operation: Any, mode: GenerationMode, send: Callable[[Case[Any]], Non
         run()
 
 
-def _can_be_wrong(operation: Any) -> bool:
+def can_be_wrong(operation: Any) -> bool:
     """Whether a request can be malformed by its description: a mere text in the path cannot, and thousands of
     tries to make one that is were half of this test's time."""
     described: dict[str, Any] = operation.definition.raw
@@ -169,12 +169,12 @@ def test_schemathesis_finds_nothing(database: Engine, live: Rules) -> None:
     statuses: set[int] = set()
     with served(database) as address, Client(address, key_id, key) as client:
         described = msgspec.json.decode(client.request(Request(method="GET", path="/openapi.json")).body)
-        schema = schemathesis.openapi.from_dict(described, config=SchemathesisConfig.from_dict(_CONFIG))
+        schema = schemathesis.openapi.from_dict(described, config=SchemathesisConfig.from_dict(CONFIG))
         known, auth = Known(client), Signing(key_id, key)
         sent = 0
         for found in schema.get_all_operations():
             operation: Any = found.ok()  # type: ignore[union-attr]  # else the test fails, as it should
-            for mode in GenerationMode if _can_be_wrong(operation) else [GenerationMode.POSITIVE]:
+            for mode in GenerationMode if can_be_wrong(operation) else [GenerationMode.POSITIVE]:
 
                 def send(case: Case[Any], *, mode: GenerationMode = mode) -> None:
                     nonlocal sent
@@ -188,7 +188,7 @@ def test_schemathesis_finds_nothing(database: Engine, live: Rules) -> None:
                     case.validate_response(answer, checks=CHECKS[:-1] if is_file else CHECKS)
 
                 try:
-                    _tried(operation, mode, send)
+                    tried(operation, mode, send)
                 except FailureGroup as group:
                     faults[f"{operation.label} {mode}"] = "\n".join(map(str, group.exceptions))
     assert not faults, "\n\n".join(f"{name}\n{text}" for name, text in faults.items())

@@ -16,7 +16,8 @@ from partners.people.tokens import members_keys
 from tests.api.conftest import Till, a_sale
 from tests.api.test_bad_inputs import counted, require_problem
 from tests.api.test_members import EMAIL, Phone, Tills, anna, client, grocer, phone
-from tests.coalition import HOTEL, PROGRAMME, burn, new_card, reserve, run, sale, set_up
+from tests.between import donate, give
+from tests.coalition import BANK, CODES, HOTEL, PROGRAMME, burn, new_card, reserve, run, sale, set_up, terms
 from tests.people import KEYS
 
 __all__ = ["anna", "client", "grocer", "phone"]
@@ -203,10 +204,11 @@ def test_offline_codes_are_of_their_time(
 
 def test_thresholds_hold_with_a_line_and_without(database: Engine) -> None:
     """Up to code_above the printed number; then any proof; above approval_above the phone alone. A till that
-    says it had no line gets no further: else a picture of a card would be enough."""
+    says it had no line gets no further, nor who gives the points away: else a picture of a card would do."""
     source = PROGRAMME + "[redeem]\ncode_above = 100\napproval_above = 200\n"
-    live = set_up(database, source=source)
-    card = new_card(database, live)
+    contracts = [terms(number, accepts_donations=number == BANK) for number in CODES]
+    live = set_up(database, source=source, contracts=contracts)
+    card, other = new_card(database, live), new_card(database, live, "other")
     run(database, live, sale(card, 200_000, "s"))
     bare: list[Command] = [
         burn(card, 100, "b1"),
@@ -220,6 +222,12 @@ def test_thresholds_hold_with_a_line_and_without(database: Engine) -> None:
         structs.replace(burn(card, 101, "c2"), pin="4711"),
         structs.replace(burn(card, 201, "c3"), code="123456", pin="4711"),
         burn(card, 101, "o1", offline=True),
+        give(card, other, 100, "g1"),
+        give(card, other, 101, "g2"),
+        structs.replace(give(card, other, 101, "g3"), pin="4711"),
+        structs.replace(give(card, other, 201, "g4"), pin="4711"),
+        donate(card, 101, "d1"),
+        structs.replace(donate(card, 101, "d2"), code="123456"),
     ]
     told = [reply.outcome for reply in execute(database, shown, live)]
     assert [one.reason if isinstance(one, Rejected) else one.points for one in told] == [
@@ -231,4 +239,10 @@ def test_thresholds_hold_with_a_line_and_without(database: Engine) -> None:
         -101,
         "approval_needed",
         "code_needed",
+        -100,
+        "code_needed",
+        -101,
+        "approval_needed",
+        "code_needed",
+        -101,
     ]

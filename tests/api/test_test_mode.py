@@ -181,7 +181,10 @@ def test_the_database_keeps_keys_apart(both: Both) -> None:
 
 
 def test_months_and_nights_pass_in_seconds(both: Both) -> None:
-    """A hold lapses, points expire, every night is settled: the live clock stands."""
+    """A hold lapses, points expire, every night is settled, and all that is told stays to be read: the live
+    clock stands."""
+    url = "https://hooks.example.com/month"
+    assert both.post("/v1/webhook-endpoints", reference="h", url=url, events=["*"]).status_code == 201
     with both.test.begin() as connection:
         quick = PROGRAMME.replace("months = 3", "months = 1")
         apply_programme(connection, quick, at=START, applied_by="checker")
@@ -199,6 +202,8 @@ def test_months_and_nights_pass_in_seconds(both: Both) -> None:
     assert both.get(balance).json()["points"] == 500
     assert both.advance(days=31)["settled"][-1] == "2017-07-01"
     assert both.get(balance).json()["points"] == 0
+    told = both.get("/v1/events?type=statement.ready&limit=100").json()["data"]
+    assert sorted(one["data"]["business_date"] for one in told)[::61] == ["2017-05-01", "2017-07-01"]
     with both.test.connect() as connection:
         lapsed = connection.execute(text("SELECT sum(points) FROM posting WHERE credit = 4")).scalar_one()
         unsettled = connection.execute(

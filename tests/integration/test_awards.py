@@ -7,11 +7,14 @@ import pytest
 from sqlalchemy import Engine, text
 
 from network import facts, triggers
+from network.award_store import occasion_of
 from network.batch import execute
+from network.explaining import explain
 from network.model import Refer
 from network.morning import begin_day
 from network.rules import Rules
 from network.segments import find_segments
+from network.store import load_entries
 from network.triggers import give_due
 from tests.between import merge
 from tests.coalition import GROCER, START, new_card, run, sale, set_up, undo
@@ -176,6 +179,11 @@ def test_missed_nights_are_caught_up_for_a_week(database: Engine) -> None:
         tell(database, number, birthday=born)
     begin_day(database, TODAY)
     assert rows(database, GIVEN) == [(1, "birthday", "2017")]
+    with database.connect() as connection:
+        [entry_id] = connection.execute(text("SELECT entry_id FROM award")).scalars()
+        recorded = load_entries(connection, [entry_id])[entry_id]
+        said = explain(recorded, live, occasion_of(connection, entry_id)).says
+    assert said[:2] == ["x.", "Once for the occasion 2017."]
 
 
 def test_a_referrer_that_was_merged_is_paid_by_its_new_account_once(database: Engine) -> None:

@@ -22,6 +22,7 @@ from tests.between import merge
 from tests.coalition import GROCER, HOTEL, PETROL, START, new_card, run, sale, set_up
 from tests.conftest import SCHEMA
 from tests.integration.test_programme_sales import HEAD, lawful, rows
+from tests.journal_readers import journal_of, read_beancount
 
 SOURCE = (
     HEAD
@@ -97,6 +98,13 @@ def test_stakes_of_several_issuers_go_to_who_was_right_and_the_night_balances(da
     run(database, live, stake_on(cards[1], match, "away", 1, "b"))
     run(database, live, stake_on(cards[2], match, "away", 3, "c"))
     lawful(database)
+    pot = read_beancount(journal_of(database, "beancount"))
+    assert pot.errors == []
+    assert {name: points for name, points in pot.accounts().items() if "Staked" in name} == {
+        "Liabilities:Staked:Grocer": -100,
+        "Liabilities:Staked:Petrol": -50,
+        "Liabilities:Staked:Hotel": -150,
+    }
     run(database, live, merge(cards[3], cards[0], "join"))
     end(database, match, "home")
     assert matches.settle(database, live) == 1
@@ -109,6 +117,9 @@ def test_stakes_of_several_issuers_go_to_who_was_right_and_the_night_balances(da
     ]
     assert matches.settle(database, live) == 0
     lawful(database)
+    after = read_beancount(journal_of(database, "beancount"))
+    assert after.errors == []
+    assert not any(points for name, points in after.accounts().items() if "Staked" in name)
     with database.begin() as connection:
         set_clock(connection, START + timedelta(days=1))
     clear_due(database, START + timedelta(days=1))

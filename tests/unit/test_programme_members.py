@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
+from config.settings import PROJECT
 from network.decide import decide
 from network.errors import ProgrammeInvalid
 from network.model import (
@@ -24,7 +25,7 @@ from network.model import (
 from network.programme.compiled import compile_programme
 from network.programme.counters import EVER
 from network.programme.members import birthday_in, birthdays_on, born_by
-from network.programme.spec import read_programme
+from network.programme.spec import read_programme, write_programme
 from network.rules import Folded, Rules
 from partners.model import Directory
 from tests.coalition import CODES, GROCER, HOTEL, open_terms, participants
@@ -280,3 +281,10 @@ def test_a_fund_must_be_a_partner() -> None:
     bad = '[[trigger]]\nid = "t"\nsays = "x"\noccasion = "birthday"\npoints = 5\nfund = "nobody"'
     with pytest.raises(ProgrammeInvalid, match="trigger t fund names nobody"):
         compile_programme(read_programme(HEAD + bad), 1, {"grocer": 11})
+
+
+@pytest.mark.parametrize("name", ["club", "coffee", "resort", "hotel", "fashion"])
+def test_files_with_occasions_games_and_draws_round_trip(name: str) -> None:
+    """What is written of a file that was read reads as the same."""
+    spec = read_programme((PROJECT / "config" / "programmes" / f"{name}.toml").read_text())
+    assert read_programme(write_programme(spec)) == spec

@@ -175,6 +175,9 @@ class Gift(Command, frozen=True, tag="gift"):
     to_card: str
     points: int
     guardian: str | None = None
+    code: str | None = None
+    pin: str | None = None
+    approval: str | None = None
 
 
 class Donation(Command, frozen=True, tag="donation"):
@@ -186,6 +189,9 @@ class Donation(Command, frozen=True, tag="donation"):
     cause: str
     points: int
     guardian: str | None = None
+    code: str | None = None
+    pin: str | None = None
+    approval: str | None = None
 
 
 class Pledge(Command, frozen=True, tag="pledge"):
