@@ -128,6 +128,7 @@ def test_only_named_columns_change_in_the_other_tables(database: Engine) -> None
         if allowed:
             granted[table] = allowed
     assert granted == {
+        "abuse_case": ["UPDATE abuse_case SET released_by", "UPDATE abuse_case SET released_at"],
         "account": [
             "UPDATE account SET balance",
             "UPDATE account SET pending_until",
