@@ -249,7 +249,8 @@ KINDS = (
     Kind("award", "/v1/awards", 2, _award),
     Kind("stake", "/v1/stakes", 1, _stake),
     Kind("referral", "/v1/referrals", 1, _referral),
-    Kind("voucher", "/v1/vouchers", 4, _voucher),
+    # a file's answers do not tell the code, which has to come again when asked again
+    Kind("voucher", "/v1/vouchers", 4, _voucher, in_files=False),
     Kind("voucher_use", "/v1/voucher-uses", 4, _voucher_use),
     Kind("voucher_return", "/v1/voucher-returns", 1, _voucher_return),
     Kind("serial_code", "/v1/serial-codes", 1, _serial_code),

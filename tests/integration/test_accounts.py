@@ -247,7 +247,7 @@ def test_reconciliation_has_each_entry_once(world: World) -> None:
     assert len(rows) == len(entries)
 
 
-def test_what_is_outstanding_is_in_lots_held_or_waiting(world: World) -> None:
+def test_what_is_outstanding_is_in_lots_held_waiting_or_on_paper(world: World) -> None:
     """After the second night, and with the third day's postings: per issuer, and what the pool must hold."""
     with world.database.connect() as connection:
         closed = read_outstanding(connection, SECOND)
@@ -257,6 +257,8 @@ def test_what_is_outstanding_is_in_lots_held_or_waiting(world: World) -> None:
                 "SELECT (SELECT sum(remaining) FROM lot)"
                 " + (SELECT coalesce(sum(points - captured - returned), 0) FROM hold)"
                 " + (SELECT coalesce(sum(points - released - cancelled), 0) FROM pending)"
+                " + (SELECT coalesce(-sum(e.points), 0) FROM voucher JOIN entry e USING (member_id, entry_id)"
+                " WHERE ended_by IS NULL)"
             )
         ).scalar_one()
     assert {CODES[one.issuer_id]: one.estimate.outstanding for one in closed.liabilities} == {

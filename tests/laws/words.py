@@ -8,16 +8,28 @@ import msgspec
 
 from network.model import (
     Award,
+    BuyPlan,
     Command,
+    Convert,
+    EndPlan,
     Entry,
+    IssueVoucher,
+    KeepPledge,
+    LapseVoucher,
+    LoadValue,
     PayOut,
+    Pledge,
     Posting,
     Refer,
+    RefundValue,
     Rejected,
     Reply,
+    ReturnVoucher,
     ReviewTier,
+    SpendValue,
     Stake,
     Treat,
+    UseVoucher,
 )
 from network.programme.compiled import Programme, compile_programme
 from network.programme.spec import read_programme
@@ -28,7 +40,11 @@ from tests.laws.world import CATEGORIES, CURRENCY, OUTLET, Expiry, Partner, Sche
 
 OF_THE_NIGHT = (ReviewTier, Treat)
 """Nobody asks for them: the night does, for tiers that end and for occasions; the model's world has none."""
-OF_PROGRAMMES = (Award, PayOut, Refer, Stake)
+OF_PROGRAMMES = (
+    *(Award, PayOut, Refer, Stake),
+    *(LoadValue, SpendValue, RefundValue, BuyPlan, EndPlan, Pledge, KeepPledge),
+    *(IssueVoucher, Convert, UseVoucher, ReturnVoucher, LapseVoucher),
+)
 """They do what a programme's own tables say, of which the model's world has none."""
 COMMANDS = {
     str(command.__struct_config__.tag): command
