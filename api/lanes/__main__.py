@@ -38,7 +38,11 @@ def main() -> None:
         os.nice(_PATIENT)
     set_up_logging(setup.log_level, setup.log_format)
     database = make_engine(
-        setup.database_url, schema=setup.schema, lock_timeout_ms=setup.lock_timeout_ms, role=setup.role
+        setup.database_url,
+        schema=setup.schema,
+        lock_timeout_ms=setup.lock_timeout_ms,
+        role=setup.role,
+        plans_once=True,
     )
     around = standing(database, setup.card_key, _now)
     channel = socket.socket(fileno=int(sys.argv[1]))

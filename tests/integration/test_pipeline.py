@@ -1,14 +1,15 @@
 """Statements that travel together: their errors, and what is left of connections after them."""
 
 import pytest
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import URL, Connection, Engine, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
+from config.database import make_engine
 from network.batch import execute
 from network.errors import InvariantBroken, Unavailable
 from network.pipeline import Pipeline
 from tests.coalition import entry_of, new_card, sale, set_up
-from tests.conftest import as_owner
+from tests.conftest import SCHEMA, as_owner
 
 _ONE = text("SELECT :number + 1")
 
@@ -97,6 +98,21 @@ def test_a_statement_whose_table_a_migration_changed_is_prepared_again(owner_dat
             send(connection, "SELECT number FROM changing")
         connection.rollback()
         send(connection, "SELECT number FROM changing")
+
+
+def test_changes_of_many_rows_are_planned_for_their_values(migrated_url: URL) -> None:
+    """On a connection that plans once, too: for these changes alone, and what follows is planned once again."""
+    engine = make_engine(migrated_url, schema=SCHEMA, plans_once=True)
+    mode = "INSERT INTO told SELECT current_setting('plan_cache_mode') FROM generate_series(1, CAST(:rows AS int))"
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TEMPORARY TABLE told (mode text)"))
+        with Pipeline(connection) as pipeline:
+            for rows in (1, 65, 66, 2, 67):
+                pipeline.change(text(mode), {"rows": rows}, rows, "told")
+        told = connection.execute(text("SELECT mode, count(*) FROM told GROUP BY 1 ORDER BY 1"))
+        assert [tuple(row) for row in told] == [("force_custom_plan", 198), ("force_generic_plan", 3)]
+        assert connection.scalar(text("SHOW plan_cache_mode")) == "force_generic_plan"
+    engine.dispose()
 
 
 def test_a_text_with_a_nul_is_refused(database: Engine) -> None:
