@@ -190,32 +190,8 @@ class Pipeline:
         connection = self._driver.pgconn
         prepared: _Prepared = self._connection.info.setdefault(_PREPARED, _Prepared())
         fresh: dict[bytes, bytes] = {}
-        sent: list[Answer | bytes | None] = []
         connection.enter_pipeline_mode()
-        if connection.transaction_status == TransactionStatus.IDLE:
-            connection.send_query_params(b"BEGIN", None)
-            sent.append(None)
-        anew = False
-        for one in gathered:
-            text = one.sql.text
-            if one.anew is not anew:
-                anew = one.anew
-                connection.send_query_params(_PLAN_ANEW if anew else _PLAN_AS_EVER, None)
-                sent.append(None)
-            if anew:
-                connection.send_query_params(text, one.values)
-                sent.append(one.answer)
-                continue
-            name = prepared.names.get(text) or fresh.get(text)
-            if name is None:
-                name = fresh[text] = b"tessera_%d" % next(prepared.numbers)
-                connection.send_prepare(name, text)
-                sent.append(text)
-            connection.send_query_prepared(name, one.values)
-            sent.append(one.answer)
-        if anew:
-            connection.send_query_params(_PLAN_AS_EVER, None)
-            sent.append(None)
+        sent = self._give(gathered, prepared, fresh)
         connection.pipeline_sync()
         results: list[PGresult] = self._driver.wait(_conversation(self._driver, len(sent)))
         connection.exit_pipeline_mode()
@@ -228,6 +204,43 @@ class Pipeline:
                 what.receive(result)
             elif what is not None:
                 prepared.names[what] = fresh[what]  # for good: no rollback forgets it
+
+    def _give(
+        self, gathered: Sequence["_Gathered"], prepared: _Prepared, fresh: dict[bytes, bytes]
+    ) -> list[Answer | bytes | None]:
+        """Hand statements to libpq; for each result that will come its answer, or what was prepared, or None.
+
+        What is prepared now gets its name in `fresh`.
+        """
+        connection = self._driver.pgconn
+        sent: list[Answer | bytes | None] = []
+
+        def simply(statement: bytes) -> None:
+            connection.send_query_params(statement, None)
+            sent.append(None)
+
+        if connection.transaction_status == TransactionStatus.IDLE:
+            simply(b"BEGIN")
+        anew = False
+        for one in gathered:
+            text = one.sql.text
+            if one.anew is not anew:
+                anew = one.anew
+                simply(_PLAN_ANEW if anew else _PLAN_AS_EVER)
+            if anew:
+                connection.send_query_params(text, one.values)
+                sent.append(one.answer)
+                continue
+            name = prepared.names.get(text) or fresh.get(text)
+            if name is None:
+                name = fresh[text] = b"tessera_%d" % next(prepared.numbers)
+                connection.send_prepare(name, text)
+                sent.append(text)
+            connection.send_query_prepared(name, one.values)
+            sent.append(one.answer)
+        if anew:
+            simply(_PLAN_AS_EVER)
+        return sent
 
     def _wrapped(self, error: psycopg.Error) -> BaseException:
         # A server that ended in the middle may leave a connection that is not closed, and of no more use.

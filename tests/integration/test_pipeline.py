@@ -101,9 +101,12 @@ def test_a_statement_whose_table_a_migration_changed_is_prepared_again(owner_dat
 
 
 def test_changes_of_many_rows_are_planned_for_their_values(migrated_url: URL) -> None:
-    """On a connection that plans once, too: for these changes alone, and what follows is planned once again."""
+    """On a connection that plans once, too: these changes alone, and not what follows them."""
     engine = make_engine(migrated_url, schema=SCHEMA, plans_once=True)
-    mode = "INSERT INTO told SELECT current_setting('plan_cache_mode') FROM generate_series(1, CAST(:rows AS int))"
+    mode = (
+        "INSERT INTO told SELECT current_setting('plan_cache_mode')"
+        " FROM generate_series(1, CAST(:rows AS int))"
+    )
     with engine.begin() as connection:
         connection.execute(text("CREATE TEMPORARY TABLE told (mode text)"))
         with Pipeline(connection) as pipeline:
