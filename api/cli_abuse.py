@@ -50,7 +50,7 @@ def release(
 ) -> None:
     """Let go what a sale earned and a rule holds; exit status 1 where nothing is held."""
     from network import abuse_review, ids
-    from network.model import Rejected
+    from network.outcomes import Rejected
     from network.service import load_rules
 
     entry_id = ids.read("ent", entry)

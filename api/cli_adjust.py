@@ -113,7 +113,7 @@ def list_adjustments(
 def run() -> None:
     """Carry out what is approved and was cut off; usually nothing is left to do."""
     from network import adjustments, ids
-    from network.model import Rejected
+    from network.outcomes import Rejected
 
     with _ledger() as (database, rules):
         done = adjustments.carry_out_due(database, rules)
@@ -132,7 +132,7 @@ def set_tier(
 ) -> None:
     """Put a member into a tier; what it earns from now on lives by the tier's rule."""
     from network import adjustments, ids
-    from network.model import Rejected
+    from network.outcomes import Rejected
 
     card_number = _card(card)
     with _acting("maker", by) as (database, rules, who):

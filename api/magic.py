@@ -9,8 +9,8 @@ from hashlib import blake2b
 from typing import Any
 
 from api.problems import PROBLEMS
+from network.commands import Command
 from network.identity import card_number
-from network.model import Command
 
 _FIRST = 99_990_000_000
 

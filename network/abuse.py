@@ -10,21 +10,10 @@ from datetime import date
 
 import msgspec
 
+from network.commands import Accrue, Case, Command, Gift
 from network.judging import judgement_of, written
-from network.model import (
-    AccountKind,
-    Accrue,
-    Case,
-    Command,
-    Decision,
-    Entry,
-    EntryKind,
-    Gift,
-    Posting,
-    RecordedEntry,
-    Rejected,
-    Unit,
-)
+from network.model import AccountKind, Entry, EntryKind, Posting, Unit
+from network.outcomes import Decision, RecordedEntry, Rejected
 from network.programme.compiled import Programme
 from network.programme.counters import period_of
 from network.programme.watching import Suspicion

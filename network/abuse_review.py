@@ -9,7 +9,9 @@ from sqlalchemy import Connection, Engine, text
 
 from network.abuse import staff_of
 from network.batch import execute
-from network.model import Entry, Release, Reply
+from network.commands import Release
+from network.model import Entry
+from network.outcomes import Reply
 from network.rules import Rules
 from partners.model import OPERATOR_ID
 from partners.people.audit import audited

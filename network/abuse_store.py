@@ -7,8 +7,9 @@ from sqlalchemy import Connection
 
 from network.abuse_tables import abuse_case
 from network.bulk import equal_length, insert_from_arrays
+from network.commands import Command
 from network.ids import member_of
-from network.model import Command, Decision, Minted, Rejected
+from network.outcomes import Decision, Minted, Rejected
 from network.pipeline import Pipeline
 
 _COLUMNS = (

@@ -4,20 +4,11 @@ from datetime import timedelta
 
 import msgspec
 
+from network.commands import Accrue, Release
 from network.draft import activity, coming_back, draft, draft_at_till
 from network.judging import Judgement, judged, judgement_of, oldest_claim, remaining, written
-from network.model import (
-    IMMEDIATELY,
-    AccountKind,
-    Accrue,
-    Decision,
-    EntryKind,
-    Minted,
-    Posting,
-    RecordedEntry,
-    Rejected,
-    Release,
-)
+from network.model import IMMEDIATELY, AccountKind, EntryKind, Posting
+from network.outcomes import Decision, Minted, RecordedEntry, Rejected
 from network.registration import registered
 from network.rules import MOST_POINTS, OLDEST, Folded, Rules, is_timely
 from partners.model import OPERATOR_ID

@@ -6,23 +6,11 @@ it has been decided.
 
 from datetime import date
 
+from network.commands import Adjust, ReviewTier, SetTier
 from network.draft import activity, draft, drawn
 from network.draw import draw_clawback, returnable
-from network.model import (
-    IMMEDIATELY,
-    NEVER,
-    UNCHANGED,
-    AccountChange,
-    AccountKind,
-    Adjust,
-    Decision,
-    EntryKind,
-    Minted,
-    Posting,
-    Rejected,
-    ReviewTier,
-    SetTier,
-)
+from network.model import IMMEDIATELY, NEVER, AccountKind, EntryKind, Posting
+from network.outcomes import UNCHANGED, AccountChange, Decision, Minted, Rejected
 from network.rules import MOST_POINTS, Folded, Rules, is_timely
 
 

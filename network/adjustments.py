@@ -16,8 +16,9 @@ from sqlalchemy.exc import IntegrityError
 
 from network import ids, store
 from network.batch import execute, request_key
+from network.commands import Adjust, SetTier
 from network.errors import AdjustmentDecided, AdjustmentInvalid, AdjustmentUnknown, FourEyesNeeded
-from network.model import Adjust, Rejected, Reply, SetTier
+from network.outcomes import Rejected, Reply
 from network.rules import MOST_POINTS, OLDEST, Rules
 from network.service import network_now
 from partners.model import OPERATOR_ID

@@ -5,21 +5,9 @@ from datetime import date
 from uuid import UUID
 
 from network.awarding import occasions_of, staff_budgets
+from network.commands import Accrue, Award, Command, Gift, Redeem, Refer, Reverse, ReviewTier, Stake, Treat
 from network.judging import claimed, judgement_of, sale_at_till
-from network.model import (
-    Accrue,
-    Award,
-    CardState,
-    Command,
-    Gift,
-    RecordedEntry,
-    Redeem,
-    Refer,
-    Reverse,
-    ReviewTier,
-    Stake,
-    Treat,
-)
+from network.outcomes import CardState, RecordedEntry
 from network.paid_plan import SUBSCRIBED
 from network.programme.counters import EVER, months_back, period_of
 from network.programme.rule import Plan

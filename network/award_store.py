@@ -8,7 +8,8 @@ from sqlalchemy import Connection, text
 from network.award_tables import award, referral
 from network.bulk import insert_from_arrays
 from network.ids import member_of
-from network.model import Decision, EntryKind, Occasion
+from network.model import EntryKind
+from network.outcomes import Decision, Occasion
 from network.pipeline import Pipeline
 
 _OCCASION = ("award", "occasion", "role", "staff", "reason")

@@ -10,20 +10,10 @@ from uuid import UUID
 
 import msgspec
 
+from network.commands import Award, Refer, Treat
 from network.draft import activity, draft
-from network.model import (
-    IMMEDIATELY,
-    AccountKind,
-    Award,
-    Decision,
-    EntryKind,
-    Minted,
-    Occasion,
-    Posting,
-    Refer,
-    Rejected,
-    Treat,
-)
+from network.model import IMMEDIATELY, AccountKind, EntryKind, Posting
+from network.outcomes import Decision, Minted, Occasion, Rejected
 from network.programme.counters import EVER, period_of
 from network.programme.members import budgets_of_staff, occasion_name
 from network.rules import Folded, Rules, is_timely

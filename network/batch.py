@@ -27,19 +27,10 @@ from network.asking import (
 )
 from network.capped import AtCap, save_exposed, within_caps
 from network.code_store import claim_packs, pack_named, release_packs
-from network.decide import STRUCTURAL, decide, decide_batch, end_due
-from network.errors import Busy, RulesStale, Unavailable
-from network.game_store import lock_matches
-from network.identity import card_number
-from network.ids import member_of
-from network.judging import judgement_of
-from network.model import (
-    NOT_REMEMBERED,
+from network.commands import (
     Adjust,
-    CardState,
     Command,
     Convert,
-    Decision,
     Donate,
     Enrol,
     Gift,
@@ -47,17 +38,19 @@ from network.model import (
     IssueVoucher,
     Join,
     KeepPledge,
-    LedgerState,
     Merge,
-    Minted,
-    Moment,
-    Rejected,
-    Reply,
     Reverse,
     Showing,
     Stake,
     Unmerge,
 )
+from network.decide import STRUCTURAL, decide, decide_batch, end_due
+from network.errors import Busy, RulesStale, Unavailable
+from network.game_store import lock_matches
+from network.identity import card_number
+from network.ids import member_of
+from network.judging import judgement_of
+from network.outcomes import NOT_REMEMBERED, CardState, Decision, LedgerState, Minted, Moment, Rejected, Reply
 from network.programme_store import NOTHING_ASKED, Asked, lock_budgets
 from network.rules import RETRYING, Folded, Rules
 from network.save import save

@@ -13,9 +13,10 @@ from collections.abc import Set as AbstractSet
 from sqlalchemy import Connection
 
 from network import exposure_store
+from network.commands import Command
 from network.decide import decide_batch
 from network.exposure import Change, Guard, Pricing, issuers_of, might_exceed, plus
-from network.model import Command, Decision, Minted, Rejected
+from network.outcomes import Decision, Minted, Rejected
 from network.rules import Folded, Rules
 from network.save import save
 

@@ -12,8 +12,10 @@ from sqlalchemy import Connection, text
 
 from network import code_tables as tables
 from network.bulk import insert_from_arrays, integers, texts, uuids
+from network.commands import Accrue, Command
 from network.ids import member_of
-from network.model import Accrue, Command, Decision, EntryKind
+from network.model import EntryKind
+from network.outcomes import Decision
 from network.pipeline import Pipeline
 
 _VOUCHER_COLUMNS = ("member_id", "entry_id", "name", "starts_on", "ends_on")

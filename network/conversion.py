@@ -9,7 +9,8 @@ from datetime import date
 from sqlalchemy import Connection, Engine, text
 
 from network.batch import execute
-from network.model import Command, Convert, Entry, LapseVoucher, Unit
+from network.commands import Command, Convert, LapseVoucher
+from network.model import Entry, Unit
 from network.programme.counters import period_of
 from network.rules import Rules
 from network.service import load_rules, network_now

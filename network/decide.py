@@ -10,13 +10,7 @@ from network.abuse import watched
 from network.accrual import accrue, release
 from network.adjustment import adjust, review_tier, set_tier
 from network.awarding import award, refer, treat
-from network.draft import completed
-from network.errors import InvariantBroken
-from network.exposure import Guard
-from network.guardian import refused_to_child
-from network.hold import capture, hold, lapse_hold, void
-from network.identity import enrol
-from network.model import (
+from network.commands import (
     Accrue,
     Adjust,
     Award,
@@ -24,7 +18,6 @@ from network.model import (
     Capture,
     Command,
     Convert,
-    Decision,
     Donate,
     EndPlan,
     Enrol,
@@ -38,13 +31,11 @@ from network.model import (
     Leave,
     LoadValue,
     Merge,
-    Minted,
     PayOut,
     Pledge,
     Redeem,
     Refer,
     RefundValue,
-    Rejected,
     Release,
     ReturnVoucher,
     Reverse,
@@ -57,6 +48,13 @@ from network.model import (
     UseVoucher,
     Void,
 )
+from network.draft import completed
+from network.errors import InvariantBroken
+from network.exposure import Guard
+from network.guardian import refused_to_child
+from network.hold import capture, hold, lapse_hold, void
+from network.identity import enrol
+from network.outcomes import Decision, Minted, Rejected
 from network.paid_plan import buy_plan, end_plan
 from network.pledge import keep_pledge, pledge
 from network.pool import invite, join, leave

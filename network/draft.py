@@ -8,31 +8,12 @@ from collections.abc import Sequence
 import msgspec
 
 from network import ids
+from network.commands import Accrue, BuyPlan, Command, Hold, LoadValue, Redeem, RefundValue, SpendValue
 from network.draw import Draw
 from network.errors import NotRead
 from network.expiry import expiry_of_returned
-from network.model import (
-    IMMEDIATELY,
-    NEVER,
-    UNCHANGED,
-    AccountChange,
-    AccountKind,
-    Accrue,
-    BuyPlan,
-    Command,
-    Decision,
-    Deficit,
-    Entry,
-    EntryKind,
-    Hold,
-    LoadValue,
-    Minted,
-    Posting,
-    Redeem,
-    RefundValue,
-    SpendValue,
-    Unit,
-)
+from network.model import IMMEDIATELY, NEVER, AccountKind, Entry, EntryKind, Posting, Unit
+from network.outcomes import UNCHANGED, AccountChange, Decision, Deficit, Minted
 from network.rules import Folded, Rules, lot_change, open_deficits
 
 _MOVES_WITHOUT_CREDIT = frozenset({EntryKind.UNMERGE})

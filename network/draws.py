@@ -7,8 +7,9 @@ import msgspec
 from sqlalchemy import Connection, Engine, text
 
 from network.batch import execute
+from network.commands import Treat
 from network.errors import NetworkError
-from network.model import Entry, EntryKind, Treat, Unit
+from network.model import Entry, EntryKind, Unit
 from network.programme.raffle import Published, commitment_of, hash_of, winners_of
 from network.programme.spec_draws import DrawSpec
 from network.rules import Rules

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from sqlalchemy import Engine
 
 from network.batch import execute
+from network.commands import Command
 from network.errors import Busy, Unavailable
-from network.model import Command, Reply
+from network.outcomes import Reply
 from network.rules import Rules
 
 Outcome = list[Reply] | Exception

@@ -1,4 +1,4 @@
-"""Errors of the network room. A refusal is not among them: that is a value (network.model.Rejected)."""
+"""Errors of the network room. A refusal is not among them: that is a value (network.outcomes.Rejected)."""
 
 
 class NetworkError(Exception):

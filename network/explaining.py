@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from network.judging import judgement_of, sold_as
-from network.model import MONEY, AccountKind, Entry, EntryKind, Occasion, Posting, RecordedEntry, Unit
+from network.model import MONEY, AccountKind, Entry, EntryKind, Posting, Unit
+from network.outcomes import Occasion, RecordedEntry
 from network.programme.judge import judge
 from network.programme.rule import Plan, Step
 from network.programme.sale import Facts

@@ -21,21 +21,10 @@ from decimal import Decimal, localcontext
 import msgspec
 
 from network.caps import EXACT, NOTHING, ZERO, Exposure, Holding, Holdings, exposure_of, worth
+from network.commands import Accrue, Command, PayOut, Reverse
 from network.errors import RulesStale
-from network.model import (
-    MONEY,
-    AccountKind,
-    Accrue,
-    Command,
-    Decision,
-    EntryKind,
-    Moment,
-    PayOut,
-    Posting,
-    Rejected,
-    Reverse,
-    Unit,
-)
+from network.model import MONEY, AccountKind, EntryKind, Posting, Unit
+from network.outcomes import Decision, Moment, Rejected
 from network.rules import Folded, Rules
 from partners.currencies import minor_digits
 from partners.model import Terms, VatFlow

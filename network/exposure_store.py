@@ -21,7 +21,7 @@ from network import tables
 from network.bulk import insert_from_arrays, integers
 from network.caps import EXACT, Caps, Exposure, Holding, Holdings, Level, exposure_of, worth
 from network.exposure import Holder, plus
-from network.model import Moment
+from network.outcomes import Moment
 from network.pipeline import Pipeline
 from network.rules import Rules
 from network.store import begin

@@ -8,7 +8,8 @@ from sqlalchemy import Connection, text
 
 from network.bulk import insert_from_arrays, uuids
 from network.game_tables import payout, stake
-from network.model import AccountKind, Decision, MatchState, Part
+from network.model import AccountKind, Part
+from network.outcomes import Decision, MatchState
 from network.pipeline import Pipeline
 from network.programme.games import Bet
 

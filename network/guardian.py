@@ -4,9 +4,7 @@ Of a date of birth nothing is kept but the day from which a child acts for itsel
 of who is old enough when it enrols, nothing.
 """
 
-from network.model import (
-    UNCHANGED,
-    AccountChange,
+from network.commands import (
     Command,
     Donate,
     Enrol,
@@ -18,9 +16,9 @@ from network.model import (
     Leave,
     Pledge,
     Redeem,
-    Rejected,
     Stake,
 )
+from network.outcomes import UNCHANGED, AccountChange, Rejected
 from network.programme.members import birthday_in
 from network.rules import Folded, Rules
 

@@ -8,22 +8,12 @@ from datetime import timedelta
 
 import msgspec
 
+from network.commands import Capture, Hold, Void
 from network.draft import activity, coming_back, draft, draft_at_till, drawn
 from network.draw import parts
 from network.errors import InvariantBroken
-from network.model import (
-    AccountKind,
-    Capture,
-    Decision,
-    Entry,
-    EntryKind,
-    Hold,
-    HoldState,
-    Minted,
-    RecordedEntry,
-    Rejected,
-    Void,
-)
+from network.model import AccountKind, Entry, EntryKind
+from network.outcomes import Decision, HoldState, Minted, RecordedEntry, Rejected
 from network.redemption import draw_of_pool, spender_at_till
 from network.rules import Folded, Rules, held, is_timely
 

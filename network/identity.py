@@ -1,7 +1,9 @@
 """Who a member is: card numbers and enrolment (pure)."""
 
+from network.commands import Enrol
 from network.guardian import enrolled_as
-from network.model import Decision, Enrol, Entry, EntryKind, Minted, Rejected
+from network.model import Entry, EntryKind
+from network.outcomes import Decision, Minted, Rejected
 from network.rules import Folded, Rules, is_timely
 
 CARD_PREFIX = 6330

@@ -10,22 +10,10 @@ from typing import NamedTuple
 import msgspec
 
 from network.basket import NO_DETAILS, Details
+from network.commands import Accrue
 from network.draft import activity
-from network.model import (
-    IMMEDIATELY,
-    NEVER,
-    UNCHANGED,
-    AccountChange,
-    AccountKind,
-    Accrue,
-    Decision,
-    Entry,
-    Membership,
-    Posting,
-    RecordedEntry,
-    Rejected,
-    Unit,
-)
+from network.model import IMMEDIATELY, NEVER, AccountKind, Entry, Membership, Posting, Unit
+from network.outcomes import UNCHANGED, AccountChange, Decision, RecordedEntry, Rejected
 from network.programme.compiled import Programme
 from network.programme.counters import EVER, coupon_name, flown_name, period_of
 from network.programme.counting import budgets_of, counts_of, less, split

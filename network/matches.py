@@ -10,8 +10,9 @@ from sqlalchemy import Connection, Engine, text
 
 from network import game_store, ids
 from network.batch import execute
+from network.commands import PayOut
 from network.errors import NetworkError
-from network.model import Entry, PayOut
+from network.model import Entry
 from network.programme.games import HUNDRED, Pays, Share, shares
 from network.rules import Rules
 from network.service import network_now

@@ -12,7 +12,8 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from network import ids
-from network.model import Rejected, Showing
+from network.commands import Showing
+from network.outcomes import Rejected
 
 ANSWER_WITHIN = timedelta(minutes=5)
 USE_WITHIN = timedelta(minutes=10)

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, text
 
 from network.bulk import Insert, insert_from_arrays
 from network.ids import floor_of, milliseconds_of
-from network.model import Decision, EntryKind, Moment
+from network.model import EntryKind
+from network.outcomes import Decision, Moment
 from network.pipeline import Pipeline
 from partners.hooks.tables import webhook_delivery, webhook_event
 from partners.model import Hooks

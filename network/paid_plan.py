@@ -9,20 +9,10 @@ from datetime import date, timedelta
 
 import msgspec
 
+from network.commands import BuyPlan, EndPlan, Merge
 from network.draft import draft, draft_at_till
-from network.model import (
-    AccountKind,
-    BuyPlan,
-    Decision,
-    EndPlan,
-    EntryKind,
-    Membership,
-    Merge,
-    Minted,
-    Posting,
-    Rejected,
-    Unit,
-)
+from network.model import AccountKind, EntryKind, Membership, Posting, Unit
+from network.outcomes import Decision, Minted, Rejected
 from network.programme.offers import PaidPlan
 from network.rules import Folded, Rules, is_timely
 

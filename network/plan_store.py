@@ -8,7 +8,8 @@ from sqlalchemy import text
 
 from network import plan_tables  # noqa: F401 - so that its table is among the others
 from network.bulk import integers
-from network.model import Decision, EntryKind, Membership
+from network.model import EntryKind, Membership
+from network.outcomes import Decision
 from network.pipeline import Answer, Pipeline
 
 _LOAD = text(

@@ -8,18 +8,11 @@ from the one on which it is made and without the one on which it is ended: then 
 within a date changes what it comes to.
 """
 
+from network.commands import KeepPledge, Pledge
 from network.draft import draft, drawn
 from network.draw import live
-from network.model import (
-    AccountKind,
-    Decision,
-    EntryKind,
-    KeepPledge,
-    Minted,
-    Pledge,
-    Pledged,
-    Rejected,
-)
+from network.model import AccountKind, EntryKind
+from network.outcomes import Decision, Minted, Pledged, Rejected
 from network.redemption import draw_own, terms_of_cause
 from network.rules import Folded, Rules
 

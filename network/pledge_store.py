@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import text
 
 from network import pledge_tables  # noqa: F401 - so that its tables are among the others
-from network.model import Decision
+from network.outcomes import Decision
 from network.pipeline import Pipeline
 
 _MAKE = text(

@@ -9,7 +9,8 @@ import msgspec
 from sqlalchemy import Connection, Engine, text
 
 from network.batch import execute
-from network.model import AccountKind, EntryKind, KeepPledge, Unit
+from network.commands import KeepPledge
+from network.model import AccountKind, EntryKind, Unit
 from network.rules import Rules
 from network.service import date_of_window, load_rules, network_now
 from partners.model import OPERATOR_ID

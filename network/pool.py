@@ -9,18 +9,10 @@ from datetime import timedelta
 
 import msgspec
 
+from network.commands import Invite, Join, Leave
 from network.draft import draft
-from network.model import (
-    UNCHANGED,
-    AccountChange,
-    Decision,
-    EntryKind,
-    Invite,
-    Join,
-    Leave,
-    Minted,
-    Rejected,
-)
+from network.model import EntryKind
+from network.outcomes import UNCHANGED, AccountChange, Decision, Minted, Rejected
 from network.rules import Folded, Rules
 
 MOST_MEMBERS = 8

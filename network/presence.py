@@ -16,9 +16,9 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
 from network.batch import LOCK_TIMEOUT, request_key
+from network.commands import Redeem, Showing
 from network.member_approvals import Approval, UseProblem, mark_used, of_commands, refusal
 from network.member_cards import hash_of_pin
-from network.model import Redeem, Showing
 from partners.errors import SecretUnreadable
 from partners.people import codes
 

@@ -15,7 +15,8 @@ from sqlalchemy import Connection, text
 from network import award_store, game_store
 from network import programme_tables as tables
 from network.bulk import Insert, dates, equal_length, insert_from_arrays, integers, texts
-from network.model import NEVER, AccountKind, Decision, Lot, Unit
+from network.model import NEVER, AccountKind, Lot, Unit
+from network.outcomes import Decision
 from network.pipeline import Answer, Pipeline
 from network.programme.counters import EVER
 from network.rules import in_lot

@@ -3,19 +3,11 @@
 from datetime import datetime
 
 from network.accrual import add_up
+from network.commands import Donate, Hold, Redeem, Showing
 from network.draft import activity, draft, draft_at_till, drawn
 from network.draw import Draw, draw_lots, live
-from network.model import (
-    AccountKind,
-    Decision,
-    Donate,
-    EntryKind,
-    Hold,
-    Minted,
-    Redeem,
-    Rejected,
-    Showing,
-)
+from network.model import AccountKind, EntryKind
+from network.outcomes import Decision, Minted, Rejected
 from network.rewards import claim
 from network.rules import Folded, Rules
 from partners.model import Terms

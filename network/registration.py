@@ -3,8 +3,10 @@
 import msgspec
 
 from network.codes import MOST_PACK
+from network.commands import Accrue
 from network.judging import judged
-from network.model import Accrue, Decision, Entry, Rejected
+from network.model import Entry
+from network.outcomes import Decision, Rejected
 from network.rules import Folded, Rules
 
 

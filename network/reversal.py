@@ -4,23 +4,12 @@ from collections.abc import Sequence
 
 import msgspec
 
+from network.commands import Reverse
 from network.draft import coming_back, draft, drawn, owed_posting, transfer
 from network.draw import draw_clawback, parts, returnable
 from network.judging import returned
-from network.model import (
-    AccountKind,
-    Decision,
-    Deficit,
-    Entry,
-    EntryKind,
-    Lot,
-    Minted,
-    Posting,
-    RecordedEntry,
-    Rejected,
-    Reverse,
-    Unit,
-)
+from network.model import AccountKind, Entry, EntryKind, Lot, Posting, Unit
+from network.outcomes import Decision, Deficit, Minted, RecordedEntry, Rejected
 from network.rewards import put_back
 from network.rules import Folded, Rules, is_timely
 from network.stored_value import VALUE_KINDS, undo_value

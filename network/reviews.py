@@ -5,7 +5,8 @@ from datetime import date, datetime
 from sqlalchemy import Engine, text
 
 from network.batch import execute
-from network.model import Entry, ReviewTier, Unit
+from network.commands import ReviewTier
+from network.model import Entry, Unit
 from network.rules import Rules
 from network.service import load_rules
 from partners.model import OPERATOR_ID

@@ -6,8 +6,9 @@ from datetime import date
 import msgspec
 
 from network.basket import Flight
+from network.commands import Redeem
 from network.judging import Judgement, judgement_of, written
-from network.model import RecordedEntry, Redeem, Rejected
+from network.outcomes import RecordedEntry, Rejected
 from network.programme.counters import EVER
 from network.programme.geography import metres_between
 from network.programme.rewards import Reward, RewardOffer, Taken

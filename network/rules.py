@@ -9,37 +9,36 @@ import msgspec
 from msgspec import UnsetType
 
 from network.caps import Caps
+from network.commands import Accrue, Command, Hold, Redeem
 from network.draw import lot_key
 from network.model import (
     STORED,
-    UNCHANGED,
     WITH_ACTIVITY,
-    AccountChange,
     AccountKind,
-    Accrue,
-    Command,
+    EntryKind,
+    Lot,
+    Membership,
+    Posting,
+    Unit,
+    ValueLot,
+)
+from network.outcomes import (
+    UNCHANGED,
+    AccountChange,
     Decision,
     Deficit,
-    EntryKind,
-    Hold,
     HoldState,
     InvitationState,
     LedgerState,
     LineState,
-    Lot,
     MatchState,
-    Membership,
     MemberState,
     Minted,
     Moment,
-    Posting,
     RecordedEntry,
-    Redeem,
     Rejected,
     Retried,
     Reversed,
-    Unit,
-    ValueLot,
 )
 from network.programme.compiled import Programme
 from network.programme.counters import OF_RULES

@@ -18,18 +18,9 @@ from network.bulk import Insert, dates, equal_length, insert_from_arrays, intege
 from network.caps import Holding
 from network.exposure import Holder
 from network.exposure_store import Standing
-from network.model import (
-    IMMEDIATELY,
-    UNCHANGED,
-    AccountKind,
-    Decision,
-    Deficit,
-    Entry,
-    EntryKind,
-    Posting,
-    Unit,
-)
+from network.model import IMMEDIATELY, AccountKind, Entry, EntryKind, Posting, Unit
 from network.outbox import tell_entries
+from network.outcomes import UNCHANGED, Decision, Deficit
 from network.pipeline import Pipeline
 from network.rules import held, hold_change, in_lot, lot_change, pending_change, set_aside, undone
 from network.store import ENTRY_FIELDS, POSTING_FIELDS

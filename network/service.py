@@ -12,8 +12,9 @@ from sqlalchemy import Connection, Engine, text
 
 from network import exposure_store, ids, store
 from network.errors import ClockBackwards, InvariantBroken, NotReady, WindowOrder
-from network.model import WITH_ACTIVITY, AccountKind, EntryKind, Moment, Unit
+from network.model import WITH_ACTIVITY, AccountKind, EntryKind, Unit
 from network.outbox import tell_lapsed
+from network.outcomes import Moment
 from network.programme.compiled import Programme, compile_programme
 from network.programme.spec import read_programme
 from network.rules import Rules

@@ -5,24 +5,12 @@ A staked point keeps its issuer, terms and expiry. As a held one, it does not la
 
 from collections.abc import Sequence
 
+from network.commands import PayOut, Stake
 from network.draft import activity, draft, drawn
 from network.draw import draw_lots
 from network.expiry import expiry_of_returned
-from network.model import (
-    IMMEDIATELY,
-    AccountKind,
-    Decision,
-    Entry,
-    EntryKind,
-    Minted,
-    PaidFor,
-    Part,
-    PayOut,
-    Posting,
-    Rejected,
-    Stake,
-    Staked,
-)
+from network.model import IMMEDIATELY, AccountKind, Entry, EntryKind, Part, Posting
+from network.outcomes import Decision, Minted, PaidFor, Rejected, Staked
 from network.programme.counters import EVER
 from network.rules import Folded, Rules
 

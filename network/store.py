@@ -17,28 +17,20 @@ from network import plan_store, tables
 from network.bulk import insert_from_arrays, integers, texts, uuids
 from network.errors import NotReady
 from network.ids import member_of
-from network.model import (
+from network.model import STORED, WITH_ACTIVITY, AccountKind, Entry, EntryKind, Lot, Posting, Unit, ValueLot
+from network.outcomes import (
     NOT_REVERSED,
-    STORED,
-    WITH_ACTIVITY,
-    AccountKind,
     CardState,
     Deficit,
-    Entry,
-    EntryKind,
     HoldState,
     InvitationState,
     LineState,
-    Lot,
     MemberState,
     Minted,
     Moment,
-    Posting,
     RecordedEntry,
     Retried,
     Reversed,
-    Unit,
-    ValueLot,
     VoucherState,
 )
 from network.pipeline import Pipeline

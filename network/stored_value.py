@@ -10,27 +10,11 @@ from datetime import date, timedelta
 
 import msgspec
 
+from network.commands import LoadValue, Merge, RefundValue, Reverse, SpendValue
 from network.draft import coming_back, draft, draft_at_till
 from network.draw import parts
-from network.model import (
-    IMMEDIATELY,
-    NEVER,
-    STORED,
-    AccountKind,
-    Decision,
-    EntryKind,
-    LoadValue,
-    Merge,
-    Minted,
-    Posting,
-    RecordedEntry,
-    RefundValue,
-    Rejected,
-    Reverse,
-    SpendValue,
-    Unit,
-    ValueLot,
-)
+from network.model import IMMEDIATELY, NEVER, STORED, AccountKind, EntryKind, Posting, Unit, ValueLot
+from network.outcomes import Decision, Minted, RecordedEntry, Rejected
 from network.programme.offers import StoredValue, ValueBonus
 from network.rules import Folded, Rules
 

@@ -6,8 +6,7 @@ Before it is judged, the holds of all of them whose time is over are ended: each
 from collections.abc import Iterable
 from uuid import UUID
 
-from network.ids import member_of
-from network.model import (
+from network.commands import (
     Capture,
     Command,
     Convert,
@@ -32,6 +31,7 @@ from network.model import (
     UseVoucher,
     Void,
 )
+from network.ids import member_of
 from network.rules import Folded
 
 SPENDING = (Redeem, Hold)

@@ -5,28 +5,13 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import UnsetType
 
+from network.commands import Gift, Merge, Unmerge
 from network.draft import draft, owed_posting, transfer
 from network.draw import Draw, lot_key
 from network.guardian import is_child
 from network.judging import Judgement, judgement_of, raised, written
-from network.model import (
-    UNCHANGED,
-    WITH_ACTIVITY,
-    AccountChange,
-    AccountKind,
-    CardMove,
-    Decision,
-    Deficit,
-    EntryKind,
-    Gift,
-    Lot,
-    Merge,
-    Minted,
-    Posting,
-    Rejected,
-    Unit,
-    Unmerge,
-)
+from network.model import WITH_ACTIVITY, AccountKind, EntryKind, Lot, Posting, Unit
+from network.outcomes import UNCHANGED, AccountChange, CardMove, Decision, Deficit, Minted, Rejected
 from network.programme.counting import Counts
 from network.redemption import draw_own, unproven
 from network.rules import Folded, Rules

@@ -16,7 +16,8 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from network.judging import Judgement, judgement_of, parts_of
-from network.model import Entry, EntryKind, RecordedEntry, Unit
+from network.model import Entry, EntryKind, Unit
+from network.outcomes import RecordedEntry
 from network.programme.compiled import Programme
 from network.programme.counters import period_of
 from network.programme.counting import Counts, budgets_of, counts_of, less

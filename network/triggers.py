@@ -10,7 +10,8 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import Engine, text
 
 from network.batch import execute
-from network.model import Entry, EntryKind, Treat, Unit
+from network.commands import Treat
+from network.model import Entry, EntryKind, Unit
 from network.programme.members import CAUGHT_UP, REFERRED, REFERRER, Trigger, birthdays_on
 from network.programme.spec_members import BIRTHDAY, Leap, Occasion
 from network.rules import Rules

@@ -8,24 +8,12 @@ from uuid import UUID
 
 import msgspec
 
+from network.commands import Convert, IssueVoucher, LapseVoucher, ReturnVoucher, UseVoucher
 from network.draft import activity, coming_back, draft, drawn
 from network.draw import live
 from network.errors import InvariantBroken
-from network.model import (
-    AccountKind,
-    Convert,
-    Decision,
-    EntryKind,
-    IssueVoucher,
-    LapseVoucher,
-    Minted,
-    Posting,
-    RecordedEntry,
-    Rejected,
-    ReturnVoucher,
-    UseVoucher,
-    VoucherState,
-)
+from network.model import AccountKind, EntryKind, Posting
+from network.outcomes import Decision, Minted, RecordedEntry, Rejected, VoucherState
 from network.programme.codes import VoucherKind
 from network.redemption import draw_own, unproven
 from network.rules import Folded, Rules

@@ -2,12 +2,11 @@
 
 from datetime import datetime
 
-from network.model import (
+from network.commands import (
     Adjust,
     BuyPlan,
     Donate,
     EndPlan,
-    Entry,
     Gift,
     Invite,
     IssueVoucher,
@@ -21,6 +20,7 @@ from network.model import (
     Unmerge,
     UseVoucher,
 )
+from network.model import Entry
 from partners.model import OPERATOR_ID
 from tests.coalition import GROCER, OUTLET, PETROL, START
 

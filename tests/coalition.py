@@ -9,26 +9,9 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Engine
 
 from network.batch import execute
-from network.model import (
-    AccountKind,
-    Accrue,
-    Capture,
-    Command,
-    Decision,
-    Enrol,
-    Entry,
-    EntryKind,
-    Hold,
-    HoldState,
-    InvitationState,
-    LineState,
-    RecordedEntry,
-    Redeem,
-    Reply,
-    Reverse,
-    Reversed,
-    Void,
-)
+from network.commands import Accrue, Capture, Command, Enrol, Hold, Redeem, Reverse, Void
+from network.model import AccountKind, Entry, EntryKind
+from network.outcomes import Decision, HoldState, InvitationState, LineState, RecordedEntry, Reply, Reversed
 from network.programme.compiled import compile_programme
 from network.programme.spec import read_programme
 from network.rules import Rules

@@ -6,17 +6,8 @@ from datetime import UTC, datetime
 import msgspec
 
 from network import ids
-from network.model import (
-    MONEY,
-    AccountKind,
-    Entry,
-    EntryKind,
-    Minted,
-    Posting,
-    Reply,
-    Unit,
-    VoucherState,
-)
+from network.model import MONEY, AccountKind, Entry, EntryKind, Posting, Unit
+from network.outcomes import Minted, Reply, VoucherState
 from network.service import date_of_window
 
 _OF_HOLDS = frozenset({EntryKind.CAPTURE, EntryKind.VOID, EntryKind.HOLD_LAPSE})

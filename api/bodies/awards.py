@@ -7,7 +7,7 @@ from msgspec import Meta
 from api.bodies.fields import CardNumber, Offer, Points, Request, card_of, utc
 from api.problems import ProblemError
 from network import ids
-from network.model import Award, Command, Refer, Stake
+from network.commands import Award, Command, Refer, Stake
 
 Case = Annotated[
     str,

@@ -16,7 +16,7 @@ from api.bodies.fields import (
     guardian_of,
     utc,
 )
-from network.model import Command, Donate, Gift, Invite, Join, Leave, Merge, Unmerge
+from network.commands import Command, Donate, Gift, Invite, Join, Leave, Merge, Unmerge
 
 
 class GiftBody(Request, frozen=True, tag_field="type", tag="gift"):

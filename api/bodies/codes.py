@@ -24,7 +24,7 @@ from api.bodies.fields import (
 from api.problems import FieldError, ProblemError
 from network.basket import Details
 from network.codes import plain
-from network.model import Accrue, Command, IssueVoucher, ReturnVoucher, UseVoucher
+from network.commands import Accrue, Command, IssueVoucher, ReturnVoucher, UseVoucher
 
 PaperCode = Annotated[
     str,

@@ -15,7 +15,7 @@ from api.bodies.fields import (
     entry_id_of,
     utc,
 )
-from network.model import BuyPlan, Command, EndPlan
+from network.commands import BuyPlan, Command, EndPlan
 
 PlanName = Annotated[
     str,

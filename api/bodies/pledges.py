@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from api.bodies.fields import CardNumber, Cause, Guardian, Request, card_of, guardian_of, utc
 from api.problems import FieldError, ProblemError
-from network.model import Command, Pledge
+from network.commands import Command, Pledge
 
 PledgeName = Annotated[
     str,

@@ -43,7 +43,7 @@ from api.bodies.fields import (
 )
 from api.problems import FieldError, ProblemError
 from network.basket import Details, Flight, Wanted
-from network.model import Accrue, Capture, Command, Enrol, Hold, Redeem, Release, Reverse, Void
+from network.commands import Accrue, Capture, Command, Enrol, Hold, Redeem, Release, Reverse, Void
 
 MOST_MINUTES = 7 * 24 * 60
 

@@ -1,7 +1,7 @@
 """Requests about stored value: load, spend, refund. Amounts are money, never points."""
 
 from api.bodies.fields import Amount, CardNumber, Currency, Outlet, Request, card_of, utc
-from network.model import Command, LoadValue, RefundValue, SpendValue
+from network.commands import Command, LoadValue, RefundValue, SpendValue
 
 
 class _AtTill(Request, frozen=True):

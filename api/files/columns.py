@@ -17,7 +17,7 @@ import msgspec
 from api.bodies import COMMANDS, Body
 from api.bodies.fields import invalid
 from api.problems import FieldError, ProblemError
-from network.model import Command
+from network.commands import Command
 
 REQUIRED = ("type", "reference", "occurred_at")
 MOST_HEADER_BYTES = 4_096

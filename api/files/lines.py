@@ -9,7 +9,8 @@ from api.bodies import LINE, EntryBody, read_body, show_reply
 from api.files.columns import read_row
 from api.files.reading import LONGEST_LINE
 from api.problems import FieldError, ProblemError, failure, problem
-from network.model import Command, Reply, Showing
+from network.commands import Command, Showing
+from network.outcomes import Reply
 from partners.files import FileBatch
 
 DONE = 201

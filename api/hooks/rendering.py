@@ -13,8 +13,9 @@ from sqlalchemy import Connection, text
 
 from api.bodies.answers import EntryBody, show_entry
 from network import ids
-from network.model import AccountKind, RecordedEntry
+from network.model import AccountKind
 from network.outbox import EXPIRED
+from network.outcomes import RecordedEntry
 from network.service import date_of_window
 from network.store import load_entries
 

@@ -10,8 +10,10 @@ from api.lanes.refusing import refusing
 from api.lanes.work import CarryOut
 from network.basket import NO_DETAILS
 from network.codes import pack_of, voucher_code, voucher_of
+from network.commands import Accrue, Command, IssueVoucher, ReturnVoucher, UseVoucher
 from network.engine import Outcome
-from network.model import Accrue, Command, Entry, IssueVoucher, Reply, ReturnVoucher, UseVoucher
+from network.model import Entry
+from network.outcomes import Reply
 from network.programme.codes import event_of
 
 

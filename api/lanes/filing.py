@@ -22,9 +22,10 @@ from api.files.reading import split
 from api.lanes.wire import PING, Answer, Answered, Ask, Frames, framed
 from api.lanes.work import CarryOut
 from api.limits import UNKNOWN_CARDS, Buckets, Rates
+from network.commands import Command
 from network.engine import Outcome
 from network.errors import Busy, NetworkError, NotReady, Unavailable
-from network.model import Command, Reply
+from network.outcomes import Reply
 from network.service import network_now
 from partners import files
 from partners.errors import FileMovedOn

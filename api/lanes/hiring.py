@@ -12,9 +12,9 @@ from api.lanes.serving import Watch, serve
 from api.lanes.work import CarryOut
 from api.limits import Rates
 from api.rules_cache import RulesCache
+from network.commands import Command
 from network.engine import Outcome, carry_out
 from network.errors import NetworkError, RulesStale
-from network.model import Command
 
 FILES = "files"
 MAX_BATCH = {"tills": 512, FILES: 500}

@@ -7,8 +7,9 @@ from sqlalchemy import Engine
 
 from api.lanes.work import CarryOut
 from network import presence
+from network.commands import Command, Showing
 from network.engine import Outcome
-from network.model import Command, Rejected, Reply, Showing
+from network.outcomes import Rejected, Reply
 
 Judge = Callable[[Sequence[Command]], Mapping[int, str]]
 """What commands are refused for, by their place; most batches have none."""

@@ -11,8 +11,8 @@ from api.commands import ROUTES
 from api.lanes.wire import PING, Answer, Ask
 from api.logs import REQUEST_ID
 from api.problems import ProblemError, failure, problem
+from network.commands import Command
 from network.engine import Outcome
-from network.model import Command
 
 CarryOut = Callable[[Sequence[Sequence[Command]]], list[Outcome]]
 """Carries out the commands of several callers; network.engine.carry_out on some database."""

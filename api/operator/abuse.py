@@ -23,7 +23,7 @@ from api.operator.desk import (
 )
 from api.problems import ProblemError
 from network import abuse_review, ids
-from network.model import Rejected
+from network.outcomes import Rejected
 
 router = make_router("Abuse")
 

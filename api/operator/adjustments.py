@@ -26,7 +26,7 @@ from api.operator.desk import (
 from api.problems import ProblemError
 from network import adjustments, ids
 from network.adjustments import Standing
-from network.model import Rejected
+from network.outcomes import Rejected
 
 router = make_router("Adjustments")
 

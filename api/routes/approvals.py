@@ -13,7 +13,7 @@ from api.routes.disputes import Raw
 from api.routes.reads import json_response
 from api.service import partner_of, service_of
 from network import ids, member_approvals
-from network.model import Rejected
+from network.outcomes import Rejected
 
 router = APIRouter(prefix="/v1", tags=["Approvals"])
 _NEW = msgspec.json.Decoder(NewApprovalBody)

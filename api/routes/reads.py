@@ -18,7 +18,7 @@ from api.routes.commands import require_no_guessing
 from api.service import partner_of, service_of
 from network import ids
 from network.identity import is_card_number
-from network.model import RecordedEntry
+from network.outcomes import RecordedEntry
 from network.service import window_id_of
 from network.store import load_enrolled, load_entries
 from settlement.errors import NotSealed

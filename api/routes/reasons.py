@@ -32,8 +32,10 @@ from network import ids
 from network.award_store import occasion_of
 from network.basket import Flight
 from network.batch import preview
+from network.commands import Accrue, Redeem
 from network.explaining import Explanation, explain
-from network.model import Accrue, Decision, Posting, RecordedEntry, Redeem, Rejected, Unit
+from network.model import Posting, Unit
+from network.outcomes import Decision, RecordedEntry, Rejected
 from network.programme.rewards import RewardOffer
 from network.programme.rule import Step
 from network.rewards import offers

@@ -24,7 +24,7 @@ from api.files import reading
 from api.files.spool import Spooled
 from api.problems import ProblemError
 from network.batch import execute
-from network.model import Accrue
+from network.commands import Accrue
 from network.rules import Rules
 from network.service import set_clock
 from partners import files

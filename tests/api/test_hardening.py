@@ -17,7 +17,7 @@ from config.database import make_engine
 from network.batch import execute
 from network.engine import carry_out
 from network.errors import Busy
-from network.model import Rejected
+from network.outcomes import Rejected
 from network.rules import Rules
 from tests.api.conftest import Till, a_sale
 from tests.coalition import GROCER, START, entry_of, new_card, run, sale, set_up

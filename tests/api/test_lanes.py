@@ -25,7 +25,7 @@ from api.lanes.wire import Answered, Ask, Frames, framed
 from network.engine import Outcome
 from network.errors import Overloaded, Unavailable
 from network.identity import card_number
-from network.model import Rejected, Reply
+from network.outcomes import Rejected, Reply
 from network.rules import Rules
 from tests.api.conftest import Till, a_sale, real_now
 from tests.coalition import GROCER, new_card, set_up

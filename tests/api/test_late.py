@@ -13,7 +13,9 @@ from starlette.testclient import TestClient
 
 from api.app import create_app
 from network.batch import execute
-from network.model import Command, Entry, Reply
+from network.commands import Command
+from network.model import Entry
+from network.outcomes import Reply
 from network.service import set_clock
 from network.verify import CHECKS, faults
 from settlement.service import clear

@@ -23,7 +23,8 @@ from api.child import running_server
 from api.limits import Rate, Rates
 from api.mail import to_file
 from network.batch import execute
-from network.model import Command, Rejected
+from network.commands import Command
+from network.outcomes import Rejected
 from network.rules import Rules
 from partners.people import codes
 from partners.people.tokens import MEMBER, key_id, members_keys

@@ -8,7 +8,8 @@ from sqlalchemy import Engine, text
 
 from config.database import make_engine
 from network.batch import execute
-from network.model import Command, Rejected
+from network.commands import Command
+from network.outcomes import Rejected
 from network.presence import judge_each
 from network.rules import Rules
 from partners.people import codes

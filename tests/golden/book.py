@@ -6,21 +6,10 @@ from uuid import UUID
 import msgspec
 from msgspec import UnsetType
 
+from network.commands import Command
 from network.decide import decide_batch
-from network.model import (
-    WITH_ACTIVITY,
-    CardState,
-    Command,
-    Decision,
-    Deficit,
-    Entry,
-    LedgerState,
-    Lot,
-    MemberState,
-    Minted,
-    Moment,
-    Rejected,
-)
+from network.model import WITH_ACTIVITY, Entry, Lot
+from network.outcomes import CardState, Decision, Deficit, LedgerState, MemberState, Minted, Moment, Rejected
 from network.rules import Folded, Rules, lot_change
 from tests import between
 from tests.coalition import CODES, burn, recorded_entries, release, reserve, sale, take, undo

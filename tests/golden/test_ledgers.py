@@ -25,7 +25,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from network.model import IMMEDIATELY, NEVER, WITH_ACTIVITY, Posting, Rejected
+from network.model import IMMEDIATELY, NEVER, WITH_ACTIVITY, Posting
+from network.outcomes import Rejected
 from network.rules import Rules
 from tests.coalition import CODES, PENDING, WHOLE, open_terms, rules
 from tests.golden.book import IDS, MEMBERS, NAMES, Book

@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import Engine
 
 from network import abuse_review, ids
-from network.model import Rejected
+from network.outcomes import Rejected
 from network.service import load_rules
 from tests.golden.giving import Stage as Sender
 

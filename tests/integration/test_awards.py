@@ -9,8 +9,8 @@ from sqlalchemy import Engine, text
 from network import facts, triggers
 from network.award_store import occasion_of
 from network.batch import execute
+from network.commands import Refer
 from network.explaining import explain
-from network.model import Refer
 from network.morning import begin_day
 from network.rules import Rules
 from network.segments import find_segments

@@ -13,9 +13,11 @@ from sqlalchemy import Engine, text
 
 from network import batch
 from network.batch import end_over_holds, execute
+from network.commands import Command
 from network.engine import carry_out
 from network.errors import NotRead
-from network.model import AccountKind, Command, Entry, EntryKind, Rejected, Reply
+from network.model import AccountKind, Entry, EntryKind
+from network.outcomes import Rejected, Reply
 from network.rules import Rules
 from network.service import lapse_expired, set_clock
 from network.store import members_with_over_holds

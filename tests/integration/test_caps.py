@@ -17,10 +17,11 @@ from sqlalchemy import Engine, text
 from network import adjustments
 from network.batch import Known, _runs, _transact, execute
 from network.caps import Exposure, Level
+from network.commands import Accrue, Command, LoadValue, SpendValue
 from network.errors import RulesStale
 from network.explaining import explain
 from network.exposure_store import Move, read_exposures, read_moves, watch
-from network.model import Accrue, Command, LoadValue, Rejected, Reply, SpendValue
+from network.outcomes import Rejected, Reply
 from network.rules import Rules
 from network.service import lapse_expired, load_rules, set_clock
 from network.store import load_entries

@@ -9,7 +9,9 @@ import msgspec
 from sqlalchemy import Engine
 
 from network.batch import content_hash, execute
-from network.model import Entry, Hold, Redeem, Rejected
+from network.commands import Hold, Redeem
+from network.model import Entry
+from network.outcomes import Rejected
 from network.rules import Rules
 from network.service import load_rules, set_clock
 from partners.contracts import add_category

@@ -13,7 +13,9 @@ from sqlalchemy.exc import OperationalError
 
 from network import batch, store
 from network.batch import execute
-from network.model import Command, Entry, EntryKind, Rejected, Reply
+from network.commands import Command
+from network.model import Entry, EntryKind
+from network.outcomes import Rejected, Reply
 from network.rules import Rules
 from network.service import close_window, lapse_expired, set_clock
 from network.verify import CHECKS, faults

@@ -8,7 +8,8 @@ from sqlalchemy.exc import DataError
 
 from network.batch import execute
 from network.engine import carry_out
-from network.model import Entry, Rejected, Reply
+from network.model import Entry
+from network.outcomes import Rejected, Reply
 from network.service import close_window, lapse_expired, set_clock
 from network.verify import CHECKS, faults
 from tests.coalition import (

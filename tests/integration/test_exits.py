@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 
 from network.batch import execute
-from network.model import Command, Rejected
+from network.commands import Command
+from network.outcomes import Rejected
 from network.rules import Rules
 from network.service import load_rules, set_clock
 from partners.errors import ProposalOpen, SecondPersonNeeded

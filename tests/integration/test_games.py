@@ -11,7 +11,8 @@ from config.database import make_engine
 from config.roles import reader_role
 from network import draws, matches
 from network.batch import execute
-from network.model import Rejected, Stake
+from network.commands import Stake
+from network.outcomes import Rejected
 from network.programme.raffle import faults_of
 from network.rules import Rules
 from network.service import set_clock

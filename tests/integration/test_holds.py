@@ -8,7 +8,8 @@ import msgspec
 from sqlalchemy import Engine, text
 
 from network.batch import execute
-from network.model import Entry, Rejected, Reply
+from network.model import Entry
+from network.outcomes import Rejected, Reply
 from network.service import set_clock
 from network.verify import CHECKS, faults
 from settlement import verify as nights

@@ -9,8 +9,9 @@ from sqlalchemy import Connection, Engine, event, text
 
 from network.batch import execute
 from network.ids import member_of
-from network.model import EntryKind, Rejected
+from network.model import EntryKind
 from network.outbox import TYPE_OF
+from network.outcomes import Rejected
 from network.pipeline import Pipeline
 from network.rules import Rules
 from network.service import lapse_expired, load_rules, set_clock

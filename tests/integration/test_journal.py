@@ -16,9 +16,10 @@ from sqlalchemy import Engine, text
 from config.database import make_engine
 from config.settings import PROJECT
 from network.batch import execute
+from network.commands import Command
 from network.errors import InvariantBroken, NoSuchWindow
 from network.ids import show
-from network.model import Command, Entry, EntryKind
+from network.model import Entry, EntryKind
 from network.service import close_window, lapse_expired, load_rules, set_clock
 from tests.coalition import (
     BANK,

@@ -16,8 +16,10 @@ from config.database import make_engine
 from network.basket import Details
 from network.batch import execute
 from network.codes import Pack
+from network.commands import Accrue, Command
 from network.conversion import convert_due, lapse_vouchers
-from network.model import Accrue, Command, Entry, EntryKind, Rejected
+from network.model import Entry, EntryKind
+from network.outcomes import Rejected
 from network.programme.codes import event_of
 from network.rules import Rules
 from network.service import load_rules, set_clock

@@ -12,7 +12,7 @@ from network import abuse_review, ids
 from network.abuse_review import set_staff
 from network.batch import execute
 from network.errors import ProgrammeInvalid
-from network.model import Rejected, Reply
+from network.outcomes import Rejected, Reply
 from network.programme.spec import read_programme
 from network.verify import CHECKS, faults
 from partners.people.model import HOST

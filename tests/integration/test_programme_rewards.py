@@ -9,8 +9,10 @@ from sqlalchemy import Engine, text
 
 from network.basket import Wanted
 from network.batch import execute
+from network.commands import Accrue, Command, Enrol
 from network.explaining import explain
-from network.model import Accrue, Command, Enrol, Entry, Rejected
+from network.model import Entry
+from network.outcomes import Rejected
 from network.rules import Rules
 from network.store import load_entries
 from network.verify import CHECKS, faults

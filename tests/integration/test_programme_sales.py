@@ -9,7 +9,8 @@ from sqlalchemy import Engine, text
 
 from network.basket import Details, Item
 from network.batch import execute
-from network.model import Accrue, Rejected
+from network.commands import Accrue
+from network.outcomes import Rejected
 from network.reviews import review_tiers
 from network.service import set_clock
 from network.verify import CHECKS, faults

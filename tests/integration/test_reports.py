@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from sqlalchemy import Engine, text
 
 from network.batch import execute
-from network.model import Command, Entry
+from network.commands import Command
+from network.model import Entry
 from network.rules import Rules
 from network.service import (
     Network,

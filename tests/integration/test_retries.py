@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from network.batch import content_hash, execute
-from network.model import Accrue, Command
+from network.commands import Accrue, Command
 from network.rules import Rules
 from network.verify import CHECKS, faults
 from tests.coalition import PETROL, START, burn, entry_of, new_card, reserve, sale, set_up

@@ -9,7 +9,9 @@ from sqlalchemy import Engine, text
 
 from config.database import make_engine
 from network.batch import execute
-from network.model import Entry, LoadValue, RefundValue, Rejected, SpendValue
+from network.commands import LoadValue, RefundValue, SpendValue
+from network.model import Entry
+from network.outcomes import Rejected
 from network.rules import Rules
 from network.service import set_clock
 from network.verify import CHECKS, faults

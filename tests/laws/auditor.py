@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from network.model import Reply
+from network.outcomes import Reply
 from tests.laws.book import Answer, Ask, Book, Prediction
 from tests.laws.words import answer_of, move_of
 

@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from network.model import Command, Reply
+from network.commands import Command
+from network.outcomes import Reply
 from tests.laws.auditor import Auditor, Recorded, compare_entries, count_issuers
 from tests.laws.book import Ask, Book, month_end
 from tests.laws.kinds import BY_TIME, JUDGES

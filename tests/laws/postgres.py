@@ -10,7 +10,9 @@ from sqlalchemy import Engine, insert, text
 
 from config.database import make_engine
 from network import batch, store, tables
-from network.model import Adjust, Command, Entry, Reply
+from network.commands import Adjust, Command
+from network.model import Entry
+from network.outcomes import Reply
 from network.service import (
     Network,
     apply_programme,

@@ -14,22 +14,16 @@ import msgspec
 from msgspec import UnsetType
 
 from network import batch, ids
+from network.commands import Command, Enrol, Hold, Join, Merge
 from network.decide import decide_batch
 from network.identity import card_number
-from network.model import (
+from network.model import WITH_ACTIVITY, EntryKind, Lot
+from network.outcomes import (
     NOT_REMEMBERED,
-    WITH_ACTIVITY,
     CardState,
-    Command,
     Decision,
-    Enrol,
-    EntryKind,
-    Hold,
-    Join,
     LedgerState,
-    Lot,
     MemberState,
-    Merge,
     Minted,
     Moment,
     RecordedEntry,

@@ -6,24 +6,20 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from network.model import (
+from network.commands import (
     Award,
     BuyPlan,
     Command,
     Convert,
     EndPlan,
-    Entry,
     IssueVoucher,
     KeepPledge,
     LapseVoucher,
     LoadValue,
     PayOut,
     Pledge,
-    Posting,
     Refer,
     RefundValue,
-    Rejected,
-    Reply,
     ReturnVoucher,
     ReviewTier,
     SpendValue,
@@ -31,6 +27,8 @@ from network.model import (
     Treat,
     UseVoucher,
 )
+from network.model import Entry, Posting
+from network.outcomes import Rejected, Reply
 from network.programme.compiled import Programme, compile_programme
 from network.programme.spec import read_programme
 from network.rules import Rules

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from network.caps import Caps, Holding, Holdings, exposure_of, worth
+from network.commands import Accrue, Command
 from network.decide import decide_batch
 from network.exposure import Guard, Pricing, might_exceed
-from network.model import Accrue, Command, Decision, EntryKind, Minted, Moment, Rejected
+from network.model import EntryKind
+from network.outcomes import Decision, Minted, Moment, Rejected
 from network.rules import Folded, Rules
 from partners.model import Terms
 from settlement import exposure_rows

@@ -11,20 +11,11 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
 from network.batch import execute
+from network.commands import Command
 from network.decide import decide_batch
-from network.model import (
-    AccountKind,
-    Command,
-    Decision,
-    Entry,
-    LedgerState,
-    Lot,
-    MemberState,
-    Minted,
-    Moment,
-    Posting,
-)
-from network.model import CardState as Card
+from network.model import AccountKind, Entry, Lot, Posting
+from network.outcomes import CardState as Card
+from network.outcomes import Decision, LedgerState, MemberState, Minted, Moment
 from network.rules import Folded
 from network.verify import CHECKS, faults
 from tests.coalition import (

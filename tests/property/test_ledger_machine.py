@@ -7,7 +7,9 @@ from typing import ClassVar
 import msgspec
 import pytest
 
-from network.model import Command, Entry, Reply
+from network.commands import Command
+from network.model import Entry
+from network.outcomes import Reply
 from tests.conftest import Run
 from tests.laws.book import Book
 from tests.laws.kinds import JUDGES

@@ -7,21 +7,10 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
+from network.commands import Command, LoadValue, RefundValue, SpendValue
 from network.decide import decide_batch
-from network.model import (
-    MONEY,
-    CardState,
-    Command,
-    Decision,
-    LedgerState,
-    LoadValue,
-    MemberState,
-    Minted,
-    Moment,
-    RefundValue,
-    SpendValue,
-    Unit,
-)
+from network.model import MONEY, Unit
+from network.outcomes import CardState, Decision, LedgerState, MemberState, Minted, Moment
 from network.rules import Folded
 from partners.model import SAFEGUARD_ID
 from settlement.model import ValueTotal

@@ -9,7 +9,8 @@ import pytest
 
 from network.caps import Caps, Exposure, Holding, Level, exposure_of, worth
 from network.exposure import Pricing
-from network.model import AccountKind, Decision, Entry, EntryKind, LedgerState, Moment, Posting, Unit
+from network.model import AccountKind, Entry, EntryKind, Posting, Unit
+from network.outcomes import Decision, LedgerState, Moment
 from network.rules import Folded, Rules
 from partners.model import FxRate, Terms, VatRate
 from tests.coalition import BANK, GROCER, HOTEL, PETROL, START, rules, terms

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from network.model import Rejected
+from network.outcomes import Rejected
 from network.programme.compiled import Programme
 from network.rules import Rules
 from partners.model import Directory, Participant

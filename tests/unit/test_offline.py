@@ -7,18 +7,8 @@ import msgspec
 import pytest
 
 from network.decide import decide_batch
-from network.model import (
-    NEVER,
-    AccountKind,
-    CardState,
-    Decision,
-    LedgerState,
-    Lot,
-    MemberState,
-    Minted,
-    Moment,
-    Rejected,
-)
+from network.model import NEVER, AccountKind, Lot
+from network.outcomes import CardState, Decision, LedgerState, MemberState, Minted, Moment, Rejected
 from network.rules import Folded, Rules
 from partners.model import Directory
 from tests.coalition import GROCER, HOTEL, PETROL, START, burn, rules, terms, undo

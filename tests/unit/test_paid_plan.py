@@ -8,19 +8,16 @@ import pytest
 
 from network.errors import ProgrammeInvalid
 from network.judging import plans_on
-from network.model import (
-    AccountKind,
+from network.model import AccountKind, EntryKind, Membership, Unit
+from network.outcomes import (
     CardState,
     Decision,
-    EntryKind,
     LedgerState,
-    Membership,
     MemberState,
     Minted,
     Moment,
     RecordedEntry,
     Rejected,
-    Unit,
 )
 from network.paid_plan import buy_plan, end_plan, paid_back, period_end
 from network.programme.offers import PaidPlan

@@ -6,23 +6,10 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from network.commands import KeepPledge
 from network.errors import ProgrammeInvalid
-from network.model import (
-    IMMEDIATELY,
-    NEVER,
-    AccountKind,
-    CardState,
-    Decision,
-    EntryKind,
-    KeepPledge,
-    LedgerState,
-    Lot,
-    MemberState,
-    Minted,
-    Moment,
-    Pledged,
-    Rejected,
-)
+from network.model import IMMEDIATELY, NEVER, AccountKind, EntryKind, Lot
+from network.outcomes import CardState, Decision, LedgerState, MemberState, Minted, Moment, Pledged, Rejected
 from network.pledge import keep_pledge, pledge
 from network.programme.spec import read_programme
 from network.rules import Folded

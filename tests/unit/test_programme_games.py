@@ -10,22 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from network.commands import PayOut, Stake
 from network.decide import decide
 from network.errors import ProgrammeInvalid
-from network.model import (
-    AccountKind,
-    CardState,
-    LedgerState,
-    Lot,
-    MatchState,
-    MemberState,
-    Minted,
-    Moment,
-    Part,
-    PayOut,
-    Rejected,
-    Stake,
-)
+from network.model import AccountKind, Lot, Part
+from network.outcomes import CardState, LedgerState, MatchState, MemberState, Minted, Moment, Rejected
 from network.programme.counters import EVER
 from network.programme.games import Bet, pro_rata, shares
 from network.programme.spec import read_programme

@@ -8,20 +8,10 @@ import msgspec
 import pytest
 
 from config.settings import PROJECT
+from network.commands import Award, Command, Refer, Treat
 from network.decide import decide
 from network.errors import ProgrammeInvalid
-from network.model import (
-    Award,
-    CardState,
-    Command,
-    LedgerState,
-    MemberState,
-    Minted,
-    Moment,
-    Refer,
-    Rejected,
-    Treat,
-)
+from network.outcomes import CardState, LedgerState, MemberState, Minted, Moment, Rejected
 from network.programme.compiled import compile_programme
 from network.programme.counters import EVER
 from network.programme.members import birthday_in, birthdays_on, born_by

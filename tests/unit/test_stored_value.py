@@ -8,24 +8,11 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from network.commands import Command, LoadValue, RefundValue, SpendValue
 from network.decide import decide_batch
 from network.errors import ProgrammeInvalid
-from network.model import (
-    AccountKind,
-    CardState,
-    Command,
-    Decision,
-    LedgerState,
-    LoadValue,
-    MemberState,
-    Minted,
-    Moment,
-    RefundValue,
-    Rejected,
-    SpendValue,
-    Unit,
-    ValueLot,
-)
+from network.model import AccountKind, Unit, ValueLot
+from network.outcomes import CardState, Decision, LedgerState, MemberState, Minted, Moment, Rejected
 from network.programme.spec import read_programme
 from network.rules import Folded, Rules
 from network.stored_value import load_value, refund_value, refundable, spend_value

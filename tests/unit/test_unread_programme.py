@@ -5,23 +5,18 @@ from uuid import UUID
 
 import msgspec
 
+from network.commands import Reverse
 from network.decide import decide_batch
-from network.model import (
-    NEVER,
+from network.model import NEVER, AccountKind, Entry, EntryKind, Lot, Posting
+from network.outcomes import (
     NOT_REMEMBERED,
-    AccountKind,
     Decision,
-    Entry,
-    EntryKind,
     LedgerState,
-    Lot,
     MemberState,
     Minted,
     Moment,
-    Posting,
     RecordedEntry,
     Rejected,
-    Reverse,
 )
 from network.rules import Folded, Rules
 from tests.laws.words import rules_of
