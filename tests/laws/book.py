@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from tests.laws.records import Account, Debt, Held, Invited, Item, LotKey, Part, Sold, Spent
+from tests.laws.records import Account, Debt, Held, Invited, Item, LotKey, Part, Sold, Spent, ValueKey
 from tests.laws.world import World
 
 Ask = dict[str, Any]
@@ -76,11 +76,14 @@ class Book:
         self.blocked: set[int] = set()
         self.accounts: dict[int, Account] = {}
         self.lots: dict[int, dict[LotKey, int]] = {}
+        self.value: dict[int, dict[ValueKey, int]] = {}
         self.owed: dict[int, dict[tuple[int, int], Debt]] = {}
         self.entries: dict[UUID, Answer] = {}
         self.unasked: dict[tuple[int, str], Answer] = {}
         self.sold: dict[UUID, Sold] = {}
         self.spent: dict[UUID, Spent] = {}
+        self.paid: dict[UUID, list[Part]] = {}
+        self.loaded: dict[UUID, bool] = {}
         self.holds: dict[UUID, Held] = {}
         self.items: dict[UUID, list[Item]] = {}
         self.invited: dict[UUID, Invited] = {}
@@ -141,6 +144,7 @@ class Book:
         """An empty account."""
         self.accounts[member] = Account()
         self.lots[member] = {}
+        self.value[member] = {}
         self.owed[member] = {}
 
     # ---- whom a command touches ----
@@ -279,6 +283,7 @@ class Book:
         """Lots, sums of lots, holds, what is pending, owed and offered, accounts, cards, lines of entries."""
         return {
             "lots": {(m, *lot): n for m, lots in self.lots.items() for lot, n in lots.items() if n},
+            "value": {(m, *lot): n for m, lots in self.value.items() for lot, n in lots.items() if n},
             "balances": {member: sum(lots.values()) for member, lots in self.lots.items()},
             "holds": {i: (h.points, h.captured, h.returned, h.lapses_at) for i, h in self.holds.items()},
             "pending": {

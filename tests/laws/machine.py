@@ -15,13 +15,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from network.commands import Command
 from network.outcomes import Reply
+from tests.laws.asking import Wish
 from tests.laws.auditor import Auditor, Recorded, compare_entries, count_issuers
 from tests.laws.book import Ask, Book, month_end
 from tests.laws.kinds import BY_TIME, JUDGES
 from tests.laws.scenes import SCENES
-from tests.laws.wishes import ENROL, JOIN, KINDS, WISHES, Wish, ask_for
+from tests.laws.wishes import ENROL, JOIN, KINDS, WISHES, ask_for
 from tests.laws.words import command_of
-from tests.laws.world import HORIZON, START, Dated, Expiry, World, partners, scheme
+from tests.laws.world import HORIZON, START, STORED, Dated, Expiry, Stored, World, partners, scheme
 
 ZONES = ("Etc/UTC", "America/New_York", "Pacific/Auckland", "Asia/Kolkata")
 CUT_OFFS = (time(0), time(4), time(22, 30))
@@ -100,6 +101,7 @@ class LedgerMachine(RuleBasedStateMachine):
         clawback=st.sampled_from(("deficit", "refuse", "deficit", "within_balance")),
         most_owed=st.sampled_from(MOST_OWED),
         pooled=st.sampled_from((0, 3, 0, 2, 0, 8)),
+        stored=st.sampled_from(STORED),
     )
     def begin(
         self,
@@ -111,6 +113,7 @@ class LedgerMachine(RuleBasedStateMachine):
         clawback: str,
         most_owed: int,
         pooled: int,
+        stored: Stored | None,
     ) -> None:
         """A network with five members, some of them in one pool; or more members, and the pool full."""
         live = scheme(
@@ -121,6 +124,7 @@ class LedgerMachine(RuleBasedStateMachine):
             clawback=clawback,
             most_owed=most_owed,
             generous=False,
+            stored=stored,
         )
         self.book = Book(World(zone, cut_off, [live], partners()), START, {**JUDGES, **BY_TIME})
         self.ledger = self.ledger_on(self.book)
@@ -331,6 +335,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 clawback=("deficit", "refuse", "within_balance")[much % 3],
                 most_owed=MOST_OWED[much % len(MOST_OWED)],
                 generous=much < 5,
+                stored=STORED[much * 3 % len(STORED)],
             )
             schemes.append(live)
             ledger.world_changed()

@@ -336,4 +336,19 @@ MUTANTS = (
             ),
         ),
     ),
+    Mutant(
+        "what is on top of a load is spent before it",
+        "network/stored_value.py",
+        (("(lot.loaded_on, lot.unit, lot.issuer_id", "(lot.loaded_on, -lot.unit, lot.issuer_id"),),
+    ),
+    Mutant(
+        "a refund leaves what is on top",
+        "network/stored_value.py",
+        (("if _is_bonus(lot) and lot.loaded_on in days", "if _is_bonus(lot) and lot.loaded_on not in days"),),
+    ),
+    Mutant(
+        "a load is taken back that is spent in part",
+        "network/stored_value.py",
+        (("and lot.remaining >= posting.points", "and lot.remaining > 0"),),
+    ),
 )

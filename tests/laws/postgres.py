@@ -40,16 +40,24 @@ _STANDING = {
     "lots": (
         5,
         """SELECT member_id, issuer_id, terms_version, spendable_on, expires_on, remaining
-        FROM lot WHERE remaining <> 0""",
+        FROM lot WHERE remaining <> 0 AND unit = 1""",
     ),
-    "balances": (1, "SELECT member_id, balance FROM account"),
+    "value": (
+        6,
+        """SELECT member_id, CASE unit WHEN 3 THEN 'VALUE' WHEN 4 THEN 'BONUS' END, issuer_id, terms_version,
+        spendable_on, expires_on, remaining FROM lot WHERE remaining <> 0 AND unit <> 1""",
+    ),
+    "balances": (1, "SELECT member_id, balance FROM account WHERE unit = 1"),
     "holds": (1, "SELECT entry_id, points, captured, returned, lapses_at FROM hold"),
     "pending": (1, "SELECT entry_id, points, released, cancelled FROM pending"),
     "owed": (
         3,
         "SELECT member_id, issuer_id, terms_version, entry_id, points FROM deficit WHERE points <> 0",
     ),
-    "accounts": (1, "SELECT member_id, pool_id, merged_into, merge_id, tier, active_until FROM account"),
+    "accounts": (
+        1,
+        "SELECT member_id, pool_id, merged_into, merge_id, tier, active_until FROM account WHERE unit = 1",
+    ),
     "invitations": (1, "SELECT entry_id, member_id, pool_id, joined_by FROM invitation"),
     "cards": (1, "SELECT card_number, member_id, issued_to FROM card"),
     "items": (2, "SELECT entry_id, line, measure, returned_by FROM entry_line"),

@@ -8,6 +8,8 @@ from tests.laws.world import Scheme
 
 LotKey = tuple[int, int, date, date]
 """Issuer, terms version, spendable on, expires on."""
+ValueKey = tuple[str, int, int, date, date]
+"""VALUE or BONUS, issuer, terms version, the day it was loaded, and the last day there is."""
 ALWAYS = date(1970, 1, 1)
 """`spendable_on` of points that never were pending; `active_until` of who never did anything."""
 
@@ -23,6 +25,7 @@ class Part:
     acceptor_terms: int | None
     window: int
     category: int = 0
+    unit: str = "POINTS"
 
 
 @dataclass

@@ -130,6 +130,39 @@ def returned_twice_at_once(book: Book, who: int) -> Scene:
     yield [_ask(book, "reverse", points=None, **reward)]
 
 
+def stored_and_back(book: Book, who: int) -> Scene:
+    """Money is loaded twice, spent into the second load, comes back in parts; what is left is paid back."""
+    card = _cards(book, who)[0]
+    member = book.cards[card]
+    first, second = 1_000 + 100 * who, 4_000
+    yield [_at_till(book, "load", card, first), _at_till(book, "load", card, second)]
+    if who % 3 == 0:
+        yield timedelta(days=who + 1)
+        yield [_at_till(book, "load", card, 1_000)]
+    yield [_at_till(book, "spend", card, max(1, sum(book.value[member].values()) - 600 * (who % 2)))]
+    spent: dict[str, Any] = {"entry_id": _latest(book, "SPEND", member), "points": None, "lines": ()}
+    yield [_ask(book, "reverse", amount_minor=minor, **spent) for minor in (700, 800)]
+    refund = _at_till(book, "refund", card, 500)
+    undone = _ask(
+        book, "reverse", **{**spent, "entry_id": _latest(book, "LOAD", member), "amount_minor": None}
+    )
+    yield [refund, undone] if who % 2 else [undone, refund]
+    yield [_ask(book, "reverse", amount_minor=None, **spent)]
+    yield [undone, refund]
+
+
+def spent_then_merged(book: Book, who: int) -> Scene:
+    """Who spent all that was stored is merged; what comes back comes to who stayed."""
+    one, two, _ = _cards(book, who)
+    yield [_at_till(book, "load", two, 1_500 + who), _at_till(book, "load", one, 1_000)]
+    yield [_at_till(book, "spend", two, sum(book.value[book.cards[two]].values()) or 1)]
+    merge = _ask(book, "merge", card_number=one, merged_card_number=two)
+    spent: dict[str, Any] = {"entry_id": _latest(book, "SPEND", book.cards[two]), "points": None, "lines": ()}
+    yield [_ask(book, "leave", card_number=two), merge]
+    yield [_ask(book, "reverse", amount_minor=minor, **spent) for minor in (400, None)]
+    yield [_at_till(book, "spend", one, 1_800)]
+
+
 SCENES: tuple[Callable[[Book, int], Scene], ...] = (
     holds_once_too_often,
     both_owe,
@@ -139,6 +172,9 @@ SCENES: tuple[Callable[[Book, int], Scene], ...] = (
     inviter_goes,
     returned_twice_at_once,
     returned_twice_at_once,
+    stored_and_back,
+    stored_and_back,
+    spent_then_merged,
     pool_overflows,
 )
 """Those that are long come most seldom."""

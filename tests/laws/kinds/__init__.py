@@ -11,6 +11,7 @@ from tests.laws.kinds.merges import merge, unmerge
 from tests.laws.kinds.operator import adjust, set_tier
 from tests.laws.kinds.returns import release, reverse
 from tests.laws.kinds.tills import accrue, enrol, expire, hold, redeem
+from tests.laws.kinds.value import load, refund, spend
 
 JUDGES: dict[str, Judge] = {
     "enrol": enrol,
@@ -30,6 +31,9 @@ JUDGES: dict[str, Judge] = {
     "unmerge": unmerge,
     "adjust": adjust,
     "set_tier": set_tier,
+    "load": load,
+    "spend": spend,
+    "refund": refund,
 }
 """By the command's name."""
 BY_TIME: dict[str, Judge] = {"lapse": lapse, "expire": expire}
