@@ -17,7 +17,7 @@ from network.outcomes import UNCHANGED, AccountChange, Decision, RecordedEntry, 
 from network.programme.compiled import Programme
 from network.programme.counters import EVER, coupon_name, flown_name, period_of
 from network.programme.counting import budgets_of, counts_of, less, split
-from network.programme.judge import again, judge
+from network.programme.judge import again, counting, judge
 from network.programme.rewards import Taken
 from network.programme.rule import Outcome, Plan
 from network.programme.sale import NO_FACTS, Facts, Sale, metres_of, rest_of, sale_of
@@ -70,28 +70,25 @@ def facts_of(
 ) -> Facts:
     """What the rules of a partner may ask about the member of a sale."""
     member = folded.member(member_id)
-    counters: dict[str, int] = {}
-    for name, since in plan.since_on(sale.day).items():
-        value = folded.counter(member_id, name, since)
-        if value:
-            counters[name] = value
     budgets = {}
     if plan.budgets:
         for rule in plan.on(sale.day)[1]:
             if rule.budget is not None:
                 most, period = rule.budget
                 budgets[rule.id] = most - folded.given_by(rule.id, period_of(period, sale.day))
-    return Facts(
+    facts = Facts(
         tier=member.tier,
         alliance_tier=sale.details.alliance_tier or rules.programme.ladder.alliance(member.tier),
         segments=tuple(sorted(member.segments)),
         plans=plans_on(folded.memberships(member_id), sale.day) if plan.paid_plans else (),
-        counters=counters,
         budgets=budgets,
         unfunded=tuple(one for one in sorted(plan.funders) if not payable(one)),
         metres=metres_of(sale.details),
         coupons=_open_coupons(folded, sale, member_id) if plan.coupons and sale.details.coupons else (),
     )
+    asked = plan.chosen(counting(plan, sale, facts), facts).counters
+    counters = {name: value for name, since in asked if (value := folded.counter(member_id, name, since))}
+    return msgspec.structs.replace(facts, counters=counters) if counters else facts
 
 
 def _open_coupons(folded: Folded, sale: Sale, member_id: int) -> tuple[str, ...]:

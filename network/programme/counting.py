@@ -9,15 +9,12 @@ from network.programme.counters import (
     MONEY,
     STATUS,
     VISITS,
-    cap_name,
     coupon_name,
     flown_name,
-    given_name,
-    nth_name,
     period_of,
 )
 from network.programme.judge import counting
-from network.programme.rule import Outcome, Plan, Rule
+from network.programme.rule import Outcome, Plan
 from network.programme.sale import Facts, Sale
 
 Counts = dict[tuple[str, date], int]
@@ -28,17 +25,18 @@ def counts_of(plan: Plan, sale: Sale, facts: Facts, outcome: Outcome) -> Counts:
     """What a sale, or what remains of one, adds to its member's counters."""
     counts: Counts = {}
     sale = counting(plan, sale, facts)
+    since = plan.since_on(sale.day)
     for counter in plan.counters:
-        _add(counts, counter.name, period_of(counter.period, sale.day), counter.counts(sale, facts))
+        _add(counts, counter.name, since[counter.name], counter.counts(sale, facts))
     for rule_id in outcome.met:
-        _add(counts, nth_name(rule_id), EVER, 1)
+        _add(counts, plan.rule(rule_id).nth_name, EVER, 1)
     for award in outcome.awards:
         rule = plan.rule(award.rule)
-        for _, period in rule.caps:
-            if period != "sale":
-                _add(counts, cap_name(rule.id, period), period_of(period, sale.day), award.points)
+        for _, name in rule.caps:
+            if name:
+                _add(counts, name, since[name], award.points)
         if rule.nth is not None or rule.counter is not None:
-            _add(counts, given_name(rule.id), _given_since(rule, sale.day), award.hits)
+            _add(counts, rule.given_name, since[rule.given_name], award.hits)
     for coupon in sorted(_used(plan, sale, facts, outcome)):
         _add(counts, coupon_name(coupon), EVER, 1)
     flight = sale.details.flight
@@ -55,10 +53,6 @@ def _used(plan: Plan, sale: Sale, facts: Facts, outcome: Outcome) -> set[str]:
         return set()
     opening = (plan.rule(one.rule).coupons for one in outcome.awards if one.points)
     return {used for one in opening if (used := coupon_of(one, sale, facts)) is not None}
-
-
-def _given_since(rule: Rule, day: date) -> date:
-    return EVER if rule.counter is None else period_of(rule.counter.period, day)
 
 
 def _add_to_tiers(counts: Counts, plan: Plan, sale: Sale, outcome: Outcome) -> None:
@@ -96,6 +90,8 @@ def split(points: int, funders: tuple[tuple[int, int], ...], issuer_id: int) -> 
     One after another takes its per cent of what those before it left (so a point more is never less for
     anybody), rounded down; the last takes the rest.
     """
+    if len(funders) == 1:
+        return {funders[0][0] or issuer_id: points}
     shares: dict[int, int] = {}
     left, per_cents = points, 100
     for place, (funder, per_cent) in enumerate(funders):

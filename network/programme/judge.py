@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from network.programme.counters import cap_name, given_name, nth_name
+from network.programme.conditions import Test, first_failing
 from network.programme.rule import UNITS, Award, Outcome, Plan, Rule, Step
 from network.programme.sale import Facts, Sale, amount_in, lines_in, without
 
@@ -32,8 +32,8 @@ def judge(plan: Plan, sale: Sale, facts: Facts, steps: list[Step] | None = None)
     met: list[str] = []
     bases: _Bases = {}
     promotions: list[tuple[Rule, int]] = []
-    for one in plan.for_sale(sale) if steps is None else plan.on(sale.day)[1]:
-        reason, hits = _applies(one, sale, facts, met)
+    for one, tests in _tried(plan, sale, facts, steps):
+        reason, hits = _applies(one, tests, sale, facts, met)
         if reason is not None:
             _note(steps, one, reason)
         elif one.kind == "base":
@@ -49,6 +49,15 @@ def judge(plan: Plan, sale: Sale, facts: Facts, steps: list[Step] | None = None)
     return Outcome(tuple(one for one in awards if one.points), tuple(met))
 
 
+def _tried(
+    plan: Plan, sale: Sale, facts: Facts, steps: list[Step] | None
+) -> Iterable[tuple[Rule, tuple[Test, ...] | None]]:
+    """The rules to try, each with the conditions that are still to be asked; None is all."""
+    if steps is None:
+        return plan.chosen(sale, facts).rules
+    return [(one, None) for one in plan.on(sale.day)[1]]
+
+
 def counting(plan: Plan, sale: Sale, facts: Facts, steps: list[Step] | None = None) -> Sale:
     """A sale less what exclusions take from it."""
     for one in plan.on(sale.day)[0]:
@@ -59,9 +68,11 @@ def counting(plan: Plan, sale: Sale, facts: Facts, steps: list[Step] | None = No
     return sale
 
 
-def _applies(rule: Rule, sale: Sale, facts: Facts, met: list[str]) -> tuple[str | None, int]:
+def _applies(
+    rule: Rule, tests: tuple[Test, ...] | None, sale: Sale, facts: Facts, met: list[str]
+) -> tuple[str | None, int]:
     """Why a rule does not apply, else None and how often it gives; `met` notes what counts for an n-th."""
-    reason = rule.failing(sale, facts)
+    reason = rule.failing(sale, facts) if tests is None else first_failing(tests, sale, facts)
     if reason is not None or (rule.nth is None and rule.counter is None):
         return reason, 1
     if rule.nth is not None:
@@ -109,8 +120,8 @@ def _stacked(given: list[_Given], steps: list[Step] | None) -> list[_Given]:
 
 def held(rule: Rule, points: int, facts: Facts) -> int:
     """Points within the caps and the budget of a rule."""
-    for most, period in rule.caps:
-        used = 0 if period == "sale" else facts.counters.get(cap_name(rule.id, period), 0)
+    for most, name in rule.caps:
+        used = facts.counters.get(name, 0) if name else 0
         points = min(points, max(0, most - used))
     if rule.budget is not None:
         points = min(points, max(0, facts.budgets.get(rule.id, 0)))
@@ -119,9 +130,9 @@ def held(rule: Rule, points: int, facts: Facts) -> int:
 
 def _hits(rule: Rule, sale: Sale, facts: Facts) -> int:
     """How often a rule gives now for its counter or the n-th sale; what it gave before counts as given."""
-    given = facts.counters.get(given_name(rule.id), 0)
+    given = facts.counters.get(rule.given_name, 0)
     if rule.counter is None:
-        before = facts.counters.get(nth_name(rule.id), 0)
+        before = facts.counters.get(rule.nth_name, 0)
         return int(before + 1 == rule.nth and given == 0)
     added = rule.counter.counts(sale, facts)
     after = facts.counters.get(rule.counter.name, 0) + added

@@ -159,11 +159,14 @@ def _plan(
         periods=dict(_asked(rules)) | {one.name: one.period for one in compiled},
         claims=spec.retro_claim is not None and code in spec.retro_claim.partners,
         makes_tiers=making_tiers,
-        segments=any(when.segments for when in conditions),
+        segments=frozenset(name for when in conditions for name in when.segments or ()),
+        outlets=frozenset(one.partition("/")[2] for when in conditions for one in when.outlets or ()),
         paid_plans=any(when.plans for when in conditions),
         budgets=any(one.budget for one in mine),
         funders=frozenset(funder for one in rules for funder, _ in one.funders) - {0},
         by_id={one.id: one for one in (*exclusions, *rules)},
+        minutes=_cuts(minute for one in rules for test in one.tests for minute in test.minutes),
+        amounts=_cuts(amount for one in rules for test in one.tests for amount in test.amounts),
         by_day={},
         alike={},
         since={},
@@ -171,17 +174,21 @@ def _plan(
     )
 
 
+def _cuts(places: Iterable[int]) -> tuple[int, ...]:
+    return tuple(sorted(set(places)))
+
+
 def _asked(rules: Iterable[Rule]) -> Iterable[tuple[str, str]]:
     """Counters that rules ask for, with their periods."""
     for one in rules:
-        yield from ((cap_name(one.id, period), period) for _, period in one.caps if period != "sale")
+        yield from ((name, name.rpartition(":")[2]) for _, name in one.caps if name)
         if one.nth is not None:
-            yield nth_name(one.id), "ever"
+            yield one.nth_name, "ever"
         if one.counter is not None:
             yield one.counter.name, one.counter.period
         yield from ((coupon_name(coupon), "ever") for coupon in sorted(one.coupons))
         if one.nth is not None or one.counter is not None:
-            yield given_name(one.id), "ever" if one.counter is None else one.counter.period
+            yield one.given_name, "ever" if one.counter is None else one.counter.period
 
 
 def _rule(spec: RuleSpec, counters: Mapping[str, CounterSpec], partner_ids: Mapping[str, int]) -> Rule:
@@ -211,13 +218,20 @@ def _rule(spec: RuleSpec, counters: Mapping[str, CounterSpec], partner_ids: Mapp
         counter=None if used is None else _counter(counters[used.id], partner_ids),
         target=0 if used is None else used.every or used.reaches or 0,
         every=used is not None and used.every is not None,
-        caps=tuple((one.points, one.period) for one in spec.cap),
+        caps=tuple((one.points, _capped(spec.id, one.period)) for one in spec.cap),
+        nth_name=nth_name(spec.id),
+        given_name=given_name(spec.id),
         budget=None if spec.budget is None else (spec.budget.points, spec.budget.period),
         funders=_funders(spec.fund, partner_ids),
         pending_days=spec.pending_days,
         pending_until_event=spec.pending_until_event,
         coupons=frozenset(when.coupons or ()),
     )
+
+
+def _capped(rule_id: str, period: str) -> str:
+    """The counter of a cap; of what one sale may earn there is none."""
+    return "" if period == "sale" else cap_name(rule_id, period)
 
 
 def _plain(code: str, spec: EarnRuleSpec, programme: ProgrammeSpec) -> Rule:

@@ -1,17 +1,21 @@
 """A compiled rule, the plan of a partner, and what a sale comes to (pure)."""
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 
 import msgspec
 
-from network.programme.conditions import Test
+from network.basket import NO_DETAILS, Details
+from network.programme.conditions import Test, first_failing
 from network.programme.counters import period_of
 from network.programme.measure import Basis, Rounding
 from network.programme.sale import NO_FACTS, Facts, Sale
 
 UNITS = ("points", "status", "discount")
 """What rules give. A discount is minor units that the till takes off; it is no posting."""
+_MOST_ALIKE = 4096
+"""Kinds of sales and members for which a plan remembers its rules."""
 
 
 class Counter(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +47,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
     `unit`: what it gives: "points", "status" points, or a "discount" in minor units.
     The last funder pays what the others do not. `target`: what its counter must reach, once or `every` time.
+    `caps`: most points, and the counter of what it gave in the period of the cap ("": the sale's own).
+    `nth_name`, `given_name`: the counters of an n-th sale, and of what it gave for one or for its counter.
     """
 
     id: str
@@ -66,6 +72,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     target: int
     every: bool
     caps: tuple[tuple[int, str], ...]
+    nth_name: str
+    given_name: str
     budget: tuple[int, str] | None
     funders: tuple[tuple[int, int], ...]
     pending_days: int
@@ -77,6 +85,16 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it gives status points."""
         return self.unit == "status"
 
+    def counted(self) -> Iterator[str]:
+        """The counters that it asks for."""
+        yield from (name for _, name in self.caps if name)
+        if self.nth is not None:
+            yield self.nth_name
+        if self.counter is not None:
+            yield self.counter.name
+        if self.nth is not None or self.counter is not None:
+            yield self.given_name
+
     def may_apply(self, sale: Sale) -> bool:
         """Whether the rule could apply to a sale, whoever's it is: for what has to be locked before."""
         return self.events is bool(sale.details.event) and all(
@@ -87,13 +105,10 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
         """Why the rule does not apply; None where it does."""
         if self.events is not bool(sale.details.event):
             return "an_event" if sale.details.event else "no_event"
-        for test in self.tests:
-            if not test.holds(sale, facts):
-                return test.reason
-        for funder, _ in self.funders:
-            if funder in facts.unfunded:
-                return "funder_cannot_pay"
-        return None
+        reason = first_failing(self.tests, sale, facts)
+        if reason is None and any(funder in facts.unfunded for funder, _ in self.funders):
+            return "funder_cannot_pay"
+        return reason
 
     def raw(self, sale: Sale, facts: Facts, base: int) -> int:
         """Points before caps; `base` is what the base gives for the lines that this rule is about."""
@@ -131,12 +146,24 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str = ""
 
 
+class Chosen(msgspec.Struct, frozen=True):
+    """Rules that may apply to a sale, each with the conditions that are still to be asked of it.
+
+    `counters`: what these rules ask for, with the first day of its period.
+    """
+
+    rules: tuple[tuple[Rule, tuple[Test, ...]], ...]
+    counters: tuple[tuple[str, date], ...]
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The rules that concern one partner: by kind, in the file's order.
 
     `periods` are the counters they ask for, each with its period; `makes_tiers` those that make tiers, which
     are asked for over months. `claims`: whether flights may be claimed later, so that they are counted.
-    `funders` are the others who may pay. `coupons`: those of members that open some of them.
+    `funders` are the others who may pay. `coupons`: those of members that open some of them. `segments`,
+    `outlets`: those that conditions name. `minutes`, `amounts`: where a condition begins or ceases to hold,
+    in order.
     """
 
     exclusions: tuple[Rule, ...]
@@ -144,14 +171,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     counters: tuple[Counter, ...]
     periods: Mapping[str, str]
     makes_tiers: frozenset[str]
-    segments: bool
+    segments: frozenset[str]
+    outlets: frozenset[str]
     paid_plans: bool
     claims: bool
     budgets: bool
     funders: frozenset[int]
     by_id: Mapping[str, Rule]
+    minutes: tuple[int, ...]
+    amounts: tuple[int, ...]
     by_day: dict[date, tuple[tuple[Rule, ...], tuple[Rule, ...]]]
-    alike: dict[tuple[object, ...], tuple[Rule, ...]]
+    alike: dict[tuple[object, ...], Chosen]
     since: dict[date, dict[str, date]]
     coupons: frozenset[str] = frozenset()
 
@@ -164,30 +194,45 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             found = self.by_day[day] = (_live(self.exclusions, day), _live(self.rules, day))
         return found
 
-    def for_sale(self, sale: Sale) -> tuple[Rule, ...]:
-        """Rules that can apply to a sale: found once for all sales of a day that say the same words."""
+    def chosen(self, sale: Sale, facts: Facts | None) -> Chosen:
+        """Rules that can apply to a sale: found once for all sales and members that are alike to the rules.
+
+        Args:
+            sale: The sale, less what exclusions take from it.
+            facts: Of the member; None where they are not known yet, and anything may be so.
+        """
         said = sale.details
         key = (
             sale.day,
-            said.tender,
-            said.channel,
-            said.offer,
-            said.event,
-            said.choice,
-            not said.items,
-            not said.flight,
+            sale.outlet_code if sale.outlet_code in self.outlets else "",
+            bisect_right(self.minutes, sale.minute),
+            bisect_right(self.amounts, sale.amount_minor),
+            None if said is NO_DETAILS else _words(said),
+            None if facts is None else self._member_like(facts),
         )
         found = self.alike.get(key)
         if found is None:
-            if len(self.alike) > 512:
+            if len(self.alike) > _MOST_ALIKE:
                 self.alike.clear()
-            event = bool(said.event)
-            found = self.alike[key] = tuple(
-                one
-                for one in self.on(sale.day)[1]
-                if one.events is event and all(test.holds(sale, NO_FACTS) for test in one.tests if test.keyed)
-            )
+            found = self.alike[key] = self._choose(sale, facts)
         return found
+
+    def _member_like(self, facts: Facts) -> tuple[object, ...]:
+        segments = self.segments.intersection(facts.segments) if facts.segments else None
+        return (facts.tier, facts.alliance_tier, segments, facts.plans, facts.unfunded)
+
+    def _choose(self, sale: Sale, facts: Facts | None) -> Chosen:
+        event = bool(sale.details.event)
+        asked = facts or NO_FACTS
+        rules = []
+        for one in self.on(sale.day)[1]:
+            keyed = (test for test in one.tests if test.keyed and (facts is not None or not test.of_member))
+            payable = all(funder not in asked.unfunded for funder, _ in one.funders)
+            if one.events is event and payable and all(test.holds(sale, asked) for test in keyed):
+                rules.append((one, tuple(test for test in one.tests if not test.keyed)))
+        since = self.since_on(sale.day)
+        names = dict.fromkeys(name for one, _ in rules for name in one.counted())
+        return Chosen(tuple(rules), tuple((name, since[name]) for name in names))
 
     def since_on(self, day: date) -> Mapping[str, date]:
         """The first day of the period of each counter, on a day."""
@@ -201,6 +246,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     def rule(self, rule_id: str) -> Rule:
         """A rule by its id."""
         return self.by_id[rule_id]
+
+
+def _words(said: Details) -> tuple[object, ...]:
+    """What a sale says that conditions ask for in the same way of all."""
+    return (
+        *(said.tender, said.channel, said.offer, said.event, said.choice, said.alliance_tier),
+        *(not said.items, not said.flight),
+    )
 
 
 def _live(rules: Iterable[Rule], day: date) -> tuple[Rule, ...]:
