@@ -79,10 +79,10 @@ def facts_of(
     facts = Facts(
         tier=member.tier,
         alliance_tier=sale.details.alliance_tier or rules.programme.ladder.alliance(member.tier),
-        segments=tuple(sorted(member.segments)),
+        segments=tuple(sorted(member.segments)) if member.segments else (),
         plans=plans_on(folded.memberships(member_id), sale.day) if plan.paid_plans else (),
         budgets=budgets,
-        unfunded=tuple(one for one in sorted(plan.funders) if not payable(one)),
+        unfunded=tuple(one for one in sorted(plan.funders) if not payable(one)) if plan.funders else (),
         metres=metres_of(sale.details),
         coupons=_open_coupons(folded, sale, member_id) if plan.coupons and sale.details.coupons else (),
     )
@@ -111,11 +111,12 @@ def plans_on(memberships: Iterable[Membership], day: date) -> tuple[str, ...]:
 def parts_of(plan: Plan, outcome: Outcome, issuer_id: int) -> dict[Part, int]:
     """Points of a sale by the posting they stand in, in order; the same rules give the same order."""
     parts: dict[Part, int] = {}
+    rules = plan.by_id
     for award in outcome.awards:
-        rule = plan.rule(award.rule)
+        rule = rules[award.rule]
         if rule.unit == "discount":
             continue
-        unit = Unit.STATUS if rule.status else Unit.POINTS
+        unit = Unit.STATUS if rule.unit == "status" else Unit.POINTS
         for funder_id, points in split(award.points, rule.funders, issuer_id).items():
             if points:
                 part = Part(funder_id, unit, rule.pending_days, rule.pending_until_event)
@@ -251,9 +252,11 @@ def raised(
         change: What else it does to the account.
     """
     ladder = rules.programme.ladder
+    if not ladder.tiers:
+        return change
     member = folded.member(member_id)
     now = ladder.place(member.tier)
-    if not ladder.tiers or (member.tier and now < 0):
+    if member.tier and now < 0:
         return change  # who was put by hand into a tier that is not on the ladder stays there
 
     def amount(name: str, period: date) -> int:

@@ -1,6 +1,6 @@
 """When a rule applies: each condition becomes one small function, with the reason it fails for (pure)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import time
 from typing import NamedTuple
 
@@ -44,6 +44,21 @@ def tests_of(when: WhenSpec, outlets: frozenset[tuple[int, str]] | None) -> tupl
         outlets: The outlets it names, by partner.
     """
     return tuple(_tests(when, outlets))
+
+
+def event_test(when: WhenSpec) -> Test:
+    """Rules for what a member did are for no sale, and those for sales for nothing else."""
+    if when.events is not None:
+        return Test("no_event", lambda sale, _: bool(sale.details.event), keyed=True)
+    return Test("an_event", lambda sale, _: not sale.details.event, keyed=True)
+
+
+def funders_test(funders: Iterable[int]) -> tuple[Test, ...]:
+    """Whoever pays can: none where nobody but the till's partner does."""
+    others = frozenset(funders) - {0}
+    if not others:
+        return ()
+    return (_member("funder_cannot_pay", lambda _, facts: others.isdisjoint(facts.unfunded)),)
 
 
 def _tests(when: WhenSpec, outlets: frozenset[tuple[int, str]] | None) -> Iterator[Test]:

@@ -9,7 +9,14 @@ import msgspec
 
 from network.programme import games
 from network.programme.codes import event_of
-from network.programme.conditions import WEEKDAYS, Test, categories_of, tests_of
+from network.programme.conditions import (
+    WEEKDAYS,
+    Test,
+    categories_of,
+    event_test,
+    funders_test,
+    tests_of,
+)
 from network.programme.counters import (
     MONEY,
     STATUS,
@@ -196,6 +203,7 @@ def _rule(spec: RuleSpec, counters: Mapping[str, CounterSpec], partner_ids: Mapp
     categories = categories_of(when)
     times = None if award.times is None else Fraction(award.times)
     used = when.counter
+    funders = _funders(spec.fund, partner_ids)
     rounding = award.rounding or ("whole_steps" if times is None else "down")
     return Rule(
         id=spec.id,
@@ -206,8 +214,11 @@ def _rule(spec: RuleSpec, counters: Mapping[str, CounterSpec], partner_ids: Mapp
         first_on=when.first_on or date.min,
         last_on=when.last_on or date.max,
         weekdays=_weekdays(when),
-        events=when.events is not None,
-        tests=tests_of(when, _outlets(when, partner_ids)),
+        tests=(
+            event_test(when),
+            *tests_of(when, _outlets(when, partner_ids)),
+            *funders_test(funder for funder, _ in funders),
+        ),
         categories=categories,
         basis=basis_of(spec.basis, categories),
         points=award.points or 0,
@@ -222,7 +233,7 @@ def _rule(spec: RuleSpec, counters: Mapping[str, CounterSpec], partner_ids: Mapp
         nth_name=nth_name(spec.id),
         given_name=given_name(spec.id),
         budget=None if spec.budget is None else (spec.budget.points, spec.budget.period),
-        funders=_funders(spec.fund, partner_ids),
+        funders=funders,
         pending_days=spec.pending_days,
         pending_until_event=spec.pending_until_event,
         coupons=frozenset(when.coupons or ()),

@@ -59,7 +59,6 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     first_on: date
     last_on: date
     weekdays: frozenset[int] | None
-    events: bool
     tests: tuple[Test, ...]
     categories: frozenset[str] | None
     basis: Basis
@@ -97,18 +96,11 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
     def may_apply(self, sale: Sale) -> bool:
         """Whether the rule could apply to a sale, whoever's it is: for what has to be locked before."""
-        return self.events is bool(sale.details.event) and all(
-            test.of_member or test.holds(sale, NO_FACTS) for test in self.tests
-        )
+        return all(test.of_member or test.holds(sale, NO_FACTS) for test in self.tests)
 
     def failing(self, sale: Sale, facts: Facts) -> str | None:
         """Why the rule does not apply; None where it does."""
-        if self.events is not bool(sale.details.event):
-            return "an_event" if sale.details.event else "no_event"
-        reason = first_failing(self.tests, sale, facts)
-        if reason is None and any(funder in facts.unfunded for funder, _ in self.funders):
-            return "funder_cannot_pay"
-        return reason
+        return first_failing(self.tests, sale, facts)
 
     def raw(self, sale: Sale, facts: Facts, base: int) -> int:
         """Points before caps; `base` is what the base gives for the lines that this rule is about."""
@@ -222,13 +214,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return (facts.tier, facts.alliance_tier, segments, facts.plans, facts.unfunded)
 
     def _choose(self, sale: Sale, facts: Facts | None) -> Chosen:
-        event = bool(sale.details.event)
-        asked = facts or NO_FACTS
         rules = []
         for one in self.on(sale.day)[1]:
             keyed = (test for test in one.tests if test.keyed and (facts is not None or not test.of_member))
-            payable = all(funder not in asked.unfunded for funder, _ in one.funders)
-            if one.events is event and payable and all(test.holds(sale, asked) for test in keyed):
+            if all(test.holds(sale, facts or NO_FACTS) for test in keyed):
                 rules.append((one, tuple(test for test in one.tests if not test.keyed)))
         since = self.since_on(sale.day)
         names = dict.fromkeys(name for one, _ in rules for name in one.counted())
