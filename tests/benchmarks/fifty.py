@@ -1,37 +1,51 @@
-"""Programmes for measuring: the plain one, and the same with fifty rules more, of which few or many give."""
+"""A programme for measuring: one partner has no rules but [earn], the others fifty each, of which some give."""
 
-from tests.coalition import PROGRAMME
+import msgspec
+
+from tests.benchmarks.load import Load
+from tests.benchmarks.measures import earns, load
+from tests.benchmarks.site import Site, key_id_of
+from tests.coalition import BANK, CODES, HOTEL, PETROL, PROGRAMME
 
 RULES = 50
+_GROUPS = 4
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _NEVER_MET = (
     'categories = ["kind-{n}"]',
     'tenders = ["voucher-{n}"]',
     'channels = ["app-{n}"]',
     'offers = ["offer-{n}"]',
-    "hours = {{ since = 0{hour}:00:00, until = 0{hour}:00:01 }}",
+    "hours = {{ since = 0{group}:00:00, until = 0{group}:00:01 }}",
     'tiers = ["tier-{group}"]',
     "minimum_minor = {large}",
     'weekdays = ["{day}"]\nminimum_minor = {large}',
     'segments = ["group-{group}"]',
-    'partners = ["grocer"]\nsegments = ["group-{group}"]\nminimum_minor = {large}',
+    'segments = ["group-{group}"]\nminimum_minor = {large}',
 )
 """Conditions of the kinds that programmes have, which the measured sales do not meet."""
-_GROUPS = 4
 
 
-def with_rules(giving: int, *, capped: bool = False) -> str:
-    """A programme's text.
+class Giving(msgspec.Struct, frozen=True):
+    """How many of a partner's fifty rules give on every sale, and whether each of them has a cap a month."""
 
-    Args:
-        giving: How many of its fifty rules give on every sale; the others are asked, and are not met. A
-            fifth of these has a cap a month, so that it has to be known what they gave.
-        capped: Whether those that give have one, too.
-    """
+    partner_id: int
+    rules: int
+    capped: bool = False
+
+
+ONE, FIVE, CAPPED = Giving(PETROL, 1), Giving(HOTEL, 5), Giving(BANK, 5, capped=True)
+
+
+def fifty_each() -> str:
+    """The programme's text. Of rules that do not give a fifth has a cap, so what they gave is asked for."""
     names = ", ".join(f'"tier-{n}"' for n in range(_GROUPS))
     head = PROGRAMME.replace('name = "test"', f'name = "test"\ntiers = [{names}]')
     segments = (_segment(n) for n in range(_GROUPS))
-    rules = (_gives(n, capped) if n < giving else _is_silent(n) for n in range(RULES))
+    rules = (
+        _gives(n, one) if n < one.rules else _is_silent(n, one)
+        for one in (ONE, FIVE, CAPPED)
+        for n in range(RULES)
+    )
     return "\n".join((head, *segments, *rules))
 
 
@@ -39,20 +53,28 @@ def _segment(n: int) -> str:
     return f'[[segment]]\nid = "group-{n}"\nsays = "x"\n[segment.when]\ntiers = ["tier-{n}"]\n'
 
 
-def _gives(n: int, capped: bool) -> str:
-    cap = 'cap = [{ points = 1000000, period = "month" }]\n' if capped else ""
+def _gives(n: int, one: Giving) -> str:
+    cap = 'cap = [{ points = 1000000, period = "month" }]\n' if one.capped else ""
+    code = CODES[one.partner_id]
     return (
-        f'[[rule]]\nid = "gives-{n}"\nsays = "a point for each whole 5.00"\nkind = "promotion"\n'
-        f"award = {{ points = 1, per = 500 }}\n{cap}"
+        f'[[rule]]\nid = "{code}-gives-{n}"\nsays = "a point for each whole 5.00"\nkind = "promotion"\n'
+        f'award = {{ points = 1, per = 500 }}\n{cap}[rule.when]\npartners = ["{code}"]\n'
     )
 
 
-def _is_silent(n: int) -> str:
+def _is_silent(n: int, one: Giving) -> str:
     when = _NEVER_MET[n % len(_NEVER_MET)].format(
-        n=n, hour=n % 5, group=n % _GROUPS, large=90_000_000 + n, day=_DAYS[n % 7]
+        n=n, group=n % _GROUPS, large=90_000_000 + n, day=_DAYS[n % 7]
     )
     cap = 'cap = [{ points = 1000, period = "month" }]\n' if n % 5 == 0 else ""
+    code = CODES[one.partner_id]
     return (
-        f'[[rule]]\nid = "silent-{n}"\nsays = "doubles"\nkind = "promotion"\n'
-        f'award = {{ times = "2" }}\n{cap}[rule.when]\n{when}\n'
+        f'[[rule]]\nid = "{code}-silent-{n}"\nsays = "doubles"\nkind = "promotion"\n'
+        f'award = {{ times = "2" }}\n{cap}[rule.when]\npartners = ["{code}"]\n{when}\n'
     )
+
+
+def earns_under(site: Site, one: Giving, tag: str, count: int, connections: int) -> Load:
+    """Signed earns of the partner that has these rules."""
+    theirs = msgspec.structs.replace(site, key_id=key_id_of(one.partner_id))
+    return load(site, earns(theirs, f"{tag}-{one.partner_id}", count), connections)
