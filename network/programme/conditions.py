@@ -1,6 +1,6 @@
 """When a rule applies: each condition becomes one small function, with the reason it fails for (pure)."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import time
 from typing import NamedTuple
 
@@ -53,9 +53,8 @@ def event_test(when: WhenSpec) -> Test:
     return Test("an_event", lambda sale, _: not sale.details.event, keyed=True)
 
 
-def funders_test(funders: Iterable[int]) -> tuple[Test, ...]:
-    """Whoever pays can: none where nobody but the till's partner does."""
-    others = frozenset(funders) - {0}
+def funders_test(others: frozenset[int]) -> tuple[Test, ...]:
+    """Others than the till's partner pay, and all of them can."""
     if not others:
         return ()
     return (_member("funder_cannot_pay", lambda _, facts: others.isdisjoint(facts.unfunded)),)

@@ -1,6 +1,5 @@
-"""What a sale adds to its member's counters and takes from budgets, and who pays for its points (pure)."""
+"""What a sale adds to its member's counters and takes from budgets (pure)."""
 
-from collections.abc import Mapping
 from datetime import date
 
 from network.programme.conditions import coupon_of
@@ -56,7 +55,7 @@ def _used(plan: Plan, sale: Sale, facts: Facts, outcome: Outcome) -> set[str]:
 
 
 def _add_to_tiers(counts: Counts, plan: Plan, sale: Sale, outcome: Outcome) -> None:
-    status = sum(one.points for one in outcome.awards if plan.rule(one.rule).status)
+    status = sum(one.points for one in outcome.awards if plan.rule(one.rule).unit == "status")
     visits = int(sale.amount_minor > 0)
     for name, many in ((STATUS, status), (MONEY, sale.amount_minor), (VISITS, visits)):
         if name in plan.makes_tiers:
@@ -82,21 +81,3 @@ def _add(counts: Counts, name: str, period: date, many: int) -> None:
 def less(before: Counts, after: Counts) -> Counts:
     """What to add to counters so that what was counted for `before` is as counted for `after`."""
     return {key: change for key in {**before, **after} if (change := after.get(key, 0) - before.get(key, 0))}
-
-
-def split(points: int, funders: tuple[tuple[int, int], ...], issuer_id: int) -> Mapping[int, int]:
-    """Who pays how many of a rule's points.
-
-    One after another takes its per cent of what those before it left (so a point more is never less for
-    anybody), rounded down; the last takes the rest.
-    """
-    if len(funders) == 1:
-        return {funders[0][0] or issuer_id: points}
-    shares: dict[int, int] = {}
-    left, per_cents = points, 100
-    for place, (funder, per_cent) in enumerate(funders):
-        part = left if place == len(funders) - 1 else left * per_cent // per_cents
-        who = funder or issuer_id
-        shares[who] = shares.get(who, 0) + part
-        left, per_cents = left - part, per_cents - per_cent
-    return shares

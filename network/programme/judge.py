@@ -84,7 +84,7 @@ def _applies(
 def _given(promotions: Iterable[tuple[Rule, int]], bases: _Bases, sale: Sale, facts: Facts) -> list[_Given]:
     given = []
     for rule, hits in promotions:
-        base = _base(rule, bases.get(rule.unit), sale, facts)
+        base = 0 if rule.times is None else _base(rule, bases.get(rule.unit), sale, facts)
         raw = rule.raw(sale, facts, base) * hits
         given.append((rule, Award(rule.id, held(rule, raw, facts), hits), raw, base))
     return given

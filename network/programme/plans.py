@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
+from network.model import Unit
 from network.programme import games
 from network.programme.codes import event_of
 from network.programme.conditions import (
@@ -30,7 +31,7 @@ from network.programme.counters import (
 from network.programme.ladder import Ladder, Tier, Way
 from network.programme.measure import ROUNDINGS, basis_of, units
 from network.programme.offers import partners_of, partners_of_plans, partners_of_value
-from network.programme.rule import Counter, Plan, Rule
+from network.programme.rule import Counter, Part, Plan, Rule
 from network.programme.sale import Facts, Sale
 from network.programme.spec import EarnRuleSpec, ProgrammeSpec, funders_of
 from network.programme.spec_rules import (
@@ -152,11 +153,13 @@ def _plan(
     partner_ids: Mapping[str, int],
 ) -> Plan:
     rules = (
-        [] if spec.earn is None else [_plain(code, spec.earn.partner.get(code) or spec.earn.default, spec)]
+        []
+        if spec.earn is None
+        else [_plain(code, spec.earn.partner.get(code) or spec.earn.default, spec, partner_ids)]
     )
-    exclusions = [_rule(one, counters, partner_ids) for one in mine if one.kind == "exclusion"]
+    exclusions = [_rule(one, counters, partner_ids, code) for one in mine if one.kind == "exclusion"]
     for kind in ("base", "promotion"):
-        rules += [_rule(one, counters, partner_ids) for one in mine if one.kind == kind]
+        rules += [_rule(one, counters, partner_ids, code) for one in mine if one.kind == kind]
     compiled = [_counter(one, partner_ids) for one in counted]
     conditions = [*(one.when for one in mine), *(one.when for one in counted)]
     return Plan(
@@ -170,7 +173,7 @@ def _plan(
         outlets=frozenset(one.partition("/")[2] for when in conditions for one in when.outlets or ()),
         paid_plans=any(when.plans for when in conditions),
         budgets=any(one.budget for one in mine),
-        funders=frozenset(funder for one in rules for funder, _ in one.funders) - {0},
+        funders=frozenset(funder for one in rules for funder, _ in one.funders) - {partner_ids[code]},
         by_id={one.id: one for one in (*exclusions, *rules)},
         minutes=_cuts(minute for one in rules for test in one.tests for minute in test.minutes),
         amounts=_cuts(amount for one in rules for test in one.tests for amount in test.amounts),
@@ -198,12 +201,15 @@ def _asked(rules: Iterable[Rule]) -> Iterable[tuple[str, str]]:
             yield one.given_name, "ever" if one.counter is None else one.counter.period
 
 
-def _rule(spec: RuleSpec, counters: Mapping[str, CounterSpec], partner_ids: Mapping[str, int]) -> Rule:
+def _rule(
+    spec: RuleSpec, counters: Mapping[str, CounterSpec], partner_ids: Mapping[str, int], code: str
+) -> Rule:
+    """A rule as it is at the tills of one partner."""
     when, award = spec.when, spec.award or AwardSpec(points=0)
     categories = categories_of(when)
     times = None if award.times is None else Fraction(award.times)
     used = when.counter
-    funders = _funders(spec.fund, partner_ids)
+    funders = _funders(spec.fund, partner_ids, partner_ids[code])
     rounding = award.rounding or ("whole_steps" if times is None else "down")
     return Rule(
         id=spec.id,
@@ -217,7 +223,7 @@ def _rule(spec: RuleSpec, counters: Mapping[str, CounterSpec], partner_ids: Mapp
         tests=(
             event_test(when),
             *tests_of(when, _outlets(when, partner_ids)),
-            *funders_test(funder for funder, _ in funders),
+            *funders_test(frozenset(funder for funder, _ in funders) - {partner_ids[code]}),
         ),
         categories=categories,
         basis=basis_of(spec.basis, categories),
@@ -234,8 +240,12 @@ def _rule(spec: RuleSpec, counters: Mapping[str, CounterSpec], partner_ids: Mapp
         given_name=given_name(spec.id),
         budget=None if spec.budget is None else (spec.budget.points, spec.budget.period),
         funders=funders,
-        pending_days=spec.pending_days,
-        pending_until_event=spec.pending_until_event,
+        part=Part(
+            funder_id=funders[0][0],
+            unit=Unit.STATUS if spec.earns == "status" else Unit.POINTS,
+            pending_days=spec.pending_days,
+            pending_until_event=spec.pending_until_event,
+        ),
         coupons=frozenset(when.coupons or ()),
     )
 
@@ -245,7 +255,7 @@ def _capped(rule_id: str, period: str) -> str:
     return "" if period == "sale" else cap_name(rule_id, period)
 
 
-def _plain(code: str, spec: EarnRuleSpec, programme: ProgrammeSpec) -> Rule:
+def _plain(code: str, spec: EarnRuleSpec, programme: ProgrammeSpec, partner_ids: Mapping[str, int]) -> Rule:
     """The rule of [earn], among the base rules of a plan."""
     own = programme.earn is not None and code in programme.earn.partner
     rule = _rule(
@@ -258,7 +268,8 @@ def _plain(code: str, spec: EarnRuleSpec, programme: ProgrammeSpec) -> Rule:
             pending_until_event=spec.pending_until_event,
         ),
         {},
-        {},
+        partner_ids,
+        code,
     )
     times = spec.weekend_multiplier
     if times == 1:
@@ -333,8 +344,8 @@ def _outlets(when: WhenSpec, partner_ids: Mapping[str, int]) -> frozenset[tuple[
     return frozenset((partner_ids[code], outlet) for code, _, outlet in pairs)
 
 
-def _funders(spec: FundSpec, partner_ids: Mapping[str, int]) -> tuple[tuple[int, int], ...]:
-    known = {**partner_ids, ISSUER: 0, OPERATOR: OPERATOR_ID}
+def _funders(spec: FundSpec, partner_ids: Mapping[str, int], issuer_id: int) -> tuple[tuple[int, int], ...]:
+    known = {**partner_ids, ISSUER: issuer_id, OPERATOR: OPERATOR_ID}
     if spec.who is not None:
         return ((known[spec.who], 0),)
     shares = [(known[one.who], one.per_cent) for one in spec.shares or []]

@@ -3,10 +3,12 @@
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
+from typing import NamedTuple
 
 import msgspec
 
 from network.basket import NO_DETAILS, Details
+from network.model import Unit
 from network.programme.conditions import Test, first_failing
 from network.programme.counters import period_of
 from network.programme.measure import Basis, Rounding
@@ -42,10 +44,20 @@ class Counter(msgspec.Struct, frozen=True, kw_only=True):
         return self.basis(sale, facts) if all(test.holds(sale, facts) for test in self.tests) else 0
 
 
+class Part(NamedTuple):
+    """Points of one posting of a sale: who pays, which unit, and when they can be spent."""
+
+    funder_id: int
+    unit: Unit
+    pending_days: int
+    pending_until_event: bool
+
+
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule, compiled. `times` is a factor as a fraction; `funders` (0: the till's partner) with per cents.
+    """A rule, compiled for a partner. `times` is a factor as a fraction; `funders` have their per cents.
 
     `unit`: what it gives: "points", "status" points, or a "discount" in minor units.
+    `part` is what its points are, the first funder's.
     The last funder pays what the others do not. `target`: what its counter must reach, once or `every` time.
     `caps`: most points, and the counter of what it gave in the period of the cap ("": the sale's own).
     `nth_name`, `given_name`: the counters of an n-th sale, and of what it gave for one or for its counter.
@@ -75,14 +87,15 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     given_name: str
     budget: tuple[int, str] | None
     funders: tuple[tuple[int, int], ...]
-    pending_days: int
-    pending_until_event: bool
+    part: Part
     coupons: frozenset[str] = frozenset()
 
-    @property
-    def status(self) -> bool:
-        """Whether it gives status points."""
-        return self.unit == "status"
+    def parts(self, points: int) -> Iterable[tuple[Part, int]]:
+        """What it gave, by who pays."""
+        if len(self.funders) == 1:
+            return ((self.part, points),)
+        shares = split(points, self.funders)
+        return [(self.part._replace(funder_id=who), many) for who, many in shares.items()]
 
     def counted(self) -> Iterator[str]:
         """The counters that it asks for."""
@@ -136,6 +149,21 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     basis: int = 0
     before_caps: int = 0
     reason: str = ""
+
+
+def split(points: int, funders: tuple[tuple[int, int], ...]) -> Mapping[int, int]:
+    """Who pays how many of a rule's points.
+
+    One after another takes its per cent of what those before it left (so a point more is never less for
+    anybody), rounded down; the last takes the rest.
+    """
+    shares: dict[int, int] = {}
+    left, per_cents = points, 100
+    for place, (who, per_cent) in enumerate(funders):
+        part = left if place == len(funders) - 1 else left * per_cent // per_cents
+        shares[who] = shares.get(who, 0) + part
+        left, per_cents = left - part, per_cents - per_cent
+    return shares
 
 
 class Chosen(msgspec.Struct, frozen=True):

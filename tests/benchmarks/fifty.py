@@ -1,4 +1,4 @@
-"""A programme for measuring: one partner has no rules but [earn], the others fifty each, of which some give."""
+"""A programme for measuring: a partner with nothing but [earn], and three with fifty rules that give or not."""
 
 import msgspec
 
