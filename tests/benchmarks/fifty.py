@@ -1,4 +1,4 @@
-"""A programme for measuring: a partner with nothing but [earn], and three with fifty rules that give or not."""
+"""A programme for measuring: a partner with nothing but [earn], three with fifty rules that give or not."""
 
 import msgspec
 
