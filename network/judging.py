@@ -16,10 +16,10 @@ from network.model import IMMEDIATELY, NEVER, AccountKind, Entry, Membership, Po
 from network.outcomes import UNCHANGED, AccountChange, Decision, RecordedEntry, Rejected
 from network.programme.compiled import Programme
 from network.programme.counters import EVER, coupon_name, flown_name, period_of
-from network.programme.counting import budgets_of, counts_of, less, split
-from network.programme.judge import again, judge
+from network.programme.counting import budgets_of, counts_of, less
+from network.programme.judge import again, counting, judge
 from network.programme.rewards import Taken
-from network.programme.rule import Outcome, Plan
+from network.programme.rule import Outcome, Part, Plan
 from network.programme.sale import NO_FACTS, Facts, Sale, metres_of, rest_of, sale_of
 from network.rules import MOST_POINTS, OLDEST, Folded, Rules
 
@@ -46,15 +46,6 @@ _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(Judgement)
 
 
-class Part(NamedTuple):
-    """Points of one posting of a sale: who pays, which unit, and when they can be spent."""
-
-    funder_id: int
-    unit: Unit
-    pending_days: int
-    pending_until_event: bool
-
-
 def written(judgement: Judgement) -> str:
     """A judgement as it is kept."""
     return _ENCODER.encode(judgement).decode()
@@ -70,28 +61,25 @@ def facts_of(
 ) -> Facts:
     """What the rules of a partner may ask about the member of a sale."""
     member = folded.member(member_id)
-    counters: dict[str, int] = {}
-    for name, since in plan.since_on(sale.day).items():
-        value = folded.counter(member_id, name, since)
-        if value:
-            counters[name] = value
     budgets = {}
     if plan.budgets:
         for rule in plan.on(sale.day)[1]:
             if rule.budget is not None:
                 most, period = rule.budget
                 budgets[rule.id] = most - folded.given_by(rule.id, period_of(period, sale.day))
-    return Facts(
+    facts = Facts(
         tier=member.tier,
         alliance_tier=sale.details.alliance_tier or rules.programme.ladder.alliance(member.tier),
-        segments=tuple(sorted(member.segments)),
+        segments=tuple(sorted(member.segments)) if member.segments else (),
         plans=plans_on(folded.memberships(member_id), sale.day) if plan.paid_plans else (),
-        counters=counters,
         budgets=budgets,
-        unfunded=tuple(one for one in sorted(plan.funders) if not payable(one)),
+        unfunded=tuple(one for one in sorted(plan.funders) if not payable(one)) if plan.funders else (),
         metres=metres_of(sale.details),
         coupons=_open_coupons(folded, sale, member_id) if plan.coupons and sale.details.coupons else (),
     )
+    asked = plan.chosen(counting(plan, sale, facts), facts).counters
+    counters = {name: value for name, since in asked if (value := folded.counter(member_id, name, since))}
+    return msgspec.structs.replace(facts, counters=counters) if counters else facts
 
 
 def _open_coupons(folded: Folded, sale: Sale, member_id: int) -> tuple[str, ...]:
@@ -111,17 +99,15 @@ def plans_on(memberships: Iterable[Membership], day: date) -> tuple[str, ...]:
     return tuple(sorted({one.plan for one in memberships if one.starts_on <= day <= one.ends_on}))
 
 
-def parts_of(plan: Plan, outcome: Outcome, issuer_id: int) -> dict[Part, int]:
+def parts_of(plan: Plan, outcome: Outcome) -> dict[Part, int]:
     """Points of a sale by the posting they stand in, in order; the same rules give the same order."""
     parts: dict[Part, int] = {}
     for award in outcome.awards:
-        rule = plan.rule(award.rule)
+        rule = plan.by_id[award.rule]
         if rule.unit == "discount":
             continue
-        unit = Unit.STATUS if rule.status else Unit.POINTS
-        for funder_id, points in split(award.points, rule.funders, issuer_id).items():
+        for part, points in rule.parts(award.points):
             if points:
-                part = Part(funder_id, unit, rule.pending_days, rule.pending_until_event)
                 parts[part] = parts.get(part, 0) + points
     return parts
 
@@ -160,7 +146,7 @@ def judged(
         return Rejected("flight_already_credited")
     facts = facts_of(folded, plan, sale, member_id, rules, payable(rules, command))
     outcome = judge(plan, sale, facts)
-    parts = parts_of(plan, outcome, command.partner_id)
+    parts = parts_of(plan, outcome)
     if sum(parts.values()) > MOST_POINTS:
         return Rejected("too_many_points")
     counted = counts_of(plan, sale, facts, outcome)
@@ -254,9 +240,11 @@ def raised(
         change: What else it does to the account.
     """
     ladder = rules.programme.ladder
+    if not ladder.tiers:
+        return change
     member = folded.member(member_id)
     now = ladder.place(member.tier)
-    if not ladder.tiers or (member.tier and now < 0):
+    if member.tier and now < 0:
         return change  # who was put by hand into a tier that is not on the ladder stays there
 
     def amount(name: str, period: date) -> int:
@@ -358,10 +346,9 @@ def _fewer(
     recorded: RecordedEntry, plan: Plan, original: Outcome, before: Outcome, after: Outcome
 ) -> list[tuple[Posting, int]]:
     """How many points of each of a sale's postings are in one outcome and not in another."""
-    issuer_id = recorded.entry.partner_id
-    many, rest = parts_of(plan, before, issuer_id), parts_of(plan, after, issuer_id)
+    many, rest = parts_of(plan, before), parts_of(plan, after)
     # Its postings stand in the order of its parts; what they may have cured stands behind them.
-    postings = dict(zip(parts_of(plan, original, issuer_id), recorded.postings, strict=False))
+    postings = dict(zip(parts_of(plan, original), recorded.postings, strict=False))
     return [
         (postings[part], points - rest.get(part, 0))
         for part, points in many.items()

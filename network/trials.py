@@ -125,7 +125,7 @@ class _Side:
         _add(self.counters, counts_of(plan, sale, facts, outcome))
         _add(self.budgets, budgets_of(plan, sale, outcome))
         self._rise(programme, sale)
-        payers = _payers(plan, outcome, entry.partner_id)
+        payers = _payers(plan, outcome)
         by_rule = [(one.rule, one.points) for one in outcome.awards if plan.rule(one.rule).unit == "points"]
         return payers, by_rule
 
@@ -161,9 +161,7 @@ class _Side:
         _add(self.counters, less(before, now))
         _add(self.budgets, less(budgets_of(sold.plan, was, outcome), budgets_of(sold.plan, rest, after)))
         sold.remains = (rest, after)
-        payers = _changed(
-            _payers(sold.plan, outcome, was.partner_id), _payers(sold.plan, after, was.partner_id)
-        )
+        payers = _changed(_payers(sold.plan, outcome), _payers(sold.plan, after))
         given = {one.rule: one.points for one in outcome.awards}
         by_rule = [
             (one.rule, one.points - given.get(one.rule, 0))
@@ -210,10 +208,10 @@ class _Side:
             self.tier = ladder.tiers[reached].name
 
 
-def _payers(plan: Plan, outcome: Outcome, issuer_id: int) -> dict[int, int]:
+def _payers(plan: Plan, outcome: Outcome) -> dict[int, int]:
     """Points of an outcome by who pays for them."""
     payers: dict[int, int] = {}
-    for part, many in parts_of(plan, outcome, issuer_id).items():
+    for part, many in parts_of(plan, outcome).items():
         if part.unit is Unit.POINTS:
             payers[part.funder_id] = payers.get(part.funder_id, 0) + many
     return payers

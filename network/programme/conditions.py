@@ -13,14 +13,25 @@ WEEKDAYS = {name: number for number, name in enumerate(("mon", "tue", "wed", "th
 class Test(NamedTuple):
     """One condition; `reason` is what an explanation says where it does not hold.
 
-    `of_member`: it asks for facts about the member. `keyed`: it depends on the words of a sale alone (tender,
-    channel, offer, event), on whether it has lines or a flight, and so is asked once for all that are alike.
+    `of_member`: it asks for facts about the member. `keyed`: it is asked once for all sales and members that
+    are alike to it (see Plan.chosen): in words, in outlet, tier, segments and plans, and in whether the sale
+    is on this or that side of `minutes` of the day and `amounts`.
     """
 
     reason: str
     holds: Callable[[Sale, Facts], bool]
     of_member: bool = False
     keyed: bool = False
+    minutes: tuple[int, ...] = ()
+    amounts: tuple[int, ...] = ()
+
+
+def first_failing(tests: tuple[Test, ...], sale: Sale, facts: Facts) -> str | None:
+    """Why not all conditions hold; None where they do."""
+    for test in tests:
+        if not test.holds(sale, facts):
+            return test.reason
+    return None
 
 
 def tests_of(when: WhenSpec, outlets: frozenset[tuple[int, str]] | None) -> tuple[Test, ...]:
@@ -35,6 +46,20 @@ def tests_of(when: WhenSpec, outlets: frozenset[tuple[int, str]] | None) -> tupl
     return tuple(_tests(when, outlets))
 
 
+def event_test(when: WhenSpec) -> Test:
+    """Rules for what a member did are for no sale, and those for sales for nothing else."""
+    if when.events is not None:
+        return Test("no_event", lambda sale, _: bool(sale.details.event), keyed=True)
+    return Test("an_event", lambda sale, _: not sale.details.event, keyed=True)
+
+
+def funders_test(others: frozenset[int]) -> tuple[Test, ...]:
+    """Others than the till's partner pay, and all of them can."""
+    if not others:
+        return ()
+    return (_member("funder_cannot_pay", lambda _, facts: others.isdisjoint(facts.unfunded)),)
+
+
 def _tests(when: WhenSpec, outlets: frozenset[tuple[int, str]] | None) -> Iterator[Test]:
     yield from _of_sale(when, outlets)
     yield from _of_member(when)
@@ -43,8 +68,7 @@ def _tests(when: WhenSpec, outlets: frozenset[tuple[int, str]] | None) -> Iterat
         yield Test("no_lines", lambda sale, _: bool(sale.details.items), keyed=True)
         yield Test("other_category", lambda sale, _: bool(lines_in(sale, categories)))
     if when.minimum_minor is not None:
-        least = when.minimum_minor
-        yield Test("below_minimum", lambda sale, _: amount_in(sale, categories) >= least)
+        yield _at_least(when.minimum_minor, categories)
 
 
 def _of_sale(when: WhenSpec, outlets: frozenset[tuple[int, str]] | None) -> Iterator[Test]:
@@ -52,7 +76,7 @@ def _of_sale(when: WhenSpec, outlets: frozenset[tuple[int, str]] | None) -> Iter
         events = frozenset(when.events)
         yield Test("other_event", lambda sale, _: sale.details.event in events, keyed=True)
     if outlets is not None:
-        yield Test("other_outlet", lambda sale, _: (sale.partner_id, sale.outlet_code) in outlets)
+        yield Test("other_outlet", lambda sale, _: (sale.partner_id, sale.outlet_code) in outlets, keyed=True)
     if when.tenders is not None:
         tenders = frozenset(when.tenders)
         yield Test("other_tender", lambda sale, _: sale.details.tender in tenders, keyed=True)
@@ -74,7 +98,8 @@ def _of_sale(when: WhenSpec, outlets: frozenset[tuple[int, str]] | None) -> Iter
             of_member=True,
         )
     if when.hours is not None:
-        yield Test("other_hours", _hours(when.hours))
+        cuts = (_minute(when.hours.since), _minute(when.hours.until))
+        yield Test("other_hours", _hours(when.hours), keyed=True, minutes=cuts)
     if when.cabins is not None or when.carriers is not None:
         yield Test("no_flight", lambda sale, _: sale.details.flight is not None, keyed=True)
         yield Test("other_flight", _flight(when.cabins, when.carriers))
@@ -83,19 +108,30 @@ def _of_sale(when: WhenSpec, outlets: frozenset[tuple[int, str]] | None) -> Iter
 def _of_member(when: WhenSpec) -> Iterator[Test]:
     if when.tiers is not None:
         tiers = frozenset(when.tiers)
-        yield Test("other_tier", lambda _, facts: facts.tier in tiers, of_member=True)
+        yield _member("other_tier", lambda _, facts: facts.tier in tiers)
     if when.plans is not None:
         plans = frozenset(when.plans)
-        yield Test("without_plan", lambda _, facts: not plans.isdisjoint(facts.plans), of_member=True)
+        yield _member("without_plan", lambda _, facts: not plans.isdisjoint(facts.plans))
     if when.alliance_tiers is not None:
         known = frozenset(when.alliance_tiers)
-        yield Test("other_alliance_tier", lambda _, facts: facts.alliance_tier in known, of_member=True)
+        yield _member("other_alliance_tier", lambda _, facts: facts.alliance_tier in known)
     if when.guests is not None:
         guests = when.guests
-        yield Test("not_a_guest" if guests else "a_guest", lambda sale, _: _is_guest(sale) is guests)
+        reason = "not_a_guest" if guests else "a_guest"
+        yield Test(reason, lambda sale, _: _is_guest(sale) is guests, keyed=True)
     if when.segments is not None:
         segments = frozenset(when.segments)
-        yield Test("not_in_segment", lambda _, facts: not segments.isdisjoint(facts.segments), of_member=True)
+        yield _member("not_in_segment", lambda _, facts: not segments.isdisjoint(facts.segments))
+
+
+def _member(reason: str, holds: Callable[[Sale, Facts], bool]) -> Test:
+    return Test(reason, holds, of_member=True, keyed=True)
+
+
+def _at_least(least: int, categories: frozenset[str] | None) -> Test:
+    if categories is None:
+        return Test("below_minimum", lambda sale, _: sale.amount_minor >= least, keyed=True, amounts=(least,))
+    return Test("below_minimum", lambda sale, _: amount_in(sale, categories) >= least)
 
 
 def coupon_of(coupons: frozenset[str], sale: Sale, facts: Facts) -> str | None:

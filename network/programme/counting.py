@@ -1,6 +1,5 @@
-"""What a sale adds to its member's counters and takes from budgets, and who pays for its points (pure)."""
+"""What a sale adds to its member's counters and takes from budgets (pure)."""
 
-from collections.abc import Mapping
 from datetime import date
 
 from network.programme.conditions import coupon_of
@@ -9,15 +8,12 @@ from network.programme.counters import (
     MONEY,
     STATUS,
     VISITS,
-    cap_name,
     coupon_name,
     flown_name,
-    given_name,
-    nth_name,
     period_of,
 )
 from network.programme.judge import counting
-from network.programme.rule import Outcome, Plan, Rule
+from network.programme.rule import Outcome, Plan
 from network.programme.sale import Facts, Sale
 
 Counts = dict[tuple[str, date], int]
@@ -28,17 +24,18 @@ def counts_of(plan: Plan, sale: Sale, facts: Facts, outcome: Outcome) -> Counts:
     """What a sale, or what remains of one, adds to its member's counters."""
     counts: Counts = {}
     sale = counting(plan, sale, facts)
+    since = plan.since_on(sale.day)
     for counter in plan.counters:
-        _add(counts, counter.name, period_of(counter.period, sale.day), counter.counts(sale, facts))
+        _add(counts, counter.name, since[counter.name], counter.counts(sale, facts))
     for rule_id in outcome.met:
-        _add(counts, nth_name(rule_id), EVER, 1)
+        _add(counts, plan.rule(rule_id).nth_name, EVER, 1)
     for award in outcome.awards:
         rule = plan.rule(award.rule)
-        for _, period in rule.caps:
-            if period != "sale":
-                _add(counts, cap_name(rule.id, period), period_of(period, sale.day), award.points)
+        for _, name in rule.caps:
+            if name:
+                _add(counts, name, since[name], award.points)
         if rule.nth is not None or rule.counter is not None:
-            _add(counts, given_name(rule.id), _given_since(rule, sale.day), award.hits)
+            _add(counts, rule.given_name, since[rule.given_name], award.hits)
     for coupon in sorted(_used(plan, sale, facts, outcome)):
         _add(counts, coupon_name(coupon), EVER, 1)
     flight = sale.details.flight
@@ -57,12 +54,8 @@ def _used(plan: Plan, sale: Sale, facts: Facts, outcome: Outcome) -> set[str]:
     return {used for one in opening if (used := coupon_of(one, sale, facts)) is not None}
 
 
-def _given_since(rule: Rule, day: date) -> date:
-    return EVER if rule.counter is None else period_of(rule.counter.period, day)
-
-
 def _add_to_tiers(counts: Counts, plan: Plan, sale: Sale, outcome: Outcome) -> None:
-    status = sum(one.points for one in outcome.awards if plan.rule(one.rule).status)
+    status = sum(one.points for one in outcome.awards if plan.rule(one.rule).unit == "status")
     visits = int(sale.amount_minor > 0)
     for name, many in ((STATUS, status), (MONEY, sale.amount_minor), (VISITS, visits)):
         if name in plan.makes_tiers:
@@ -88,19 +81,3 @@ def _add(counts: Counts, name: str, period: date, many: int) -> None:
 def less(before: Counts, after: Counts) -> Counts:
     """What to add to counters so that what was counted for `before` is as counted for `after`."""
     return {key: change for key in {**before, **after} if (change := after.get(key, 0) - before.get(key, 0))}
-
-
-def split(points: int, funders: tuple[tuple[int, int], ...], issuer_id: int) -> Mapping[int, int]:
-    """Who pays how many of a rule's points.
-
-    One after another takes its per cent of what those before it left (so a point more is never less for
-    anybody), rounded down; the last takes the rest.
-    """
-    shares: dict[int, int] = {}
-    left, per_cents = points, 100
-    for place, (funder, per_cent) in enumerate(funders):
-        part = left if place == len(funders) - 1 else left * per_cent // per_cents
-        who = funder or issuer_id
-        shares[who] = shares.get(who, 0) + part
-        left, per_cents = left - part, per_cents - per_cent
-    return shares

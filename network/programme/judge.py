@@ -5,11 +5,11 @@ then promotions in the file's order, all of them or the best exclusive one alone
 budget by itself. Nothing here depends on the order of rules but where the text says so.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from network.programme.counters import cap_name, given_name, nth_name
+from network.programme.conditions import Test, first_failing
 from network.programme.rule import UNITS, Award, Outcome, Plan, Rule, Step
 from network.programme.sale import Facts, Sale, amount_in, lines_in, without
 
@@ -29,29 +29,38 @@ def judge(plan: Plan, sale: Sale, facts: Facts, steps: list[Step] | None = None)
         steps: Where given, every rule that was tried is noted with what it gave, or why not.
     """
     sale = counting(plan, sale, facts, steps)
+    if steps is None:
+        tried = plan.chosen(sale, facts).rules
+    else:
+        tried = tuple((one, one.tests) for one in plan.on(sale.day)[1])
     met: list[str] = []
     bases: _Bases = {}
     promotions: list[tuple[Rule, int]] = []
-    for one in plan.for_sale(sale) if steps is None else plan.on(sale.day)[1]:
-        reason, hits = _applies(one, sale, facts, met)
+    for one, tests in tried:
+        reason, hits = _applies(one, tests, sale, facts, met)
         if reason is not None:
             _note(steps, one, reason)
         elif one.kind == "base":
             _contend(bases, one, sale, facts, steps)
         else:
             promotions.append((one, hits))
+    given = _stacked(_given(promotions, bases, sale, facts), steps)
+    if steps is not None:
+        steps += _gave(bases, given, sale, facts)
+    awards = [award for _, award in bases.values()] + [award for _, award, _, _ in given]
+    return Outcome(tuple([one for one in awards if one.points]), tuple(met))
+
+
+def _gave(bases: _Bases, given: Iterable[_Given], sale: Sale, facts: Facts) -> Iterator[Step]:
     for rule, award in bases.values():
-        _note(steps, rule, "", award.points, rule.basis(sale, facts), rule.raw(sale, facts, 0))
-    awards = [award for _, award in bases.values()]
-    for rule, award, raw, base in _stacked(_given(promotions, bases, sale, facts), steps):
-        _note(steps, rule, "", award.points, base if rule.times else rule.basis(sale, facts), raw)
-        awards.append(award)
-    return Outcome(tuple(one for one in awards if one.points), tuple(met))
+        yield _step(rule, "", award.points, rule.basis(sale, facts), rule.raw(sale, facts, 0))
+    for rule, award, raw, base in given:
+        yield _step(rule, "", award.points, base if rule.times else rule.basis(sale, facts), raw)
 
 
 def counting(plan: Plan, sale: Sale, facts: Facts, steps: list[Step] | None = None) -> Sale:
     """A sale less what exclusions take from it."""
-    for one in plan.on(sale.day)[0]:
+    for one in plan.on(sale.day)[0] if plan.exclusions else ():
         reason = one.failing(sale, facts)
         _note(steps, one, reason or "excludes")
         if reason is None:
@@ -59,9 +68,11 @@ def counting(plan: Plan, sale: Sale, facts: Facts, steps: list[Step] | None = No
     return sale
 
 
-def _applies(rule: Rule, sale: Sale, facts: Facts, met: list[str]) -> tuple[str | None, int]:
+def _applies(
+    rule: Rule, tests: tuple[Test, ...], sale: Sale, facts: Facts, met: list[str]
+) -> tuple[str | None, int]:
     """Why a rule does not apply, else None and how often it gives; `met` notes what counts for an n-th."""
-    reason = rule.failing(sale, facts)
+    reason = first_failing(tests, sale, facts)
     if reason is not None or (rule.nth is None and rule.counter is None):
         return reason, 1
     if rule.nth is not None:
@@ -73,7 +84,7 @@ def _applies(rule: Rule, sale: Sale, facts: Facts, met: list[str]) -> tuple[str 
 def _given(promotions: Iterable[tuple[Rule, int]], bases: _Bases, sale: Sale, facts: Facts) -> list[_Given]:
     given = []
     for rule, hits in promotions:
-        base = _base(rule, bases.get(rule.unit), sale, facts)
+        base = 0 if rule.times is None else _base(rule, bases.get(rule.unit), sale, facts)
         raw = rule.raw(sale, facts, base) * hits
         given.append((rule, Award(rule.id, held(rule, raw, facts), hits), raw, base))
     return given
@@ -93,6 +104,8 @@ def _contend(bases: _Bases, rule: Rule, sale: Sale, facts: Facts, steps: list[St
 
 def _stacked(given: list[_Given], steps: list[Step] | None) -> list[_Given]:
     """Promotions that count together: where exclusive ones apply, the best of them alone, for each unit."""
+    if len(given) < 2:
+        return given
     kept: list[_Given] = []
     for unit in UNITS:
         mine = [one for one in given if one[0].unit == unit]
@@ -109,8 +122,8 @@ def _stacked(given: list[_Given], steps: list[Step] | None) -> list[_Given]:
 
 def held(rule: Rule, points: int, facts: Facts) -> int:
     """Points within the caps and the budget of a rule."""
-    for most, period in rule.caps:
-        used = 0 if period == "sale" else facts.counters.get(cap_name(rule.id, period), 0)
+    for most, name in rule.caps:
+        used = facts.counters.get(name, 0) if name else 0
         points = min(points, max(0, most - used))
     if rule.budget is not None:
         points = min(points, max(0, facts.budgets.get(rule.id, 0)))
@@ -119,9 +132,9 @@ def held(rule: Rule, points: int, facts: Facts) -> int:
 
 def _hits(rule: Rule, sale: Sale, facts: Facts) -> int:
     """How often a rule gives now for its counter or the n-th sale; what it gave before counts as given."""
-    given = facts.counters.get(given_name(rule.id), 0)
+    given = facts.counters.get(rule.given_name, 0)
     if rule.counter is None:
-        before = facts.counters.get(nth_name(rule.id), 0)
+        before = facts.counters.get(rule.nth_name, 0)
         return int(before + 1 == rule.nth and given == 0)
     added = rule.counter.counts(sale, facts)
     after = facts.counters.get(rule.counter.name, 0) + added
@@ -166,19 +179,19 @@ def again(plan: Plan, sale: Sale, facts: Facts, outcome: Outcome) -> Outcome:
     return Outcome(tuple(left), outcome.met if sale.amount_minor > 0 else ())
 
 
-def _note(
-    steps: list[Step] | None, rule: Rule, reason: str, points: int = 0, basis: int = 0, raw: int = 0
-) -> None:
+def _note(steps: list[Step] | None, rule: Rule, reason: str) -> None:
     if steps is not None:
-        steps.append(
-            Step(
-                rule=rule.id,
-                says=rule.says,
-                kind=rule.kind,
-                unit=rule.unit,
-                points=points,
-                basis=basis,
-                before_caps=raw if raw != points else 0,
-                reason=reason,
-            )
-        )
+        steps.append(_step(rule, reason))
+
+
+def _step(rule: Rule, reason: str, points: int = 0, basis: int = 0, raw: int = 0) -> Step:
+    return Step(
+        rule=rule.id,
+        says=rule.says,
+        kind=rule.kind,
+        unit=rule.unit,
+        points=points,
+        basis=basis,
+        before_caps=raw if raw != points else 0,
+        reason=reason,
+    )

@@ -56,7 +56,10 @@ class Ladder(msgspec.Struct, frozen=True):
 
     def place(self, name: str) -> int:
         """How high a tier is; -1 for none, and for one that is only set by hand."""
-        return next((place for place, tier in enumerate(self.tiers) if tier.name == name), -1)
+        for place, tier in enumerate(self.tiers):
+            if tier.name == name:
+                return place
+        return -1
 
     def alliance(self, name: str) -> str:
         """What the alliance calls a tier; "" where it knows none."""

@@ -7,9 +7,17 @@ from typing import TypeVar
 
 import msgspec
 
+from network.model import Unit
 from network.programme import games
 from network.programme.codes import event_of
-from network.programme.conditions import WEEKDAYS, Test, categories_of, tests_of
+from network.programme.conditions import (
+    WEEKDAYS,
+    Test,
+    categories_of,
+    event_test,
+    funders_test,
+    tests_of,
+)
 from network.programme.counters import (
     MONEY,
     STATUS,
@@ -23,7 +31,7 @@ from network.programme.counters import (
 from network.programme.ladder import Ladder, Tier, Way
 from network.programme.measure import ROUNDINGS, basis_of, units
 from network.programme.offers import partners_of, partners_of_plans, partners_of_value
-from network.programme.rule import Counter, Plan, Rule
+from network.programme.rule import Counter, Part, Plan, Rule
 from network.programme.sale import Facts, Sale
 from network.programme.spec import EarnRuleSpec, ProgrammeSpec, funders_of
 from network.programme.spec_rules import (
@@ -145,11 +153,13 @@ def _plan(
     partner_ids: Mapping[str, int],
 ) -> Plan:
     rules = (
-        [] if spec.earn is None else [_plain(code, spec.earn.partner.get(code) or spec.earn.default, spec)]
+        []
+        if spec.earn is None
+        else [_plain(code, spec.earn.partner.get(code) or spec.earn.default, spec, partner_ids)]
     )
-    exclusions = [_rule(one, counters, partner_ids) for one in mine if one.kind == "exclusion"]
+    exclusions = [_rule(one, counters, partner_ids, code) for one in mine if one.kind == "exclusion"]
     for kind in ("base", "promotion"):
-        rules += [_rule(one, counters, partner_ids) for one in mine if one.kind == kind]
+        rules += [_rule(one, counters, partner_ids, code) for one in mine if one.kind == kind]
     compiled = [_counter(one, partner_ids) for one in counted]
     conditions = [*(one.when for one in mine), *(one.when for one in counted)]
     return Plan(
@@ -159,11 +169,14 @@ def _plan(
         periods=dict(_asked(rules)) | {one.name: one.period for one in compiled},
         claims=spec.retro_claim is not None and code in spec.retro_claim.partners,
         makes_tiers=making_tiers,
-        segments=any(when.segments for when in conditions),
+        segments=frozenset(name for when in conditions for name in when.segments or ()),
+        outlets=frozenset(one.partition("/")[2] for when in conditions for one in when.outlets or ()),
         paid_plans=any(when.plans for when in conditions),
         budgets=any(one.budget for one in mine),
-        funders=frozenset(funder for one in rules for funder, _ in one.funders) - {0},
+        funders=frozenset(funder for one in rules for funder, _ in one.funders) - {partner_ids[code]},
         by_id={one.id: one for one in (*exclusions, *rules)},
+        minutes=_cuts(minute for one in rules for test in one.tests for minute in test.minutes),
+        amounts=_cuts(amount for one in rules for test in one.tests for amount in test.amounts),
         by_day={},
         alike={},
         since={},
@@ -171,24 +184,32 @@ def _plan(
     )
 
 
+def _cuts(places: Iterable[int]) -> tuple[int, ...]:
+    return tuple(sorted(set(places)))
+
+
 def _asked(rules: Iterable[Rule]) -> Iterable[tuple[str, str]]:
     """Counters that rules ask for, with their periods."""
     for one in rules:
-        yield from ((cap_name(one.id, period), period) for _, period in one.caps if period != "sale")
+        yield from ((name, name.rpartition(":")[2]) for _, name in one.caps if name)
         if one.nth is not None:
-            yield nth_name(one.id), "ever"
+            yield one.nth_name, "ever"
         if one.counter is not None:
             yield one.counter.name, one.counter.period
         yield from ((coupon_name(coupon), "ever") for coupon in sorted(one.coupons))
         if one.nth is not None or one.counter is not None:
-            yield given_name(one.id), "ever" if one.counter is None else one.counter.period
+            yield one.given_name, "ever" if one.counter is None else one.counter.period
 
 
-def _rule(spec: RuleSpec, counters: Mapping[str, CounterSpec], partner_ids: Mapping[str, int]) -> Rule:
+def _rule(
+    spec: RuleSpec, counters: Mapping[str, CounterSpec], partner_ids: Mapping[str, int], code: str
+) -> Rule:
+    """A rule as it is at the tills of one partner."""
     when, award = spec.when, spec.award or AwardSpec(points=0)
     categories = categories_of(when)
     times = None if award.times is None else Fraction(award.times)
     used = when.counter
+    funders = _funders(spec.fund, partner_ids, partner_ids[code])
     rounding = award.rounding or ("whole_steps" if times is None else "down")
     return Rule(
         id=spec.id,
@@ -199,8 +220,11 @@ def _rule(spec: RuleSpec, counters: Mapping[str, CounterSpec], partner_ids: Mapp
         first_on=when.first_on or date.min,
         last_on=when.last_on or date.max,
         weekdays=_weekdays(when),
-        events=when.events is not None,
-        tests=tests_of(when, _outlets(when, partner_ids)),
+        tests=(
+            event_test(when),
+            *tests_of(when, _outlets(when, partner_ids)),
+            *funders_test(frozenset(funder for funder, _ in funders) - {partner_ids[code]}),
+        ),
         categories=categories,
         basis=basis_of(spec.basis, categories),
         points=award.points or 0,
@@ -211,16 +235,27 @@ def _rule(spec: RuleSpec, counters: Mapping[str, CounterSpec], partner_ids: Mapp
         counter=None if used is None else _counter(counters[used.id], partner_ids),
         target=0 if used is None else used.every or used.reaches or 0,
         every=used is not None and used.every is not None,
-        caps=tuple((one.points, one.period) for one in spec.cap),
+        caps=tuple((one.points, _capped(spec.id, one.period)) for one in spec.cap),
+        nth_name=nth_name(spec.id),
+        given_name=given_name(spec.id),
         budget=None if spec.budget is None else (spec.budget.points, spec.budget.period),
-        funders=_funders(spec.fund, partner_ids),
-        pending_days=spec.pending_days,
-        pending_until_event=spec.pending_until_event,
+        funders=funders,
+        part=Part(
+            funder_id=funders[0][0],
+            unit=Unit.STATUS if spec.earns == "status" else Unit.POINTS,
+            pending_days=spec.pending_days,
+            pending_until_event=spec.pending_until_event,
+        ),
         coupons=frozenset(when.coupons or ()),
     )
 
 
-def _plain(code: str, spec: EarnRuleSpec, programme: ProgrammeSpec) -> Rule:
+def _capped(rule_id: str, period: str) -> str:
+    """The counter of a cap; of what one sale may earn there is none."""
+    return "" if period == "sale" else cap_name(rule_id, period)
+
+
+def _plain(code: str, spec: EarnRuleSpec, programme: ProgrammeSpec, partner_ids: Mapping[str, int]) -> Rule:
     """The rule of [earn], among the base rules of a plan."""
     own = programme.earn is not None and code in programme.earn.partner
     rule = _rule(
@@ -233,7 +268,8 @@ def _plain(code: str, spec: EarnRuleSpec, programme: ProgrammeSpec) -> Rule:
             pending_until_event=spec.pending_until_event,
         ),
         {},
-        {},
+        partner_ids,
+        code,
     )
     times = spec.weekend_multiplier
     if times == 1:
@@ -308,8 +344,8 @@ def _outlets(when: WhenSpec, partner_ids: Mapping[str, int]) -> frozenset[tuple[
     return frozenset((partner_ids[code], outlet) for code, _, outlet in pairs)
 
 
-def _funders(spec: FundSpec, partner_ids: Mapping[str, int]) -> tuple[tuple[int, int], ...]:
-    known = {**partner_ids, ISSUER: 0, OPERATOR: OPERATOR_ID}
+def _funders(spec: FundSpec, partner_ids: Mapping[str, int], issuer_id: int) -> tuple[tuple[int, int], ...]:
+    known = {**partner_ids, ISSUER: issuer_id, OPERATOR: OPERATOR_ID}
     if spec.who is not None:
         return ((known[spec.who], 0),)
     shares = [(known[one.who], one.per_cent) for one in spec.shares or []]

@@ -1,17 +1,23 @@
 """A compiled rule, the plan of a partner, and what a sale comes to (pure)."""
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
+from typing import NamedTuple
 
 import msgspec
 
-from network.programme.conditions import Test
+from network.basket import NO_DETAILS, Details
+from network.model import Unit
+from network.programme.conditions import Test, first_failing
 from network.programme.counters import period_of
 from network.programme.measure import Basis, Rounding
 from network.programme.sale import NO_FACTS, Facts, Sale
 
 UNITS = ("points", "status", "discount")
 """What rules give. A discount is minor units that the till takes off; it is no posting."""
+_MOST_ALIKE = 4096
+"""Kinds of sales and members for which a plan remembers its rules."""
 
 
 class Counter(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,11 +44,23 @@ class Counter(msgspec.Struct, frozen=True, kw_only=True):
         return self.basis(sale, facts) if all(test.holds(sale, facts) for test in self.tests) else 0
 
 
+class Part(NamedTuple):
+    """Points of one posting of a sale: who pays, which unit, and when they can be spent."""
+
+    funder_id: int
+    unit: Unit
+    pending_days: int
+    pending_until_event: bool
+
+
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule, compiled. `times` is a factor as a fraction; `funders` (0: the till's partner) with per cents.
+    """A rule, compiled for a partner. `times` is a factor as a fraction; `funders` have their per cents.
 
     `unit`: what it gives: "points", "status" points, or a "discount" in minor units.
+    `part` is what its points are, the first funder's.
     The last funder pays what the others do not. `target`: what its counter must reach, once or `every` time.
+    `caps`: most points, and the counter of what it gave in the period of the cap ("": the sale's own).
+    `nth_name`, `given_name`: the counters of an n-th sale, and of what it gave for one or for its counter.
     """
 
     id: str
@@ -53,7 +71,6 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     first_on: date
     last_on: date
     weekdays: frozenset[int] | None
-    events: bool
     tests: tuple[Test, ...]
     categories: frozenset[str] | None
     basis: Basis
@@ -66,34 +83,37 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     target: int
     every: bool
     caps: tuple[tuple[int, str], ...]
+    nth_name: str
+    given_name: str
     budget: tuple[int, str] | None
     funders: tuple[tuple[int, int], ...]
-    pending_days: int
-    pending_until_event: bool
+    part: Part
     coupons: frozenset[str] = frozenset()
 
-    @property
-    def status(self) -> bool:
-        """Whether it gives status points."""
-        return self.unit == "status"
+    def parts(self, points: int) -> Iterable[tuple[Part, int]]:
+        """What it gave, by who pays."""
+        if len(self.funders) == 1:
+            return ((self.part, points),)
+        shares = split(points, self.funders)
+        return [(self.part._replace(funder_id=who), many) for who, many in shares.items()]
+
+    def counted(self) -> Iterator[str]:
+        """The counters that it asks for."""
+        yield from (name for _, name in self.caps if name)
+        if self.nth is not None:
+            yield self.nth_name
+        if self.counter is not None:
+            yield self.counter.name
+        if self.nth is not None or self.counter is not None:
+            yield self.given_name
 
     def may_apply(self, sale: Sale) -> bool:
         """Whether the rule could apply to a sale, whoever's it is: for what has to be locked before."""
-        return self.events is bool(sale.details.event) and all(
-            test.of_member or test.holds(sale, NO_FACTS) for test in self.tests
-        )
+        return all(test.of_member or test.holds(sale, NO_FACTS) for test in self.tests)
 
     def failing(self, sale: Sale, facts: Facts) -> str | None:
         """Why the rule does not apply; None where it does."""
-        if self.events is not bool(sale.details.event):
-            return "an_event" if sale.details.event else "no_event"
-        for test in self.tests:
-            if not test.holds(sale, facts):
-                return test.reason
-        for funder, _ in self.funders:
-            if funder in facts.unfunded:
-                return "funder_cannot_pay"
-        return None
+        return first_failing(self.tests, sale, facts)
 
     def raw(self, sale: Sale, facts: Facts, base: int) -> int:
         """Points before caps; `base` is what the base gives for the lines that this rule is about."""
@@ -131,12 +151,39 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str = ""
 
 
+def split(points: int, funders: tuple[tuple[int, int], ...]) -> Mapping[int, int]:
+    """Who pays how many of a rule's points.
+
+    One after another takes its per cent of what those before it left (so a point more is never less for
+    anybody), rounded down; the last takes the rest.
+    """
+    shares: dict[int, int] = {}
+    left, per_cents = points, 100
+    for place, (who, per_cent) in enumerate(funders):
+        part = left if place == len(funders) - 1 else left * per_cent // per_cents
+        shares[who] = shares.get(who, 0) + part
+        left, per_cents = left - part, per_cents - per_cent
+    return shares
+
+
+class Chosen(msgspec.Struct, frozen=True):
+    """Rules that may apply to a sale, each with the conditions that are still to be asked of it.
+
+    `counters`: what these rules ask for, with the first day of its period.
+    """
+
+    rules: tuple[tuple[Rule, tuple[Test, ...]], ...]
+    counters: tuple[tuple[str, date], ...]
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The rules that concern one partner: by kind, in the file's order.
 
     `periods` are the counters they ask for, each with its period; `makes_tiers` those that make tiers, which
     are asked for over months. `claims`: whether flights may be claimed later, so that they are counted.
-    `funders` are the others who may pay. `coupons`: those of members that open some of them.
+    `funders` are the others who may pay. `coupons`: those of members that open some of them. `segments`,
+    `outlets`: those that conditions name. `minutes`, `amounts`: where a condition begins or ceases to hold,
+    in order.
     """
 
     exclusions: tuple[Rule, ...]
@@ -144,14 +191,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     counters: tuple[Counter, ...]
     periods: Mapping[str, str]
     makes_tiers: frozenset[str]
-    segments: bool
+    segments: frozenset[str]
+    outlets: frozenset[str]
     paid_plans: bool
     claims: bool
     budgets: bool
     funders: frozenset[int]
     by_id: Mapping[str, Rule]
+    minutes: tuple[int, ...]
+    amounts: tuple[int, ...]
     by_day: dict[date, tuple[tuple[Rule, ...], tuple[Rule, ...]]]
-    alike: dict[tuple[object, ...], tuple[Rule, ...]]
+    alike: dict[tuple[object, ...], Chosen]
     since: dict[date, dict[str, date]]
     coupons: frozenset[str] = frozenset()
 
@@ -164,30 +214,42 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             found = self.by_day[day] = (_live(self.exclusions, day), _live(self.rules, day))
         return found
 
-    def for_sale(self, sale: Sale) -> tuple[Rule, ...]:
-        """Rules that can apply to a sale: found once for all sales of a day that say the same words."""
+    def chosen(self, sale: Sale, facts: Facts | None) -> Chosen:
+        """Rules that can apply to a sale: found once for all sales and members that are alike to the rules.
+
+        Args:
+            sale: The sale, less what exclusions take from it.
+            facts: Of the member; None where they are not known yet, and anything may be so.
+        """
         said = sale.details
         key = (
             sale.day,
-            said.tender,
-            said.channel,
-            said.offer,
-            said.event,
-            said.choice,
-            not said.items,
-            not said.flight,
+            sale.outlet_code if sale.outlet_code in self.outlets else "",
+            bisect_right(self.minutes, sale.minute),
+            bisect_right(self.amounts, sale.amount_minor),
+            None if said is NO_DETAILS else _words(said),
+            None if facts is None else self._member_like(facts),
         )
         found = self.alike.get(key)
         if found is None:
-            if len(self.alike) > 512:
+            if len(self.alike) > _MOST_ALIKE:
                 self.alike.clear()
-            event = bool(said.event)
-            found = self.alike[key] = tuple(
-                one
-                for one in self.on(sale.day)[1]
-                if one.events is event and all(test.holds(sale, NO_FACTS) for test in one.tests if test.keyed)
-            )
+            found = self.alike[key] = self._choose(sale, facts)
         return found
+
+    def _member_like(self, facts: Facts) -> tuple[object, ...]:
+        segments = self.segments.intersection(facts.segments) if facts.segments else None
+        return (facts.tier, facts.alliance_tier, segments, facts.plans, facts.unfunded)
+
+    def _choose(self, sale: Sale, facts: Facts | None) -> Chosen:
+        rules = []
+        for one in self.on(sale.day)[1]:
+            keyed = (test for test in one.tests if test.keyed and (facts is not None or not test.of_member))
+            if all(test.holds(sale, facts or NO_FACTS) for test in keyed):
+                rules.append((one, tuple(test for test in one.tests if not test.keyed)))
+        since = self.since_on(sale.day)
+        names = dict.fromkeys(name for one, _ in rules for name in one.counted())
+        return Chosen(tuple(rules), tuple((name, since[name]) for name in names))
 
     def since_on(self, day: date) -> Mapping[str, date]:
         """The first day of the period of each counter, on a day."""
@@ -201,6 +263,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     def rule(self, rule_id: str) -> Rule:
         """A rule by its id."""
         return self.by_id[rule_id]
+
+
+def _words(said: Details) -> tuple[object, ...]:
+    """What a sale says that conditions ask for in the same way of all."""
+    return (
+        *(said.tender, said.channel, said.offer, said.event, said.choice, said.alliance_tier),
+        *(not said.items, not said.flight),
+    )
 
 
 def _live(rules: Iterable[Rule], day: date) -> tuple[Rule, ...]:

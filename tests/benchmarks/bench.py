@@ -16,7 +16,7 @@ from rich.console import Console
 
 from config.database import open_database
 from config.settings import load_settings
-from tests.benchmarks import large, overload
+from tests.benchmarks import fifty, large, overload
 from tests.benchmarks.load import Ask, request_bytes, run_load
 from tests.benchmarks.machine import describe_machine, describe_postgres
 from tests.benchmarks.measures import BESIDE, beside_files, earns, load, make_files, mixed, send_files
@@ -44,6 +44,11 @@ ROWS = (
     Row(f"the same, {MANY} connections ÷ TPC-B", "crowded_ratio", goal=2.0, beside="crowded_per_second"),
     Row(f"{MANY} connections: p99 ÷ p50", "crowded_p99_by_p50", goal=4, better="less"),
     Row("mixed till load ÷ TPC-B", "mixed_ratio", goal=1.2, beside="mixed_per_second"),
+    Row("earns under fifty rules, one gives ÷ no rules", "one_gives_ratio", goal=1.0,
+        beside="one_gives_per_second"),
+    Row("the same, five give ÷ no rules", "five_give_ratio", goal=1.0, beside="five_give_per_second"),
+    Row("the same, five give, capped a month ÷ no rules", "capped_ratio", goal=1.0,
+        beside="capped_per_second"),
     Row("accruals from files ÷ TPC-B", "file_ratio", goal=12, beside="file_lines_per_second"),
     Row(f"earn p99 beside a file ÷ alone, {BESIDE} tills", "earn_p99_beside_file_by_alone", goal=3,
         better="less", beside="file_lines_per_second_beside_tills"),
@@ -76,7 +81,8 @@ def main() -> int:
             "postgres": describe_postgres(database),
         }
         console.print(f"{options.members:,} members, each with points of four issuers …")
-        with running_site(database, options.members, options.out.with_suffix(".log")) as site:
+        log = options.out.with_suffix(".log")
+        with running_site(database, options.members, log, fifty.fifty_each()) as site:
             load(site, earns(site, "warm", 2_000), CLIENTS)
             rounds = [_round(console, site, number, options) for number in range(1, options.rounds + 1)]
             if options.overload:
@@ -134,7 +140,9 @@ def _round(console: Console, site: Site, number: int, options: argparse.Namespac
     many = load(site, earns(site, f"{tag}-many", options.earns), MANY)
     say(f"{many.rate:,.0f}/s; {options.earns:,} requests of mixed till load over {CLIENTS}")
     till = load(site, mixed(site, f"{tag}-mixed", options.earns), CLIENTS)
-    say(f"{till.rate:,.0f}/s; {options.lines:,} accruals in files")
+    say(f"{till.rate:,.0f}/s; earns under fifty rules")
+    ruled = _under_rules(site, tag, options.earns)
+    say(f"{ruled['one_gives_per_second']:,.0f}/s; {options.lines:,} accruals in files")
     lines = send_files(site, make_files(site, tag, options.lines))
     say(f"{lines:,.0f}/s; the same beside {BESIDE} tills")
     alone = load(site, earns(site, f"{tag}-alone", 2_000), BESIDE)
@@ -154,6 +162,10 @@ def _round(console: Console, site: Site, number: int, options: argparse.Namespac
         "crowded_p99_by_p50": many.percentile(0.99) / many.percentile(0.5),
         "mixed_per_second": till.rate,
         "mixed_ratio": till.rate / tps,
+        **ruled,
+        "one_gives_ratio": ruled["one_gives_per_second"] / few.rate,
+        "five_give_ratio": ruled["five_give_per_second"] / few.rate,
+        "capped_ratio": ruled["capped_per_second"] / few.rate,
         "file_lines_per_second": lines,
         "file_ratio": lines / tps,
         "file_lines_per_second_beside_tills": lines_beside,
@@ -166,6 +178,16 @@ def _round(console: Console, site: Site, number: int, options: argparse.Namespac
         "generator_us": few.own_us,
         "generator_share": max(few.own_share, many.own_share, till.own_share),
     }
+
+
+def _under_rules(site: Site, tag: str, count: int) -> dict[str, float]:
+    """Earns a second of partners that have fifty rules, and of processor time in microseconds each."""
+    figures = {}
+    for name, one in (("one_gives", fifty.ONE), ("five_give", fifty.FIVE), ("capped", fifty.CAPPED)):
+        before = processor_seconds(site.process_id)
+        figures[f"{name}_per_second"] = fifty.earns_under(site, one, tag, count, CLIENTS).rate
+        figures[f"{name}_cpu_us"] = (processor_seconds(site.process_id) - before) / count * 1e6
+    return figures
 
 
 def _plain(count: int) -> float:

@@ -23,7 +23,7 @@ from network.batch import execute
 from network.service import ensure_partitions
 from partners.model import PartnerKey
 from partners.store import add_key
-from tests.coalition import BANK, GROCER, HOTEL, PETROL, enrol, sale, set_up
+from tests.coalition import BANK, CODES, GROCER, HOTEL, PETROL, PROGRAMME, enrol, sale, set_up
 
 SCHEMA = "tessera_bench"
 PGBENCH_SCHEMA = "tessera_bench_tpcb"
@@ -58,10 +58,12 @@ def now() -> datetime:
 
 
 @contextmanager
-def running_site(database: Engine, members: int, log_path: Path) -> Iterator[Site]:
+def running_site(
+    database: Engine, members: int, log_path: Path, programme: str = PROGRAMME
+) -> Iterator[Site]:
     """A fresh coalition on real time, each member with points to spend, and a server for it."""
     key = Ed25519PrivateKey.generate()
-    cards = _prepare(database, key, members)
+    cards = _prepare(database, key, members, programme)
     pgbench(database, "-i", "-q", "-s", str(SCALE))
     environment = {
         "TESSERA_SCHEMA": SCHEMA,
@@ -85,7 +87,12 @@ def running_site(database: Engine, members: int, log_path: Path) -> Iterator[Sit
             connection.execute(text(f"DROP SCHEMA {PGBENCH_SCHEMA} CASCADE"))
 
 
-def _prepare(database: Engine, key: Ed25519PrivateKey, members: int) -> list[int]:
+def key_id_of(partner_id: int) -> str:
+    """The name under which a partner's key is known; all have the same."""
+    return KEY_ID if partner_id == GROCER else f"{KEY_ID}-{partner_id}"
+
+
+def _prepare(database: Engine, key: Ed25519PrivateKey, members: int, programme: str) -> list[int]:
     with database.begin() as connection:
         for schema in (SCHEMA, PGBENCH_SCHEMA):
             connection.execute(text(f"DROP SCHEMA IF EXISTS {schema} CASCADE"))
@@ -94,11 +101,14 @@ def _prepare(database: Engine, key: Ed25519PrivateKey, members: int) -> list[int
     today = now()
     with database.begin() as connection:
         ensure_partitions(connection, today.date(), today.date())
-    live = set_up(database, today)
+    live = set_up(database, today, programme)
     with database.begin() as connection:
         connection.execute(text("UPDATE network SET clock = NULL"))
         public = key.public_key().public_bytes_raw()
-        add_key(connection, PartnerKey(key_id=KEY_ID, partner_id=GROCER, public_key=public, not_before=today))
+        for partner_id in CODES:
+            named = key_id_of(partner_id)
+            given = PartnerKey(key_id=named, partner_id=partner_id, public_key=public, not_before=today)
+            add_key(connection, given)
     cards: list[int] = []
     for start in range(0, members, 2_000):
         numbers = range(start, min(start + 2_000, members))
