@@ -95,7 +95,8 @@ def _differ(ask: Ask, expected: Prediction, given: Answer, *, replayed: bool) ->
 
 def compare_entries(book: Book, entries: Sequence[Recorded]) -> None:
     """Every entry and posting is the model's. Those that nobody asked for are found by what names them."""
-    lapses = {given["entry_id"]: given["reference"] for given, _ in entries if given["kind"] == "HOLD_LAPSE"}
+    by_time = [given for given, _ in entries if given["kind"] in {"HOLD_LAPSE", "VOUCHER_END"}]
+    lapses = {g["entry_id"]: g["reference"] for g in by_time if g["entry_id"] not in book.entries}
     for given, moves in entries:
         entry_id, name, parent = given["entry_id"], given["entry_id"], given["parent_id"]
         if entry_id not in book.entries:

@@ -11,6 +11,7 @@ from sqlalchemy import Engine, insert, text
 from config.database import make_engine
 from network import batch, store, tables
 from network.commands import Adjust, Command
+from network.conversion import lapse_vouchers
 from network.model import Entry
 from network.outcomes import Reply
 from network.service import (
@@ -58,6 +59,7 @@ _STANDING = {
         1,
         "SELECT member_id, pool_id, merged_into, merge_id, tier, active_until FROM account WHERE unit = 1",
     ),
+    "vouchers": (1, "SELECT entry_id, name, starts_on, ends_on, ended_as FROM voucher"),
     "invitations": (1, "SELECT entry_id, member_id, pool_id, joined_by FROM invitation"),
     "cards": (1, "SELECT card_number, member_id, issued_to FROM card"),
     "items": (2, "SELECT entry_id, line, measure, returned_by FROM entry_line"),
@@ -170,7 +172,8 @@ class Postgres:
             close_window(connection, self._book.window, self._book.now)
 
     def sweep(self, on: date) -> tuple[int, int]:
-        """Let dead lots lapse."""
+        """Vouchers that are over end, then dead lots lapse, as in a night."""
+        lapse_vouchers(self.database, on)
         lapsed = lapse_expired(self.database, on, self._book.world.schemes[-1].version)
         return (lapsed.members, lapsed.points)
 

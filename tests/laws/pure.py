@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UnsetType
 
 from network import batch, ids
-from network.commands import Command, Enrol, Hold, Join, Merge
+from network.commands import Command, Enrol, Hold, Join, LapseVoucher, Merge
 from network.decide import decide_batch
 from network.identity import card_number
 from network.model import WITH_ACTIVITY, EntryKind, Lot, Unit, ValueLot
@@ -29,6 +29,7 @@ from network.outcomes import (
     RecordedEntry,
     Rejected,
     Reply,
+    VoucherState,
 )
 from network.rules import Folded, held, in_lot, lot_change, pending_change, set_aside
 from network.stored_value import VALUED
@@ -37,6 +38,7 @@ from tests.laws.auditor import Recorded
 from tests.laws.book import Book
 from tests.laws.records import LotKey, ValueKey
 from tests.laws.words import entry_of, move_of, rules_of
+from tests.laws.world import OPERATOR
 
 
 class Pure:
@@ -291,6 +293,7 @@ class Pure:
         """Let dead lots lapse; in the database this is one statement of SQL, which only `postgres` tries."""
         if self._swept >= on:
             return (0, 0)
+        self.execute([self._lapse(one) for one, made in self._open_vouchers() if made.ends_on < on])
         self._swept = on
         members = total = 0
         for member, lots in self._lots.items():
@@ -304,6 +307,16 @@ class Pure:
             for lot in dead:
                 total += lots.pop(lot)
         return (members, total)
+
+    def _open_vouchers(self) -> list[tuple[UUID, VoucherState]]:
+        made = ((one, recorded.voucher) for one, recorded in self._recorded.items())
+        return sorted((one, voucher) for one, voucher in made if voucher and not voucher.ended_as)
+
+    def _lapse(self, voucher_id: UUID) -> LapseVoucher:
+        reference = f"voucher {voucher_id.hex} over"
+        return LapseVoucher(
+            partner_id=OPERATOR, reference=reference, occurred_at=self._book.now, voucher_id=voucher_id
+        )
 
     def settle(self, nights: int) -> None:
         """Close and sweep what is over, at most so many nights; there is no money here."""
@@ -339,6 +352,11 @@ class Pure:
             "accounts": {
                 member: (one.pool_id, one.merged_into, one.merge_id, one.tier, one.active_until)
                 for member, one in self._members.items()
+            },
+            "vouchers": {
+                one: msgspec.structs.astuple(recorded.voucher)
+                for one, recorded in self._recorded.items()
+                if recorded.voucher is not None
             },
             "invitations": self._invitations,
             "cards": {card: (member, self._issued[card]) for card, member in self._cards.items()},

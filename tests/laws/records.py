@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from uuid import UUID
 
-from tests.laws.world import Scheme
+from tests.laws.world import Paper, Scheme
 
 LotKey = tuple[int, int, date, date]
 """Issuer, terms version, spendable on, expires on."""
@@ -101,3 +101,17 @@ class Invited:
     inviter: int
     pool: UUID
     joined_by: UUID | None = None
+
+
+@dataclass
+class Voucher:
+    """Points on paper: what it is made of in the order drawn, its worth and days, how it ended ("": open)."""
+
+    member: int
+    name: str
+    paper: Paper
+    parts: list[Part]
+    worth: int
+    starts_on: date
+    ends_on: date
+    ended_as: str = ""

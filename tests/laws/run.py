@@ -93,6 +93,7 @@ NEVER_HERE = {
         ("approval_needed", "code_needed"), "its programme wants no proof that a member is there"
     ),
     **dict.fromkeys(("partner_accepts_no_more", "partner_issues_no_more"), "no partner leaves"),
+    "nothing_to_convert": "its programme turns no points into vouchers at a quarter's end",
     "cap_reached": "no partner has a cap",
     "flight_already_credited": "no sale tells of a flight",
     "spending_locked": "no member locks its card",
@@ -110,7 +111,6 @@ OF_PROGRAMMES = frozenset(
         "registration",
         "rewards",
         "staking",
-        "voucher",
     ]
 )
 """Modules that judge what a programme's own tables say: the model's world has none (tests.laws.words)."""

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from tests.laws.book import Ask, Book
-from tests.laws.world import CURRENCY, OPERATOR, OUTLET
+from tests.laws.world import CURRENCY, OPERATOR, OUTLET, Paper
 
 Scene = Iterator[list[Ask] | timedelta]
 
@@ -163,6 +163,65 @@ def spent_then_merged(book: Book, who: int) -> Scene:
     yield [_at_till(book, "spend", one, 1_800)]
 
 
+def _voucher(book: Book, card: int, *, least: int = 0, late: bool = False) -> Ask:
+    """Points turn into the first kind of voucher that there is, and a few more steps where they are there."""
+    kinds = book.world.schemes[-1].vouchers or {"gone": Paper(1, 1)}
+    name = "late" if "late" in kinds and (late or "note" not in kinds) else max(kinds)
+    steps = max(least, min(9, book.spendable([book.cards[card]]) // kinds[name].points))
+    return _ask(
+        book, "issue_voucher", card_number=card, voucher=name, points=kinds[name].points * max(1, steps)
+    )
+
+
+def _used(book: Book, voucher_id: UUID, amount: int = 900) -> Ask:
+    """A voucher at a till that takes it."""
+    made = book.vouchers.get(voucher_id)
+    partner = 11 if made is None or made.paper.partners is None else made.paper.partners[-1]
+    till: dict[str, Any] = {"outlet_code": OUTLET, "currency": CURRENCY, "amount_minor": amount}
+    return _ask(book, "use_voucher", partner, code="x", voucher_id=voucher_id, **till)
+
+
+def voucher_twice(book: Book, who: int) -> Scene:
+    """A voucher at a wrong partner, and twice at once; is not given back; what it paid for is, in parts."""
+    card = _cards(book, who)[0]
+    yield [_at_till(book, "accrue", card, 9_000, lines=()), _at_till(book, "accrue", card, 700, lines=())]
+    yield [_voucher(book, card, least=2, late=who % 2 == 1)]
+    voucher_id = _latest(book, "VOUCHER", book.cards[card])
+    made = book.vouchers.get(voucher_id)
+    if made is not None and made.starts_on > book.today:
+        yield [_used(book, voucher_id)]
+        yield timedelta(days=(made.starts_on - book.today).days)
+    wrong = {**_used(book, voucher_id), "partner_id": 14 - who % 4}
+    yield [{**_used(book, voucher_id), "amount_minor": 3}, wrong]
+    yield [_used(book, voucher_id), _used(book, voucher_id)]
+    yield [_ask(book, "return_voucher", code="x", voucher_id=voucher_id)]
+    paid: dict[str, Any] = {"entry_id": _latest(book, "REDEMPTION", book.cards[card]), "amount_minor": None}
+    seller = book.entries.get(paid["entry_id"], {"partner_id": 11})["partner_id"]
+    yield [_ask(book, "reverse", seller, points=1 + who % 5, lines=(), **paid)]
+    yield [_ask(book, "reverse", seller, points=None, lines=(), **paid)]
+
+
+def voucher_over(book: Book, who: int) -> Scene:
+    """A voucher on its last day and after it, before the night comes to it; one of who is merged."""
+    one, two, _ = _cards(book, who)
+    yield [_at_till(book, "accrue", card, 5_000 + 700 * who, lines=()) for card in (one, two)]
+    yield [_voucher(book, one, late=who % 2 == 1), _voucher(book, two), _voucher(book, two)]
+    mine, theirs = (_latest(book, "VOUCHER", book.cards[card]) for card in (one, two))
+    yield [_ask(book, "leave", card_number=two)]
+    yield [_ask(book, "merge", card_number=one, merged_card_number=two)]
+    made = book.vouchers.get(mine)
+    if made is None:
+        return
+    back = _ask(book, "return_voucher", code="x", voucher_id=theirs)
+    yield [back] if who % 3 == 0 else [_ask(book, "release", entry_id=mine)]
+    over = book.over_at(made.ends_on) - book.now + timedelta(hours=26)
+    yield over - timedelta(days=3 if who % 4 == 0 else 0)
+    lapse = _ask(book, "lapse_voucher", OPERATOR, voucher_id=mine)
+    yield [_used(book, mine), _ask(book, "return_voucher", code="x", voucher_id=theirs), lapse]
+    yield [_ask(book, "lapse_voucher", OPERATOR, voucher_id=mine), _used(book, mine)]
+    yield [_ask(book, "lapse_voucher", OPERATOR, voucher_id=theirs)] if theirs in book.vouchers else []
+
+
 SCENES: tuple[Callable[[Book, int], Scene], ...] = (
     holds_once_too_often,
     both_owe,
@@ -175,6 +234,10 @@ SCENES: tuple[Callable[[Book, int], Scene], ...] = (
     stored_and_back,
     stored_and_back,
     spent_then_merged,
+    voucher_twice,
+    voucher_twice,
+    voucher_over,
+    voucher_over,
     pool_overflows,
 )
 """Those that are long come most seldom."""

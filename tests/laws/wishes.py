@@ -13,11 +13,19 @@ from hypothesis import strategies as st
 from tests.laws.asking import Wish, a_card, at_till, card_with_points, made_up, some_of
 from tests.laws.book import Ask, Book
 from tests.laws.odd import ODD
-from tests.laws.programme_wishes import load, refund, spend
+from tests.laws.programme_wishes import (
+    issue_voucher,
+    lapse_voucher,
+    load,
+    refund,
+    return_voucher,
+    spend,
+    use_voucher,
+)
 from tests.laws.records import Part, Sold
 from tests.laws.world import OPERATOR
 
-KINDS = 133
+KINDS = 149
 WISHES = st.builds(
     Wish,
     st.integers(0, KINDS - 1),
@@ -312,6 +320,10 @@ makers: dict[str, Callable[[Book, Wish, Ask], None]] = {
     "load": load,
     "spend": spend,
     "refund": refund,
+    "issue_voucher": issue_voucher,
+    "use_voucher": use_voucher,
+    "return_voucher": return_voucher,
+    "lapse_voucher": lapse_voucher,
 }
 _WEIGHTS = {
     "accrue": 19,
@@ -333,6 +345,10 @@ _WEIGHTS = {
     "load": 5,
     "spend": 5,
     "refund": 3,
+    "issue_voucher": 6,
+    "use_voucher": 6,
+    "return_voucher": 2,
+    "lapse_voucher": 2,
     "again": 4,
     "other": 3,
     "enrol": 1,

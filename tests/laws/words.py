@@ -12,17 +12,13 @@ from network.commands import (
     Command,
     Convert,
     EndPlan,
-    IssueVoucher,
     KeepPledge,
-    LapseVoucher,
     PayOut,
     Pledge,
     Refer,
-    ReturnVoucher,
     ReviewTier,
     Stake,
     Treat,
-    UseVoucher,
 )
 from network.model import Entry, Posting
 from network.outcomes import Rejected, Reply
@@ -38,7 +34,7 @@ OF_THE_NIGHT = (ReviewTier, Treat)
 OF_PROGRAMMES = (
     *(Award, PayOut, Refer, Stake),
     *(BuyPlan, EndPlan, Pledge, KeepPledge),
-    *(IssueVoucher, Convert, UseVoucher, ReturnVoucher, LapseVoucher),
+    Convert,
 )
 """They do what a programme's own tables say, of which the model's world has none."""
 COMMANDS = {
@@ -137,7 +133,7 @@ def programme_source(scheme: Scheme, world: World) -> str:
     for tier, expiry in scheme.tiers.items():
         if expiry is not None:
             lines += [f"[expiry.tier.{tier}]", *_expiry(expiry)]
-    lines += _stored(scheme, world)
+    lines += [*_stored(scheme, world), *_vouchers(scheme, world)]
     lines += ["[returns]", f'clawback = "{scheme.clawback}"', f"most_owed = {scheme.most_owed}"]
     return "\n".join(lines)
 
@@ -159,6 +155,25 @@ def _stored(scheme: Scheme, world: World) -> list[str]:
         lines += ["[[stored_value.bonus]]", f"from_minor = {one.from_minor}", given, f'who = "{who}"']
     lines += ["[stored_value.refund]", f'rule = "{stored.refund}"', f"below_minor = {stored.below_minor}"]
     return [*lines, f"days = {stored.days}"] if stored.refund == "within_days" else lines
+
+
+def _vouchers(scheme: Scheme, world: World) -> list[str]:
+    """The tables of this version's vouchers."""
+    lines = []
+    for name, paper in scheme.vouchers.items():
+        lines += [
+            "[[voucher]]",
+            f'id = "{name}"',
+            'says = "Points on paper"',
+            f'currency = "{paper.currency}"',
+        ]
+        lines += [f"points = {paper.points}", f"worth_minor = {paper.worth_minor}"]
+        lines += [f"minimum_basket_minor = {paper.basket_minor}", f"starts_in_days = {paper.starts_in_days}"]
+        lines += [f"valid_months = {paper.valid_months}"]
+        lines += [f'when_over = "{"return" if paper.comes_back else "lapse"}"']
+        if paper.partners is not None:
+            lines.append(f"partners = {[world.partners[number].code for number in paper.partners]}")
+    return lines
 
 
 def _expiry(expiry: Expiry) -> list[str]:

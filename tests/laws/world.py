@@ -105,6 +105,33 @@ STORED: tuple[Stored | None, ...] = (
 
 
 @dataclass
+class Paper:
+    """A kind of voucher: each `points` are worth `worth_minor`, where, for which baskets, how long."""
+
+    points: int
+    worth_minor: int
+    partners: tuple[int, ...] | None = None
+    basket_minor: int = 1
+    starts_in_days: int = 0
+    valid_months: int = 1
+    comes_back: bool = False
+    currency: str = CURRENCY
+
+
+VOUCHERS: tuple[dict[str, Paper], ...] = (
+    {
+        "note": Paper(5, 20),
+        "late": Paper(7, 10, (12, 13), basket_minor=300, starts_in_days=3, comes_back=True),
+        "euro": Paper(2, 9, currency="EUR"),
+    },
+    {"note": Paper(4, 25, (11, 13, 14), basket_minor=200, valid_months=0, comes_back=True)},
+    {"note": Paper(1, 3, (11, 15), starts_in_days=1, valid_months=2), "late": Paper(3, 5, valid_months=0)},
+    {},
+)
+"""Kinds of vouchers that a version of the programme may have."""
+
+
+@dataclass
 class Scheme:
     """One version of the programme. `earn` has every partner, `tiers` every tier; None: as everybody's."""
 
@@ -116,6 +143,7 @@ class Scheme:
     clawback: str
     most_owed: int
     stored: Stored | None = None
+    vouchers: dict[str, Paper] = field(default_factory=dict)
 
     def expiry_of(self, tier: str) -> Expiry:
         """The rule for a tier; that for everybody where it has none, or is none of this version's."""
@@ -166,6 +194,7 @@ def scheme(
     most_owed: int,
     generous: bool,
     stored: Stored | None = STORED[0],
+    vouchers: dict[str, Paper] = VOUCHERS[0],
 ) -> Scheme:
     """A version of the programme.
 
@@ -191,4 +220,5 @@ def scheme(
         clawback=clawback,
         most_owed=most_owed,
         stored=stored,
+        vouchers=vouchers,
     )

@@ -12,6 +12,7 @@ from tests.laws.kinds.operator import adjust, set_tier
 from tests.laws.kinds.returns import release, reverse
 from tests.laws.kinds.tills import accrue, enrol, expire, hold, redeem
 from tests.laws.kinds.value import load, refund, spend
+from tests.laws.kinds.vouchers import issue_voucher, lapse_voucher, return_voucher, use_voucher
 
 JUDGES: dict[str, Judge] = {
     "enrol": enrol,
@@ -34,6 +35,10 @@ JUDGES: dict[str, Judge] = {
     "load": load,
     "spend": spend,
     "refund": refund,
+    "issue_voucher": issue_voucher,
+    "use_voucher": use_voucher,
+    "return_voucher": return_voucher,
+    "lapse_voucher": lapse_voucher,
 }
 """By the command's name."""
 BY_TIME: dict[str, Judge] = {"lapse": lapse, "expire": expire}

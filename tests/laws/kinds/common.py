@@ -53,7 +53,7 @@ def between(book: Book, ask: Ask) -> None:
 
 
 def take_out(
-    writing: Writing, drawn: list[Drawn], credit: str, to: int, terms: int, category: int = 0
+    writing: Writing, drawn: list[Drawn], credit: str, to: int | None, terms: int | None, category: int = 0
 ) -> list[Part]:
     """Move drawn points to an account; the parts they came in."""
     parts = []
