@@ -11,10 +11,10 @@ from datetime import date, timedelta
 import msgspec
 
 from network.commands import LoadValue, Merge, RefundValue, Reverse, SpendValue
-from network.draft import coming_back, draft, draft_at_till
+from network.draft import activity, coming_back, draft, draft_at_till
 from network.draw import parts
 from network.model import IMMEDIATELY, NEVER, STORED, AccountKind, EntryKind, Posting, Unit, ValueLot
-from network.outcomes import Decision, Minted, RecordedEntry, Rejected
+from network.outcomes import UNCHANGED, Decision, Minted, RecordedEntry, Rejected
 from network.programme.offers import StoredValue, ValueBonus
 from network.rules import Folded, Rules
 
@@ -82,6 +82,8 @@ def load_value(folded: Folded, command: LoadValue, minted: Minted, rules: Rules)
     return Decision(
         entry=draft_at_till(folded, command, minted, rules, EntryKind.LOAD, member_id),
         postings=tuple(postings),
+        # points that live with activity would be dead at once, at a member that never did anything else
+        account=activity(folded, rules, member_id) if postings[-1].unit is Unit.POINTS else UNCHANGED,
     )
 
 

@@ -17,6 +17,8 @@ EVENTS = (
     *(f"deficit paid by {kind}" for kind in ("ACCRUAL", "RELEASE", "REVERSAL", "VOID", "TRANSFER", "MERGE")),
     *(f"{kind} of several members" for kind in ("REDEMPTION", "HOLD", "CAPTURE", "VOID", "REVERSAL")),
     *(f"deficit added to by {kind}" for kind in ("REVERSAL", "MERGE")),
+    *("what was on top ends with a refund", "nothing on top: its funder takes no part"),
+    *("points of a voucher come back late", "a voucher is over that the night has not come to"),
     *("deficit cut by its ceiling", "no deficit above the ceiling", "deficit moved by UNMERGE"),
     *("unmerge by an older merge", "join by a used invitation", "join to an inviter in another pool"),
     *(f"{kind} of one merged" for kind in ("REVERSAL", "CAPTURE", "VOID", "HOLD_LAPSE", "RELEASE")),

@@ -95,7 +95,8 @@ def _differ(ask: Ask, expected: Prediction, given: Answer, *, replayed: bool) ->
 
 def compare_entries(book: Book, entries: Sequence[Recorded]) -> None:
     """Every entry and posting is the model's. Those that nobody asked for are found by what names them."""
-    lapses = {given["entry_id"]: given["reference"] for given, _ in entries if given["kind"] == "HOLD_LAPSE"}
+    by_time = [given for given, _ in entries if given["kind"] in {"HOLD_LAPSE", "VOUCHER_END"}]
+    lapses = {g["entry_id"]: g["reference"] for g in by_time if g["entry_id"] not in book.entries}
     for given, moves in entries:
         entry_id, name, parent = given["entry_id"], given["entry_id"], given["parent_id"]
         if entry_id not in book.entries:
@@ -118,25 +119,23 @@ def compare_entries(book: Book, entries: Sequence[Recorded]) -> None:
 def count_issuers(entries: Sequence[Recorded], standing: dict[str, Any]) -> None:
     """Issued less reversed is accepted less returned, lapsed, held, pending, outstanding, less what is owed.
 
-    Per issuer and terms. And between two members' entries nothing is left on the way, line by line.
+    Per unit, issuer and terms. And between two members' entries nothing is left on the way, line by line.
     """
-    books: dict[tuple[int, int], dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    books: dict[tuple[str, int, int], dict[str, int]] = defaultdict(lambda: defaultdict(int))
     on_the_way: dict[Any, int] = defaultdict(int)
     for given, moves in entries:
-        for line, debit, credit, points, issuer, version, *_ in moves:
-            books[issuer, version][debit] -= points
-            books[issuer, version][credit] += points
-            name = (given["parent_id"] or given["entry_id"], line, issuer, version)
+        for line, debit, credit, points, issuer, version, *_, unit, _ in moves:
+            books[unit, issuer, version][debit] -= points
+            books[unit, issuer, version][credit] += points
+            name = (given["parent_id"] or given["entry_id"], line, unit, issuer, version)
             on_the_way[name] += points * ((credit == "TRANSIT") - (debit == "TRANSIT"))
     left = {name: points for name, points in on_the_way.items() if points}
     if left:
         raise AssertionError(f"left between members: {left}")
-    outstanding: dict[tuple[int, int], int] = defaultdict(int)
-    for (_, issuer, version, *_), points in standing["lots"].items():
-        outstanding[issuer, version] += points
-    owed: dict[tuple[int, int], int] = defaultdict(int)
+    outstanding = _outstanding(standing)
+    owed: dict[tuple[str, int, int], int] = defaultdict(int)
     for (_, issuer, version), (_, points) in standing["owed"].items():
-        owed[issuer, version] += points
+        owed["POINTS", issuer, version] += points
     for owner, accounts in books.items():
         there = (sum(accounts.values()), accounts["MEMBER"], -accounts["DEFICIT"])
         if there != (0, outstanding[owner], owed[owner]):
@@ -147,3 +146,13 @@ def count_issuers(entries: Sequence[Recorded], standing: dict[str, Any]) -> None
         there = sum(points - went - back for points, went, back, *_ in standing[what].values())
         if there != sum(accounts[account] for accounts in books.values()):
             raise AssertionError(f"{there} points {account}, postings say otherwise")
+
+
+def _outstanding(standing: dict[str, Any]) -> dict[tuple[str, int, int], int]:
+    """What members have, by unit, issuer and terms."""
+    outstanding: dict[tuple[str, int, int], int] = defaultdict(int)
+    for (_, issuer, version, *_), points in standing["lots"].items():
+        outstanding["POINTS", issuer, version] += points
+    for (_, unit, issuer, version, *_), minor in standing["value"].items():
+        outstanding[unit, issuer, version] += minor
+    return outstanding

@@ -13,8 +13,20 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from tests.laws.records import Account, Debt, Held, Invited, Item, LotKey, Part, Sold, Spent
-from tests.laws.world import World
+from tests.laws.records import (
+    Account,
+    Debt,
+    Held,
+    Invited,
+    Item,
+    LotKey,
+    Part,
+    Sold,
+    Spent,
+    ValueKey,
+    Voucher,
+)
+from tests.laws.world import OPERATOR, World
 
 Ask = dict[str, Any]
 """A command as plain values: `kind`, and the fields it has."""
@@ -37,6 +49,7 @@ PASSING = {
     "no_contract_terms",
     "currency_not_contracted",
     "category_unknown",
+    "voucher_not_over",
 }
 """Refusals that are not remembered."""
 
@@ -76,11 +89,15 @@ class Book:
         self.blocked: set[int] = set()
         self.accounts: dict[int, Account] = {}
         self.lots: dict[int, dict[LotKey, int]] = {}
+        self.value: dict[int, dict[ValueKey, int]] = {}
         self.owed: dict[int, dict[tuple[int, int], Debt]] = {}
         self.entries: dict[UUID, Answer] = {}
         self.unasked: dict[tuple[int, str], Answer] = {}
         self.sold: dict[UUID, Sold] = {}
         self.spent: dict[UUID, Spent] = {}
+        self.paid: dict[UUID, list[Part]] = {}
+        self.loaded: dict[UUID, bool] = {}
+        self.vouchers: dict[UUID, Voucher] = {}
         self.holds: dict[UUID, Held] = {}
         self.items: dict[UUID, list[Item]] = {}
         self.invited: dict[UUID, Invited] = {}
@@ -141,6 +158,7 @@ class Book:
         """An empty account."""
         self.accounts[member] = Account()
         self.lots[member] = {}
+        self.value[member] = {}
         self.owed[member] = {}
 
     # ---- whom a command touches ----
@@ -158,7 +176,8 @@ class Book:
 
     def _touched(self, ask: Ask) -> set[int]:
         numbers = [ask.get(name) for name in ("card_number", "to_card_number", "merged_card_number")]
-        named = [ask[name] for name in ("entry_id", "hold_id", "invitation_id") if name in ask]
+        ids = ("entry_id", "hold_id", "invitation_id", "voucher_id")
+        named = [ask[name] for name in ids if ask.get(name) is not None]
         members = {self.cards[number] for number in numbers if number in self.cards}
         members |= {one.int % 2**MEMBER_BITS for one in named} & set(self.accounts)
         if ask["kind"] in {"redeem", "hold", "join"}:
@@ -279,6 +298,7 @@ class Book:
         """Lots, sums of lots, holds, what is pending, owed and offered, accounts, cards, lines of entries."""
         return {
             "lots": {(m, *lot): n for m, lots in self.lots.items() for lot, n in lots.items() if n},
+            "value": {(m, *lot): n for m, lots in self.value.items() for lot, n in lots.items() if n},
             "balances": {member: sum(lots.values()) for member, lots in self.lots.items()},
             "holds": {i: (h.points, h.captured, h.returned, h.lapses_at) for i, h in self.holds.items()},
             "pending": {
@@ -291,6 +311,7 @@ class Book:
                 for m, owed in self.owed.items()
                 for key, debt in owed.items()
             },
+            "vouchers": {i: (v.name, v.starts_on, v.ends_on, v.ended_as) for i, v in self.vouchers.items()},
             "invitations": {i: (one.inviter, one.pool, one.joined_by) for i, one in self.invited.items()},
             "accounts": {
                 member: (one.pool, one.merged_into, one.merged_by, one.tier, one.active_until)
@@ -306,6 +327,19 @@ class Book:
 
     # ---- nights ----
 
+    def _end(self, voucher_id: UUID) -> None:
+        """The night ends a voucher that is over."""
+        ask = {
+            "kind": "lapse_voucher",
+            "partner_id": OPERATOR,
+            "reference": f"voucher {voucher_id.hex} over",
+            "occurred_at": self.now,
+            "voucher_id": voucher_id,
+            "by_night": True,
+        }
+        prediction = self.predict(ask)
+        self.learn(prediction, UUID(int=0))
+
     def close(self) -> None:
         """Close the open window; the next date opens."""
         self.window += timedelta(days=1)
@@ -314,6 +348,9 @@ class Book:
         """Let lots lapse that are dead on a date; how many members' and how many points."""
         if self.swept >= on:
             return (0, 0)
+        for voucher_id, voucher in sorted(self.vouchers.items(), key=lambda one: one[0].bytes):
+            if not voucher.ended_as and voucher.ends_on < on:
+                self._end(voucher_id)
         self.swept = on
         members = total = 0
         for member, lots in self.lots.items():

@@ -15,13 +15,26 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from network.commands import Command
 from network.outcomes import Reply
+from tests.laws.asking import Wish
 from tests.laws.auditor import Auditor, Recorded, compare_entries, count_issuers
 from tests.laws.book import Ask, Book, month_end
 from tests.laws.kinds import BY_TIME, JUDGES
 from tests.laws.scenes import SCENES
-from tests.laws.wishes import ENROL, JOIN, KINDS, WISHES, Wish, ask_for
+from tests.laws.wishes import ENROL, JOIN, KINDS, WISHES, ask_for
 from tests.laws.words import command_of
-from tests.laws.world import HORIZON, START, Dated, Expiry, World, partners, scheme
+from tests.laws.world import (
+    HORIZON,
+    START,
+    STORED,
+    VOUCHERS,
+    Dated,
+    Expiry,
+    Paper,
+    Stored,
+    World,
+    partners,
+    scheme,
+)
 
 ZONES = ("Etc/UTC", "America/New_York", "Pacific/Auckland", "Asia/Kolkata")
 CUT_OFFS = (time(0), time(4), time(22, 30))
@@ -100,6 +113,8 @@ class LedgerMachine(RuleBasedStateMachine):
         clawback=st.sampled_from(("deficit", "refuse", "deficit", "within_balance")),
         most_owed=st.sampled_from(MOST_OWED),
         pooled=st.sampled_from((0, 3, 0, 2, 0, 8)),
+        stored=st.sampled_from(STORED),
+        vouchers=st.sampled_from(VOUCHERS),
     )
     def begin(
         self,
@@ -111,6 +126,8 @@ class LedgerMachine(RuleBasedStateMachine):
         clawback: str,
         most_owed: int,
         pooled: int,
+        stored: Stored | None,
+        vouchers: dict[str, Paper],
     ) -> None:
         """A network with five members, some of them in one pool; or more members, and the pool full."""
         live = scheme(
@@ -121,6 +138,8 @@ class LedgerMachine(RuleBasedStateMachine):
             clawback=clawback,
             most_owed=most_owed,
             generous=False,
+            stored=stored,
+            vouchers=vouchers,
         )
         self.book = Book(World(zone, cut_off, [live], partners()), START, {**JUDGES, **BY_TIME})
         self.ledger = self.ledger_on(self.book)
@@ -242,6 +261,7 @@ class LedgerMachine(RuleBasedStateMachine):
             if points
             for day in (lot[2], book.lives_until(member, lot))
         ]
+        days += [voucher.ends_on for voucher in book.vouchers.values() if not voucher.ended_as]
         ahead = [day for day in days if book.today <= day < HORIZON.date()]
         turns = min(ahead, default=book.today) + timedelta(days=0 if way == 7 else 1)
         midnight = datetime.combine(turns, time(0), tzinfo=ZoneInfo(book.world.zone)).astimezone(UTC)
@@ -331,6 +351,8 @@ class LedgerMachine(RuleBasedStateMachine):
                 clawback=("deficit", "refuse", "within_balance")[much % 3],
                 most_owed=MOST_OWED[much % len(MOST_OWED)],
                 generous=much < 5,
+                stored=STORED[much * 3 % len(STORED)],
+                vouchers=VOUCHERS[much % len(VOUCHERS)],
             )
             schemes.append(live)
             ledger.world_changed()

@@ -336,4 +336,42 @@ MUTANTS = (
             ),
         ),
     ),
+    Mutant(
+        "what is on top of a load is spent before it",
+        "network/stored_value.py",
+        (("(lot.loaded_on, lot.unit, lot.issuer_id", "(lot.loaded_on, -lot.unit, lot.issuer_id"),),
+    ),
+    Mutant(
+        "a refund leaves what is on top",
+        "network/stored_value.py",
+        (("if _is_bonus(lot) and lot.loaded_on in days", "if _is_bonus(lot) and lot.loaded_on not in days"),),
+    ),
+    Mutant(
+        "a load is taken back that is spent in part",
+        "network/stored_value.py",
+        (("and lot.remaining >= posting.points", "and lot.remaining > 0"),),
+    ),
+    Mutant(
+        "a voucher pays twice",
+        "network/voucher.py",
+        (
+            (' "used": Rejected("voucher_used"),\n', ""),
+            ("    if state.ended_as:\n        return", "    if state.ended_as in _ENDED:\n        return"),
+        ),
+    ),
+    Mutant(
+        "a voucher lapses on its last day",
+        "network/voucher.py",
+        (("    if folded.today > state.ends_on:", "    if folded.today >= state.ends_on:"),),
+    ),
+    Mutant(
+        "a voucher's rules are those of today",
+        "network/voucher.py",
+        (("judge = rules.programmes.get(made.entry.programme_version)", "judge = rules.programme"),),
+    ),
+    Mutant(
+        "what a voucher was made of first comes back first",
+        "network/voucher.py",
+        (("in reversed(_escrowed(made))", "in _escrowed(made)"),),
+    ),
 )

@@ -11,6 +11,7 @@ from sqlalchemy import Engine, insert, text
 from config.database import make_engine
 from network import batch, store, tables
 from network.commands import Adjust, Command
+from network.conversion import lapse_vouchers
 from network.model import Entry
 from network.outcomes import Reply
 from network.service import (
@@ -40,16 +41,25 @@ _STANDING = {
     "lots": (
         5,
         """SELECT member_id, issuer_id, terms_version, spendable_on, expires_on, remaining
-        FROM lot WHERE remaining <> 0""",
+        FROM lot WHERE remaining <> 0 AND unit = 1""",
     ),
-    "balances": (1, "SELECT member_id, balance FROM account"),
+    "value": (
+        6,
+        """SELECT member_id, CASE unit WHEN 3 THEN 'VALUE' WHEN 4 THEN 'BONUS' END, issuer_id, terms_version,
+        spendable_on, expires_on, remaining FROM lot WHERE remaining <> 0 AND unit <> 1""",
+    ),
+    "balances": (1, "SELECT member_id, balance FROM account WHERE unit = 1"),
     "holds": (1, "SELECT entry_id, points, captured, returned, lapses_at FROM hold"),
     "pending": (1, "SELECT entry_id, points, released, cancelled FROM pending"),
     "owed": (
         3,
         "SELECT member_id, issuer_id, terms_version, entry_id, points FROM deficit WHERE points <> 0",
     ),
-    "accounts": (1, "SELECT member_id, pool_id, merged_into, merge_id, tier, active_until FROM account"),
+    "accounts": (
+        1,
+        "SELECT member_id, pool_id, merged_into, merge_id, tier, active_until FROM account WHERE unit = 1",
+    ),
+    "vouchers": (1, "SELECT entry_id, name, starts_on, ends_on, ended_as FROM voucher"),
     "invitations": (1, "SELECT entry_id, member_id, pool_id, joined_by FROM invitation"),
     "cards": (1, "SELECT card_number, member_id, issued_to FROM card"),
     "items": (2, "SELECT entry_id, line, measure, returned_by FROM entry_line"),
@@ -162,7 +172,8 @@ class Postgres:
             close_window(connection, self._book.window, self._book.now)
 
     def sweep(self, on: date) -> tuple[int, int]:
-        """Let dead lots lapse."""
+        """Vouchers that are over end, then dead lots lapse, as in a night."""
+        lapse_vouchers(self.database, on)
         lapsed = lapse_expired(self.database, on, self._book.world.schemes[-1].version)
         return (lapsed.members, lapsed.points)
 

@@ -14,10 +14,10 @@ import msgspec
 from msgspec import UnsetType
 
 from network import batch, ids
-from network.commands import Command, Enrol, Hold, Join, Merge
+from network.commands import Command, Enrol, Hold, Join, LapseVoucher, Merge
 from network.decide import decide_batch
 from network.identity import card_number
-from network.model import WITH_ACTIVITY, EntryKind, Lot
+from network.model import WITH_ACTIVITY, EntryKind, Lot, Unit, ValueLot
 from network.outcomes import (
     NOT_REMEMBERED,
     CardState,
@@ -29,13 +29,16 @@ from network.outcomes import (
     RecordedEntry,
     Rejected,
     Reply,
+    VoucherState,
 )
-from network.rules import Folded, held, lot_change, pending_change, set_aside
+from network.rules import Folded, held, in_lot, lot_change, pending_change, set_aside
+from network.stored_value import VALUED
 from network.touch import SPENDING, cards_of, named_by, touched
 from tests.laws.auditor import Recorded
 from tests.laws.book import Book
-from tests.laws.records import LotKey
+from tests.laws.records import LotKey, ValueKey
 from tests.laws.words import entry_of, move_of, rules_of
+from tests.laws.world import OPERATOR
 
 
 class Pure:
@@ -50,6 +53,7 @@ class Pure:
         self._blocked: set[int] = set()
         self._members: dict[int, MemberState] = {}
         self._lots: dict[int, dict[LotKey, int]] = {}
+        self._value: dict[int, dict[ValueKey, int]] = {}
         self._recorded: dict[UUID, RecordedEntry] = {}
         self._holds: dict[int, list[UUID]] = {}
         self._pending: dict[UUID, list[int]] = {}
@@ -188,9 +192,19 @@ class Pure:
             state,
             balance=sum(lots.values()),
             lots=[Lot(*lot, points, until[lot]) for lot, points in lots.items()] if matter else None,
+            value=self._valued(member) if any(isinstance(one, VALUED) for one in commands) else (),
             has_merged=merging and any(one.merged_into == member for one in self._members.values()),
             open_holds=sum(map(self._is_open, self._holds.get(member, ()))) if holding else 0,
         )
+
+    def _valued(self, member: int) -> list[ValueLot]:
+        return [
+            ValueLot(
+                unit=Unit[unit], issuer_id=issuer, terms_version=version, loaded_on=loaded_on, remaining=minor
+            )
+            for (unit, issuer, version, loaded_on, _), minor in self._value[member].items()
+            if minor
+        ]
 
     def _is_due(self, hold_id: UUID) -> bool:
         hold = self._recorded[hold_id].hold
@@ -211,10 +225,14 @@ class Pure:
             self._issued[decision.enrolled.card_number] = entry.member_id
             self._members[entry.member_id] = MemberState(member_id=entry.member_id, balance=0)
             self._lots[entry.member_id] = {}
+            self._value[entry.member_id] = {}
         lots = self._lots[entry.member_id]
         for posting in decision.postings:
             lot = (posting.issuer_id, posting.issuer_terms, posting.spendable_on, posting.expires_on)
             lots[lot] = lots.get(lot, 0) + lot_change(posting)
+            if posting.unit is not Unit.POINTS:
+                value, key = self._value[entry.member_id], (posting.unit.name, *lot)
+                value[key] = value.get(key, 0) + in_lot(posting)
         if decision.lapses_at is not None:
             self._holds.setdefault(entry.member_id, []).append(entry.entry_id)
         self._recorded[entry.entry_id] = RecordedEntry(entry=entry, postings=decision.postings)
@@ -275,6 +293,7 @@ class Pure:
         """Let dead lots lapse; in the database this is one statement of SQL, which only `postgres` tries."""
         if self._swept >= on:
             return (0, 0)
+        self.execute([self._lapse(one) for one, made in self._open_vouchers() if made.ends_on < on])
         self._swept = on
         members = total = 0
         for member, lots in self._lots.items():
@@ -288,6 +307,16 @@ class Pure:
             for lot in dead:
                 total += lots.pop(lot)
         return (members, total)
+
+    def _open_vouchers(self) -> list[tuple[UUID, VoucherState]]:
+        made = ((one, recorded.voucher) for one, recorded in self._recorded.items())
+        return sorted((one, voucher) for one, voucher in made if voucher and not voucher.ended_as)
+
+    def _lapse(self, voucher_id: UUID) -> LapseVoucher:
+        reference = f"voucher {voucher_id.hex} over"
+        return LapseVoucher(
+            partner_id=OPERATOR, reference=reference, occurred_at=self._book.now, voucher_id=voucher_id
+        )
 
     def settle(self, nights: int) -> None:
         """Close and sweep what is over, at most so many nights; there is no money here."""
@@ -311,6 +340,7 @@ class Pure:
                 holds[one] = (held(recorded.postings), state.captured, state.returned, state.lapses_at)
         return {
             "lots": {(m, *lot): n for m, lots in self._lots.items() for lot, n in lots.items() if n},
+            "value": {(m, *lot): n for m, lots in self._value.items() for lot, n in lots.items() if n},
             "balances": {member: sum(lots.values()) for member, lots in self._lots.items()},
             "holds": holds,
             "pending": {one: tuple(points) for one, points in self._pending.items()},
@@ -322,6 +352,11 @@ class Pure:
             "accounts": {
                 member: (one.pool_id, one.merged_into, one.merge_id, one.tier, one.active_until)
                 for member, one in self._members.items()
+            },
+            "vouchers": {
+                one: msgspec.structs.astuple(recorded.voucher)
+                for one, recorded in self._recorded.items()
+                if recorded.voucher is not None
             },
             "invitations": self._invitations,
             "cards": {card: (member, self._issued[card]) for card, member in self._cards.items()},

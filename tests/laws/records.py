@@ -4,10 +4,12 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from uuid import UUID
 
-from tests.laws.world import Scheme
+from tests.laws.world import Paper, Scheme
 
 LotKey = tuple[int, int, date, date]
 """Issuer, terms version, spendable on, expires on."""
+ValueKey = tuple[str, int, int, date, date]
+"""VALUE or BONUS, issuer, terms version, the day it was loaded, and the last day there is."""
 ALWAYS = date(1970, 1, 1)
 """`spendable_on` of points that never were pending; `active_until` of who never did anything."""
 
@@ -23,6 +25,7 @@ class Part:
     acceptor_terms: int | None
     window: int
     category: int = 0
+    unit: str = "POINTS"
 
 
 @dataclass
@@ -98,3 +101,17 @@ class Invited:
     inviter: int
     pool: UUID
     joined_by: UUID | None = None
+
+
+@dataclass
+class Voucher:
+    """Points on paper: what it is made of in the order drawn, its worth and days, how it ended ("": open)."""
+
+    member: int
+    name: str
+    paper: Paper
+    parts: list[Part]
+    worth: int
+    starts_on: date
+    ends_on: date
+    ended_as: str = ""

@@ -6,29 +6,26 @@ sense at any time and a failing run can be shrunk. What is odd about it is in `o
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import NamedTuple
 from uuid import UUID
 
 from hypothesis import strategies as st
 
+from tests.laws.asking import Wish, a_card, at_till, card_with_points, made_up, some_of
 from tests.laws.book import Ask, Book
 from tests.laws.odd import ODD
+from tests.laws.programme_wishes import (
+    issue_voucher,
+    lapse_voucher,
+    load,
+    refund,
+    return_voucher,
+    spend,
+    use_voucher,
+)
 from tests.laws.records import Part, Sold
-from tests.laws.world import CURRENCY, OPERATOR, OUTLET
+from tests.laws.world import OPERATOR
 
-
-class Wish(NamedTuple):
-    """Kind, and five numbers: who, at which partner, how much, which earlier thing, and what is odd."""
-
-    kind: int
-    who: int
-    partner: int
-    size: int
-    which: int
-    odd: int
-
-
-KINDS = 120
+KINDS = 149
 WISHES = st.builds(
     Wish,
     st.integers(0, KINDS - 1),
@@ -89,39 +86,13 @@ def _other(book: Book, earlier: Ask, wish: Wish) -> Ask:
     return {**made, "partner_id": earlier["partner_id"], "reference": earlier["reference"]}
 
 
-def _card(book: Book, number: int) -> int:
-    return list(book.cards)[number % len(book.cards)]
-
-
-def _card_with_points(book: Book, wish: Wish) -> int:
-    """One of those that have points to spend, mostly, and often of those in a pool."""
-    rich = [card for card, member in book.cards.items() if book.spendable([member, *book.pool(member)])]
-    if wish.which % 2:
-        rich = [card for card in rich if book.pool(book.cards[card])] or rich
-    return rich[wish.who % len(rich)] if rich and wish.size % 11 else _card(book, wish.who)
-
-
-def _some(left: int, size: int) -> int:
-    """Points or cents: all, one too many, half, or few; at least 1."""
-    return max(1, (left, left + 1, left // 2, size % 40 + 1, left // 3, size % 7 + 1)[size % 6])
-
-
 def _of_several(book: Book, entry_id: UUID, parts: Sequence[Part]) -> bool:
     """Something is to come back to others than the entry's member."""
     member = entry_id.int % 2**40
     return any(book.owner(part.owner) != member for part in parts)
 
 
-def _made_up(wish: Wish) -> UUID:
-    """An id of the first member that nothing has."""
-    return UUID(int=wish.size << 41 | 1)
-
-
 # ---- at a till ----
-
-
-def _at_till(book: Book, wish: Wish, ask: Ask) -> None:
-    ask.update(outlet_code=OUTLET, card_number=_card(book, wish.who), currency=CURRENCY)
 
 
 def _split(whole: int, wish: Wish) -> tuple[int, ...]:
@@ -135,18 +106,18 @@ def _enrol(book: Book, wish: Wish, ask: Ask) -> None:
 
 
 def _accrue(book: Book, wish: Wish, ask: Ask) -> None:
-    _at_till(book, wish, ask)
+    at_till(book, wish, ask)
     ask["amount_minor"] = (100 * (wish.size % 90 + 1), wish.size + 1, 10 * wish.size + 99)[wish.size % 3]
     ask["lines"] = _split(ask["amount_minor"], wish)
 
 
 def _pay(book: Book, wish: Wish, ask: Ask) -> None:
     """Points of the member's, or of its whole pool."""
-    _at_till(book, wish, ask)
-    ask["card_number"] = _card_with_points(book, wish)
+    at_till(book, wish, ask)
+    ask["card_number"] = card_with_points(book, wish)
     member = book.cards[ask["card_number"]]
     there = book.spendable([member, *(book.pool(member) if wish.which % 3 else [])])
-    ask["points"] = _some(there, wish.size)
+    ask["points"] = some_of(there, wish.size)
     ask["amount_minor"] = 3 * ask["points"] + wish.size % 3
     ask["category"] = "spa" if wish.size % 61 == 7 else ("", "", "flight", "voucher")[wish.size // 3 % 4]
 
@@ -172,7 +143,7 @@ def _choose_hold(book: Book, wish: Wish, ask: Ask) -> int:
     if wish.size % 4 == 0:
         holds = [(i, h) for i, h in holds if _of_several(book, i, h.parts)] or holds
     if not holds:
-        ask["hold_id"] = _made_up(wish)
+        ask["hold_id"] = made_up(wish)
         return 1
     hold_id, held = holds[-1 - wish.which % min(len(holds), 5)]
     ask.update(hold_id=hold_id, partner_id=held.partner)
@@ -180,7 +151,7 @@ def _choose_hold(book: Book, wish: Wish, ask: Ask) -> int:
 
 
 def _capture(book: Book, wish: Wish, ask: Ask) -> None:
-    ask["points"] = _some(_choose_hold(book, wish, ask), wish.size)
+    ask["points"] = some_of(_choose_hold(book, wish, ask), wish.size)
     ask["amount_minor"] = 2 * ask["points"] + wish.size % 2
 
 
@@ -191,9 +162,11 @@ def _void(book: Book, wish: Wish, ask: Ask) -> None:
 # ---- returns ----
 
 
-def _reverse(book: Book, wish: Wish, ask: Ask) -> None:
-    """Of an entry that can be returned, mostly; whole, by its lines, or in the measure that it has."""
+def _returnable(book: Book, wish: Wish) -> UUID:
+    """An entry that can be returned, mostly: of points that others put in, or spent, or of who owes."""
     ids = [i for i in book.entries if i in book.sold or i in book.spent]
+    if wish.size % 8 == 5:
+        ids = [i for i in book.entries if i in book.loaded or i in book.paid] or ids
     if wish.size % 4 == 1:
         ids = [i for i in ids if i in book.spent and _of_several(book, i, book.spent[i].parts)] or ids
     elif wish.size % 4 == 2:
@@ -202,7 +175,12 @@ def _reverse(book: Book, wish: Wish, ask: Ask) -> None:
         ids = [i for i in ids if i in book.sold and book.owed[book.owner(i.int % 2**40)]] or ids
     if not wish.which % 11 or not ids:
         ids = list(book.entries)
-    entry_id = ids[-1 - wish.which % min(len(ids), 9 if wish.which < 48 else 64)]
+    return ids[-1 - wish.which % min(len(ids), 9 if wish.which < 48 else 64)]
+
+
+def _reverse(book: Book, wish: Wish, ask: Ask) -> None:
+    """Of an entry that can be returned, mostly; whole, by its lines, or in the measure that it has."""
+    entry_id = _returnable(book, wish)
     seller = book.entries[entry_id]["partner_id"]
     elsewhere = {12: 11, 13: 15}.get(wish.size % 16, 12)
     ask.update(entry_id=entry_id, partner_id=elsewhere if wish.size % 16 > 11 else seller)
@@ -213,11 +191,15 @@ def _reverse(book: Book, wish: Wish, ask: Ask) -> None:
     if items and wish.size % 13:
         back = [n for n, item in enumerate(items, start=1) if item.returned_by is None or not wish.size % 7]
         ask["lines"] = tuple(back[: wish.size // 3 % 3 + 1])
+    elif entry_id in book.loaded:
+        ask["amount_minor"] = book.entries[entry_id]["amount_minor"] - (wish.size % 3 == 1)
+    elif entry_id in book.paid:
+        ask["amount_minor"] = some_of(sum(part.points for part in book.paid[entry_id]), wish.size // 3)
     elif entry_id in book.spent:
         spent = book.spent[entry_id]
-        ask["points"] = _some(spent.points - spent.back, wish.size // 3)
+        ask["points"] = some_of(spent.points - spent.back, wish.size // 3)
     elif entry_id in book.sold:
-        ask["amount_minor"] = _some(book.sold[entry_id].left, wish.size // 3)
+        ask["amount_minor"] = some_of(book.sold[entry_id].left, wish.size // 3)
 
 
 def _is_spent(book: Book, entry_id: UUID, sold: Sold) -> bool:
@@ -239,20 +221,20 @@ def _release(book: Book, wish: Wish, ask: Ask) -> None:
 
 def _two(book: Book, wish: Wish, ask: Ask, second: str) -> None:
     """Two cards, mostly of two members."""
-    ask["card_number"] = _card_with_points(book, wish)
+    ask["card_number"] = card_with_points(book, wish)
     others = [card for card, member in book.cards.items() if member != book.cards[ask["card_number"]]]
     ask[second] = others[wish.which % len(others)] if others else ask["card_number"]
 
 
 def _gift(book: Book, wish: Wish, ask: Ask) -> None:
     _two(book, wish, ask, "to_card_number")
-    ask["points"] = _some(book.spendable([book.cards[ask["card_number"]]]), wish.size)
+    ask["points"] = some_of(book.spendable([book.cards[ask["card_number"]]]), wish.size)
 
 
 def _donate(book: Book, wish: Wish, ask: Ask) -> None:
-    ask["card_number"] = _card_with_points(book, wish)
+    ask["card_number"] = card_with_points(book, wish)
     ask["cause"] = ("cause", "petrol", "cause", "cause", "petrol", "hotel", "nobody")[wish.which % 7]
-    ask["points"] = _some(book.spendable([book.cards[ask["card_number"]]]), wish.size)
+    ask["points"] = some_of(book.spendable([book.cards[ask["card_number"]]]), wish.size)
 
 
 def _invite(book: Book, wish: Wish, ask: Ask) -> None:
@@ -268,16 +250,16 @@ def _join(book: Book, wish: Wish, ask: Ask) -> None:
         limit = timedelta(days=14)
         found = [(i, m) for i, m in found if book.now - book.entries[i]["recorded_at"] >= limit] or found
     if not found:
-        ask.update(card_number=_card(book, wish.who), invitation_id=_made_up(wish))
+        ask.update(card_number=a_card(book, wish.who), invitation_id=made_up(wish))
         return
     ask["invitation_id"], member = found[-1 - wish.which % min(len(found), 4)]
     own = [card for card, whose in book.cards.items() if whose == member]
-    ask["card_number"] = own[wish.who % len(own)] if own else _card(book, wish.who)
+    ask["card_number"] = own[wish.who % len(own)] if own else a_card(book, wish.who)
 
 
 def _leave(book: Book, wish: Wish, ask: Ask) -> None:
     mates = [card for card, member in book.cards.items() if book.pool(member)]
-    ask["card_number"] = mates[wish.who % len(mates)] if mates and wish.size % 4 else _card(book, wish.who)
+    ask["card_number"] = mates[wish.who % len(mates)] if mates and wish.size % 4 else a_card(book, wish.who)
 
 
 def _merge(book: Book, wish: Wish, ask: Ask) -> None:
@@ -294,7 +276,7 @@ def _merge(book: Book, wish: Wish, ask: Ask) -> None:
 def _unmerge(book: Book, wish: Wish, ask: Ask) -> None:
     """Of a merge, mostly."""
     ids = [i for i, e in book.entries.items() if e["kind"] == "MERGE" or not wish.size % 9]
-    ask["entry_id"] = ids[-1 - wish.which % min(len(ids), 4)] if ids else _made_up(wish)
+    ask["entry_id"] = ids[-1 - wish.which % min(len(ids), 4)] if ids else made_up(wish)
     if ids:
         ask["partner_id"] = book.entries[ask["entry_id"]]["partner_id"]
 
@@ -303,18 +285,18 @@ def _unmerge(book: Book, wish: Wish, ask: Ask) -> None:
 
 
 def _adjust(book: Book, wish: Wish, ask: Ask) -> None:
-    ask.update(card_number=_card(book, wish.who), partner_id=OPERATOR, issuer_id=_PARTNERS[wish.partner])
+    ask.update(card_number=a_card(book, wish.who), partner_id=OPERATOR, issuer_id=_PARTNERS[wish.partner])
     ask["reference"] = f"adjustment {int(ask['reference'][1:]):032x}"
     alive = book.alive(book.cards[ask["card_number"]])
     if alive and wish.size % 7:
         ask["issuer_id"] = max(alive)[0]
     there = sum(points for lot, points in alive.items() if lot[0] == ask["issuer_id"])
-    ask["points"] = wish.size % 300 + 1 if wish.size % 2 else -_some(there, wish.size // 2)
+    ask["points"] = wish.size % 300 + 1 if wish.size % 2 else -some_of(there, wish.size // 2)
 
 
 def _set_tier(book: Book, wish: Wish, ask: Ask) -> None:
     tier = ("silver", "gold", "", "silver", "plain", "silver", "gold", "bronze")[wish.which % 8]
-    ask.update(card_number=_card(book, wish.who), partner_id=OPERATOR, tier=tier)
+    ask.update(card_number=a_card(book, wish.who), partner_id=OPERATOR, tier=tier)
 
 
 makers: dict[str, Callable[[Book, Wish, Ask], None]] = {
@@ -335,6 +317,13 @@ makers: dict[str, Callable[[Book, Wish, Ask], None]] = {
     "unmerge": _unmerge,
     "adjust": _adjust,
     "set_tier": _set_tier,
+    "load": load,
+    "spend": spend,
+    "refund": refund,
+    "issue_voucher": issue_voucher,
+    "use_voucher": use_voucher,
+    "return_voucher": return_voucher,
+    "lapse_voucher": lapse_voucher,
 }
 _WEIGHTS = {
     "accrue": 19,
@@ -353,6 +342,13 @@ _WEIGHTS = {
     "unmerge": 3,
     "adjust": 4,
     "set_tier": 3,
+    "load": 5,
+    "spend": 5,
+    "refund": 3,
+    "issue_voucher": 6,
+    "use_voucher": 6,
+    "return_voucher": 2,
+    "lapse_voucher": 2,
     "again": 4,
     "other": 3,
     "enrol": 1,

@@ -12,20 +12,13 @@ from network.commands import (
     Command,
     Convert,
     EndPlan,
-    IssueVoucher,
     KeepPledge,
-    LapseVoucher,
-    LoadValue,
     PayOut,
     Pledge,
     Refer,
-    RefundValue,
-    ReturnVoucher,
     ReviewTier,
-    SpendValue,
     Stake,
     Treat,
-    UseVoucher,
 )
 from network.model import Entry, Posting
 from network.outcomes import Rejected, Reply
@@ -40,8 +33,8 @@ OF_THE_NIGHT = (ReviewTier, Treat)
 """Nobody asks for them: the night does, for tiers that end and for occasions; the model's world has none."""
 OF_PROGRAMMES = (
     *(Award, PayOut, Refer, Stake),
-    *(LoadValue, SpendValue, RefundValue, BuyPlan, EndPlan, Pledge, KeepPledge),
-    *(IssueVoucher, Convert, UseVoucher, ReturnVoucher, LapseVoucher),
+    *(BuyPlan, EndPlan, Pledge, KeepPledge),
+    Convert,
 )
 """They do what a programme's own tables say, of which the model's world has none."""
 COMMANDS = {
@@ -77,7 +70,16 @@ def move_of(posting: Posting) -> tuple[Any, ...]:
     acceptor = (posting.acceptor_id, posting.acceptor_terms, posting.category)
     accounts = (posting.debit.name, posting.credit.name)
     windows = (posting.window_id, posting.reversed_window_id)
-    return (posting.line, *accounts, posting.points, *lot, *acceptor, *windows, posting.contributor_id)
+    return (
+        posting.line,
+        *accounts,
+        posting.points,
+        *lot,
+        *acceptor,
+        *windows,
+        posting.unit.name,
+        posting.contributor_id,
+    )
 
 
 # ---- a world as the network has it ----
@@ -131,8 +133,47 @@ def programme_source(scheme: Scheme, world: World) -> str:
     for tier, expiry in scheme.tiers.items():
         if expiry is not None:
             lines += [f"[expiry.tier.{tier}]", *_expiry(expiry)]
+    lines += [*_stored(scheme, world), *_vouchers(scheme, world)]
     lines += ["[returns]", f'clawback = "{scheme.clawback}"', f"most_owed = {scheme.most_owed}"]
     return "\n".join(lines)
+
+
+def _stored(scheme: Scheme, world: World) -> list[str]:
+    """The table of stored value, where this version has one."""
+    stored = scheme.stored
+    if stored is None:
+        return []
+    code = {number: partner.code for number, partner in world.partners.items()}
+    lines = ["[stored_value]", f'currency = "{CURRENCY}"', 'says = "Loaded first, spent later"']
+    names = ("least_minor", "most_minor", "most_balance_minor")
+    lines += [f"{name} = {getattr(stored, name)}" for name in names]
+    for name, where in (("loads_at", stored.loads_at), ("spends_at", stored.spends_at)):
+        lines += [] if where is None else [f"{name} = {[code[number] for number in where]}"]
+    for one in stored.bonuses:
+        who = "issuer" if one.funder is None else code[one.funder]
+        given = f"points = {one.points}" if one.points else f"value_minor = {one.value_minor}"
+        lines += ["[[stored_value.bonus]]", f"from_minor = {one.from_minor}", given, f'who = "{who}"']
+    lines += ["[stored_value.refund]", f'rule = "{stored.refund}"', f"below_minor = {stored.below_minor}"]
+    return [*lines, f"days = {stored.days}"] if stored.refund == "within_days" else lines
+
+
+def _vouchers(scheme: Scheme, world: World) -> list[str]:
+    """The tables of this version's vouchers."""
+    lines = []
+    for name, paper in scheme.vouchers.items():
+        lines += [
+            "[[voucher]]",
+            f'id = "{name}"',
+            'says = "Points on paper"',
+            f'currency = "{paper.currency}"',
+        ]
+        lines += [f"points = {paper.points}", f"worth_minor = {paper.worth_minor}"]
+        lines += [f"minimum_basket_minor = {paper.basket_minor}", f"starts_in_days = {paper.starts_in_days}"]
+        lines += [f"valid_months = {paper.valid_months}"]
+        lines += [f'when_over = "{"return" if paper.comes_back else "lapse"}"']
+        if paper.partners is not None:
+            lines.append(f"partners = {[world.partners[number].code for number in paper.partners]}")
+    return lines
 
 
 def _expiry(expiry: Expiry) -> list[str]:

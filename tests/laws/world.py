@@ -58,6 +58,80 @@ class Expiry:
 
 
 @dataclass
+class OnTop:
+    """What a load gives on top, from an amount on: value or points, from a partner or from who took it."""
+
+    from_minor: int
+    value_minor: int = 0
+    points: int = 0
+    funder: int | None = None
+
+
+@dataclass
+class Stored:
+    """Stored value: who takes and honours it (None: all), how much, what is on top, when it is paid back."""
+
+    loads_at: tuple[int, ...] | None
+    spends_at: tuple[int, ...] | None
+    bonuses: tuple[OnTop, ...]
+    refund: str
+    days: int = 0
+    below_minor: int = 1
+    least_minor: int = 200
+    most_minor: int = 9_000
+    most_balance_minor: int = 12_000
+
+
+STORED: tuple[Stored | None, ...] = (
+    Stored(
+        (11, 12, 13, 14),
+        None,
+        (OnTop(1_000, value_minor=90, funder=12), OnTop(4_000, value_minor=500)),
+        "within_days",
+        days=14,
+        below_minor=300,
+    ),
+    Stored(
+        None,
+        (11, 13, 15),
+        (OnTop(500, points=40, funder=15), OnTop(2_000, points=25), OnTop(4_000, points=70, funder=11)),
+        "never",
+        below_minor=1_000,
+    ),
+    Stored((11, 15, 16), (11, 12, 14), (OnTop(300, value_minor=70, funder=15),), "always"),
+    None,
+)
+"""What a version of the programme may say of stored value; the last says nothing."""
+
+
+@dataclass
+class Paper:
+    """A kind of voucher: each `points` are worth `worth_minor`, where, for which baskets, how long."""
+
+    points: int
+    worth_minor: int
+    partners: tuple[int, ...] | None = None
+    basket_minor: int = 1
+    starts_in_days: int = 0
+    valid_months: int = 1
+    comes_back: bool = False
+    currency: str = CURRENCY
+
+
+VOUCHERS: tuple[dict[str, Paper], ...] = (
+    {
+        "note": Paper(5, 20),
+        "late": Paper(7, 10, (12, 13), basket_minor=300, starts_in_days=3, comes_back=True),
+        "euro": Paper(2, 9, currency="EUR"),
+    },
+    {"note": Paper(4, 25, (11, 13, 14), basket_minor=200, valid_months=0, comes_back=True)},
+    {"note": Paper(1, 3, (11, 15), starts_in_days=1, valid_months=2), "late": Paper(3, 5, valid_months=0)},
+    {},
+)
+"""Kinds of vouchers that a version of the programme may have."""
+
+
+@dataclass
 class Scheme:
     """One version of the programme. `earn` has every partner, `tiers` every tier; None: as everybody's."""
 
@@ -68,6 +142,8 @@ class Scheme:
     grace_days: int
     clawback: str
     most_owed: int
+    stored: Stored | None = None
+    vouchers: dict[str, Paper] = field(default_factory=dict)
 
     def expiry_of(self, tier: str) -> Expiry:
         """The rule for a tier; that for everybody where it has none, or is none of this version's."""
@@ -117,6 +193,8 @@ def scheme(
     clawback: str,
     most_owed: int,
     generous: bool,
+    stored: Stored | None = STORED[0],
+    vouchers: dict[str, Paper] = VOUCHERS[0],
 ) -> Scheme:
     """A version of the programme.
 
@@ -141,4 +219,6 @@ def scheme(
         grace_days=grace_days,
         clawback=clawback,
         most_owed=most_owed,
+        stored=stored,
+        vouchers=vouchers,
     )

@@ -7,7 +7,7 @@ from tests.laws.book import MEMBER_BITS, NEVER, Answer, Ask, Book, Name
 from tests.laws.records import ALWAYS, Debt, LotKey, Part
 
 Line = tuple[Any, ...]
-"""Number, debit, credit, points, the lot's four, acceptor, terms and category, two windows, contributor."""
+"""Number, debit, credit, points, the lot's four, acceptor, terms and category, two windows, unit, whose."""
 
 
 class Writing:
@@ -53,6 +53,7 @@ class Writing:
         part: Part | None = None,
         undone: int | None = None,
         contributor: int | None = None,
+        unit: str = "POINTS",
     ) -> None:
         """Move points as the next line; between another member's MEMBER account and ours through TRANSIT.
 
@@ -65,19 +66,20 @@ class Writing:
             part: Names the acceptor.
             undone: The window of the line that this one undoes.
             contributor: Whose points these were, where no MEMBER account is moved.
+            unit: Or what it is instead of points.
         """
         self.line += 1
         if of not in {None, self.member} and debit == "MEMBER":
-            self.write(of, self.line, "MEMBER", "TRANSIT", points, lot)
+            self.write(of, self.line, "MEMBER", "TRANSIT", points, lot, unit=unit)
             debit, contributor = "TRANSIT", of
         elif of not in {None, self.member} and credit == "MEMBER":
-            self.write(of, self.line, "TRANSIT", "MEMBER", points, lot)
+            self.write(of, self.line, "TRANSIT", "MEMBER", points, lot, unit=unit)
             credit, contributor = "TRANSIT", of
         acceptor = (None, None) if part is None else (part.acceptor, part.acceptor_terms)
         category = 0 if part is None else part.category
         self.write(
             *(self.member, self.line, debit, credit, points, lot),
-            *(*acceptor, undone, contributor, category),
+            *(*acceptor, undone, contributor, category, unit),
         )
 
     def across(self, giver: int, lot: LotKey, taker: int, theirs: LotKey, points: int) -> None:
@@ -99,18 +101,20 @@ class Writing:
         undone: int | None = None,
         contributor: int | None = None,
         category: int = 0,
+        unit: str = "POINTS",
     ) -> None:
-        """Write a line of the entry or of a TRANSFER, and change the member's lots."""
-        lots = self.book.lots[member]
+        """Write a line of the entry or of a TRANSFER, and change the member's lots, or its stored value's."""
+        lots: dict[Any, int] = self.book.lots[member] if unit == "POINTS" else self.book.value[member]
+        key = lot if unit == "POINTS" else (unit, *lot)
         if debit == "MEMBER":
-            lots[lot] -= points
-            if lots[lot] < 0:
-                raise ArithmeticError(f"the model took {-lots[lot]} points too many of {lot}")
+            lots[key] -= points
+            if lots[key] < 0:
+                raise ArithmeticError(f"the model took {-lots[key]} points too many of {key}")
         if credit == "MEMBER":
-            lots[lot] = lots.get(lot, 0) + points
+            lots[key] = lots.get(key, 0) + points
         windows = (self.book.window_id, undone)
         to = (acceptor, acceptor_terms, category)
-        line = (number, debit, credit, points, *lot, *to, *windows, contributor)
+        line = (number, debit, credit, points, *lot, *to, *windows, unit, contributor)
         self.lines.setdefault(member, []).append(line)
 
     def owe(self, member: int, issuer: int, terms: int, points: int) -> None:
@@ -141,8 +145,9 @@ class Writing:
             if self.cures:
                 self._cure(member, lines)
             answer = self.answer if member == self.member else self._transfer(member)
-            came = sum(line[3] for line in lines if line[2] == "MEMBER")
-            went = sum(line[3] for line in lines if line[1] == "MEMBER")
+            points = [line for line in lines if line[-2] == "POINTS"]
+            came = sum(line[3] for line in points if line[2] == "MEMBER")
+            went = sum(line[3] for line in points if line[1] == "MEMBER")
             answer.update(points=came - went, balance_after=self.book.spendable([member]))
             name = self.id_of(member)
             (self.book.entries if isinstance(name, UUID) else self.book.unasked)[name] = answer
@@ -169,7 +174,7 @@ class Writing:
 
     def _cure(self, member: int, lines: list[Line]) -> None:
         """What a member owes is paid, oldest first, with what its lines credited, in their order."""
-        came = [[line[4:8], line[3]] for line in lines if line[2] == "MEMBER"]
+        came = [[line[4:8], line[3]] for line in lines if (line[2], line[-2]) == ("MEMBER", "POINTS")]
         for _, issuer, terms in self.book.debts(member):
             left = self.book.owed[member][issuer, terms].points
             while left and came:

@@ -102,9 +102,9 @@ def test_what_is_owed_is_paid_by_the_next_credit() -> None:
     paid = hand.earn(1, 7, partner_id=16)
     assert (paid["points"], paid["balance_after"]) == (2, 2)
     assert hand.book.moves[paid["entry_id"]] == [
-        (1, "ISSUED", "MEMBER", 7, 16, 2, ALWAYS, END, None, None, 0, 20170111, None, None),
-        (2, "MEMBER", "ACCEPTED", 5, 16, 2, ALWAYS, END, 11, 2, 0, 20170111, None, None),
-        (3, "ISSUED", "DEFICIT", 5, 11, 2, ALWAYS, NEVER, None, None, 0, 20170111, None, None),
+        (1, "ISSUED", "MEMBER", 7, 16, 2, ALWAYS, END, None, None, 0, 20170111, None, "POINTS", None),
+        (2, "MEMBER", "ACCEPTED", 5, 16, 2, ALWAYS, END, 11, 2, 0, 20170111, None, "POINTS", None),
+        (3, "ISSUED", "DEFICIT", 5, 11, 2, ALWAYS, NEVER, None, None, 0, 20170111, None, "POINTS", None),
     ]
     assert hand.book.owed[1] == {}
 

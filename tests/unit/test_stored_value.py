@@ -61,8 +61,10 @@ def lots(*given: Lot) -> list[ValueLot]:
     ]
 
 
-def come(kind: type[Command], partner_id: int, amount: int, *given: Lot, live: Rules = LIVE) -> object:
-    """What comes of a command for a member with some value: its postings, or the reason why not."""
+def judged(
+    kind: type[Command], partner_id: int, amount: int, *given: Lot, live: Rules = LIVE
+) -> Decision | Rejected:
+    """What a command is judged to be, for a member with some value."""
     moment = Moment(now=START, window_id=20170501, business_date=TODAY, lapsed_through=TODAY)
     state = LedgerState(
         moment=moment,
@@ -85,9 +87,15 @@ def come(kind: type[Command], partner_id: int, amount: int, *given: Lot, live: R
         RefundValue: refund_value,
     }
     outcome = judge[kind](Folded(state), command, MINTED, live)  # type: ignore[operator]
+    assert isinstance(outcome, Decision | Rejected)
+    return outcome
+
+
+def come(kind: type[Command], partner_id: int, amount: int, *given: Lot, live: Rules = LIVE) -> object:
+    """What comes of a command for a member with some value: its postings, or the reason why not."""
+    outcome = judged(kind, partner_id, amount, *given, live=live)
     if isinstance(outcome, Rejected):
         return outcome.reason
-    assert isinstance(outcome, Decision)
     return [
         (p.debit.name, p.credit.name, p.unit, p.points, p.issuer_id, p.spendable_on, p.acceptor_id)
         for p in outcome.postings
@@ -122,6 +130,20 @@ def test_points_on_top_expire_as_points_do() -> None:
     assert come(LoadValue, GROCER, 5_000, live=rules(source=PROGRAMME + file)) == [
         ("ISSUED", "MEMBER", PAID, 5_000, GROCER, TODAY, None),
         ("ISSUED", "MEMBER", Unit.POINTS, 70, BANK, date(1970, 1, 1), None),
+    ]
+
+
+def test_points_on_top_keep_points_alive_that_live_with_activity() -> None:
+    """Else a member that never did anything but load would get points that are dead already."""
+    file = FILE.replace("value_minor = 500", "points = 70").replace(
+        'rule = "within_days"\ndays = 14', 'rule = "never"'
+    )
+    source = PROGRAMME.replace("months = 3", 'rule = "activity"\nmonths = 1')
+    live = rules(source=source + file)
+    decided = [judged(LoadValue, GROCER, amount, live=live) for amount in (5_000, 4_999)]
+    assert [one.account.active_until for one in decided if isinstance(one, Decision)] == [
+        date(2017, 6, 30),
+        msgspec.UNSET,
     ]
 
 

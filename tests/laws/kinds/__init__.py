@@ -11,6 +11,8 @@ from tests.laws.kinds.merges import merge, unmerge
 from tests.laws.kinds.operator import adjust, set_tier
 from tests.laws.kinds.returns import release, reverse
 from tests.laws.kinds.tills import accrue, enrol, expire, hold, redeem
+from tests.laws.kinds.value import load, refund, spend
+from tests.laws.kinds.vouchers import issue_voucher, lapse_voucher, return_voucher, use_voucher
 
 JUDGES: dict[str, Judge] = {
     "enrol": enrol,
@@ -30,6 +32,13 @@ JUDGES: dict[str, Judge] = {
     "unmerge": unmerge,
     "adjust": adjust,
     "set_tier": set_tier,
+    "load": load,
+    "spend": spend,
+    "refund": refund,
+    "issue_voucher": issue_voucher,
+    "use_voucher": use_voucher,
+    "return_voucher": return_voucher,
+    "lapse_voucher": lapse_voucher,
 }
 """By the command's name."""
 BY_TIME: dict[str, Judge] = {"lapse": lapse, "expire": expire}

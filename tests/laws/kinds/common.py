@@ -53,7 +53,7 @@ def between(book: Book, ask: Ask) -> None:
 
 
 def take_out(
-    writing: Writing, drawn: list[Drawn], credit: str, to: int, terms: int, category: int = 0
+    writing: Writing, drawn: list[Drawn], credit: str, to: int | None, terms: int | None, category: int = 0
 ) -> list[Part]:
     """Move drawn points to an account; the parts they came in."""
     parts = []
@@ -68,7 +68,7 @@ def give_back(writing: Writing, part: Part, points: int, debit: str, *, undone: 
     """Move points of a part to whom they come back."""
     owner, lot = writing.book.coming_back(part)
     window = part.window if undone else None
-    writing.move(debit, "MEMBER", points, lot, of=owner, part=part, undone=window)
+    writing.move(debit, "MEMBER", points, lot, of=owner, part=part, undone=window, unit=part.unit)
 
 
 def from_front(parts: list[Part], points: int) -> list[tuple[Part, int]]:

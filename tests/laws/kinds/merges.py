@@ -22,6 +22,8 @@ def _mergeable(book: Book, ask: Ask) -> tuple[int, int]:
         raise Refused("account_in_pool")
     if any(one.merged_into == merged for one in book.accounts.values()):
         raise Refused("account_has_merged")
+    if any(book.value[merged].values()):
+        raise Refused("account_has_value")
     return member, merged
 
 

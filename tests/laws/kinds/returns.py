@@ -5,6 +5,7 @@ from uuid import UUID
 from tests.laws.book import Answer, Ask, Book, Effect, Refused
 from tests.laws.kinds.common import from_back, give_back, in_force, taking_part, timely
 from tests.laws.kinds.tills import earned
+from tests.laws.kinds.value import load_reversed, spend_reversed
 from tests.laws.records import Item, Part, Sold, Spent
 from tests.laws.world import OPERATOR, POOL, Partner
 from tests.laws.writing import Writing
@@ -25,6 +26,10 @@ def reverse(book: Book, ask: Ask) -> Effect:
         taking_part(book, here)
     if entry_id in book.sold:
         return _sale_returned(book, ask, original, book.sold[entry_id])
+    if entry_id in book.loaded:
+        return load_reversed(book, ask, original)
+    if entry_id in book.paid:
+        return spend_reversed(book, ask, original)
     if entry_id in book.spent:
         return _reward_returned(book, ask, original, book.spent[entry_id])
     raise Refused("entry_not_reversible")

@@ -23,8 +23,8 @@ def enrol(book: Book, ask: Ask) -> Effect:
     return effect
 
 
-def at_till(book: Book, ask: Ask) -> tuple[int, int]:
-    """Terms version of the partner on the day, and the member; for what happens at a till."""
+def till_terms(book: Book, ask: Ask) -> int:
+    """Terms version of the partner on the day, for what happens at a till."""
     timely(book, ask["occurred_at"])
     partner = taking_part(book, ask["partner_id"])
     if ask["outlet_code"] != OUTLET:
@@ -34,9 +34,15 @@ def at_till(book: Book, ask: Ask) -> tuple[int, int]:
         raise Refused("no_contract_terms")
     if ask["currency"] != CURRENCY:
         raise Refused("currency_not_contracted")
+    return terms.version
+
+
+def at_till(book: Book, ask: Ask) -> tuple[int, int]:
+    """Terms version of the partner on the day, and the member; for sales and rewards."""
+    version = till_terms(book, ask)
     if ask.get("category", "") not in CATEGORIES:
         raise Refused("category_unknown")
-    return terms.version, of_card(book, ask["card_number"])
+    return version, of_card(book, ask["card_number"])
 
 
 def of_till(book: Book, entry_id: UUID, kind: str, ask: Ask, member: int) -> Writing:
