@@ -423,7 +423,7 @@ def _load(
         # Who has joined since is not in what was loaded; under these locks nobody joins any more.
         needed |= store.load_mates(connection, spenders)
     # Two gifts that close one circle at two tills may share nobody: under the locks of all who gave they do.
-    needed |= {one for edge in folded.loaded.gifts for one in (edge.giver, edge.receiver)}
+    needed |= folded.loaded.looked_back
     if not needed <= asked or not looked_into <= drawn:
         raise _MoreAccounts(needed | asked)
     return folded
@@ -461,6 +461,7 @@ def _locked(
         rules_ask=judging or NOTHING_ASKED,
     )
     entries = store.load_entries(connection, named.union(*due.values()))
+    gifts, looked_back = load_gifts(connection, commands, cards, rules)
     over = {
         member_id: {one: Minted(entry_id=ids.mint(moment.now, member_id)) for one in holds}
         for member_id, holds in due.items()
@@ -473,7 +474,8 @@ def _locked(
         due=over,
         counters=counters,
         matches=lock_matches(connection, {c.match_id for c in commands if isinstance(c, Stake)}),
-        gifts=load_gifts(connection, commands, cards, rules),
+        gifts=gifts,
+        looked_back=looked_back,
         budgets=lock_budgets(connection, budgets_asked(commands, entries, rules)),
     )
     return Folded(state, today)

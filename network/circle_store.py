@@ -27,22 +27,23 @@ _MERGED = text(
 
 def load_gifts(
     connection: Connection, commands: Sequence[Command], cards: Mapping[int, CardState], rules: Rules
-) -> tuple[Given, ...]:
+) -> tuple[tuple[Given, ...], frozenset[int]]:
     """Gifts in the periods of a batch's gifts, step by step back from its givers.
 
     Args:
-        connection: It locks the accounts of the batch. Whoever else is found has to be locked too, and
+        connection: It locks the accounts of the batch. Of whom else it asks has to be locked too, and
             this asked again: else two gifts at once close a circle unseen.
         commands: The batch; one without gifts, or a programme that watches for no circles, asks nothing.
         cards: The cards that it names.
         rules: The live rules.
     Returns:
-        Each with the accounts that hold what the two have now: a merge hides nobody.
+        Each by the accounts that hold what the two have now: a merge hides nobody. And of whom it was asked:
+        two gifts of one circle have one of these in common; who is found last of all need not be locked.
     """
     watching = [one for one in rules.programme.abuse if one.watch == "circular_gifts"]
     gifts = [c for c in commands if isinstance(c, Gift) and c.card_number in cards]
     if not watching or not gifts:
-        return ()
+        return (), frozenset()
     days = {rules.local_date(one.occurred_at) for one in gifts}
     periods = sorted({period_of(one.period, day) for one in watching for day in days})
     # In one batch gifts may follow each other, so all whose cards are named are looked back from.
@@ -56,7 +57,7 @@ def load_gifts(
         reached = {edge.giver for edge in step} - seen
         if not reached:
             break
-    return tuple(found)
+    return tuple(found), frozenset(seen)
 
 
 def _step_back(connection: Connection, members: Collection[int], periods: Sequence[date]) -> list[Given]:

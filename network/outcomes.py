@@ -346,7 +346,8 @@ class LedgerState(msgspec.Struct, frozen=True, kw_only=True):
     `due`: holds whose time is over, by member and id, each with what was minted for the entry that ends it.
     `counters` by member, name and period; `budgets`: what rules have given in a period. What is missing is 0.
     `retried`: requests that commands try again, by partner and reference. `used_packs`: whose codes were used
-    before this batch. `gifts`: who gave to whom, back from those who give.
+    before this batch. `gifts`: who gave to whom, back from those who give; `looked_back`: of
+    whom it was asked who gave to them.
     """
 
     moment: Moment
@@ -360,3 +361,4 @@ class LedgerState(msgspec.Struct, frozen=True, kw_only=True):
     matches: Mapping[UUID, MatchState] = {}
     used_packs: frozenset[int] = frozenset()
     gifts: tuple[Given, ...] = ()
+    looked_back: frozenset[int] = frozenset()

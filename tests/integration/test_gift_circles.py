@@ -161,10 +161,11 @@ def test_two_gifts_at_once_that_share_nobody_close_no_circle(database: Engine) -
     assert sum(balances(database, cards)) == 400
 
 
-def test_a_gift_of_who_got_none_asks_one_statement_more(database: Engine) -> None:
-    """The till waits for one look where nobody gave to the giver; a sale waits for none."""
-    live = set_up(database, source=circles())
-    a, b = members(database, live, 2)
+@pytest.mark.parametrize(("more", "looks"), [("", 1), ("givers = 3", 4)])
+def test_a_gift_looks_back_no_further_than_it_must(database: Engine, more: str, looks: int) -> None:
+    """No look for a sale, one where nobody gave to the giver; more, and a second try, for long circles only."""
+    live = set_up(database, source=circles(more=more))
+    a, b, c = members(database, live, 3)
     asked: list[str] = []
 
     @event.listens_for(database, "before_cursor_execute")
@@ -176,6 +177,8 @@ def test_a_gift_of_who_got_none_asks_one_statement_more(database: Engine) -> Non
     assert len(asked) == 0
     run(database, live, give(a, b, 1, "gift"))
     assert len(asked) == 1
+    run(database, live, give(b, c, 1, "on"))
+    assert len(asked) == 1 + looks
 
 
 @pytest.mark.parametrize(
