@@ -8,6 +8,7 @@ import typer
 from api.cli_desk import By
 from api.composition import BAD_INPUT, day_of, opened
 from api.identity import acting
+from api.progress import progress_bar
 from config.roles import reader_role
 
 programme_app = typer.Typer(
@@ -82,6 +83,7 @@ def simulate(
     from network.programme.compiled import compile_programme
     from network.programmes import checked
     from network.service import load_rules
+    from network.trials import count_sales
     from network.trials import simulate as try_out
     from settlement.reports.trial import summary, write_trial
 
@@ -90,13 +92,9 @@ def simulate(
             spec = checked(connection, _text(file), str(file))
             rules = load_rules(connection)
             codes = {one.code: number for number, one in rules.directory.participants.items()}
-            trial = try_out(
-                connection,
-                rules,
-                compile_programme(spec, 0, codes),
-                day_of(first, "--from"),
-                day_of(last, "--to"),
-            )
+            days = (day_of(first, "--from"), day_of(last, "--to"))
+            with progress_bar("replaying", count_sales(connection, *days), "sales") as replayed:
+                trial = try_out(connection, rules, compile_programme(spec, 0, codes), *days, replayed)
             directory = rules.directory
     except ProgrammeInvalid as error:
         typer.echo(str(error), err=True)

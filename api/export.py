@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from sqlalchemy import Engine
 
+from api.progress import progress_bar
 from network.journal import FORMATS
 from network.journal_store import export_journal, span
 
@@ -33,23 +33,11 @@ def write_journal(
         NoSuchWindow: a date has no window.
     """
     on_screen = out == STANDARD_OUTPUT and sys.stdout.isatty()
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f}/{task.total:,.0f} entries"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=on_screen or not console.is_terminal,
-    )
     with database.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
         wanted = span(connection, first, last)
-        with bar, _opened(out) as file:
-            task = bar.add_task("journal", total=wanted.entries)
-            pieces = export_journal(
-                connection, wanted, FORMATS[form], advance=lambda count: bar.advance(task, count)
-            )
-            for piece in pieces:
+        bar = progress_bar("journal", wanted.entries, "entries", console, hidden=on_screen)
+        with bar as advance, _opened(out) as file:
+            for piece in export_journal(connection, wanted, FORMATS[form], advance=advance):
                 file.write(piece.encode())
 
 

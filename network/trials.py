@@ -7,7 +7,7 @@ for what comes back; of what was sold before the first date it takes nothing.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import date
 from itertools import groupby
 from uuid import UUID
@@ -28,6 +28,8 @@ from network.rules import Rules
 from network.store import ENTRY_FIELDS, read_entry
 
 FETCHED = 5_000
+_OF_THE_DAYS = " WHERE e.kind IN (:sold, :returned) AND w.business_date BETWEEN :first AND :last"
+_COUNT = text(f"SELECT count(*) FROM entry e JOIN clearing_window w USING (window_id){_OF_THE_DAYS}")
 _SALES = text(
     f"SELECT {', '.join(f'e.{name}' for name in ENTRY_FIELDS)}, j.judgement,"
     " CASE WHEN e.kind = :returned THEN ARRAY(SELECT l.line FROM entry_line l"
@@ -35,7 +37,7 @@ _SALES = text(
     " AS lines"
     " FROM entry e JOIN clearing_window w USING (window_id)"
     " LEFT JOIN judgement j ON j.member_id = e.member_id AND j.entry_id = e.entry_id"
-    " WHERE e.kind IN (:sold, :returned) AND w.business_date BETWEEN :first AND :last"
+    f"{_OF_THE_DAYS}"
     # of one millisecond the ids do not say which was first: a sale is before its return
     " ORDER BY e.member_id, e.recorded_at, e.kind, e.entry_id"
 )
@@ -227,7 +229,20 @@ def _add(counts: Counts, changes: Counts) -> None:
         counts[key] = counts.get(key, 0) + change
 
 
-def simulate(connection: Connection, rules: Rules, programme: Programme, first: date, last: date) -> Trial:
+def count_sales(connection: Connection, first: date, last: date) -> int:
+    """Sales and returns of some business dates: how many there are to replay."""
+    many: int = connection.execute(_COUNT, _wanted(first, last)).scalar_one()
+    return many
+
+
+def simulate(
+    connection: Connection,
+    rules: Rules,
+    programme: Programme,
+    first: date,
+    last: date,
+    replayed: Callable[[int], object] = lambda _: None,
+) -> Trial:
     """Try a programme on the sales of some business dates.
 
     Args:
@@ -236,14 +251,16 @@ def simulate(connection: Connection, rules: Rules, programme: Programme, first: 
         programme: The new file, compiled for this network.
         first: The first business date.
         last: The last one.
+        replayed: Told of sales and returns as they are replayed: how many since the last time.
     """
     trial = Trial(first=first, last=last)
     before, after = _Side(rules), _Side(rules)
     for _, sales in groupby(_read(connection, first, last), key=lambda one: one[0].entry.member_id):
         before.begin()
         after.begin()
-        change = 0
+        change = many = 0
         for recorded, lines in sales:
+            many += 1
             entry, details = recorded.entry, judgement_of(recorded)
             month = rules.local_date(entry.occurred_at).replace(day=1)
             if entry.kind is EntryKind.REVERSAL:
@@ -254,30 +271,33 @@ def simulate(connection: Connection, rules: Rules, programme: Programme, first: 
                 was, _ = before.points(rules.programmes[entry.programme_version], entry, details)
                 will, by_rule = after.points(programme, entry, details)
                 trial.sales += 1
-            trial.funded_before.update({(month, who): many for who, many in was.items()})
-            trial.funded_after.update({(month, who): many for who, many in will.items()})
+            for who, points in was.items():
+                trial.funded_before[month, who] += points
+                trial.payers_before[who] += points
+            for who, points in will.items():
+                trial.funded_after[month, who] += points
+                trial.payers_after[who] += points
             trial.months_before[month] += sum(was.values())
             trial.months_after[month] += sum(will.values())
-            trial.payers_before.update(was)
-            trial.payers_after.update(will)
-            trial.rules_after.update(dict(by_rule))
+            for name, points in by_rule:
+                trial.rules_after[name] += points
             change += sum(will.values()) - sum(was.values())
         trial.changes.append(change)
         trial.tiers_before[before.tier] += 1
         trial.tiers_after[after.tier] += 1
         trial.moves[before.tier, after.tier] += 1
+        replayed(many)
     return trial
+
+
+def _wanted(first: date, last: date) -> dict[str, object]:
+    kinds = {"sold": int(EntryKind.ACCRUAL), "returned": int(EntryKind.REVERSAL)}
+    return {**kinds, "first": first, "last": last}
 
 
 def _read(connection: Connection, first: date, last: date) -> Iterator[tuple[RecordedEntry, Sequence[int]]]:
     """Sales and returns of each member in order, and of a return the lines that came back."""
-    wanted = {
-        "sold": int(EntryKind.ACCRUAL),
-        "returned": int(EntryKind.REVERSAL),
-        "first": first,
-        "last": last,
-    }
-    asked = connection.execute(_SALES, wanted, execution_options={"yield_per": FETCHED})
+    asked = connection.execute(_SALES, _wanted(first, last), execution_options={"yield_per": FETCHED})
     with asked as rows:
         for row in rows.mappings():
             recorded = RecordedEntry(entry=read_entry(row), postings=(), judgement=row["judgement"])

@@ -11,7 +11,7 @@ from network.trials import Trial
 from partners.model import Directory
 from partners.terms import terms_on
 from settlement.reports.network import embed
-from settlement.reports.pictures import BLUE, GREEN, GREY, ORANGE, as_svg, drawing
+from settlement.reports.pictures import BLUE, GREEN, GREY, ORANGE, as_svg, drawing, thousands
 from settlement.reports.show import PAGES, cents, whole, write_whole
 
 
@@ -44,13 +44,14 @@ def summary(trial: Trial, directory: Directory) -> Iterable[str]:
     gain, lose, same = trial.members
     returned = f", {whole(trial.returns)} returns of them" if trial.returns else ""
     yield f"{whole(trial.sales)} sales of {trial.first} to {trial.last}{returned}"
-    more_points = whole(after - before)
-    yield f"points: {whole(before)} as it was, {whole(after)} under the new file: {more_points} more"
+    change = _more(after - before, whole(abs(after - before)))
+    yield f"points: {whole(before)} as it was, {whole(after)} under the new file: {change}"
     yield f"members: {whole(gain)} gain, {whole(lose)} lose, {whole(same)} stay the same"
     for one in costs(trial, directory):
+        money = _more(one.change, f"{cents(abs(one.change))} {one.currency}")
         yield (
             f"  {one.name}: {whole(one.before)} points, then {whole(one.after)};"
-            f" {cents(one.change)} {one.currency} more at {one.price.normalize():f} a point"
+            f" {money} at {one.price.normalize():f} a point"
         )
     for name in sorted({*trial.tiers_before, *trial.tiers_after}):
         was, will = trial.tiers_before[name], trial.tiers_after[name]
@@ -60,7 +61,12 @@ def summary(trial: Trial, directory: Directory) -> Iterable[str]:
             many = whole(trial.moves[was_in, will_be_in])
             yield f"  from {was_in or 'no tier'} to {will_be_in or 'no tier'}: {many} members"
     more = sum((one.change for one in costs(trial, directory)), Decimal(0))
-    yield f"liability: {cents(more)} more before breakage, at the issue prices of {trial.last}"
+    change = _more(more, cents(abs(more)))
+    yield f"liability: {change} before breakage, at the issue prices of {trial.last}"
+
+
+def _more(change: Decimal | int, text: str) -> str:
+    return f"{text} {'less' if change < 0 else 'more'}"
 
 
 def write_trial(trial: Trial, directory: Directory, name: str, path: Path) -> Path:
@@ -79,7 +85,7 @@ def write_trial(trial: Trial, directory: Directory, name: str, path: Path) -> Pa
             for (was, will), many in sorted(trial.moves.items())
             if was != will
         ],
-        lines=list(summary(trial, directory)),
+        lines=[line for line in summary(trial, directory) if not line.startswith("  ")],
         pictures=[
             ("Points by month", embed(_months(trial))),
             ("Cost per partner", embed(_costs(costs(trial, directory)))),
@@ -103,6 +109,7 @@ def _months(trial: Trial) -> bytes:
         axes.bar(places + 0.2, after, 0.4, color=BLUE, label="new file")
         axes.set_xticks(places, [f"{one:%Y-%m}" for one in months])
         axes.set_ylabel("points")
+        axes.yaxis.set_major_formatter(thousands())
         axes.legend(frameon=False)
         return as_svg(figure)
 
@@ -114,6 +121,7 @@ def _costs(found: list[Cost]) -> bytes:
         colours = [ORANGE if value > 0 else GREEN for value in values]
         axes.barh([one.name for one in reversed(found)], values, color=colours)
         axes.set_xlabel("more (+) or less money for points, at the issue price")
+        axes.xaxis.set_major_formatter(thousands())
         return as_svg(figure)
 
 
@@ -124,6 +132,8 @@ def _members(trial: Trial) -> bytes:
         axes.axvline(0, color=GREY)
         axes.set_xlabel("change of a member's points")
         axes.set_ylabel("members")
+        axes.xaxis.set_major_formatter(thousands())
+        axes.yaxis.set_major_formatter(thousands())
         return as_svg(figure)
 
 
@@ -136,6 +146,7 @@ def _tiers(trial: Trial) -> bytes:
         axes.barh(places - 0.2, [float(trial.tiers_after[one]) for one in names], 0.4, color=BLUE)
         axes.set_yticks(places, [one or "no tier" for one in names])
         axes.set_xlabel("members: as it was (grey), new file (blue)")
+        axes.xaxis.set_major_formatter(thousands())
         return as_svg(figure)
 
 
@@ -153,6 +164,7 @@ def _liability(trial: Trial, directory: Directory) -> bytes:
         axes.set_xticks(places, [f"{one:%Y-%m}" for one in months])
         axes.set_ylabel("money, at the issue prices")
         axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_formatter(thousands())
         axes.legend(frameon=False)
         return as_svg(figure)
 
