@@ -163,7 +163,7 @@ def test_two_gifts_at_once_that_share_nobody_close_no_circle(database: Engine) -
 
 @pytest.mark.parametrize(("more", "looks"), [("", 1), ("givers = 3", 4)])
 def test_a_gift_looks_back_no_further_than_it_must(database: Engine, more: str, looks: int) -> None:
-    """No look for a sale, one where nobody gave to the giver; more, and a second try, for long circles only."""
+    """None for a sale, one where nobody gave to the giver; a second try for long circles only."""
     live = set_up(database, source=circles(more=more))
     a, b, c = members(database, live, 3)
     asked: list[str] = []
