@@ -26,6 +26,7 @@ from network.asking import (
     plans_since,
 )
 from network.capped import AtCap, save_exposed, within_caps
+from network.circle_store import load_gifts
 from network.code_store import claim_packs, pack_named, release_packs
 from network.commands import (
     Adjust,
@@ -421,6 +422,8 @@ def _load(
     if any(folded.in_pool(member_id) for member_id in spenders):
         # Who has joined since is not in what was loaded; under these locks nobody joins any more.
         needed |= store.load_mates(connection, spenders)
+    # Two gifts that close one circle at two tills may share nobody: under the locks of all who gave they do.
+    needed |= folded.loaded.looked_back
     if not needed <= asked or not looked_into <= drawn:
         raise _MoreAccounts(needed | asked)
     return folded
@@ -458,6 +461,7 @@ def _locked(
         rules_ask=judging or NOTHING_ASKED,
     )
     entries = store.load_entries(connection, named.union(*due.values()))
+    gifts, looked_back = load_gifts(connection, commands, cards, rules)
     over = {
         member_id: {one: Minted(entry_id=ids.mint(moment.now, member_id)) for one in holds}
         for member_id, holds in due.items()
@@ -470,6 +474,8 @@ def _locked(
         due=over,
         counters=counters,
         matches=lock_matches(connection, {c.match_id for c in commands if isinstance(c, Stake)}),
+        gifts=gifts,
+        looked_back=looked_back,
         budgets=lock_budgets(connection, budgets_asked(commands, entries, rules)),
     )
     return Folded(state, today)
@@ -482,8 +488,7 @@ def _rules_ask(
     plans = plans_asked(commands, rules)
     return Asked(
         members=members_asked(commands, cards, rules),
-        names=names_asked(commands, plans, rules)
-        | names_watched(commands, {one.member_id for one in cards.values()}, rules.programme),
+        names=names_asked(commands, plans, rules) | names_watched(commands, rules.programme),
         since=asked_since(today),
         segments=any(plan.segments for plan in plans) or segments_watched(rules.programme),
         coupons=any(plan.coupons for plan in plans),

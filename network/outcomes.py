@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -327,13 +327,27 @@ class CardState(msgspec.Struct, frozen=True):
     """Its member has locked spending: it earns, and does not spend."""
 
 
+class Given(NamedTuple):
+    """What a member gave another in a period, as a watch for circles counts it.
+
+    `giver`, `receiver`: the accounts that hold what the two have now.
+    """
+
+    rule_id: str
+    period: date
+    giver: int
+    receiver: int
+    points: int
+
+
 class LedgerState(msgspec.Struct, frozen=True, kw_only=True):
     """All that a batch of commands can see.
 
     `due`: holds whose time is over, by member and id, each with what was minted for the entry that ends it.
     `counters` by member, name and period; `budgets`: what rules have given in a period. What is missing is 0.
     `retried`: requests that commands try again, by partner and reference. `used_packs`: whose codes were used
-    before this batch.
+    before this batch. `gifts`: who gave to whom, back from those who give; `looked_back`: of
+    whom it was asked who gave to them.
     """
 
     moment: Moment
@@ -346,3 +360,5 @@ class LedgerState(msgspec.Struct, frozen=True, kw_only=True):
     retried: Mapping[tuple[int, str], Retried] = {}
     matches: Mapping[UUID, MatchState] = {}
     used_packs: frozenset[int] = frozenset()
+    gifts: tuple[Given, ...] = ()
+    looked_back: frozenset[int] = frozenset()

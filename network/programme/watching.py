@@ -16,6 +16,7 @@ class Suspicion(msgspec.Struct, frozen=True, kw_only=True):
     period: str
     at: frozenset[int] | None
     then: Then
+    givers: int = 2
 
     def concerns(self, partner_id: int) -> bool:
         """Whether it is watched at a partner."""
@@ -32,6 +33,7 @@ def suspicions_of(specs: Sequence[AbuseSpec], partner_ids: Mapping[str, int]) ->
             period=one.period,
             at=None if one.at is None else frozenset(partner_ids[code] for code in one.at),
             then=one.then,
+            givers=one.givers or 2,
         )
         for one in specs
     )
