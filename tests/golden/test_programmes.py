@@ -104,9 +104,7 @@ class Stage:
                     set_clock(connection, noon(self.day))
                 make_partitions_ahead(self.database)
             case ["reviews"]:
-                with self.database.connect() as connection:
-                    rules = load_rules(connection)
-                return f"{review_tiers(self.database, self.day, rules)} reviewed"
+                return f"{review_tiers(self.database, self.day)} reviewed"
             case ["night"]:
                 return self._night()
             case [member, "has"]:
