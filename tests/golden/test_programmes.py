@@ -41,7 +41,6 @@ from network.service import (
     Network,
     apply_programme,
     create_network,
-    load_rules,
     make_partitions_ahead,
     open_date,
     open_first_window,

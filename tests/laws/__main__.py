@@ -19,6 +19,7 @@ EVENTS = (
     *(f"deficit added to by {kind}" for kind in ("REVERSAL", "MERGE")),
     *("what was on top ends with a refund", "nothing on top: its funder takes no part"),
     *("points of a voucher come back late", "a voucher is over that the night has not come to"),
+    "a quarter's end makes a voucher",
     *("deficit cut by its ceiling", "no deficit above the ceiling", "deficit moved by UNMERGE"),
     *("unmerge by an older merge", "join by a used invitation", "join to an inviter in another pool"),
     *(f"{kind} of one merged" for kind in ("REVERSAL", "CAPTURE", "VOID", "HOLD_LAPSE", "RELEASE")),

@@ -50,6 +50,7 @@ PASSING = {
     "currency_not_contracted",
     "category_unknown",
     "voucher_not_over",
+    "nothing_to_convert",
 }
 """Refusals that are not remembered."""
 
@@ -84,6 +85,7 @@ class Book:
         self.window = self.day(start)
         self.swept = self.window
         self.unsettled = self.window
+        self.converted: set[date] = set()
         self.cards: dict[int, int] = {}
         self.issued: dict[int, int] = {}
         self.blocked: set[int] = set()
@@ -186,6 +188,7 @@ class Book:
         for one in named:
             members |= self._contributors(one)
             members |= {self.entries[one]["counterpart_id"] or 0} if one in self.entries else set()
+        members |= {ask["member_id"]} & set(self.accounts) if "member_id" in ask else set()
         members.discard(0)
         while True:
             more = {self.accounts[m].merged_into or m for m in members}
@@ -339,6 +342,28 @@ class Book:
         }
         prediction = self.predict(ask)
         self.learn(prediction, UUID(int=0))
+
+    def convert(self, on: date, made: dict[int, UUID]) -> None:
+        """The first night of a quarter turns points into vouchers.
+
+        Args:
+            on: The new business date.
+            made: What vouchers the night has made, by their members: their ids.
+        """
+        quarter = date(on.year, (on.month - 1) // 3 * 3 + 1, 1)
+        then = [scheme for scheme in self.world.schemes if scheme.since <= quarter]
+        conversion = then[-1].conversion() if then and quarter not in self.converted else None
+        self.converted.add(quarter)
+        if conversion is None:
+            return
+        least = conversion[1].converts_from
+        for member in sorted(who for who, lots in self.lots.items() if sum(lots.values()) >= least):
+            reference = f"conversion {quarter} {member}"
+            event = {"partner_id": OPERATOR, "reference": reference, "occurred_at": self.now}
+            prediction = self.predict({"kind": "convert", "member_id": member, **event})
+            if prediction.effect is not None:
+                self.saw("a quarter's end makes a voucher")
+                self.learn(prediction, made[member])
 
     def close(self) -> None:
         """Close the open window; the next date opens."""

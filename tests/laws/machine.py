@@ -17,10 +17,10 @@ from network.commands import Command
 from network.outcomes import Reply
 from tests.laws.asking import Wish
 from tests.laws.auditor import Auditor, Recorded, compare_entries, count_issuers
-from tests.laws.book import Ask, Book, month_end
+from tests.laws.book import MEMBER_BITS, Ask, Book, month_end
 from tests.laws.kinds import BY_TIME, JUDGES
-from tests.laws.scenes import SCENES
-from tests.laws.wishes import ENROL, JOIN, KINDS, WISHES, ask_for
+from tests.laws.scenes import SCENES, Scene, voucher_made
+from tests.laws.wishes import ENROL, JOIN, KINDS, USE, WISHES, ask_for
 from tests.laws.words import command_of
 from tests.laws.world import (
     HORIZON,
@@ -185,7 +185,10 @@ class LedgerMachine(RuleBasedStateMachine):
         if which >= len(SCENES) or not self.book.cards:
             self.send([Wish((which + 11 * who) % KINDS, who, who, 211 * who, 5 * who, 79)])
             return
-        for asks in SCENES[which](self.book, who):
+        self._play(SCENES[which](self.book, who))
+
+    def _play(self, scene: Scene) -> None:
+        for asks in scene:
             if isinstance(asks, timedelta):
                 with _Step(self) as ledger:
                     self._set_clock(ledger, self.book.now + asks)
@@ -310,13 +313,19 @@ class LedgerMachine(RuleBasedStateMachine):
         for _ in range(nights):
             if book.now < book.over_at(book.unsettled):
                 break
+            ledger.settle(1)
             if book.unsettled == book.window:
                 book.close()
                 self.tally["nights"] += 1
             book.unsettled += timedelta(days=1)
             self.tally["points lapsed"] += book.sweep(book.unsettled)[1]
+            if (
+                book.unsettled.replace(day=1, month=(book.unsettled.month - 1) // 3 * 3 + 1)
+                not in book.converted
+            ):
+                made = [one for one in ledger.standing()["vouchers"] if one not in book.vouchers]
+                book.convert(book.unsettled, {one.int % 2**MEMBER_BITS: one for one in made})
             self.tally["nights settled"] += 1
-        ledger.settle(nights)
 
     # ---- operators ----
 
@@ -326,8 +335,12 @@ class LedgerMachine(RuleBasedStateMachine):
         if what > 3 or not self.book.cards:
             self.send([Wish(much * 13 % KINDS, much, much, 47 * much, much, 79)])
             return
+        if what == 2:
+            self._play(voucher_made(self.book, much))
         with _Step(self) as ledger:
             {0: self._card, 1: self._suspend, 2: self._supersede, 3: self._new_terms}[what](ledger, much)
+        if what == 2:
+            self.send([Wish(USE, much, much, 1, 0, 79)])  # a voucher's rules are those that it was made by
 
     def _card(self, ledger: Ledger, much: int) -> None:
         card = list(self.book.cards)[much % len(self.book.cards)]
@@ -353,6 +366,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 generous=much < 5,
                 stored=STORED[much * 3 % len(STORED)],
                 vouchers=VOUCHERS[much % len(VOUCHERS)],
+                since=self.book.today,
             )
             schemes.append(live)
             ledger.world_changed()

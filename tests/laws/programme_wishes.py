@@ -114,3 +114,10 @@ def lapse_voucher(book: Book, wish: Wish, ask: Ask) -> None:
     if ask["voucher_id"] not in book.vouchers:
         ask["voucher_id"] = next(reversed(book.vouchers))
     ask["partner_id"] = OPERATOR
+
+
+def convert(book: Book, wish: Wish, ask: Ask) -> None:
+    """Of anybody, merged or not, now and then of nobody."""
+    members = [who for who in book.accounts if book.spendable([who]) > 2 or not wish.size % 4]
+    members = members if members and wish.size % 9 else [10**9]
+    ask.update(partner_id=OPERATOR, member_id=members[wish.who % len(members)])

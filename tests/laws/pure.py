@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UnsetType
 
 from network import batch, ids
-from network.commands import Command, Enrol, Hold, Join, LapseVoucher, Merge
+from network.commands import Command, Convert, Enrol, Hold, Join, LapseVoucher, Merge
 from network.decide import decide_batch
 from network.identity import card_number
 from network.model import WITH_ACTIVITY, EntryKind, Lot, Unit, ValueLot
@@ -31,6 +31,7 @@ from network.outcomes import (
     Reply,
     VoucherState,
 )
+from network.programme.counters import period_of
 from network.rules import Folded, held, in_lot, lot_change, pending_change, set_aside
 from network.stored_value import VALUED
 from network.touch import SPENDING, cards_of, named_by, touched
@@ -61,6 +62,7 @@ class Pure:
         self._invitations: dict[UUID, tuple[int, UUID, UUID | None]] = {}
         self._answered: dict[UUID, tuple[UUID, Reply]] = {}
         self._decided: list[Decision] = []
+        self._converted: set[date] = set()
         self._window = self._swept = self._unsettled = book.window
         self.world_changed()
 
@@ -327,6 +329,26 @@ class Pure:
                 self.close()
             self._unsettled += timedelta(days=1)
             self.sweep(self._unsettled)
+            self._convert(self._unsettled)
+
+    def _convert(self, on: date) -> None:
+        """What `network.conversion` asks for in the first night of a quarter."""
+        quarter = period_of("quarter", on)
+        then = [one.version for one in self._book.world.schemes if one.since <= quarter]
+        conversion = self._rules.programmes[then[-1]].conversion if then else None
+        if quarter in self._converted or conversion is None:
+            self._converted.add(quarter)
+            return
+        self._converted.add(quarter)
+        asked = [m for m, lots in sorted(self._lots.items()) if sum(lots.values()) >= conversion.minimum]
+        now = self._book.now
+        named = [(one, f"conversion {quarter} {one}") for one in asked]
+        self.execute(
+            [
+                Convert(partner_id=OPERATOR, reference=reference, occurred_at=now, member_id=one)
+                for one, reference in named
+            ]
+        )
 
     # ---- looking ----
 

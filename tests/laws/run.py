@@ -93,7 +93,6 @@ NEVER_HERE = {
         ("approval_needed", "code_needed"), "its programme wants no proof that a member is there"
     ),
     **dict.fromkeys(("partner_accepts_no_more", "partner_issues_no_more"), "no partner leaves"),
-    "nothing_to_convert": "its programme turns no points into vouchers at a quarter's end",
     "cap_reached": "no partner has a cap",
     "flight_already_credited": "no sale tells of a flight",
     "spending_locked": "no member locks its card",

@@ -181,11 +181,19 @@ def _used(book: Book, voucher_id: UUID, amount: int = 900) -> Ask:
     return _ask(book, "use_voucher", partner, code="x", voucher_id=voucher_id, **till)
 
 
+def voucher_made(book: Book, who: int) -> Scene:
+    """A sale, and some of its points on paper."""
+    card = _cards(book, who)[0]
+    yield [_at_till(book, "accrue", card, 6_000, lines=())]
+    yield [_voucher(book, card)]
+
+
 def voucher_twice(book: Book, who: int) -> Scene:
     """A voucher at a wrong partner, and twice at once; is not given back; what it paid for is, in parts."""
     card = _cards(book, who)[0]
     yield [_at_till(book, "accrue", card, 9_000, lines=()), _at_till(book, "accrue", card, 700, lines=())]
-    yield [_voucher(book, card, least=2, late=who % 2 == 1)]
+    converted = _ask(book, "convert", OPERATOR, member_id=book.cards[card])
+    yield [converted, _voucher(book, card, least=2, late=who % 2 == 1)][who % 3 == 0 :]
     voucher_id = _latest(book, "VOUCHER", book.cards[card])
     made = book.vouchers.get(voucher_id)
     if made is not None and made.starts_on > book.today:

@@ -14,6 +14,7 @@ from tests.laws.asking import Wish, a_card, at_till, card_with_points, made_up, 
 from tests.laws.book import Ask, Book
 from tests.laws.odd import ODD
 from tests.laws.programme_wishes import (
+    convert,
     issue_voucher,
     lapse_voucher,
     load,
@@ -25,7 +26,7 @@ from tests.laws.programme_wishes import (
 from tests.laws.records import Part, Sold
 from tests.laws.world import OPERATOR
 
-KINDS = 149
+KINDS = 151
 WISHES = st.builds(
     Wish,
     st.integers(0, KINDS - 1),
@@ -322,6 +323,7 @@ makers: dict[str, Callable[[Book, Wish, Ask], None]] = {
     "refund": refund,
     "issue_voucher": issue_voucher,
     "use_voucher": use_voucher,
+    "convert": convert,
     "return_voucher": return_voucher,
     "lapse_voucher": lapse_voucher,
 }
@@ -347,6 +349,7 @@ _WEIGHTS = {
     "refund": 3,
     "issue_voucher": 6,
     "use_voucher": 6,
+    "convert": 2,
     "return_voucher": 2,
     "lapse_voucher": 2,
     "again": 4,
@@ -360,3 +363,5 @@ ENROL = _KINDS.index("enrol")
 """The kind number of an enrolment."""
 JOIN = _KINDS.index("join")
 """The kind number of a consent."""
+USE = _KINDS.index("use_voucher")
+"""The kind number of a payment by voucher."""

@@ -10,7 +10,6 @@ from network.commands import (
     Award,
     BuyPlan,
     Command,
-    Convert,
     EndPlan,
     KeepPledge,
     PayOut,
@@ -34,7 +33,6 @@ OF_THE_NIGHT = (ReviewTier, Treat)
 OF_PROGRAMMES = (
     *(Award, PayOut, Refer, Stake),
     *(BuyPlan, EndPlan, Pledge, KeepPledge),
-    Convert,
 )
 """They do what a programme's own tables say, of which the model's world has none."""
 COMMANDS = {
@@ -173,6 +171,9 @@ def _vouchers(scheme: Scheme, world: World) -> list[str]:
         lines += [f'when_over = "{"return" if paper.comes_back else "lapse"}"']
         if paper.partners is not None:
             lines.append(f"partners = {[world.partners[number].code for number in paper.partners]}")
+    if (conversion := scheme.conversion()) is not None:
+        name, paper = conversion
+        lines += ["[conversion]", f'voucher = "{name}"', f"minimum = {paper.converts_from}"]
     return lines
 
 

@@ -11,6 +11,7 @@ CATEGORIES = {"": 0, "flight": 1, "voucher": 2}
 """Of redemptions; none is 0."""
 START = datetime(2017, 1, 11, 15, 0, tzinfo=UTC)
 """A Wednesday, and the same day in every time zone that is used."""
+FIRST_DAY = START.date()
 HORIZON = datetime(2018, 3, 29, 12, 0, tzinfo=UTC)
 """The clock stays before this: partitions of the tests' template end with that month."""
 LONG_AGO = date(2016, 1, 1)
@@ -106,7 +107,10 @@ STORED: tuple[Stored | None, ...] = (
 
 @dataclass
 class Paper:
-    """A kind of voucher: each `points` are worth `worth_minor`, where, for which baskets, how long."""
+    """A kind of voucher: each `points` are worth `worth_minor`, where, for which baskets, how long.
+
+    `converts_from`: what a quarter turns all points into, of who has at least so many; 0: this is not it.
+    """
 
     points: int
     worth_minor: int
@@ -115,17 +119,21 @@ class Paper:
     starts_in_days: int = 0
     valid_months: int = 1
     comes_back: bool = False
+    converts_from: int = 0
     currency: str = CURRENCY
 
 
 VOUCHERS: tuple[dict[str, Paper], ...] = (
     {
-        "note": Paper(5, 20),
+        "note": Paper(5, 20, converts_from=9),
         "late": Paper(7, 10, (12, 13), basket_minor=300, starts_in_days=3, comes_back=True),
         "euro": Paper(2, 9, currency="EUR"),
     },
     {"note": Paper(4, 25, (11, 13, 14), basket_minor=200, valid_months=0, comes_back=True)},
-    {"note": Paper(1, 3, (11, 15), starts_in_days=1, valid_months=2), "late": Paper(3, 5, valid_months=0)},
+    {
+        "note": Paper(1, 3, (11, 15), starts_in_days=1, valid_months=2),
+        "late": Paper(3, 5, valid_months=0, converts_from=40),
+    },
     {},
 )
 """Kinds of vouchers that a version of the programme may have."""
@@ -142,8 +150,13 @@ class Scheme:
     grace_days: int
     clawback: str
     most_owed: int
+    since: date = FIRST_DAY
     stored: Stored | None = None
     vouchers: dict[str, Paper] = field(default_factory=dict)
+
+    def conversion(self) -> tuple[str, Paper] | None:
+        """What a quarter's end turns points into."""
+        return next(((name, one) for name, one in self.vouchers.items() if one.converts_from), None)
 
     def expiry_of(self, tier: str) -> Expiry:
         """The rule for a tier; that for everybody where it has none, or is none of this version's."""
@@ -195,6 +208,7 @@ def scheme(
     generous: bool,
     stored: Stored | None = STORED[0],
     vouchers: dict[str, Paper] = VOUCHERS[0],
+    since: date = FIRST_DAY,
 ) -> Scheme:
     """A version of the programme.
 
@@ -221,4 +235,5 @@ def scheme(
         most_owed=most_owed,
         stored=stored,
         vouchers=vouchers,
+        since=since,
     )

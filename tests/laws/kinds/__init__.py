@@ -12,7 +12,7 @@ from tests.laws.kinds.operator import adjust, set_tier
 from tests.laws.kinds.returns import release, reverse
 from tests.laws.kinds.tills import accrue, enrol, expire, hold, redeem
 from tests.laws.kinds.value import load, refund, spend
-from tests.laws.kinds.vouchers import issue_voucher, lapse_voucher, return_voucher, use_voucher
+from tests.laws.kinds.vouchers import convert, issue_voucher, lapse_voucher, return_voucher, use_voucher
 
 JUDGES: dict[str, Judge] = {
     "enrol": enrol,
@@ -36,6 +36,7 @@ JUDGES: dict[str, Judge] = {
     "spend": spend,
     "refund": refund,
     "issue_voucher": issue_voucher,
+    "convert": convert,
     "use_voucher": use_voucher,
     "return_voucher": return_voucher,
     "lapse_voucher": lapse_voucher,

@@ -7,6 +7,7 @@ from tests.laws.book import Answer, Ask, Book, Effect, Name, Refused, month_end
 from tests.laws.kinds.common import between, give_back, of_card, take_out
 from tests.laws.kinds.tills import till_terms
 from tests.laws.records import Part, Spent, Voucher
+from tests.laws.world import Paper
 from tests.laws.writing import Writing
 
 
@@ -17,14 +18,28 @@ def issue_voucher(book: Book, ask: Ask) -> Effect:
     if paper is None:
         raise Refused("voucher_kind_unknown")
     member, points = of_card(book, ask["card_number"]), ask["points"]
-    steps, rest = divmod(points, paper.points)
-    if rest:
+    if points % paper.points:
         raise Refused("not_in_whole_steps")
     if points > book.spendable([member]):
         raise Refused("insufficient_points")
+    return _made(book, ask, member, ask["voucher"], paper, points)
 
+
+def convert(book: Book, ask: Ask) -> Effect:
+    """A quarter's end turns all that a member can spend into a voucher, in whole steps."""
+    conversion, member = book.world.schemes[-1].conversion(), ask["member_id"]
+    if conversion is None or member not in book.accounts:
+        raise Refused("nothing_to_convert")
+    name, paper = conversion
+    there = book.spendable([member])
+    if there < paper.converts_from or there < paper.points:
+        raise Refused("nothing_to_convert")
+    return _made(book, ask, member, name, paper, there - there % paper.points)
+
+
+def _made(book: Book, ask: Ask, member: int, name: str, paper: Paper, points: int) -> Effect:
     def effect(entry_id: UUID) -> Answer:
-        worth = steps * paper.worth_minor
+        worth = points // paper.points * paper.worth_minor
         more = {"amount_minor": worth, "currency": paper.currency}
         writing = Writing(book, entry_id, "VOUCHER", ask, member, **more)
         parts = take_out(writing, book.draw(member, [], points, entry_id), "VOUCHER", None, None)
@@ -32,7 +47,7 @@ def issue_voucher(book: Book, ask: Ask) -> Effect:
             book.today + timedelta(days=paper.starts_in_days),
             month_end(book.today, paper.valid_months),
         )
-        book.vouchers[entry_id] = Voucher(member, ask["voucher"], paper, parts, worth, first, last)
+        book.vouchers[entry_id] = Voucher(member, name, paper, parts, worth, first, last)
         return writing.finish()
 
     return effect
