@@ -33,6 +33,7 @@ from api.cli_paper import add_paper
 from api.cli_people import add_people
 from api.cli_programme import add_programmes
 from api.cli_report import reconcile, report_app
+from api.cli_segment import segment_app
 from api.cli_survey import add_surveys
 from api.cli_webhooks import webhooks
 from api.composition import BAD_INPUT, FAILED, day_of, now, opened, owned, sandbox
@@ -76,6 +77,7 @@ add_people(app)
 add_desk(app)
 add_contracts(app)
 add_programmes(app)
+app.add_typer(segment_app, name="segment")
 app.add_typer(draw_app, name="draw")
 app.add_typer(game_app, name="game")
 add_paper(app)

@@ -77,6 +77,8 @@ _DROP = text(
     " WHERE segment <> ALL(CAST(:live AS text[])) RETURNING segment)"
     " DELETE FROM member_segment WHERE segment IN (SELECT segment FROM dropped)"
 )
+_FOUND_ON = text("SELECT segment, found_on FROM segment_state")
+_COUNTS = text("SELECT segment, count(*) AS members FROM member_segment GROUP BY segment")
 _MANY = 2**62
 
 
@@ -87,6 +89,24 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     members: int
     came: int
     went: int
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """How many members are in a segment now, and of which day they were found; None: put in by hand."""
+
+    segment: str
+    found_on: date | None
+    members: int
+
+
+def read_states(connection: Connection) -> list[State]:
+    """All segments that were found or filled by hand, by name."""
+    found_on: dict[str, date] = dict(map(tuple, connection.execute(_FOUND_ON)))
+    members: dict[str, int] = dict(map(tuple, connection.execute(_COUNTS)))
+    return [
+        State(segment=one, found_on=found_on.get(one), members=members.get(one, 0))
+        for one in sorted({*found_on, *members})
+    ]
 
 
 def find_segments(database: Engine, segments: tuple[Segment, ...], on: date, leap: Leap) -> list[Found]:

@@ -1,9 +1,10 @@
-"""What a new file changes, in plain words (pure)."""
+"""What a new file changes, and whom a segment is for, in plain words (pure)."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from network.programme.spec import ProgrammeSpec
+from network.programme.spec_members import BIRTHDAY, OverDaysSpec, RangeSpec, SegmentWhenSpec
 
 _NAMED = {"tier": "name"} | dict.fromkeys(
     (
@@ -34,6 +35,43 @@ def differences(before: ProgrammeSpec, after: ProgrammeSpec) -> list[str]:
         if kept != [name for name in was if name in will]:
             said.append(f"The order of {table}s changes: {', '.join(will)}")
     return said + [sentence[0].upper() + sentence[1:] for sentence in _changes(old, new)]
+
+
+def conditions(when: SegmentWhenSpec) -> list[str]:
+    """Who is in a segment: a phrase for each condition; all of them must hold."""
+    said = []
+    where = f" at {' or '.join(when.partners)}" if when.partners else ""
+    if when.seen:
+        said.append(f"last bought{where} {_range(when.seen)} days ago")
+    if when.sales:
+        said.append(f"bought{where} {_range(when.sales)} times {_lately(when.sales)}")
+    if when.money_minor:
+        money = f"{_range(when.money_minor)} minor units {_lately(when.money_minor)}"
+        said.append(f"spent{where} {money}, less what came back")
+    if when.tiers:
+        said.append(f"is in tier {' or '.join(when.tiers)}")
+    for name, values in (when.facts or {}).items():
+        said.append(f"has told {name}: {' or '.join(values)}")
+    if when.age:
+        said.append(f"is {_range(when.age)} years old")
+    return said
+
+
+def consents(when: SegmentWhenSpec) -> list[str]:
+    """The facts that a member must have told, and not taken back, to be in a segment; by name."""
+    return sorted({*(when.facts or {}), *([BIRTHDAY] if when.age else [])})
+
+
+def _range(span: RangeSpec) -> str:
+    if span.at_least is None:
+        return f"at most {span.at_most:,}"
+    if span.at_most is None:
+        return f"at least {span.at_least:,}"
+    return f"{span.at_least:,} to {span.at_most:,}"
+
+
+def _lately(span: OverDaysSpec) -> str:
+    return f"in the last {span.days} days"
 
 
 def _says(item: Mapping[str, Any]) -> str:
