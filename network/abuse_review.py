@@ -13,6 +13,7 @@ from network.commands import Release
 from network.model import Entry
 from network.outcomes import Reply
 from network.rules import Rules
+from network.service import network_now
 from partners.model import OPERATOR_ID
 from partners.people.audit import audited
 
@@ -31,7 +32,6 @@ _RELEASED = text(
     "UPDATE abuse_case SET released_by = :by, released_at = :at"
     " WHERE entry_id = :entry AND outcome = 'held' AND released_by IS NULL"
 )
-_NOW = text("SELECT coalesce((SELECT clock FROM network), clock_timestamp())")
 _OWNER = text("SELECT member_id FROM card WHERE card_number = :card")
 _HIRE = text(
     "INSERT INTO member_segment (member_id, segment) VALUES (:member, :segment) ON CONFLICT DO NOTHING"
@@ -87,7 +87,7 @@ def release_held(database: Engine, rules: Rules, entry_id: UUID, *, by: str) -> 
         What the release was answered: an entry, or why there is nothing to release.
     """
     with database.connect() as connection:
-        now: datetime = connection.execute(_NOW).scalar_one()
+        now = network_now(connection)
     command = Release(
         partner_id=OPERATOR_ID, reference=f"abuse {entry_id.hex}", occurred_at=now, entry_id=entry_id
     )

@@ -5,25 +5,21 @@ cut off anywhere and gone on with, and nothing happens twice.
 """
 
 from datetime import date
+from uuid import UUID
 
 from sqlalchemy import Connection, Engine, text
 
-from network.batch import execute
-from network.commands import Command, Convert, LapseVoucher
-from network.model import Entry, Unit
+from network.commands import Convert, LapseVoucher
+from network.model import Unit
 from network.programme.counters import period_of
-from network.rules import Rules
 from network.service import load_rules, network_now
+from network.sets import carry_out_due
 from partners.model import OPERATOR_ID
-
-AT_ONCE = 500
-"""Commands in one transaction, so that tills never wait long for it."""
 
 _OVER = text(
     "SELECT member_id, entry_id FROM voucher WHERE ended_by IS NULL AND ends_on < :on"
     " AND entry_id > :after ORDER BY entry_id LIMIT :limit"
 )
-_FIRST = "00000000-0000-0000-0000-000000000000"
 _DONE = text("SELECT EXISTS (SELECT FROM conversion_run WHERE quarter = :quarter)")
 _LIVE_THEN = text(
     "SELECT programme_version FROM programme_version WHERE effective_on <= :on"
@@ -42,27 +38,21 @@ _FINISH = text(
 
 def lapse_vouchers(database: Engine, on: date) -> int:
     """End the vouchers whose last day is before a date; how many there were."""
-    ended, after = 0, _FIRST
-    while True:
-        with database.connect() as connection:
-            over = connection.execute(_OVER, {"on": on, "after": after, "limit": AT_ONCE}).all()
-            if not over:
-                return ended
-            rules, at = load_rules(connection), network_now(connection)
-        after = str(over[-1].entry_id)
-        ended += _carried_out(
-            database,
-            [
-                LapseVoucher(
-                    partner_id=OPERATOR_ID,
-                    reference=f"voucher {row.entry_id.hex} over",
-                    occurred_at=at,
-                    voucher_id=row.entry_id,
-                )
-                for row in over
-            ],
-            rules,
-        )
+
+    def over(connection: Connection, last: LapseVoucher | None, limit: int) -> list[LapseVoucher]:
+        after = UUID(int=0) if last is None else last.voucher_id
+        at = network_now(connection)
+        return [
+            LapseVoucher(
+                partner_id=OPERATOR_ID,
+                reference=f"voucher {row.entry_id.hex} over",
+                occurred_at=at,
+                voucher_id=row.entry_id,
+            )
+            for row in connection.execute(_OVER, {"on": on, "after": after, "limit": limit})
+        ]
+
+    return carry_out_due(database, over)
 
 
 def reference_of(quarter: date, member_id: int) -> str:
@@ -86,34 +76,25 @@ def convert_due(database: Engine, on: date) -> int:
             return 0
         version = connection.execute(_LIVE_THEN, {"on": quarter}).scalar()
         conversion = None if version is None else load_rules(connection).programmes[version].conversion
-    made = after = 0
-    while conversion is not None:
-        with database.connect() as connection:
-            members = _with_points(connection, conversion.minimum, after)
-            rules, at = load_rules(connection), network_now(connection)
-        if not members:
-            break
-        after = members[-1]
-        commands: list[Command] = [
+    made = 0 if conversion is None else _convert(database, quarter, conversion.minimum)
+    with database.begin() as connection:
+        connection.execute(_FINISH, {"quarter": quarter, "at": network_now(connection)})
+    return made
+
+
+def _convert(database: Engine, quarter: date, minimum: int) -> int:
+    def due(connection: Connection, last: Convert | None, limit: int) -> list[Convert]:
+        after = 0 if last is None else last.member_id
+        wanted = {"unit": int(Unit.POINTS), "minimum": minimum, "after": after, "limit": limit}
+        at = network_now(connection)
+        return [
             Convert(
                 partner_id=OPERATOR_ID,
                 reference=reference_of(quarter, member_id),
                 occurred_at=at,
                 member_id=member_id,
             )
-            for member_id in members
+            for member_id in connection.execute(_WITH_POINTS, wanted).scalars()
         ]
-        made += _carried_out(database, commands, rules)
-    with database.begin() as connection:
-        connection.execute(_FINISH, {"quarter": quarter, "at": network_now(connection)})
-    return made
 
-
-def _with_points(connection: Connection, minimum: int, after: int) -> list[int]:
-    wanted = {"unit": int(Unit.POINTS), "minimum": minimum, "after": after, "limit": AT_ONCE}
-    return list(connection.execute(_WITH_POINTS, wanted).scalars())
-
-
-def _carried_out(database: Engine, commands: list[Command], rules: Rules) -> int:
-    replies = execute(database, commands, rules)
-    return sum(isinstance(reply.outcome, Entry) and not reply.replayed for reply in replies)
+    return carry_out_due(database, due)

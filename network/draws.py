@@ -6,14 +6,14 @@ from datetime import date
 import msgspec
 from sqlalchemy import Connection, Engine, text
 
-from network.batch import execute
 from network.commands import Treat
 from network.errors import NetworkError
-from network.model import Entry, EntryKind, Unit
+from network.model import EntryKind, Unit
 from network.programme.raffle import Published, commitment_of, hash_of, winners_of
 from network.programme.spec_draws import DrawSpec
 from network.rules import Rules
 from network.service import network_now
+from network.sets import carry_out
 from partners.model import OPERATOR_ID
 from partners.people.audit import audited
 
@@ -170,8 +170,7 @@ def give_prizes(database: Engine, rules: Rules, draw: str) -> int:
         )
         for member_id in members
     ]
-    replies = execute(database, treats, rules) if treats else []
-    return sum(isinstance(one.outcome, Entry) and not one.replayed for one in replies)
+    return carry_out(database, treats, rules).done
 
 
 def published(connection: Connection, draw: str) -> Published:

@@ -9,13 +9,12 @@ import msgspec
 from sqlalchemy import Connection, Engine, text
 
 from network import game_store, ids
-from network.batch import execute
 from network.commands import PayOut
 from network.errors import NetworkError
-from network.model import Entry
 from network.programme.games import HUNDRED, Pays, Share, shares
 from network.rules import Rules
 from network.service import network_now
+from network.sets import carry_out
 from partners.model import OPERATOR_ID
 from partners.people import approvals
 from partners.people.approvals import content_of
@@ -25,7 +24,6 @@ from partners.people.model import Proposal
 RESULT = "game.result"
 CANCEL = "game.cancel"
 KINDS = (RESULT, CANCEL)
-PAID_AT_ONCE = 500
 _LONGEST = 120
 
 _COLUMNS = (
@@ -245,13 +243,9 @@ def settle(database: Engine, rules: Rules) -> int:
             bets = game_store.read_bets(connection, match.match_id)
             done = game_store.read_paid(connection, match.match_id)
         left = [share for share in match.shared(bets) if share.bet.stake_id not in done]
-        failed = 0
-        for first in range(0, len(left), PAID_AT_ONCE):
-            commands = [_command(match, share) for share in left[first : first + PAID_AT_ONCE]]
-            replies = execute(database, commands, rules)
-            paid += sum(isinstance(one.outcome, Entry) and not one.replayed for one in replies)
-            failed += sum(not isinstance(one.outcome, Entry) for one in replies)
-        if not failed:
+        carried = carry_out(database, [_command(match, share) for share in left], rules)
+        paid += carried.done
+        if not carried.refused:
             with database.begin() as connection:
                 connection.execute(_SETTLED, {"at": network_now(connection), "match": match.match_id})
     return paid

@@ -8,15 +8,11 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection, Engine, text
 
-from network.batch import execute
 from network.commands import KeepPledge
 from network.model import AccountKind, EntryKind, Unit
-from network.rules import Rules
-from network.service import date_of_window, load_rules, network_now
+from network.service import date_of_window, network_now
+from network.sets import carry_out_due
 from partners.model import OPERATOR_ID
-
-KEPT_AT_ONCE = 500
-"""Members in one transaction, so that tills never wait long for it."""
 
 _MEMBER, _ISSUED = int(AccountKind.MEMBER), int(AccountKind.ISSUED)
 _ACCEPTED, _PENDING = int(AccountKind.ACCEPTED), int(AccountKind.PENDING)
@@ -96,7 +92,7 @@ class Raised(msgspec.Struct, frozen=True, kw_only=True):
     through: date | None
 
 
-def keep_pledges(database: Engine, window_id: int, rules: Rules | None = None) -> int:
+def keep_pledges(database: Engine, window_id: int) -> int:
     """Give what pledges come to after a window was closed; resumable.
 
     What is given is recorded in the window that is open now, as lapses are. Each pledge is counted once for
@@ -105,7 +101,6 @@ def keep_pledges(database: Engine, window_id: int, rules: Rules | None = None) -
     Args:
         database: Where the ledger is.
         window_id: A closed window; those before it were counted.
-        rules: The live rules; read where they are needed, if they are not given.
     Returns:
         How many donations were made now.
     """
@@ -113,33 +108,25 @@ def keep_pledges(database: Engine, window_id: int, rules: Rules | None = None) -
         if not connection.execute(_ANY_PLEDGE).scalar_one():
             return 0
         connection.execute(_COUNT, {"window": window_id})
-    kept, after = 0, (0, UUID(int=0))
-    while True:
-        with database.connect() as connection:
-            wanted = {"window": window_id, "unit": int(Unit.POINTS), "limit": KEPT_AT_ONCE}
-            due = connection.execute(_DUE, {**wanted, "member": after[0], "entry": after[1]}).all()
-            if not due:
-                return kept
-            at = network_now(connection)
-            live = load_rules(connection) if rules is None else rules
-        after = (due[-1].member_id, due[-1].entry_id)
-        replies = execute(
-            database,
-            [
-                KeepPledge(
-                    partner_id=OPERATOR_ID,
-                    reference=f"pledge {row.entry_id.hex} {window_id}",
-                    occurred_at=at,
-                    member_id=row.member_id,
-                    pledge_id=row.entry_id,
-                    cause_id=row.cause_id,
-                    points=row.points,
-                )
-                for row in due
-            ],
-            live,
-        )
-        kept += sum(not reply.replayed and bool(reply.postings) for reply in replies)
+
+    def due(connection: Connection, last: KeepPledge | None, limit: int) -> list[KeepPledge]:
+        member, entry = (0, UUID(int=0)) if last is None else (last.member_id, last.pledge_id)
+        wanted = {"window": window_id, "unit": int(Unit.POINTS), "member": member, "entry": entry}
+        at = network_now(connection)
+        return [
+            KeepPledge(
+                partner_id=OPERATOR_ID,
+                reference=f"pledge {row.entry_id.hex} {window_id}",
+                occurred_at=at,
+                member_id=row.member_id,
+                pledge_id=row.entry_id,
+                cause_id=row.cause_id,
+                points=row.points,
+            )
+            for row in connection.execute(_DUE, {**wanted, "limit": limit})
+        ]
+
+    return carry_out_due(database, due)
 
 
 def sum_causes(connection: Connection, window_id: int, kinds: Collection[int]) -> None:

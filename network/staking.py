@@ -10,7 +10,7 @@ from network.draft import activity, draft, drawn
 from network.draw import draw_lots
 from network.expiry import expiry_of_returned
 from network.model import IMMEDIATELY, AccountKind, Entry, EntryKind, Part, Posting
-from network.outcomes import Decision, Minted, PaidFor, Rejected, Staked
+from network.outcomes import UNCHANGED, Decision, Minted, PaidFor, Rejected, Staked
 from network.programme.counters import EVER
 from network.rules import Folded, Rules
 
@@ -88,6 +88,8 @@ def pay_out(folded: Folded, command: PayOut, minted: Minted, rules: Rules) -> De
     return Decision(
         entry=entry,
         postings=postings,
+        # else new points that live with activity would be dead at once, at a member that only waited
+        account=activity(folded, rules, command.member_id) if command.issued else UNCHANGED,
         paid_for=PaidFor(match_id=command.match_id, stake_id=command.stake_id),
     )
 

@@ -5,20 +5,19 @@ made of award, occasion and member, which two nights at once share too.
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
 from sqlalchemy import Engine, text
 
-from network.batch import execute
 from network.commands import Treat
-from network.model import Entry, EntryKind, Unit
+from network.model import EntryKind, Unit
 from network.programme.members import CAUGHT_UP, REFERRED, REFERRER, Trigger, birthdays_on
 from network.programme.spec_members import BIRTHDAY, Leap, Occasion
 from network.rules import Rules
+from network.service import network_now
+from network.sets import carry_out
 from partners.model import OPERATOR_ID
 
-GIVEN_AT_ONCE = 500
-"""Members in one transaction, so that tills never wait long for it."""
 _LOCAL = "({} AT TIME ZONE (SELECT time_zone FROM network))::date"
 _SALE = f"e.kind = {int(EntryKind.ACCRUAL)} AND e.amount_minor > 0"
 _YEARLY = "unnest(CAST(:days AS text[]), CAST(:years AS text[])) AS u (day, year)"
@@ -78,17 +77,15 @@ _DUE = """
     ORDER BY d.member_id, d.occasion, d.role
 """
 _STATEMENTS = {name: text(_DUE.format(due, int(Unit.POINTS))) for name, due in _OCCASIONS.items()}
-_NOW = text("SELECT coalesce((SELECT clock FROM network), clock_timestamp())")
 
 
-def give_due(database: Engine, rules: Rules, on: date, now: datetime | None = None) -> int:
+def give_due(database: Engine, rules: Rules, on: date) -> int:
     """Give what is due on a day by all triggers; resumable, and nobody twice. How many were given something.
 
     Args:
         database: Where the ledger is.
         rules: The live rules.
         on: The day that begins; occasions of the week before are caught up.
-        now: What the awards' time is said to be; the network's, where it is not given.
     """
     given = 0
     for trigger in rules.programme.triggers.values():
@@ -97,22 +94,20 @@ def give_due(database: Engine, rules: Rules, on: date, now: datetime | None = No
         with database.connect() as connection:
             wanted = _wanted(trigger, on, rules.programme.leap)
             due = connection.execute(_STATEMENTS[trigger.occasion], wanted).all()
-            at = now or connection.execute(_NOW).scalar_one()
-        for first in range(0, len(due), GIVEN_AT_ONCE):
-            treats = [
-                Treat(
-                    partner_id=OPERATOR_ID,
-                    reference=_reference(trigger, row.member_id, row.occasion, row.role),
-                    occurred_at=at,
-                    member_id=row.member_id,
-                    award=trigger.id,
-                    occasion=row.occasion,
-                    role=row.role,
-                )
-                for row in due[first : first + GIVEN_AT_ONCE]
-            ]
-            replies = execute(database, treats, rules)
-            given += sum(isinstance(one.outcome, Entry) and not one.replayed for one in replies)
+            at = network_now(connection)
+        treats = [
+            Treat(
+                partner_id=OPERATOR_ID,
+                reference=_reference(trigger, row.member_id, row.occasion, row.role),
+                occurred_at=at,
+                member_id=row.member_id,
+                award=trigger.id,
+                occasion=row.occasion,
+                role=row.role,
+            )
+            for row in due
+        ]
+        given += carry_out(database, treats, rules).done
     return given
 
 

@@ -41,7 +41,6 @@ from network.service import (
     Network,
     apply_programme,
     create_network,
-    load_rules,
     make_partitions_ahead,
     open_date,
     open_first_window,
@@ -104,9 +103,7 @@ class Stage:
                     set_clock(connection, noon(self.day))
                 make_partitions_ahead(self.database)
             case ["reviews"]:
-                with self.database.connect() as connection:
-                    rules = load_rules(connection)
-                return f"{review_tiers(self.database, self.day, rules)} reviewed"
+                return f"{review_tiers(self.database, self.day)} reviewed"
             case ["night"]:
                 return self._night()
             case [member, "has"]:

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import pytest
 from sqlalchemy import Engine, text
 
-from network import facts, triggers
+from network import facts, sets
 from network.award_store import occasion_of
 from network.batch import execute
 from network.commands import Refer
@@ -148,7 +148,7 @@ def test_a_night_that_breaks_off_goes_on_and_two_give_nothing_twice(
     for number in range(1, 41):
         new_card(database, live, f"m{number}")
         tell(database, number, birthday="1980-05-02")
-    monkeypatch.setattr(triggers, "GIVEN_AT_ONCE", 10)
+    monkeypatch.setattr(sets, "AT_ONCE", 10)
     done = 0
 
     def breaks(*given: object) -> list[object]:
@@ -159,7 +159,7 @@ def test_a_night_that_breaks_off_goes_on_and_two_give_nothing_twice(
         return execute(*given)  # type: ignore[arg-type,return-value]
 
     with monkeypatch.context() as broken:
-        broken.setattr(triggers, "execute", breaks)
+        broken.setattr(sets, "execute", breaks)
         with pytest.raises(ConnectionError):
             give_due(database, live, TODAY)
     assert rows(database, "SELECT count(*) FROM award") == [(10,)]

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from config.database import make_engine
 from config.roles import reader_role
-from network import draws, matches
+from network import draws, matches, sets
 from network.batch import execute
 from network.commands import Stake
 from network.outcomes import Rejected
@@ -162,7 +162,7 @@ def test_a_payout_that_breaks_off_goes_on_and_two_pay_nothing_twice(
         run(database, live, sale(card, 50_00, f"s{card}"))
         run(database, live, stake_on(card, match, "home", 1, f"t{card}"))
     end(database, match, None, at=START)
-    monkeypatch.setattr(matches, "PAID_AT_ONCE", 5)
+    monkeypatch.setattr(sets, "AT_ONCE", 5)
     done = 0
 
     def breaks(*given: object) -> list[object]:
@@ -173,7 +173,7 @@ def test_a_payout_that_breaks_off_goes_on_and_two_pay_nothing_twice(
         return execute(*given)  # type: ignore[arg-type,return-value]
 
     with monkeypatch.context() as broken:
-        broken.setattr(matches, "execute", breaks)
+        broken.setattr(sets, "execute", breaks)
         with pytest.raises(ConnectionError):
             matches.settle(database, live)
     assert rows(database, "SELECT count(*) FROM payout") == [(5,)]

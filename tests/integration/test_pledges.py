@@ -38,7 +38,7 @@ def test_every_member_gives_once_and_what_broke_off_goes_on(
     database: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Seven members in portions of two; a night that breaks off after the first goes on with the second."""
-    monkeypatch.setattr("network.pledges.KEPT_AT_ONCE", 2)
+    monkeypatch.setattr("network.sets.AT_ONCE", 2)
     live = set_up(database, source=PROGRAMME + OFFER, contracts=open_terms())
     cards = [new_card(database, live, f"m{number}") for number in range(7)]
     for number, card in enumerate(cards):
@@ -48,7 +48,7 @@ def test_every_member_gives_once_and_what_broke_off_goes_on(
     run(database, live, give(cards[0], cards[1], 3, "g"))
     calls = iter((True, False))
     with monkeypatch.context() as broken:
-        broken.setattr("network.pledges.execute", lambda *given: execute(*given) if next(calls) else 1 // 0)
+        broken.setattr("network.sets.execute", lambda *given: execute(*given) if next(calls) else 1 // 0)
         with pytest.raises(ZeroDivisionError):
             next_day(database, 1)
     given = "SELECT given FROM pledge ORDER BY member_id"

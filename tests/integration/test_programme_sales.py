@@ -210,13 +210,13 @@ def test_a_tier_that_is_over_is_reviewed_once(database: Engine) -> None:
     card = new_card(database, live)
     run(database, live, set_tier(card, "gold", "t"))
     run(database, live, sale(card, 60_00, "a"))
-    assert review_tiers(database, START.date(), live) == 0
+    assert review_tiers(database, START.date()) == 0
     year = START + timedelta(days=95)
     with database.begin() as connection:
         set_clock(connection, year)
-    assert review_tiers(database, year.date(), live) == 1
+    assert review_tiers(database, year.date()) == 1
     assert rows(database, TIER) == [("silver", "2018-08-31")]
-    assert review_tiers(database, year.date(), live) == 0
+    assert review_tiers(database, year.date()) == 0
     lawful(database)
 
 

@@ -6,19 +6,18 @@ and at checkpoints every entry and posting is compared, the laws are counted, an
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, ClassVar, Protocol
+from datetime import UTC, datetime, time, timedelta
+from typing import ClassVar
 from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from network.commands import Command
-from network.outcomes import Reply
 from tests.laws.asking import Wish
-from tests.laws.auditor import Auditor, Recorded, compare_entries, count_issuers
+from tests.laws.auditor import Auditor, compare_entries, count_issuers
 from tests.laws.book import MEMBER_BITS, Ask, Book, month_end
 from tests.laws.kinds import BY_TIME, JUDGES
+from tests.laws.ledger import Ledger
 from tests.laws.scenes import SCENES, Scene, voucher_made
 from tests.laws.wishes import ENROL, JOIN, KINDS, USE, WISHES, ask_for
 from tests.laws.words import command_of
@@ -46,43 +45,6 @@ SILVER = tuple(Expiry(*one) for one in (("activity", 0), ("months", 2), ("activi
 MOST_OWED = (1_000, 40, 10_000, 5)
 CHECKPOINT = 24
 """Steps between two checkpoints."""
-
-
-class Ledger(Protocol):
-    """What the machine judges."""
-
-    def execute(self, commands: Sequence[Command]) -> list[Reply]:
-        """Carry out a batch."""
-
-    def world_changed(self) -> None:
-        """Take over what is new in the book's world: partners' states, terms, programmes."""
-
-    def block(self, card: int, *, blocked: bool) -> None:
-        """Block a card, or let it be used again."""
-
-    def set_clock(self) -> None:
-        """Put the clock where the book's is."""
-
-    def close(self) -> None:
-        """Close the open window."""
-
-    def sweep(self, on: date) -> tuple[int, int]:
-        """Let lots lapse that are dead on a date; members and points."""
-
-    def settle(self, nights: int) -> None:
-        """Settle what is over, at most so many nights."""
-
-    def standing(self) -> dict[str, Any]:
-        """How everything stands, as `Book.standing` says it."""
-
-    def entries(self) -> list[Recorded]:
-        """Every entry with its moves."""
-
-    def problems(self) -> list[str]:
-        """What `verify` finds."""
-
-    def dispose(self) -> None:
-        """The end."""
 
 
 class LedgerMachine(RuleBasedStateMachine):

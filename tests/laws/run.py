@@ -12,7 +12,8 @@ from hypothesis.stateful import run_state_machine_as_test
 import network
 from tests.conftest import Run
 from tests.laws.book import Book
-from tests.laws.machine import Ledger, LedgerMachine
+from tests.laws.ledger import Ledger
+from tests.laws.machine import LedgerMachine
 from tests.laws.postgres import Postgres
 from tests.laws.pure import Pure
 

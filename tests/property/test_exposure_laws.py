@@ -25,7 +25,7 @@ from settlement.model import Transactions, WindowTotal
 from tests.coalition import BANK, GROCER, HOTEL, PETROL, rules, terms
 from tests.conftest import Run
 from tests.laws.book import Book
-from tests.laws.machine import Ledger
+from tests.laws.ledger import Ledger
 from tests.laws.postgres import Postgres
 from tests.laws.run import DatabaseMachine, run_machine
 from tests.laws.world import Partner

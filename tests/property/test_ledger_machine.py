@@ -13,7 +13,8 @@ from network.outcomes import Reply
 from tests.conftest import Run
 from tests.laws.book import Book
 from tests.laws.kinds import JUDGES
-from tests.laws.machine import Ledger, LedgerMachine
+from tests.laws.ledger import Ledger
+from tests.laws.machine import LedgerMachine
 from tests.laws.pure import Pure
 from tests.laws.run import PureMachine, by_word, known_reasons, machine_on, run_machine
 from tests.laws.wishes import makers

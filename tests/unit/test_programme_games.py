@@ -140,7 +140,7 @@ def test_at_fixed_odds_each_stake_comes_back_or_is_spent(
 # ---- the rules ----
 
 
-def judged(command: Stake | PayOut, *, now: datetime = NOW, **state: Any) -> Any:
+def judged(command: Stake | PayOut, *, now: datetime = NOW, head: str = HEAD, **state: Any) -> Any:
     """What a command comes to for a member with 60 points of the hotel, of May, and 70 of the grocer."""
     lots = (Lot(HOTEL, 1, NEVER_PENDING, MAY, 60, MAY), Lot(GROCER, 1, NEVER_PENDING, JUNE, 70, JUNE))
     loaded = LedgerState(
@@ -153,7 +153,7 @@ def judged(command: Stake | PayOut, *, now: datetime = NOW, **state: Any) -> Any
         },
     )
     folded = Folded(msgspec.structs.replace(loaded, **state))
-    outcome = decide(folded, command, Minted(entry_id=UUID(int=1 << 80 | 7)), rules_of(HEAD))
+    outcome = decide(folded, command, Minted(entry_id=UUID(int=1 << 80 | 7)), rules_of(head))
     return outcome.reason if isinstance(outcome, Rejected) else outcome
 
 
@@ -203,28 +203,38 @@ def test_a_stake_is_taken_until_the_last_millisecond() -> None:
     assert judged(staked(stakes=1), now=late).entry.points == -50
 
 
+def paid(*back: Part, issued: int) -> PayOut:
+    """What comes of a stake that was right."""
+    return PayOut(
+        partner_id=1,
+        reference="p",
+        occurred_at=NOW,
+        member_id=7,
+        match_id=MATCH,
+        stake_id=UUID(int=5),
+        back=back,
+        lost=(),
+        issued=issued,
+        funder_id=GROCER,
+    )
+
+
 def test_stakes_that_lapsed_meanwhile_live_on_for_the_days_of_grace() -> None:
     """A part that lapsed in April comes back until today, as no grace is given; one of June keeps its day."""
-    decision = judged(
-        PayOut(
-            partner_id=1,
-            reference="p",
-            occurred_at=NOW,
-            member_id=7,
-            match_id=MATCH,
-            stake_id=UUID(int=5),
-            back=(part(10, HOTEL, PAST), part(20)),
-            lost=(),
-            issued=5,
-            funder_id=GROCER,
-        )
-    )
+    decision = judged(paid(part(10, HOTEL, PAST), part(20), issued=5))
     assert [(one.debit, one.issuer_id, one.points, one.expires_on) for one in decision.postings] == [
         (AccountKind.STAKED, HOTEL, 10, NOW.date()),
         (AccountKind.STAKED, HOTEL, 20, JUNE),
         (AccountKind.ISSUED, GROCER, 5, date(2017, 8, 31)),
     ]
     assert NOW.tzinfo is UTC
+
+
+def test_new_points_of_a_game_live_where_points_live_with_activity() -> None:
+    """They would be dead at once, where points lapsed since the stake; a stake back is no activity."""
+    active = HEAD.replace("months = 3", 'rule = "activity"\nmonths = 1')
+    decided = [judged(paid(part(20), issued=issued), head=active) for issued in (5, 0)]
+    assert [one.account.active_until for one in decided] == [date(2017, 6, 30), msgspec.UNSET]
 
 
 GAME = '[[game]]\nid = "g"\nsays = "x"\npartners = ["hotel"]\n'
