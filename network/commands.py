@@ -415,13 +415,17 @@ class IssueVoucher(msgspec.Struct, frozen=True, kw_only=True, tag="issue_voucher
     guardian_card: int = 0
 
 
-class Convert(msgspec.Struct, frozen=True, kw_only=True, tag="convert"):
-    """A quarter is over: what a member has turns into a voucher, as the programme says."""
+class Convert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="convert"):
+    """A quarter is over: what a member has turns into a voucher, as the programme says.
+
+    `programme_version`: the one that says how, where it is not the live one.
+    """
 
     partner_id: int
     reference: str
     occurred_at: datetime
     member_id: int
+    programme_version: int | None = None
 
 
 class UseVoucher(msgspec.Struct, frozen=True, kw_only=True, tag="use_voucher"):

@@ -74,15 +74,17 @@ def convert_due(database: Engine, on: date) -> int:
     with database.connect() as connection:
         if connection.execute(_DONE, {"quarter": quarter}).scalar_one():
             return 0
-        version = connection.execute(_LIVE_THEN, {"on": quarter}).scalar()
+        version: int | None = connection.execute(_LIVE_THEN, {"on": quarter}).scalar()
         conversion = None if version is None else load_rules(connection).programmes[version].conversion
-    made = 0 if conversion is None else _convert(database, quarter, conversion.minimum)
+    made = 0
+    if version is not None and conversion is not None:
+        made = _convert(database, quarter, version, conversion.minimum)
     with database.begin() as connection:
         connection.execute(_FINISH, {"quarter": quarter, "at": network_now(connection)})
     return made
 
 
-def _convert(database: Engine, quarter: date, minimum: int) -> int:
+def _convert(database: Engine, quarter: date, version: int, minimum: int) -> int:
     def due(connection: Connection, last: Convert | None, limit: int) -> list[Convert]:
         after = 0 if last is None else last.member_id
         wanted = {"unit": int(Unit.POINTS), "minimum": minimum, "after": after, "limit": limit}
@@ -93,6 +95,7 @@ def _convert(database: Engine, quarter: date, minimum: int) -> int:
                 reference=reference_of(quarter, member_id),
                 occurred_at=at,
                 member_id=member_id,
+                programme_version=version,
             )
             for member_id in connection.execute(_WITH_POINTS, wanted).scalars()
         ]

@@ -46,6 +46,11 @@ def issue_voucher(folded: Folded, command: IssueVoucher, minted: Minted, rules: 
 
 def convert(folded: Folded, command: Convert, minted: Minted, rules: Rules) -> Decision | Rejected:
     """Judge what a quarter's end makes of a member's points."""
+    if command.programme_version is not None:
+        judge = rules.programmes.get(command.programme_version)
+        if judge is None:
+            return Rejected("programme_not_read")
+        rules = msgspec.structs.replace(rules, programme=judge)
     conversion = rules.programme.conversion
     if conversion is None or not folded.knows(command.member_id):
         return Rejected("nothing_to_convert")

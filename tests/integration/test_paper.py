@@ -22,7 +22,7 @@ from network.model import Entry, EntryKind
 from network.outcomes import Rejected
 from network.programme.codes import event_of
 from network.rules import Rules
-from network.service import load_rules, set_clock
+from network.service import apply_programme, load_rules, set_clock
 from network.verify import CHECKS, faults
 from tests.between import by_paper, merge, off_paper, turn
 from tests.coalition import GROCER, OUTLET, PETROL, START, enrol, new_card, run, sale, set_up, undo
@@ -196,6 +196,26 @@ def test_a_conversion_that_is_cut_off_goes_on_and_makes_each_voucher_once(
     assert 0 < before[0] < len(converted)
     assert tuple(total) == (len(converted), len(converted))
     assert before[0] + after == total[0]
+    assert whole(database) == []
+
+
+@pytest.mark.parametrize("then", ["", '[conversion]\nvoucher = "paper"\nminimum = 50\n'])
+def test_a_late_night_converts_by_the_programme_of_the_quarters_first_day(
+    database: Engine, live: Rules, then: str
+) -> None:
+    """A day later another version is live, with no conversion or a higher minimum: it does not matter."""
+    card = new_card(database, live)
+    run(database, live, sale(card, 45_00, "s"))
+    late = START.replace(month=7, day=2)
+    with database.begin() as connection:
+        set_clock(connection, late)
+        source = SOURCE[: SOURCE.index("[conversion]")] + then
+        apply_programme(connection, source, at=late, applied_by="checker")
+    assert convert_due(database, late.date()) == 1
+    made = text("SELECT programme_version, amount_minor FROM voucher JOIN entry USING (member_id, entry_id)")
+    with database.connect() as connection:
+        assert connection.execute(made).one() == (1, 400)
+    assert convert_due(database, late.date()) == 0
     assert whole(database) == []
 
 

@@ -360,7 +360,8 @@ class Book:
         for member in sorted(who for who, lots in self.lots.items() if sum(lots.values()) >= least):
             reference = f"conversion {quarter} {member}"
             event = {"partner_id": OPERATOR, "reference": reference, "occurred_at": self.now}
-            prediction = self.predict({"kind": "convert", "member_id": member, **event})
+            judge = {"programme_version": then[-1].version}
+            prediction = self.predict({"kind": "convert", "member_id": member, **event, **judge})
             if prediction.effect is not None:
                 self.saw("a quarter's end makes a voucher")
                 self.learn(prediction, made[member])

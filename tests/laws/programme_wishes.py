@@ -120,4 +120,5 @@ def convert(book: Book, wish: Wish, ask: Ask) -> None:
     """Of anybody, merged or not, now and then of nobody."""
     members = [who for who in book.accounts if book.spendable([who]) > 2 or not wish.size % 4]
     members = members if members and wish.size % 9 else [10**9]
-    ask.update(partner_id=OPERATOR, member_id=members[wish.who % len(members)])
+    member = members[wish.who % len(members)]
+    ask.update(partner_id=OPERATOR, member_id=member, programme_version=None)

@@ -345,7 +345,13 @@ class Pure:
         named = [(one, f"conversion {quarter} {one}") for one in asked]
         self.execute(
             [
-                Convert(partner_id=OPERATOR, reference=reference, occurred_at=now, member_id=one)
+                Convert(
+                    partner_id=OPERATOR,
+                    reference=reference,
+                    occurred_at=now,
+                    member_id=one,
+                    programme_version=then[-1],
+                )
                 for one, reference in named
             ]
         )

@@ -192,7 +192,7 @@ def voucher_twice(book: Book, who: int) -> Scene:
     """A voucher at a wrong partner, and twice at once; is not given back; what it paid for is, in parts."""
     card = _cards(book, who)[0]
     yield [_at_till(book, "accrue", card, 9_000, lines=()), _at_till(book, "accrue", card, 700, lines=())]
-    converted = _ask(book, "convert", OPERATOR, member_id=book.cards[card])
+    converted = _ask(book, "convert", OPERATOR, member_id=book.cards[card], programme_version=None)
     yield [converted, _voucher(book, card, least=2, late=who % 2 == 1)][who % 3 == 0 :]
     voucher_id = _latest(book, "VOUCHER", book.cards[card])
     made = book.vouchers.get(voucher_id)

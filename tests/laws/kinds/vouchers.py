@@ -1,6 +1,7 @@
 """Points on paper in the model: vouchers are made, used, given back, and end."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from tests.laws.book import Answer, Ask, Book, Effect, Name, Refused, month_end
@@ -27,20 +28,26 @@ def issue_voucher(book: Book, ask: Ask) -> Effect:
 
 def convert(book: Book, ask: Ask) -> Effect:
     """A quarter's end turns all that a member can spend into a voucher, in whole steps."""
-    conversion, member = book.world.schemes[-1].conversion(), ask["member_id"]
+    version, member = ask.get("programme_version"), ask["member_id"]
+    scheme = next((one for one in book.world.schemes if one.version == version), book.world.schemes[-1])
+    conversion = scheme.conversion()
     if conversion is None or member not in book.accounts:
         raise Refused("nothing_to_convert")
     name, paper = conversion
     there = book.spendable([member])
     if there < paper.converts_from or there < paper.points:
         raise Refused("nothing_to_convert")
-    return _made(book, ask, member, name, paper, there - there % paper.points)
+    return _made(book, ask, member, name, paper, there - there % paper.points, scheme.version)
 
 
-def _made(book: Book, ask: Ask, member: int, name: str, paper: Paper, points: int) -> Effect:
+def _made(
+    book: Book, ask: Ask, member: int, name: str, paper: Paper, points: int, version: int | None = None
+) -> Effect:
     def effect(entry_id: UUID) -> Answer:
         worth = points // paper.points * paper.worth_minor
-        more = {"amount_minor": worth, "currency": paper.currency}
+        more: dict[str, Any] = {"amount_minor": worth, "currency": paper.currency}
+        if version is not None:
+            more["programme_version"] = version
         writing = Writing(book, entry_id, "VOUCHER", ask, member, **more)
         parts = take_out(writing, book.draw(member, [], points, entry_id), "VOUCHER", None, None)
         first, last = (
