@@ -6,7 +6,7 @@ from uuid import UUID
 
 from network.awarding import occasions_of, staff_budgets
 from network.commands import Accrue, Award, Command, Gift, Redeem, Refer, Reverse, ReviewTier, Stake, Treat
-from network.judging import claimed, judgement_of, sale_at_till
+from network.judging import credited_by, judgement_of, sale_at_till
 from network.outcomes import CardState, RecordedEntry
 from network.paid_plan import SUBSCRIBED
 from network.programme.counters import EVER, months_back, period_of
@@ -64,7 +64,7 @@ def names_asked(commands: Iterable[Command], plans: Sequence[Plan], rules: Rules
     names = {name for plan in plans for name in plan.periods}
     if any(plan.makes_tiers for plan in plans) or any(isinstance(one, ReviewTier) for one in commands):
         names |= rules.programme.ladder.names
-    names |= {flown for one in commands if isinstance(one, Accrue) and (flown := claimed(one, rules))}
+    names |= {flown for one in commands if isinstance(one, Accrue) and (flown := credited_by(one, rules))}
     names |= {name for one in commands if isinstance(one, ONCE_ONLY) for name in _once(one)}
     return frozenset(names)
 

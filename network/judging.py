@@ -15,7 +15,7 @@ from network.draft import activity
 from network.model import IMMEDIATELY, NEVER, AccountKind, Entry, Membership, Posting, Unit
 from network.outcomes import UNCHANGED, AccountChange, Decision, RecordedEntry, Rejected
 from network.programme.compiled import Programme
-from network.programme.counters import EVER, coupon_name, flown_name, period_of
+from network.programme.counters import EVER, claimed_name, coupon_name, flown_name, period_of
 from network.programme.counting import budgets_of, counts_of, less
 from network.programme.judge import again, counting, judge
 from network.programme.rewards import Taken
@@ -141,8 +141,8 @@ def judged(
     """
     sale = sale_at_till(command, rules)
     member_id = entry.member_id
-    flown = claimed(command, rules)
-    if flown is not None and folded.counter(member_id, flown, sale.day):
+    credited = credited_by(command, rules)
+    if credited is not None and folded.counter(member_id, credited, sale.day):
         return Rejected("flight_already_credited")
     facts = facts_of(folded, plan, sale, member_id, rules, payable(rules, command))
     outcome = judge(plan, sale, facts)
@@ -150,7 +150,8 @@ def judged(
     if sum(parts.values()) > MOST_POINTS:
         return Rejected("too_many_points")
     counted = counts_of(plan, sale, facts, outcome)
-    discount = sum(one.points for one in outcome.awards if plan.rule(one.rule).unit == "discount")
+    discounts = (one.points for one in outcome.awards if plan.rule(one.rule).unit == "discount")
+    discount = min(sum(discounts), sale.amount_minor)  # no till pays its customer
     judgement = Judgement(details=sale.details, facts=facts, outcome=outcome, discount_minor=discount)
     return Decision(
         entry=entry,
@@ -164,21 +165,31 @@ def judged(
     )
 
 
-def claimed(command: Accrue, rules: Rules) -> str | None:
-    """The counter of the flight that a sale claims later, with evidence; None where it is no claim."""
+def credited_by(command: Accrue, rules: Rules) -> str | None:
+    """The counter that says whether a sale's flight was credited before; None where it may be so again.
+
+    A claim, with evidence, is refused after any credit of the sector that day; what a till reports, after a
+    claim alone: somebody may fly to and fro on one day, and claims are made because no report came.
+    """
     details = command.details
-    if details is None or details.flight is None or not details.evidence:
+    if details is None or details.flight is None:
         return None
     plan = rules.programme.plans.get(command.partner_id)
-    flight = details.flight
     if plan is None or not plan.claims:
         return None
-    return flown_name(flight.origin, flight.destination, flight.carrier)
+    name = flown_name if details.evidence else claimed_name
+    return name(details.flight.origin, details.flight.destination)
+
+
+def is_claim(command: Accrue, rules: Rules) -> bool:
+    """Whether a sale claims a flight later, with evidence."""
+    details = command.details
+    return bool(details and details.evidence) and credited_by(command, rules) is not None
 
 
 def oldest_claim(command: Accrue, rules: Rules) -> timedelta:
     """How long ago a sale may have been; of a flight that is claimed with evidence, the programme says it."""
-    return OLDEST if claimed(command, rules) is None else timedelta(days=rules.programme.claim_days)
+    return timedelta(days=rules.programme.claim_days) if is_claim(command, rules) else OLDEST
 
 
 def sale_at_till(command: Accrue, rules: Rules) -> Sale:

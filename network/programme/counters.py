@@ -13,7 +13,7 @@ EVER = date(1970, 1, 1)
 STATUS, MONEY, VISITS = "tier:status", "tier:money", "tier:visits"
 """What makes tiers, by month and, for lifetimes, ever."""
 
-OF_RULES = ("cap:", "nth:", "given:", "count:", "flown:", "tier:", "abuse:")
+OF_RULES = ("cap:", "nth:", "given:", "count:", "flown:", "claimed:", "tier:", "abuse:")
 """How names begin of what rules count: it goes along when accounts are merged."""
 
 
@@ -58,9 +58,14 @@ def coupon_name(coupon_id: str) -> str:
     return f"coupon:{coupon_id}"
 
 
-def flown_name(origin: str, destination: str, carrier: str) -> str:
-    """Sectors flown between two airports, by the day."""
-    return f"flown:{origin}-{destination}:{carrier}"
+def flown_name(origin: str, destination: str) -> str:
+    """Sectors flown between two airports, by the day; whoever flew them, so that a claim names it in vain."""
+    return f"flown:{origin}-{destination}"
+
+
+def claimed_name(origin: str, destination: str) -> str:
+    """Those of them that were claimed later, with evidence."""
+    return f"claimed:{origin}-{destination}"
 
 
 def months_back(day: date, months: int) -> date:

@@ -8,6 +8,7 @@ from network.programme.counters import (
     MONEY,
     STATUS,
     VISITS,
+    claimed_name,
     coupon_name,
     flown_name,
     period_of,
@@ -38,12 +39,19 @@ def counts_of(plan: Plan, sale: Sale, facts: Facts, outcome: Outcome) -> Counts:
             _add(counts, rule.given_name, since[rule.given_name], award.hits)
     for coupon in sorted(_used(plan, sale, facts, outcome)):
         _add(counts, coupon_name(coupon), EVER, 1)
-    flight = sale.details.flight
-    if plan.claims and flight is not None and sale.amount_minor > 0:
-        _add(counts, flown_name(flight.origin, flight.destination, flight.carrier), sale.day, 1)
+    if plan.claims and sale.amount_minor > 0:
+        _add_flight(counts, sale)
     if plan.makes_tiers:
         _add_to_tiers(counts, plan, sale, outcome)
     return counts
+
+
+def _add_flight(counts: Counts, sale: Sale) -> None:
+    flight = sale.details.flight
+    if flight is not None:
+        _add(counts, flown_name(flight.origin, flight.destination), sale.day, 1)
+        if sale.details.evidence:
+            _add(counts, claimed_name(flight.origin, flight.destination), sale.day, 1)
 
 
 def _used(plan: Plan, sale: Sale, facts: Facts, outcome: Outcome) -> set[str]:

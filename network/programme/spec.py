@@ -215,6 +215,12 @@ def _together(spec: ProgrammeSpec) -> list[_Fault]:
     """What no field can know by itself: names that must be known, and be one's own."""
     tiers = spec.tier_names
     faults = _twice("rule", [one.id for one in spec.rule])
+    bonuses = {f"tier-{one.name}" for one in spec.tier if one.bonus_per_cent is not None}
+    for place, rule in enumerate(spec.rule):
+        if rule.id in bonuses:
+            faults.append(
+                (("rule", place, "id"), f"{rule.id} is the rule of the tier's own bonus; take another")
+            )
     faults += _twice("counter", [one.id for one in spec.counter])
     faults += _twice("tier", [one.name for one in spec.tier])
     faults += _twice("reward", [one.id for one in spec.reward])

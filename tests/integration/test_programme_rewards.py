@@ -150,3 +150,11 @@ def test_a_sale_may_be_told_what_it_takes_off(database: Engine) -> None:
     assert (first.discount_minor, entry_of(first).points, first.replayed) == (50, 10, False)
     assert (second.discount_minor, entry_of(second).points, second.replayed) == (50, 10, True)
     assert rows(database, "SELECT points, unit FROM posting") == [(10, 1)]
+
+
+def test_a_discount_is_never_more_than_the_sale(database: Engine) -> None:
+    """Ten off each visit, of a sale of five: nothing is paid out at the till."""
+    rule = '[[rule]]\nid = "off"\nsays = "x"\naward = { points = 1000 }\nbasis = { of = "visit" }\n'
+    live = set_up(database, source=SOURCE + rule + 'earns = "discount"\n')
+    [reply] = execute(database, [sale(new_card(database, live), 5_00, "s")], live)
+    assert reply.discount_minor == 500

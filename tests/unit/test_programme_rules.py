@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from network.basket import Details, Flight, Item
+from network.errors import ProgrammeInvalid
 from network.programme.compiled import compile_programme
 from network.programme.counting import counts_of, less
 from network.programme.judge import again, judge
@@ -290,3 +291,15 @@ def test_unknown_partners_are_named_with_their_field() -> None:
     spec = read_programme(HEAD + rule("fund = { who = 'bank' }\nwhen = { partners = ['shop'] }"))
     with pytest.raises(Exception, match="rule extra fund names bank; rule extra when names shop"):
         compile_programme(spec, 1, IDS)
+
+
+def test_a_rule_may_not_have_the_name_of_a_tiers_bonus() -> None:
+    """Two rules of one name would be one: its cap would not hold, and its sponsor would not be billed."""
+    tier = """[[tier]]
+name = "gold"
+says = "x"
+qualify = [{ measure = "money", at_least = 1 }]
+"""
+    assert given(plan_of(tier + rule("", name="tier-gold")), sale())["tier-gold"] == 5000
+    with pytest.raises(ProgrammeInvalid, match=r"rule.1.id: tier-gold is the rule of the tier's own bonus"):
+        plan_of(tier + "bonus_per_cent = 50\n" + rule("", name="tier-gold"))
