@@ -42,7 +42,7 @@ def list_segments() -> None:
 def show(name: Annotated[str, typer.Argument(help="A segment of the live programme, by its id.")]) -> None:
     """One segment: how many members, of which day, its rule in words, and the consent that it needs."""
     from network.programme.spec import read_programme
-    from network.programme.telling import conditions, consents
+    from network.programme.telling import conditions
     from network.programmes import live_source
     from network.segments import read_states
 
@@ -61,5 +61,5 @@ def show(name: Annotated[str, typer.Argument(help="A segment of the live program
     typer.echo("a member is in it who")
     for condition in conditions(segment.when):
         typer.echo(f"  {condition}")
-    needed = consents(segment.when)
+    needed = sorted(segment.when.needs)
     typer.echo("needs consent to: " + ", ".join(needed) if needed else "needs no consent")

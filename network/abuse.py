@@ -10,7 +10,7 @@ from datetime import date
 
 import msgspec
 
-from network.circles import givers_round, points_back
+from network.circles import gifts_in, givers_round, points_back
 from network.commands import Accrue, Case, Command, Gift
 from network.judging import judgement_of, written
 from network.model import AccountKind, Entry, EntryKind, Posting, Unit
@@ -59,28 +59,28 @@ _COUNTED: Mapping[str, Callable[[Suspicion, Decision], bool]] = {
 """Whether a decision is counted."""
 
 
-def _too_many(folded: Folded, one: Suspicion, entry: Entry, rules: Rules) -> str:
-    period = period_of(one.period, rules.local_date(entry.occurred_at))
+def _too_many(folded: Folded, one: Suspicion, entry: Entry, period: date, _: Rules) -> str:
     seen = folded.counter(entry.member_id, counter_of(one), period) + (one.watch != "returns")
     what = {"sales": "sales", "returns": "returned sales", "gifts": "gifts"}[one.watch]
     return f"{seen} {what} in a {one.period}" if seen > one.more_than else ""
 
 
-def _in_a_circle(folded: Folded, one: Suspicion, entry: Entry, rules: Rules) -> str:
-    givers = givers_round(folded, one, entry, rules)
+def _in_a_circle(folded: Folded, one: Suspicion, entry: Entry, period: date, rules: Rules) -> str:
+    gifts = gifts_in(folded, one, period, rules)
+    givers = givers_round(gifts, entry, one.givers)
     if givers > 2:
         return f"closes a circle of {givers} who gave, in the same {one.period}"
-    got = points_back(folded, one, entry, rules) if givers else 0
+    got = points_back(gifts, entry) if givers else 0
     return f"got {got} points of who is given to, in the same {one.period}" if got else ""
 
 
-def _at_own_till(folded: Folded, _: Suspicion, entry: Entry, __: Rules) -> str:
+def _at_own_till(folded: Folded, _: Suspicion, entry: Entry, __: date, ___: Rules) -> str:
     mine = staff_of(entry.partner_id) in folded.member(entry.member_id).segments
     return "the card is of the partner's own staff" if mine else ""
 
 
 _SEEN: Mapping[
-    str, tuple[Callable[[Suspicion, Decision], bool], Callable[[Folded, Suspicion, Entry, Rules], str]]
+    str, tuple[Callable[[Suspicion, Decision], bool], Callable[[Folded, Suspicion, Entry, date, Rules], str]]
 ] = {
     "sales": (_sale_of, _too_many),
     "returns": (_sale_of, _too_many),
@@ -106,7 +106,7 @@ def watched(folded: Folded, decision: Decision, rules: Rules) -> Decision | Reje
     for one in watching:
         looks_at, finds = _SEEN[one.watch]
         if looks_at(one, decision):
-            reason = finds(folded, one, decision.entry, rules)
+            reason = finds(folded, one, decision.entry, period_of(one.period, day), rules)
             if reason:
                 cases.append(Case(rule=one.id, then=one.then, reason=reason))
     strictest = min((_STRICTEST.index(one.then) for one in cases), default=None)

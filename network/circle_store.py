@@ -41,8 +41,8 @@ def load_gifts(
         two gifts of one circle have one of these in common; who is found last of all need not be locked.
     """
     watching = [one for one in rules.programme.abuse if one.watch == "circular_gifts"]
-    gifts = [c for c in commands if isinstance(c, Gift) and c.card_number in cards]
-    if not watching or not gifts:
+    gifts = [c for c in commands if isinstance(c, Gift) and c.card_number in cards] if watching else []
+    if not gifts:
         return (), frozenset()
     days = {rules.local_date(one.occurred_at) for one in gifts}
     periods = sorted({period_of(one.period, day) for one in watching for day in days})
@@ -70,5 +70,5 @@ def _step_back(connection: Connection, members: Collection[int], periods: Sequen
     if not edges:
         return []
     wanted = {"members": integers({edge.giver for edge in edges})}
-    into = {member_id: staying for member_id, staying in connection.execute(_MERGED, wanted)}  # noqa: C416
+    into = {row.member_id: row.merged_into for row in connection.execute(_MERGED, wanted)}
     return [edge._replace(giver=into.get(edge.giver, edge.giver)) for edge in edges]

@@ -9,7 +9,6 @@ import msgspec
 
 from network.programme.spec_draws import DrawSpec
 from network.programme.spec_members import (
-    BIRTHDAY,
     Leap,
     Occasion,
     SegmentSpec,
@@ -45,11 +44,7 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     tiers: tuple[str, ...] = ()
     facts: Mapping[str, tuple[str, ...]] = {}
     age: Span | None = None
-
-    @property
-    def needs(self) -> frozenset[str]:
-        """Facts that a member must have consented to, to be in it."""
-        return frozenset(self.facts) | ({BIRTHDAY} if self.age else frozenset())
+    needs: frozenset[str] = frozenset()
 
 
 class Trigger(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +102,7 @@ def segments_of(specs: Sequence[SegmentSpec], partner_ids: Mapping[str, int]) ->
                 tiers=tuple(when.tiers or ()),
                 facts={name: tuple(values) for name, values in (when.facts or {}).items()},
                 age=None if when.age is None else Span(when.age.at_least, when.age.at_most),
+                needs=when.needs,
             )
         )
     return tuple(made)

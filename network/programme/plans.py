@@ -162,11 +162,14 @@ def _plan(
         rules += [_rule(one, counters, partner_ids, code) for one in mine if one.kind == kind]
     compiled = [_counter(one, partner_ids) for one in counted]
     conditions = [*(one.when for one in mine), *(one.when for one in counted)]
+    coupons = frozenset(coupon for one in rules for coupon in one.coupons)
     return Plan(
         exclusions=tuple(exclusions),
         rules=tuple(rules),
         counters=tuple(compiled),
-        periods=dict(_asked(rules)) | {one.name: one.period for one in compiled},
+        periods=dict(ask for one in rules for ask in one.asks)
+        | {coupon_name(coupon): "ever" for coupon in coupons}
+        | {one.name: one.period for one in compiled},
         claims=spec.retro_claim is not None and code in spec.retro_claim.partners,
         makes_tiers=making_tiers,
         segments=frozenset(name for when in conditions for name in when.segments or ()),
@@ -180,7 +183,7 @@ def _plan(
         by_day={},
         alike={},
         since={},
-        coupons=frozenset(coupon for one in rules for coupon in one.coupons),
+        coupons=coupons,
     )
 
 
@@ -188,17 +191,15 @@ def _cuts(places: Iterable[int]) -> tuple[int, ...]:
     return tuple(sorted(set(places)))
 
 
-def _asked(rules: Iterable[Rule]) -> Iterable[tuple[str, str]]:
-    """Counters that rules ask for, with their periods."""
-    for one in rules:
-        yield from ((name, name.rpartition(":")[2]) for _, name in one.caps if name)
-        if one.nth is not None:
-            yield one.nth_name, "ever"
-        if one.counter is not None:
-            yield one.counter.name, one.counter.period
-        yield from ((coupon_name(coupon), "ever") for coupon in sorted(one.coupons))
-        if one.nth is not None or one.counter is not None:
-            yield one.given_name, "ever" if one.counter is None else one.counter.period
+def _asks(spec: RuleSpec, counter: Counter | None) -> Iterable[tuple[str, str]]:
+    """Counters that a rule asks for, with their periods."""
+    yield from ((cap_name(spec.id, one.period), one.period) for one in spec.cap if one.period != "sale")
+    if spec.when.nth is not None:
+        yield nth_name(spec.id), "ever"
+    if counter is not None:
+        yield counter.name, counter.period
+    if spec.when.nth is not None or counter is not None:
+        yield given_name(spec.id), "ever" if counter is None else counter.period
 
 
 def _rule(
@@ -209,6 +210,7 @@ def _rule(
     categories = categories_of(when)
     times = None if award.times is None else Fraction(award.times)
     used = when.counter
+    counter = None if used is None else _counter(counters[used.id], partner_ids)
     funders = _funders(spec.fund, partner_ids, partner_ids[code])
     rounding = award.rounding or ("whole_steps" if times is None else "down")
     return Rule(
@@ -232,12 +234,13 @@ def _rule(
         rounding=ROUNDINGS[rounding],
         times=None if times is None else (times.numerator, times.denominator),
         nth=when.nth,
-        counter=None if used is None else _counter(counters[used.id], partner_ids),
+        counter=counter,
         target=0 if used is None else used.every or used.reaches or 0,
         every=used is not None and used.every is not None,
         caps=tuple((one.points, _capped(spec.id, one.period)) for one in spec.cap),
         nth_name=nth_name(spec.id),
         given_name=given_name(spec.id),
+        asks=tuple(_asks(spec, counter)),
         budget=None if spec.budget is None else (spec.budget.points, spec.budget.period),
         funders=funders,
         part=Part(
@@ -312,7 +315,7 @@ def _counter(spec: CounterSpec, partner_ids: Mapping[str, int]) -> Counter:
         "quantity": lambda: basis_of(BasisSpec(of="quantity"), categories),
         "units": lambda: units(spec.unit or ""),
     }
-    tests = tests_of(when, _outlets(when, partner_ids))
+    tests = (event_test(when), *tests_of(when, _outlets(when, partner_ids)))
     if when.partners is not None:
         # A rule's plan may be of a partner where nothing is counted: there the counter only is looked at.
         tests = (*tests, _at(frozenset(partner_ids[code] for code in when.partners)))
@@ -323,7 +326,6 @@ def _counter(spec: CounterSpec, partner_ids: Mapping[str, int]) -> Counter:
         first_on=when.first_on or date.min,
         last_on=when.last_on or date.max,
         weekdays=_weekdays(when),
-        events=when.events is not None,
         tests=tests,
         basis=basis[spec.counts](),
     )

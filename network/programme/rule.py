@@ -1,7 +1,7 @@
 """A compiled rule, the plan of a partner, and what a sale comes to (pure)."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import NamedTuple
 
@@ -29,7 +29,6 @@ class Counter(msgspec.Struct, frozen=True, kw_only=True):
     first_on: date
     last_on: date
     weekdays: frozenset[int] | None
-    events: bool
     tests: tuple[Test, ...]
     basis: Basis
 
@@ -39,9 +38,7 @@ class Counter(msgspec.Struct, frozen=True, kw_only=True):
             self.weekdays is not None and sale.day.weekday() not in self.weekdays
         ):
             return 0
-        if self.events is not bool(sale.details.event):
-            return 0
-        return self.basis(sale, facts) if all(test.holds(sale, facts) for test in self.tests) else 0
+        return self.basis(sale, facts) if first_failing(self.tests, sale, facts) is None else 0
 
 
 class Part(NamedTuple):
@@ -61,6 +58,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     The last funder pays what the others do not. `target`: what its counter must reach, once or `every` time.
     `caps`: most points, and the counter of what it gave in the period of the cap ("": the sale's own).
     `nth_name`, `given_name`: the counters of an n-th sale, and of what it gave for one or for its counter.
+    `asks`: all of these that it asks for, each with its period.
     """
 
     id: str
@@ -85,6 +83,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     caps: tuple[tuple[int, str], ...]
     nth_name: str
     given_name: str
+    asks: tuple[tuple[str, str], ...]
     budget: tuple[int, str] | None
     funders: tuple[tuple[int, int], ...]
     part: Part
@@ -96,16 +95,6 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
             return ((self.part, points),)
         shares = split(points, self.funders)
         return [(self.part._replace(funder_id=who), many) for who, many in shares.items()]
-
-    def counted(self) -> Iterator[str]:
-        """The counters that it asks for."""
-        yield from (name for _, name in self.caps if name)
-        if self.nth is not None:
-            yield self.nth_name
-        if self.counter is not None:
-            yield self.counter.name
-        if self.nth is not None or self.counter is not None:
-            yield self.given_name
 
     def may_apply(self, sale: Sale) -> bool:
         """Whether the rule could apply to a sale, whoever's it is: for what has to be locked before."""
@@ -214,12 +203,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             found = self.by_day[day] = (_live(self.exclusions, day), _live(self.rules, day))
         return found
 
-    def chosen(self, sale: Sale, facts: Facts | None) -> Chosen:
+    def chosen(self, sale: Sale, facts: Facts) -> Chosen:
         """Rules that can apply to a sale: found once for all sales and members that are alike to the rules.
 
         Args:
             sale: The sale, less what exclusions take from it.
-            facts: Of the member; None where they are not known yet, and anything may be so.
+            facts: Of the member; counters and budgets do not matter.
         """
         said = sale.details
         key = (
@@ -228,7 +217,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             bisect_right(self.minutes, sale.minute),
             bisect_right(self.amounts, sale.amount_minor),
             None if said is NO_DETAILS else _words(said),
-            None if facts is None else self._member_like(facts),
+            self._member_like(facts),
         )
         found = self.alike.get(key)
         if found is None:
@@ -241,14 +230,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         segments = self.segments.intersection(facts.segments) if facts.segments else None
         return (facts.tier, facts.alliance_tier, segments, facts.plans, facts.unfunded)
 
-    def _choose(self, sale: Sale, facts: Facts | None) -> Chosen:
-        rules = []
-        for one in self.on(sale.day)[1]:
-            keyed = (test for test in one.tests if test.keyed and (facts is not None or not test.of_member))
-            if all(test.holds(sale, facts or NO_FACTS) for test in keyed):
-                rules.append((one, tuple(test for test in one.tests if not test.keyed)))
+    def _choose(self, sale: Sale, facts: Facts) -> Chosen:
+        rules = [
+            (one, tuple(test for test in one.tests if not test.keyed))
+            for one in self.on(sale.day)[1]
+            if all(test.holds(sale, facts) for test in one.tests if test.keyed)
+        ]
         since = self.since_on(sale.day)
-        names = dict.fromkeys(name for one, _ in rules for name in one.counted())
+        names = dict.fromkeys(name for one, _ in rules for name, _ in one.asks)
         return Chosen(tuple(rules), tuple((name, since[name]) for name in names))
 
     def since_on(self, day: date) -> Mapping[str, date]:

@@ -66,6 +66,11 @@ class SegmentWhenSpec(Strict):
             raise ValueError("a segment asks for the age, not for birthdays")
         return self
 
+    @property
+    def needs(self) -> frozenset[str]:
+        """Facts that a member must have told, and not taken back, to be in it."""
+        return frozenset(self.facts or ()) | ({BIRTHDAY} if self.age else frozenset())
+
 
 class SegmentSpec(Strict):
     """Members that belong together, found anew each night; rules ask for it with `when.segments`."""

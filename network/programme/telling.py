@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from network.programme.spec import ProgrammeSpec
-from network.programme.spec_members import BIRTHDAY, OverDaysSpec, RangeSpec, SegmentWhenSpec
+from network.programme.spec_members import OverDaysSpec, RangeSpec, SegmentWhenSpec
 
 _NAMED = {"tier": "name"} | dict.fromkeys(
     (
@@ -55,11 +55,6 @@ def conditions(when: SegmentWhenSpec) -> list[str]:
     if when.age:
         said.append(f"is {_range(when.age)} years old")
     return said
-
-
-def consents(when: SegmentWhenSpec) -> list[str]:
-    """The facts that a member must have told, and not taken back, to be in a segment; by name."""
-    return sorted({*(when.facts or {}), *([BIRTHDAY] if when.age else [])})
 
 
 def _range(span: RangeSpec) -> str:

@@ -40,6 +40,12 @@ def costs(trial: Trial, directory: Directory) -> list[Cost]:
 
 def summary(trial: Trial, directory: Directory) -> Iterable[str]:
     """The result in lines for a terminal."""
+    yield from _totals(trial)
+    yield from _details(trial, directory)
+    yield _liability_of(trial, directory)
+
+
+def _totals(trial: Trial) -> Iterable[str]:
     before, after = trial.months_before.total(), trial.months_after.total()
     gain, lose, same = trial.members
     returned = f", {whole(trial.returns)} returns of them" if trial.returns else ""
@@ -47,6 +53,9 @@ def summary(trial: Trial, directory: Directory) -> Iterable[str]:
     change = _more(after - before, whole(abs(after - before)))
     yield f"points: {whole(before)} as it was, {whole(after)} under the new file: {change}"
     yield f"members: {whole(gain)} gain, {whole(lose)} lose, {whole(same)} stay the same"
+
+
+def _details(trial: Trial, directory: Directory) -> Iterable[str]:
     for one in costs(trial, directory):
         money = _more(one.change, f"{cents(abs(one.change))} {one.currency}")
         yield (
@@ -60,9 +69,12 @@ def summary(trial: Trial, directory: Directory) -> Iterable[str]:
         if was_in != will_be_in:
             many = whole(trial.moves[was_in, will_be_in])
             yield f"  from {was_in or 'no tier'} to {will_be_in or 'no tier'}: {many} members"
+
+
+def _liability_of(trial: Trial, directory: Directory) -> str:
     more = sum((one.change for one in costs(trial, directory)), Decimal(0))
     change = _more(more, cents(abs(more)))
-    yield f"liability: {change} before breakage, at the issue prices of {trial.last}"
+    return f"liability: {change} before breakage, at the issue prices of {trial.last}"
 
 
 def _more(change: Decimal | int, text: str) -> str:
@@ -85,7 +97,7 @@ def write_trial(trial: Trial, directory: Directory, name: str, path: Path) -> Pa
             for (was, will), many in sorted(trial.moves.items())
             if was != will
         ],
-        lines=[line for line in summary(trial, directory) if not line.startswith("  ")],
+        lines=[*_totals(trial), _liability_of(trial, directory)],
         pictures=[
             ("Points by month", embed(_months(trial))),
             ("Cost per partner", embed(_costs(costs(trial, directory)))),

@@ -1,5 +1,6 @@
 """Stored value in the model: money is loaded, spent, paid back, and what was spent or loaded is undone."""
 
+from collections.abc import Collection
 from datetime import timedelta
 from uuid import UUID
 
@@ -17,8 +18,7 @@ def load(book: Book, ask: Ask) -> Effect:
     stored, amount = book.world.schemes[-1].stored, ask["amount_minor"]
     if stored is None:
         raise Refused("stored_value_not_offered")
-    if stored.loads_at is not None and ask["partner_id"] not in stored.loads_at:
-        raise Refused("stored_value_not_here")
+    _look_where(ask, stored.loads_at)
     if amount < stored.least_minor or amount > stored.most_minor:
         raise Refused("load_out_of_range")
     member = of_card(book, ask["card_number"])
@@ -49,6 +49,12 @@ def load(book: Book, ask: Ask) -> Effect:
     return effect
 
 
+def _look_where(ask: Ask, partners: Collection[int] | None) -> None:
+    """Stored value is handled at some partners, or everywhere."""
+    if partners is not None and ask["partner_id"] not in partners:
+        raise Refused("stored_value_not_here")
+
+
 def _funding(book: Book, ask: Ask, funder: int) -> int | None:
     """The terms at which somebody else gives something on top; None where it takes no part that day."""
     partner = book.world.partners[funder]
@@ -77,8 +83,7 @@ def spend(book: Book, ask: Ask) -> Effect:
     """Stored value pays at a till."""
     version = till_terms(book, ask)
     stored = book.world.schemes[-1].stored
-    if stored is not None and stored.spends_at is not None and ask["partner_id"] not in stored.spends_at:
-        raise Refused("stored_value_not_here")
+    _look_where(ask, None if stored is None else stored.spends_at)
     member = of_card(book, ask["card_number"])
     taken = _take(book, member, _of_age(book, member), ask["amount_minor"])
     if taken is None:
@@ -108,8 +113,7 @@ def refund(book: Book, ask: Ask) -> Effect:
     """A till pays a member back, the newest load first; what was on top of it ends."""
     version = till_terms(book, ask)
     stored = book.world.schemes[-1].stored
-    if stored is not None and stored.loads_at is not None and ask["partner_id"] not in stored.loads_at:
-        raise Refused("stored_value_not_here")
+    _look_where(ask, None if stored is None else stored.loads_at)
     member = of_card(book, ask["card_number"])
     taken = _take(book, member, refundable(book, member), ask["amount_minor"])
     if taken is None:
